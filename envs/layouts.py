@@ -1,0 +1,146 @@
+"""Maze layouts: which cells are walls, and how far apart the free ones are.
+
+Axes: ``R`` rows, ``C`` columns, ``F`` free cells. A layout as text has one line per row, ``#`` for
+a wall and ``.`` for a free cell.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.errors import LayoutError, UnknownNameError, suggestion
+
+MAX_SIDE = 64  # rows or columns; distances are kept for all pairs of cells
+
+LAYOUTS = {
+    "blank": "\n".join([".........."] * 10),
+    "fork": "\n".join(["...............", "##########....."] * 7 + ["..............."]),
+    "island": "\n".join(["..........."] * 3 + [".....##...."] * 5 + ["..........."] * 3),
+    "slit": "\n".join([".....#....."] * 5 + ["..........."] + [".....#....."] * 5),
+    "blocker": "\n".join(["..........."] * 3 + ["##########."] + ["..........."] * 7),
+}
+"""The five mazes of arXiv:2501.11326, appendix."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A maze's walls, bool [R, C]; two layouts are equal when their walls are."""
+
+    walls: NDArray[np.bool_]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and np.array_equal(self.walls, other.walls)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    @cached_property
+    def text(self) -> str:
+        """The layout as an ASCII map, rows separated by newlines."""
+        return "\n".join("".join("#" if wall else "." for wall in row) for row in self.walls)
+
+    @cached_property
+    def free_cells(self) -> NDArray[np.int64]:
+        """Row and column of every free cell, int [F, 2], row by row."""
+        return np.argwhere(~self.walls)
+
+    @cached_property
+    def cell_index(self) -> NDArray[np.int64]:
+        """Number of each free cell in ``free_cells``, -1 for walls, int [R, C]."""
+        index = np.full(self.walls.shape, -1)
+        index[~self.walls] = np.arange(len(self.free_cells))
+        return index
+
+    @cached_property
+    def _paths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import shortest_path
+
+        index, count = self.cell_index, len(self.free_cells)
+        pairs = np.concatenate(
+            [
+                np.stack([index[:-1].ravel(), index[1:].ravel()], 1),
+                np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1),
+            ]
+        )  # [edges, 2]
+        pairs = pairs[(pairs >= 0).all(1)]
+        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+        distances, previous = shortest_path(
+            graph.tocsr(), directed=False, unweighted=True, return_predecessors=True
+        )
+        reachable = np.isfinite(distances)
+        return np.where(reachable, distances, -1).astype(np.int32), previous.astype(np.int32)
+
+    @property
+    def distances(self) -> NDArray[np.int32]:
+        """Steps between free cells over 4-connected ones, int [F, F]; -1 if unreachable."""
+        return self._paths[0]
+
+    @property
+    def next_cells(self) -> NDArray[np.int32]:
+        """``next_cells[g, i]``: the cell after i on a shortest path from i to g, int [F, F]."""
+        return self._paths[1]  # the graph is symmetric: g's predecessor tree points towards g
+
+
+def load_layout(source: str | Path | Layout) -> Layout:
+    """Return the layout that ``source`` stands for.
+
+    Args:
+        source: a layout, the name of a published one ("fork"), an ASCII map, or a file with one.
+
+    Raises:
+        LayoutError: if there is no such name or file, or the map is ragged, too large, has
+            characters other than ``#`` and ``.``, fewer than two free cells, or parts that
+            cannot be reached from each other.
+    """
+    if isinstance(source, Layout):
+        return source
+    if isinstance(source, str) and source in LAYOUTS:
+        return parse_layout(LAYOUTS[source], f"layout {source!r}")
+    if isinstance(source, str) and ("\n" in source or not source.strip("#. ")):
+        return parse_layout(source, "the layout")
+    path = Path(source)
+    if path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LayoutError(f"cannot read the layout file {path}: {error}") from error
+        return parse_layout(text, f"layout file {path}")
+    if path.suffix or path.parent != Path("."):
+        raise LayoutError(f"no layout file {path}; check the path")
+    raise UnknownNameError(f"no layout named {str(source)!r}; {suggestion(str(source), LAYOUTS)}")
+
+
+def parse_layout(text: str, name: str) -> Layout:
+    """Parse an ASCII map; errors as ``load_layout``, starting with ``name``."""
+    rows = [line.strip() for line in text.strip().splitlines()]
+    if not rows:
+        raise LayoutError(f"{name} is empty; write one line per row, '#' wall and '.' free")
+    if len(rows) > MAX_SIDE or len(rows[0]) > MAX_SIDE:
+        raise LayoutError(f"{name} is too large; use at most {MAX_SIDE} rows and columns")
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise LayoutError(
+                f"{name} is ragged: row {number} has {len(row)} cells and row 0 has"
+                f" {len(rows[0])}; make all rows equally long"
+            )
+        if unknown := sorted(set(row) - set("#.")):
+            raise LayoutError(
+                f"{name} has {unknown[0]!r} in row {number}; use only '#' (wall) and '.' (free)"
+            )
+    layout = Layout(np.array([[cell == "#" for cell in row] for row in rows]))
+    count = len(layout.free_cells)
+    if count == 0:
+        raise LayoutError(f"{name} has no free cell; mark free cells with '.'")
+    if count == 1:
+        raise LayoutError(f"{name} has a single free cell, so there is nowhere to go; add another")
+    if (layout.distances < 0).any():
+        row, column = layout.free_cells[int(np.argmax(layout.distances[0] < 0))]
+        raise LayoutError(
+            f"{name} has unreachable parts: no way leads from the first free cell to row {row},"
+            f" column {column}; open a wall between them or fill one of them"
+        )
+    return layout

@@ -1,0 +1,429 @@
+"""Street mazes: a point agent that is told, in words, which cells to go to.
+
+Axes: ``N`` environments, ``R`` rows, ``C`` columns, ``M`` goals. Positions are continuous
+(row, column); cell i covers [i, i + 1). The dynamics are pure functions on arrays; the single and
+the vector environment both call them.
+
+Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from langrl.envs.grammar import KINDS, PHRASINGS, MazeGrammar, Phrasing
+from langrl.envs.layouts import Layout, load_layout
+from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
+from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
+
+STEP_SIZE = 0.5  # cells
+CHECKS = 24  # points along a step at which walls are looked for
+CELL_PIXELS = 24
+
+Positions = NDArray[np.float32]
+_FRACTIONS = (np.arange(1, CHECKS + 1) / CHECKS * STEP_SIZE).astype(np.float32)
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Return directions [N, 2] of length 1; a zero vector stays zero.
+
+    Raises:
+        ShapeError: if an entry is not finite.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    if not np.isfinite(lengths).all():
+        raise ShapeError("an action is not finite; give a direction (row, column) of finite numbers")
+    return vectors / np.where(lengths > 0, lengths, 1)[:, None]  # type: ignore[no-any-return]
+
+
+def rotate(directions: NDArray[np.float32], angles: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn directions [N, 2] by angles [N] in radians."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    row, column = directions[:, 0], directions[:, 1]
+    return np.stack([cos * row - sin * column, sin * row + cos * column], 1).astype(np.float32)
+
+
+def move(walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.float32]) -> Positions:
+    """Move every agent by one step, up to the last free one of 24 points along it.
+
+    Args:
+        walls: the maze, bool [R, C]; everything outside it is wall too.
+        positions: free positions [N, 2].
+        directions: unit vectors [N, 2]; a zero vector stays where it is.
+
+    Returns:
+        New positions [N, 2].
+    """
+    ends = positions + directions * _FRACTIONS[-1]
+    from_cells, to_cells = _cells(positions), _cells(ends)
+    padded = np.pad(walls, 1, constant_values=True)
+    # A step is shorter than a cell, so it stays within the corners of the box that it spans.
+    rows, columns = np.stack([from_cells, to_cells], -1).transpose(1, 0, 2) + 1  # [N, 2] each
+    free = ~padded[rows[:, :, None], columns[:, None, :]].any((1, 2))  # [N]
+    blocked = np.flatnonzero(~free)
+    if len(blocked):
+        points = positions[blocked, None] + directions[blocked, None] * _FRACTIONS[:, None]
+        hit = padded[tuple((_cells(points) + 1).transpose(2, 0, 1))]  # [blocked, CHECKS]
+        steps = np.where(hit.any(1), hit.argmax(1), CHECKS)  # free points before the first wall
+        last = np.take_along_axis(points, np.maximum(steps - 1, 0)[:, None, None], 1)[:, 0]
+        ends[blocked] = np.where(steps[:, None] > 0, last, positions[blocked])
+    return ends
+
+
+def _cells(positions: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.floor(positions).astype(np.int64)
+
+
+class StreetMaze:
+    """A maze as a world: its layout, its language, and distances in it."""
+
+    def __init__(self, layout: str | Path | Layout) -> None:
+        self.layout = load_layout(layout)
+        self.walls = self.layout.walls
+        self.grammar = MazeGrammar(self.layout)
+
+    def sample_states(self, count: int, generator: np.random.Generator) -> Positions:
+        """Return positions [count, 2], uniform over the free area."""
+        cells = self.layout.free_cells
+        corners = cells[generator.integers(len(cells), size=count)]
+        # float32 below 1: a corner plus an offset must not round up into the next cell
+        offsets = generator.random((count, 2), dtype=np.float32) * np.float32(0.9999)
+        return (corners + offsets).astype(np.float32)
+
+    def cell_mask(self, instruction: str) -> NDArray[np.bool_] | None:
+        """Return the cells that satisfy an instruction, bool [R, C]; None if unknown.
+
+        Raises:
+            InstructionError: if the text is unusable or denotes no cell of this maze.
+        """
+        return self.grammar.denotation(instruction)
+
+    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+        """Return which goals [M, 2] satisfy an instruction, bool [M]; None if it is unknown.
+
+        Raises:
+            InstructionError: if the text is unusable or denotes no cell of this maze.
+            ShapeError: if goals are not [M, 2].
+        """
+        goals = np.asarray(goals)
+        if goals.ndim != 2 or goals.shape[1] != 2:
+            raise ShapeError(f"goals must be [M, 2] (row, column), got {list(goals.shape)}")
+        mask = self.cell_mask(instruction)
+        return None if mask is None else self.inside(goals, mask)
+
+    def inside(self, positions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return whether positions [N, 2] are in masks [R, C] or [N, R, C]; outside is False."""
+        rows, columns = _cells(positions).T
+        height, width = self.walls.shape
+        valid = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        rows, columns = np.where(valid, rows, 0), np.where(valid, columns, 0)
+        hit = masks[rows, columns] if masks.ndim == 2 else masks[np.arange(len(rows)), rows, columns]
+        return hit & valid
+
+    def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the steps from positions [N, 2] to the nearest cell of masks [N, R, C], [N].
+
+        Counted as 4-connected cells, two steps each; nan where a mask is empty.
+        """
+        rows, columns = _cells(positions).T
+        distances = self.layout.distances[self.layout.cell_index[rows, columns]]  # [N, F]
+        free = masks[:, ~self.walls]  # [N, F]
+        nearest = np.where(free, distances, np.inf).min(1)
+        return np.where(np.isfinite(nearest), nearest / STEP_SIZE, np.nan)
+
+
+class InstructionSpace(spaces.Text):
+    """The texts that can serve as instructions; samples come from a world's grammar."""
+
+    def __init__(self, grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing) -> None:
+        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")
+        self._grammar, self._kinds, self._phrasing = grammar, tuple(kinds), phrasing
+
+    def contains(self, x: Any) -> bool:
+        """Return whether ``x`` passes ``check_instruction``."""
+        try:
+            check_instruction(x)
+        except InstructionError:
+            return False
+        return True
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """Return an instruction of the grammar; masks do not apply to text."""
+        meaning = self._grammar.draw_meaning(self.np_random, self._kinds)
+        return self._grammar.write(meaning, self.np_random, self._phrasing)
+
+    def __repr__(self) -> str:
+        return f"InstructionSpace({self.max_length})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InstructionSpace)
+
+
+class _Episodes:
+    """The state of N episodes: positions, instructions, what they denote, and the clock."""
+
+    def __init__(
+        self,
+        world: StreetMaze,
+        count: int,
+        kinds: Sequence[str],
+        phrasing: Phrasing,
+        angle_noise: float,
+    ) -> None:
+        for kind in kinds:
+            lookup(dict.fromkeys(KINDS), kind, "kind of instruction")
+        lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
+        if not kinds:
+            raise InstructionError(f"no kinds of instructions; choose some of {', '.join(KINDS)}")
+        self.world, self.count, self.kinds, self.phrasing = world, count, tuple(kinds), phrasing
+        self.angle_noise = np.deg2rad(angle_noise)
+        self.positions = np.zeros((count, 2), np.float32)
+        self.instructions = [""] * count
+        self.masks = np.zeros((count, *world.walls.shape), bool)
+        self.known = np.zeros(count, bool)
+        self.ambiguity_bits = np.full(count, np.nan)
+        self.shortest_steps = np.full(count, np.nan)
+        self.noise = np.random.default_rng(0)
+
+    def seed(self, generator: np.random.Generator) -> None:
+        # A stream of its own, one draw per environment and step: every agent meets the same noise.
+        self.noise = np.random.default_rng(generator.integers(2**63))
+
+    def begin(
+        self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
+    ) -> None:
+        """Start new episodes in the given rows."""
+        texts, positions = self._options(options)
+        for n in rows:
+            at = None if positions is None else positions[n]
+            if texts is None:
+                text, mask, at = self._draw(generator, at)
+            else:
+                text, mask = texts[n], self.world.cell_mask(texts[n])
+                at = self._start(generator, mask) if at is None else at
+            self.positions[n], self.instructions[n] = at, text
+            self.known[n] = mask is not None
+            self.masks[n] = False if mask is None else mask
+        cells = self.masks[rows].sum((1, 2))
+        self.ambiguity_bits[rows] = np.where(cells > 0, np.log2(np.maximum(cells, 1)), np.nan)
+        self.shortest_steps[rows] = self.world.shortest_steps(self.positions[rows], self.masks[rows])
+
+    def _options(self, options: dict[str, Any]) -> tuple[list[str] | None, Positions | None]:
+        if unknown := sorted(set(options) - {"instruction", "position"}):
+            raise InstructionError(f"no reset option {unknown[0]!r}; use 'instruction' or 'position'")
+        texts, positions = options.get("instruction"), options.get("position")
+        if texts is not None:
+            texts = [texts] * self.count if isinstance(texts, str) else list(texts)
+            if len(texts) != self.count:
+                raise ShapeError(f"reset needs {self.count} instructions, got {len(texts)}")
+        if positions is not None:
+            positions = np.broadcast_to(np.asarray(positions, np.float32), (self.count, 2))
+            if not self.world.inside(positions, ~self.world.walls).all():
+                raise LayoutError("a start position is in a wall or outside the maze; use a free one")
+        return texts, positions
+
+    def _draw(
+        self, generator: np.random.Generator, at: Positions | None
+    ) -> tuple[str, NDArray[np.bool_], Positions]:
+        """Draw a start and an instruction that the start does not satisfy already."""
+        grammar = self.world.grammar
+        for _ in range(1000):
+            start = self.world.sample_states(1, generator)[0] if at is None else at
+            meaning = grammar.draw_meaning(generator, self.kinds)
+            mask = grammar.mask(meaning)
+            if not mask[int(start[0]), int(start[1])]:
+                return grammar.write(meaning, generator, self.phrasing), mask, start
+        raise InstructionError(
+            f"every instruction of kind {' or '.join(self.kinds)} is satisfied at the start;"
+            " allow more kinds"
+        )
+
+    def _start(self, generator: np.random.Generator, mask: NDArray[np.bool_] | None) -> Positions:
+        """Draw a start that does not satisfy the mask, where there is one."""
+        for _ in range(1000):
+            start = self.world.sample_states(1, generator)[0]
+            if mask is None or not mask[int(start[0]), int(start[1])]:
+                break
+        return start  # type: ignore[no-any-return]
+
+    def advance(self, actions: NDArray[Any]) -> NDArray[np.bool_]:
+        """Move everybody once and return who satisfies their instruction, bool [N]."""
+        directions = unit(actions)
+        if self.angle_noise:
+            directions = rotate(directions, self.noise.normal(0, self.angle_noise, self.count))
+        self.positions = move(self.world.walls, self.positions, directions)
+        return self.world.inside(self.positions, self.masks)
+
+
+def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, spaces.Box]:
+    size = np.array(world.walls.shape, np.float32)
+    observation = spaces.Dict(
+        {
+            "observation": spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32),
+            "instruction": InstructionSpace(world.grammar, kinds, phrasing),
+        }
+    )
+    return observation, spaces.Box(-1, 1, (2,), np.float32)
+
+
+class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
+    """One agent in a maze. Observation {"observation": (row, column), "instruction": text}.
+
+    The action is a direction (row, column); its length is ignored. The reward is 1 when the agent
+    first is in a cell that the instruction denotes, which ends the episode. ``info`` reports
+    ``is_success``, ``ambiguity_bits`` (log2 of the number of denoted cells) and
+    ``shortest_steps`` from the start; the last two are nan where the denotation is unknown.
+    ``reset(options={"instruction": text, "position": (row, column)})`` sets either.
+
+    Args:
+        layout: a published name, an ASCII map (``#`` wall, ``.`` free), or a file with one.
+        kinds: which kinds of instruction to draw, of ``langrl.envs.grammar.KINDS``.
+        phrasing: ``seen`` or ``held_out`` phrasings.
+        angle_noise: standard deviation in degrees of the noise on every direction.
+        render_mode: None or ``rgb_array``.
+
+    Raises:
+        LayoutError, UnknownNameError, InstructionError: naming the argument and the repair.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        layout: str | Path | Layout = "fork",
+        kinds: Sequence[str] = ("row", "column"),
+        phrasing: Phrasing = "seen",
+        angle_noise: float = 0.0,
+        render_mode: str | None = None,
+    ) -> None:
+        self.world = StreetMaze(layout)
+        self.render_mode = render_mode
+        self._episodes = _Episodes(self.world, 1, kinds, phrasing, angle_noise)
+        self.observation_space, self.action_space = _spaces(self.world, kinds, phrasing)
+
+    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+        """As ``StreetMaze.denotation``."""
+        return self.world.denotation(goals, instruction)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode; options: ``instruction`` (str) and ``position`` (row, column)."""
+        fresh = self._np_random is None
+        super().reset(seed=seed)
+        if seed is not None or fresh:
+            self._episodes.seed(self.np_random)
+        self._episodes.begin(np.array([0]), self.np_random, options or {})
+        return self._observe(), self._info(success=False)
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Move by one step in the direction of ``action`` [2]."""
+        success = bool(self._episodes.advance(np.asarray(action)[None])[0])
+        return self._observe(), float(success), success, False, self._info(success)
+
+    def _observe(self) -> dict[str, Any]:
+        episodes = self._episodes
+        return {"observation": episodes.positions[0].copy(), "instruction": episodes.instructions[0]}
+
+    def _info(self, success: bool) -> dict[str, Any]:
+        return {
+            "is_success": success,
+            "ambiguity_bits": float(self._episodes.ambiguity_bits[0]),
+            "shortest_steps": float(self._episodes.shortest_steps[0]),
+        }
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Return a picture [H, W, 3]: walls dark, denoted cells green, the agent red."""
+        if self.render_mode != "rgb_array":
+            gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
+            return None
+        image = np.full((*self.world.walls.shape, 3), 245, np.uint8)
+        image[self._episodes.masks[0]] = (170, 220, 170)
+        image[self.world.walls] = (60, 64, 72)
+        image = image.repeat(CELL_PIXELS, 0).repeat(CELL_PIXELS, 1)
+        image[::CELL_PIXELS] = image[:, ::CELL_PIXELS] = (200, 200, 200)
+        centre = self._episodes.positions[0] * CELL_PIXELS
+        pixels = np.indices(image.shape[:2]).transpose(1, 2, 0) + 0.5
+        image[((pixels - centre) ** 2).sum(-1) < (CELL_PIXELS * 0.3) ** 2] = (220, 50, 47)
+        return image
+
+
+class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float32], NDArray[Any]]):
+    """N mazes stepped as one array; ``gym.make_vec`` builds it. Arguments as ``StreetMazeEnv``.
+
+    An episode that ends is reset by the next step, which ignores its action (NEXT_STEP). Starts
+    and instructions depend on the seed alone until an episode ends, and the noise of step t on
+    the seed and t alone, so different agents meet the same tasks and the same noise.
+    """
+
+    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        layout: str | Path | Layout = "fork",
+        kinds: Sequence[str] = ("row", "column"),
+        phrasing: Phrasing = "seen",
+        angle_noise: float = 0.0,
+        max_episode_steps: int = 100,
+    ) -> None:
+        self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
+        self.world = StreetMaze(layout)
+        self._episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
+        self._elapsed = np.zeros(num_envs, int)
+        self._done = np.zeros(num_envs, bool)
+        self.single_observation_space, self.single_action_space = _spaces(self.world, kinds, phrasing)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+        """As ``StreetMaze.denotation``."""
+        return self.world.denotation(goals, instruction)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start every episode; options as in ``StreetMazeEnv``, one for all or one for each."""
+        fresh = self._np_random is None
+        super().reset(seed=seed)
+        if seed is not None or fresh:
+            self._episodes.seed(self.np_random)
+        self._episodes.begin(np.arange(self.num_envs), self.np_random, options or {})
+        self._elapsed[:] = 0
+        self._done[:] = False
+        return self._observe(), self._info(np.zeros(self.num_envs, bool))
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """Move every agent; rows that ended at the last step start anew instead."""
+        ended = np.flatnonzero(self._done)
+        success = self._episodes.advance(actions)
+        self._elapsed += 1
+        if len(ended):
+            self._episodes.begin(ended, self.np_random, {})
+            self._elapsed[ended] = 0
+            success[ended] = False
+        truncated = (self._elapsed >= self.max_episode_steps) & ~success
+        self._done = success | truncated
+        return self._observe(), success.astype(np.float64), success, truncated, self._info(success)
+
+    def _observe(self) -> dict[str, Any]:
+        episodes = self._episodes
+        return {"observation": episodes.positions.copy(), "instruction": tuple(episodes.instructions)}
+
+    def _info(self, success: NDArray[np.bool_]) -> dict[str, Any]:
+        return {
+            "is_success": success.copy(),
+            "ambiguity_bits": self._episodes.ambiguity_bits.copy(),
+            "shortest_steps": self._episodes.shortest_steps.copy(),
+        }

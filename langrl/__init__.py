@@ -1,0 +1,42 @@
+"""langrl: agents that follow language instructions with more than one right answer.
+
+The map, bottom to top (each row imports only rows above it):
+
+* ``langrl.protocols``, ``langrl.errors``: what the parts must offer; every error.
+* ``langrl.functional``: energies, losses, marginals; tensors in, tensors out.
+* ``langrl.envs``: mazes and their grammar, registered with Gymnasium on ``import langrl``.
+* ``langrl.models``, ``langrl.data``: encoders and critics; trajectories, relabelling, pairs.
+* ``langrl.grounding``: strategies that turn an instruction into a choice of goal and action.
+* ``langrl.agents``: the contrastive learner, the grounded agent, baselines.
+* ``langrl.experiment``: training, checkpoints, evaluation, figures, reproductions.
+* ``langrl.cli``: the command line.
+"""
+
+import gymnasium
+
+__version__ = "0.1.0"
+
+MAZE_IDS = {
+    "langrl/StreetMaze-v0": "fork",
+    "langrl/StreetMaze-Blank-v0": "blank",
+    "langrl/StreetMaze-Fork-v0": "fork",
+    "langrl/StreetMaze-Island-v0": "island",
+    "langrl/StreetMaze-Slit-v0": "slit",
+    "langrl/StreetMaze-Blocker-v0": "blocker",
+}
+
+
+def register_envs() -> None:
+    """Register every environment with Gymnasium; doing it again changes nothing."""
+    for name, layout in MAZE_IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="langrl.envs.street_maze:StreetMazeEnv",
+                vector_entry_point="langrl.envs.street_maze:StreetMazeVectorEnv",
+                max_episode_steps=100,
+                kwargs={"layout": layout},
+            )
+
+
+register_envs()

@@ -1,0 +1,81 @@
+"""Every error class of langrl, and the one look-up that names the repair.
+
+Each message is one line that says which file, field or argument is wrong and what to do about
+it; the command line prints that line and exits with status 2.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class LangRLError(Exception):
+    """Base of every error that langrl raises on purpose; its text is one line for a person."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())
+
+
+class ShapeError(LangRLError, ValueError):
+    """An array or tensor has a shape, width or dtype that the function does not take."""
+
+
+class NonFiniteError(LangRLError, ValueError):
+    """A value is NaN or infinite where a finite one is needed."""
+
+
+class UnknownNameError(LangRLError, ValueError):
+    """A name is not in its table."""
+
+
+class ConfigError(LangRLError, ValueError):
+    """A config file, a preset or a flag is wrong."""
+
+
+class InstructionError(LangRLError, ValueError):
+    """A text cannot serve as an instruction, or denotes nothing in this world."""
+
+
+class LayoutError(LangRLError, ValueError):
+    """A maze layout cannot be used."""
+
+
+class TrajectoryError(LangRLError, ValueError):
+    """A trajectory file or array does not follow the schema."""
+
+
+class CheckpointError(LangRLError, ValueError):
+    """A checkpoint is missing, damaged, of another format or of another world."""
+
+
+class GroundingError(LangRLError, ValueError):
+    """A grounding strategy is composed without something that it needs."""
+
+
+class MissingExtraError(LangRLError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
+    """Return ``table[name]``.
+
+    Args:
+        table: what the names stand for.
+        name: the name asked for.
+        kind: what the table holds, for the message ("energy", "layout").
+
+    Raises:
+        UnknownNameError: if there is no such name; says which one is closest.
+    """
+    if name in table:
+        return table[name]
+    raise UnknownNameError(f"no {kind} named {name!r}; {suggestion(name, table)}")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" for the closest known name, or the list of all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(names)}"

@@ -1,0 +1,81 @@
+"""Energies: how well two embeddings fit, for all pairs.
+
+Axes: ``N`` left embeddings, ``M`` right embeddings, ``D`` embedding size; leading axes broadcast.
+Each energy maps ``[..., N, D] x [..., M, D] -> [..., N, M]`` as matrix products, so memory
+grows with N * M and never with N * M * D.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from langrl.errors import ShapeError
+
+Energy = Callable[[Tensor, Tensor], Tensor]
+
+
+def _check(left: Tensor, right: Tensor) -> None:
+    if left.ndim < 2 or right.ndim < 2 or left.shape[-1] != right.shape[-1]:
+        raise ShapeError(
+            f"an energy needs left [..., N, D] and right [..., M, D], got {list(left.shape)} and"
+            f" {list(right.shape)}; give both encoders the same embedding size"
+        )
+
+
+def dot(left: Tensor, right: Tensor) -> Tensor:
+    """Inner product of every pair.
+
+    Args:
+        left: embeddings [..., N, D].
+        right: embeddings [..., M, D].
+
+    Returns:
+        Energies [..., N, M].
+
+    Raises:
+        ShapeError: if the embedding sizes differ.
+    """
+    _check(left, right)
+    return left @ right.mT
+
+
+def cosine(left: Tensor, right: Tensor) -> Tensor:
+    """Cosine similarity of every pair, in [-1, 1]; each embedding has its own norm.
+
+    Args, returns and errors: as ``dot``.
+    """
+    _check(left, right)
+    return functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).mT
+
+
+def neg_l2(left: Tensor, right: Tensor) -> Tensor:
+    """Negative Euclidean distance of every pair; its gradient at distance 0 is 0.
+
+    Args, returns and errors: as ``dot``.
+    """
+    _check(left, right)
+    return -torch.cdist(left, right)
+
+
+def neg_half_sq_l2(left: Tensor, right: Tensor) -> Tensor:
+    """Minus half the squared Euclidean distance of every pair: a Gaussian's log density.
+
+    Args, returns and errors: as ``dot``.
+    """
+    _check(left, right)
+    # Distances do not change under a shift; near the origin the product below cancels least.
+    centre = right.detach().mean(-2, keepdim=True)  # [..., 1, D]
+    left, right = left - centre, right - centre
+    left_sq = left.square().sum(-1, keepdim=True)  # [..., N, 1]
+    right_sq = right.square().sum(-1, keepdim=True).mT  # [..., 1, M]
+    return (left @ right.mT - 0.5 * (left_sq + right_sq)).clamp(max=0.0)
+
+
+ENERGIES: dict[str, Energy] = {
+    "dot": dot,
+    "cosine": cosine,
+    "neg_l2": neg_l2,
+    "neg_half_sq_l2": neg_half_sq_l2,
+}

@@ -1,0 +1,106 @@
+"""What a world, an agent, a text encoder and a learner must offer, and what an instruction is.
+
+Axes: ``N`` episodes (or environments) in a batch, ``M`` candidate goals, ``K`` texts,
+``S`` numbers in a state, ``D`` embedding size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.errors import InstructionError
+
+MAX_INSTRUCTION_LENGTH = 1000  # characters; longer text is a mistake or an attack
+
+Observation = Mapping[str, Any]
+"""``{"observation": float [S] or [N, S], "instruction": str or a sequence of N str}``."""
+
+
+def check_instruction(text: object) -> str:
+    """Return ``text`` if it can be encoded as an instruction.
+
+    Instructions are untrusted: nothing in them is ever opened, fetched or run, so a URL or a
+    path is an ordinary text.
+
+    Raises:
+        InstructionError: if it is not a str, is blank, is longer than
+            ``MAX_INSTRUCTION_LENGTH`` characters, or holds control characters or lone surrogates.
+    """
+    if not isinstance(text, str):
+        raise InstructionError(f"an instruction is a str, got {type(text).__name__}; pass text")
+    if not text.strip():
+        raise InstructionError("the instruction is empty; say where to go, as in 'go to row 3'")
+    if len(text) > MAX_INSTRUCTION_LENGTH:
+        raise InstructionError(
+            f"the instruction has {len(text)} characters;"
+            f" shorten it to at most {MAX_INSTRUCTION_LENGTH}"
+        )
+    for position, char in enumerate(text):
+        if "\ud800" <= char <= "\udfff":
+            problem = "a lone surrogate, which is not text"
+        elif not char.isprintable() and not char.isspace():
+            problem = f"the control character U+{ord(char):04X}"
+        else:
+            continue
+        raise InstructionError(f"the instruction holds {problem}, at position {position}; remove it")
+    return text
+
+
+class World(Protocol):
+    """Where agents act: states, and what instructions mean in them."""
+
+    def sample_states(self, count: int, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Return ``count`` states [count, S], uniform over those an agent can be in."""
+        ...
+
+    def denotation(self, goals: NDArray[np.float32], instruction: str) -> NDArray[np.bool_] | None:
+        """Return which goals [M, S] satisfy the instruction, bool [M]; None if unknown."""
+        ...
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Anything that acts on observations; ``instructions`` overrides the observation's own."""
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
+        ...
+
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return one action for a single observation, or N for a batch of N."""
+        ...
+
+
+class Learner(Protocol):
+    """What the training loop trains: it draws its own batches, updates, and can be stored."""
+
+    step: int
+
+    def batch(self) -> dict[str, Any]:
+        """Return the next training batch, tensors by name; advances the learner's generator."""
+        ...
+
+    def update(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Take one gradient step and return its metrics, scalar tensors by name.
+
+        Raises:
+            NonFiniteError: before any weight changes, if the batch, the loss or a gradient is
+                not finite.
+        """
+        ...
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return everything needed to go on bit for bit: tensors by file name and key."""
+        ...
+
+    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take up what ``state`` returned."""
+        ...
