@@ -1,0 +1,145 @@
+"""Contrastive reinforcement learning from trajectories, with a language side that shares goals.
+
+Two losses train one goal encoder: (state-action, future state) pairs from trajectories, which have
+no language, and (state, text) pairs, which have no actions.
+
+Axes: ``B`` batch, ``J`` other actions at the same state, ``D`` embedding size.
+
+Source: Eysenbach et al. 2022, arXiv:2206.07568 (critic); Che & Eysenbach 2025, arXiv:2501.11326.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from langrl.agents.config import LearnerConfig
+from langrl.data.pairs import StateTextPairs
+from langrl.data.replay import TrajectoryReplay
+from langrl.errors import NonFiniteError
+from langrl.functional.losses import symmetric_info_nce
+from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.encoders import CompactTextEncoder
+
+
+class ContrastiveLearner:
+    """Trains a goal critic and a language critic that share their goal encoder.
+
+    Args:
+        critic: f(s, a, g).
+        language: h(g, l), with the same goal encoder.
+        replay: trajectories.
+        pairs: states with texts.
+        config: the optimiser's settings.
+        generator: the only source of randomness, on the device of the weights.
+    """
+
+    def __init__(
+        self,
+        critic: GoalCritic,
+        language: LanguageCritic,
+        replay: TrajectoryReplay,
+        pairs: StateTextPairs,
+        config: LearnerConfig,
+        generator: torch.Generator,
+    ) -> None:
+        self.critic, self.language, self.replay = critic, language, replay
+        self.config, self.generator = config, generator
+        self.step = 0
+        device = generator.device
+        self._pair_states = torch.from_numpy(pairs.states).to(device)
+        self._pair_text = torch.from_numpy(pairs.text_index).to(device)
+        text = language.text
+        with torch.no_grad():
+            self._texts = (  # [U, L] word numbers, or [U, width] features of a frozen model
+                text.tokenise(pairs.texts)
+                if isinstance(text, CompactTextEncoder)
+                else text.features(pairs.texts)
+            )
+        modules = torch.nn.ModuleDict({"critic": critic, "language": language})
+        self.parameters = dict(modules.named_parameters())  # the shared goal encoder once
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate)
+
+    def batch(self) -> dict[str, Tensor]:
+        """Draw state-actions with their futures, and states with texts."""
+        size, generator = self.config.batch_size, self.generator
+        batch = self.replay.sample(size, generator)
+        pick = torch.randint(len(self._pair_text), (size,), generator=generator, device=generator.device)
+        texts = self._texts[self._pair_text[pick]]
+        if isinstance(self.language.text, CompactTextEncoder):
+            texts = self.language.text.corrupt(texts, generator)
+        return batch | {"described": self._pair_states[pick], "text": texts}
+
+    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take one step of Adam; see ``Learner.update``."""
+        for name, value in batch.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise NonFiniteError(f"{name!r} in the training batch is not finite; mend the data")
+        for group in self.optimizer.param_groups:
+            progress = self.step / self.config.steps
+            group["lr"] = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        critic_loss, critic_metrics = self._critic_loss(batch)
+        language_loss, language_metrics = self._language_loss(batch)
+        loss = critic_loss + self.config.language_weight * language_loss
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        # One norm of all gradients instead of a look at each: any NaN or inf shows in it.
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in self.parameters.values() if p.grad is not None]
+        )
+        if not (loss + norm).isfinite():
+            raise NonFiniteError(
+                f"the loss is {loss.item():g} and the gradient norm {norm.item():g};"
+                " lower learner.learning_rate"
+            )
+        self.optimizer.step()
+        self.step += 1
+        metrics = {"loss": loss.detach(), "gradient_norm": norm}
+        metrics |= {f"critic/{name}": value for name, value in critic_metrics.items()}
+        metrics |= {f"language/{name}": value for name, value in language_metrics.items()}
+        return metrics
+
+    def _critic_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        critic, state, action = self.critic, batch["state"], batch["action"]
+        goals = critic.goal(batch["goal"])  # [B, D]
+        others = batch.get("other_actions")
+        if others is None:
+            logits, negatives = critic.score(critic.state_action(state, action), goals), None
+        else:
+            every = torch.cat([action.unsqueeze(1), others], 1)  # [B, 1 + J, A]
+            embedded = critic.state_action(state.unsqueeze(1), every)  # [B, 1 + J, D]
+            logits = critic.score(embedded[:, 0], goals)  # [B, B]
+            negatives = critic.score(embedded[:, 1:], goals.unsqueeze(1)).squeeze(-1)  # [B, J]
+        loss, metrics = symmetric_info_nce(logits, negatives, self.config.logsumexp_penalty)
+        return loss, metrics | {"scale": critic.scale.log_scale.detach().exp()}
+
+    def _language_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        language = self.language
+        logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
+        loss, metrics = symmetric_info_nce(
+            logits, logsumexp_penalty=self.config.logsumexp_penalty
+        )
+        return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return weights, Adam's moments, the step and the generator, as tensors."""
+        moments: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                moments[f"{name}/{key}"] = value
+        moments["step"] = torch.tensor(self.step)
+        moments["generator"] = self.generator.get_state()
+        return {"weights": dict(self.parameters), "optimizer": moments}
+
+    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take up what ``state`` returned, in place."""
+        moments = dict(state["optimizer"])
+        self.step = int(moments.pop("step"))
+        self.generator.set_state(moments.pop("generator").cpu())
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state["weights"][name])
+        for key, value in moments.items():
+            name, moment = key.rsplit("/", 1)
+            self.optimizer.state[self.parameters[name]][moment] = value

@@ -1,0 +1,226 @@
+"""The agent that follows instructions: a critic, a language side, and a grounding strategy.
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbers in a state,
+``D`` embedding size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langrl.agents.observations import read_observations
+from langrl.errors import GroundingError
+from langrl.grounding.candidates import Candidates
+from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
+from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.protocols import Observation
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Where an instruction may lead: ``goals`` [M, S], ``probabilities`` [M]."""
+
+    goals: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def entropy_bits(self) -> float:
+        """Uncertainty about the goal in bits, at most log2 M."""
+        p = self.probabilities[self.probabilities > 0].astype(np.float64)
+        return float(-(p * np.log2(p)).sum())
+
+
+class GroundedAgent:
+    """Follows instructions by scoring candidate goals.
+
+    Args:
+        critic: f(s, a, g).
+        language: h(g, l).
+        grounding: the strategy.
+        candidates: draws candidate goals for each new episode.
+        actions: the actions to compare [A, ...].
+        device: where the modules are.
+
+    Raises:
+        GroundingError: if the strategy needs a shared goal encoder and there is none.
+    """
+
+    def __init__(
+        self,
+        critic: GoalCritic,
+        language: LanguageCritic,
+        grounding: Grounding,
+        candidates: Candidates,
+        *,
+        actions: NDArray[np.float32],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shared = critic.goal is language.goal
+        check_needs(grounding, frozenset({"critic"} | ({"shared encoder"} if shared else set())))
+        self.critic, self.language = critic.eval(), language.eval()
+        self.grounding, self.candidates, self.actions = grounding, candidates, actions
+        self.device = torch.device(device)
+        self._shared = shared
+        self._actions = torch.from_numpy(actions).to(self.device)
+        self._texts: dict[str, Tensor] = {}
+        self.reset()
+
+    @classmethod
+    def load(cls, folder: str | Path, **overrides: Any) -> "GroundedAgent":
+        """Load the agent of a run folder or of a checkpoint; see ``agents.saved.load_agent``."""
+        from langrl.agents.saved import load_agent
+
+        return load_agent(folder, **overrides)
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes: candidates are drawn anew and commitments forgotten.
+
+        Args:
+            generator: source of candidates and of sampled goals; seeded with 0 at first, and
+                kept from call to call, if not given.
+            mask: which episodes of the batch [N]; all of them if not given.
+        """
+        if generator is not None or not hasattr(self, "_generator"):
+            self._generator = generator or np.random.default_rng(0)
+            seed = int(self._generator.integers(2**63))
+            self._torch_generator = torch.Generator(self.device).manual_seed(seed)
+        if mask is None:
+            self._batch: _Batch | None = None
+        elif self._batch is not None:
+            self._batch.begin(np.flatnonzero(mask))
+
+    @torch.no_grad()
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the best of the compared actions for each observation.
+
+        Args:
+            observations: as the environment gives them, single or N of them.
+            instructions: used instead of the observation's own.
+
+        Returns:
+            An action, or actions [N, ...].
+
+        Raises:
+            InstructionError, ShapeError, NonFiniteError: see ``read_observations``.
+        """
+        states, texts, single = read_observations(observations, instructions)
+        decision, embedded, batch = self._ground(states, texts)
+        scores = decision.action_scores
+        if scores is None:
+            if decision.goal is None:
+                raise GroundingError("the strategy answered with neither action scores nor a goal")
+            goals = batch.goal_embeddings[torch.arange(len(states)), decision.goal]  # [N, D]
+            scores = self.critic.score(embedded, goals.unsqueeze(1)).squeeze(-1)  # [N, A]
+        chosen = self.actions[scores.argmax(1).cpu().numpy()]
+        return chosen[0] if single else chosen  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
+        """Return the candidate goals of a single observation with p(g|l)."""
+        states, texts, _ = read_observations(observation, instruction)
+        batch = self._rows(states, texts)
+        log_posterior = Scores(batch.fit, batch.log_weights).log_posterior[0]
+        return Posterior(batch.goals[0], log_posterior.exp().cpu().numpy())
+
+    def _ground(
+        self, states: NDArray[np.float32], texts: list[str]
+    ) -> tuple[Decision, Tensor, "_Batch"]:
+        batch = self._rows(states, texts)
+        state = torch.from_numpy(states).to(self.device).unsqueeze(1)  # [N, 1, S]
+        every = self._actions.expand(len(states), *self._actions.shape)  # [N, A, ...]
+        embedded = self.critic.state_action(state, every)  # [N, A, D]
+        direct = None
+        if self._shared:
+            text = batch.text_embeddings.unsqueeze(1)  # [N, 1, D]
+            direct = self.critic.score(embedded, text).squeeze(-1)
+        scores = Scores(
+            batch.fit,
+            batch.log_weights,
+            lambda: self.critic.score(embedded, batch.goal_embeddings),
+            direct,
+        )
+        decision, batch.memory = self.grounding.ground(scores, batch.memory, self._torch_generator)
+        return decision, embedded, batch
+
+    def _rows(self, states: NDArray[np.float32], texts: list[str]) -> "_Batch":
+        """Return the episodes' candidates and fits, brought up to date with the texts."""
+        if self._batch is None or len(self._batch.texts) != len(states):
+            self._batch = _Batch(self, len(states))
+            self._batch.begin(np.arange(len(states)))
+        self._batch.listen(texts)
+        return self._batch
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return embeddings [K, D]; each distinct text is encoded once, by itself.
+
+        By itself, because the last bits of an embedding vary with what else is in the batch.
+        """
+        if len(self._texts) > 10_000:
+            self._texts.clear()
+        for text in dict.fromkeys(texts):
+            if text not in self._texts:
+                self._texts[text] = self.language.encode_text([text])[0]
+        return torch.stack([self._texts[text] for text in texts])
+
+
+class _Batch:
+    """What N running episodes keep: candidates, their embeddings, texts, fits, commitments."""
+
+    def __init__(self, agent: GroundedAgent, count: int) -> None:
+        self.agent = agent
+        self.texts: list[str | None] = [None] * count
+        self.memory: Tensor | None = None
+        self.goals: NDArray[np.float32]
+        self.log_weights: Tensor
+        self.goal_embeddings: Tensor
+        self.text_embeddings: Tensor
+        self.fit: Tensor
+
+    def begin(self, rows: NDArray[np.int64]) -> None:
+        """Draw candidates for new episodes and forget what was said and decided in them."""
+        if not len(rows):
+            return
+        agent = self.agent
+        goals, log_weights = agent.candidates.draw(len(rows), agent._generator)
+        tensor = torch.from_numpy(goals).to(agent.device)
+        weights = torch.from_numpy(log_weights).to(agent.device)
+        with torch.no_grad():
+            embedded = agent.critic.goal(tensor)  # [rows, M, D]
+        if len(rows) == len(self.texts):
+            self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
+        else:
+            self.goals[rows], self.log_weights[rows] = goals, weights
+            self.goal_embeddings[rows] = embedded
+        for row in rows:
+            self.texts[row] = None
+
+    def listen(self, texts: list[str]) -> None:
+        """Take up instructions; where one has changed, its fit is computed and the memory cleared."""
+        rows = [n for n, (old, new) in enumerate(zip(self.texts, texts, strict=True)) if old != new]
+        if not rows:
+            return
+        agent = self.agent
+        embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, D]
+        goals = self.goal_embeddings[rows]  # [rows, M, D]
+        if not agent._shared:
+            goals = agent.language.goal(torch.from_numpy(self.goals[rows]).to(agent.device))
+        fit = agent.language.score(goals, embedded.unsqueeze(1)).squeeze(-1)  # [rows, M]
+        if len(rows) == len(texts):
+            self.text_embeddings, self.fit, self.memory = embedded, fit, None
+        else:
+            self.text_embeddings[rows], self.fit[rows] = embedded, fit
+            if self.memory is not None:
+                self.memory[rows] = UNDECIDED
+        self.texts = list(texts)

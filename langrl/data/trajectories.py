@@ -1,0 +1,107 @@
+"""Trajectories as flat arrays, and the file format in which users bring their own.
+
+Axes: ``T`` states of all trajectories one after another, ``S`` numbers in a state, ``A`` numbers
+in an action.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.errors import NonFiniteError, TrajectoryError
+
+ARRAYS = ("observations", "actions", "terminals")
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Trajectories end to end, as in D4RL and OGBench.
+
+    ``observations`` float32 [T, S], ``actions`` float32 [T, A], ``terminals`` bool [T], True at
+    the last state of each trajectory. The action at a last state leads nowhere and is not used.
+
+    Raises:
+        TrajectoryError: if lengths or axes do not fit, no trajectory has a step, or the last
+            trajectory does not end.
+        NonFiniteError: if an observation or an action is NaN or infinite.
+    """
+
+    observations: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    terminals: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in ARRAYS}
+        if len(set(lengths.values())) != 1:
+            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise TrajectoryError(f"trajectory arrays have mixed lengths: {listed}; make them equal")
+        for name, axes in (("observations", 2), ("actions", 2), ("terminals", 1)):
+            if getattr(self, name).ndim != axes:
+                shape = list(getattr(self, name).shape)
+                raise TrajectoryError(f"{name} must have {axes} axes, got shape {shape}")
+        if not len(self.terminals) or not self.terminals[-1]:
+            raise TrajectoryError("the last trajectory does not end; set terminals[-1] to True")
+        if self.terminals[0] and self.terminals.all():
+            raise TrajectoryError("every trajectory has a single state; give at least one step")
+        for name in ("observations", "actions"):
+            bad = ~np.isfinite(getattr(self, name)).all(1)
+            if name == "actions":
+                bad &= ~self.terminals
+            if bad.any():
+                raise NonFiniteError(f"{name}[{int(bad.argmax())}] is not finite; remove that trajectory")
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Index of the last state of the trajectory that each state is in, int [T]."""
+        last = np.flatnonzero(self.terminals)
+        return last[np.searchsorted(last, np.arange(len(self.terminals)))]
+
+    @cached_property
+    def transitions(self) -> NDArray[np.int64]:
+        """Indices of the states that have an action and a future."""
+        return np.flatnonzero(~self.terminals)
+
+    def save(self, path: Path) -> None:
+        """Write the three arrays to an .npz file."""
+        np.savez_compressed(path, **{name: getattr(self, name) for name in ARRAYS})
+
+
+def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajectories:
+    """Read an .npz file with ``observations``, ``actions`` and ``terminals``.
+
+    Raises:
+        TrajectoryError: if the file is missing, is not an .npz of numbers, lacks an array, or its
+            widths are not ``state_size`` and ``action_size``; what ``Trajectories`` raises, too.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TrajectoryError(f"no trajectory file {path}; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise TrajectoryError(f"{path} is a single array; save an .npz with {', '.join(ARRAYS)}")
+            if missing := [name for name in ARRAYS if name not in file.files]:
+                raise TrajectoryError(
+                    f"{path} has no array {' and no array '.join(map(repr, missing))};"
+                    f" it needs {', '.join(ARRAYS)}"
+                )
+            arrays = {name: file[name] for name in ARRAYS}
+        for name, dtype in zip(ARRAYS, (np.float32, np.float32, np.bool_), strict=True):
+            if arrays[name].dtype.kind not in "fiub":
+                raise TrajectoryError(f"{name} holds {arrays[name].dtype}, not numbers")
+            arrays[name] = arrays[name].astype(dtype)
+        trajectories = Trajectories(**arrays)
+    except (TrajectoryError, NonFiniteError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except (OSError, ValueError, BadZipFile, EOFError) as error:
+        raise TrajectoryError(f"{path} is not a readable .npz file ({error}); write it again") from error
+    for name, width in (("observations", state_size), ("actions", action_size)):
+        if arrays[name].shape[1] != width:
+            raise TrajectoryError(
+                f"{path}: {name} has rows of {arrays[name].shape[1]} numbers; this world needs {width}"
+            )
+    return trajectories

@@ -1,0 +1,48 @@
+"""Building blocks: Fourier features and multilayer perceptrons.
+
+Axes: ``S`` numbers in a state, ``O`` octaves.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class FourierFeatures(nn.Module):
+    """A position with sines and cosines of it, so that a small network can draw sharp walls.
+
+    Maps [..., S] to [..., S * (1 + 2 O)]; the position itself is scaled to [-1, 1].
+
+    Args:
+        low: lower bounds of the position, S numbers.
+        high: upper bounds.
+        octaves: number of frequencies; the lowest has the box as half a period, each further
+            one doubles.
+
+    Source: Tancik et al. 2020, arXiv:2006.10739 (positional encoding).
+    """
+
+    def __init__(self, low: Sequence[float], high: Sequence[float], octaves: int) -> None:
+        super().__init__()
+        self.low: Tensor
+        self.high: Tensor
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
+        self.octaves = octaves
+        self.size = len(low) * (1 + 2 * octaves)
+
+    def forward(self, position: Tensor) -> Tensor:
+        scaled = 2 * (position - self.low) / (self.high - self.low) - 1  # [..., S]
+        frequencies = math.pi / 2 * 2.0 ** torch.arange(self.octaves, device=position.device)
+        angles = (scaled.unsqueeze(-1) * frequencies).flatten(-2)  # [..., S * O]
+        return torch.cat([scaled, angles.sin(), angles.cos()], -1)
+
+
+def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
+    """Return ``depth`` hidden layers of linear, LayerNorm and SiLU, and a linear output."""
+    layers: list[nn.Module] = []
+    for size in [inputs] + [width] * (depth - 1) if depth else []:
+        layers += [nn.Linear(size, width), nn.LayerNorm(width), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(width if depth else inputs, outputs))

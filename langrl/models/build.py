@@ -1,0 +1,43 @@
+"""From a description of two critics to the modules; used in training and in loading alike."""
+
+from pydantic import Field
+
+from langrl.functional.energies import ENERGIES
+from langrl.models.config import CriticConfig, Settings, TextConfig
+from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.encoders import (
+    CompactTextEncoder,
+    GoalEncoder,
+    PretrainedTextEncoder,
+    StateActionEncoder,
+    TextEncoder,
+)
+
+
+class CriticsDescription(Settings):
+    """All that shapes the two critics, apart from their weights."""
+
+    low: tuple[float, ...] = Field(description="lower bounds of a state")
+    high: tuple[float, ...] = Field(description="upper bounds of a state")
+    action_size: int = Field(ge=1, description="numbers in an action")
+    critic: CriticConfig
+    text: TextConfig
+    vocabulary: tuple[str, ...] = Field(description="compact text encoder: its words, in order")
+    text_width: int | None = Field(description="named text model: numbers in its embedding")
+
+
+def build_critics(description: CriticsDescription) -> tuple[GoalCritic, LanguageCritic]:
+    """Return f and h, freshly initialised, with one goal encoder between them."""
+    config, text = description.critic, description.text
+    low, high = description.low, description.high
+    energy = ENERGIES[config.energy]
+    goal = GoalEncoder(low, high, config)
+    state_action = StateActionEncoder(low, high, description.action_size, config)
+    encoder: TextEncoder
+    if text.model == "compact":
+        encoder = CompactTextEncoder(description.vocabulary, config.embedding, text)
+    else:
+        encoder = PretrainedTextEncoder(
+            text.model, config.embedding, text, width=description.text_width
+        )
+    return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)

