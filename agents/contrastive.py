@@ -59,15 +59,17 @@ class ContrastiveLearner:
             )
         modules = torch.nn.ModuleDict({"critic": critic, "language": language})
         self.parameters = dict(modules.named_parameters())  # the shared goal encoder once
-        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate, fused=True)
 
     def batch(self) -> dict[str, Tensor]:
         """Draw state-actions with their futures, and states with texts."""
-        size, generator = self.config.batch_size, self.generator
-        batch = self.replay.sample(size, generator)
-        pick = torch.randint(len(self._pair_text), (size,), generator=generator, device=generator.device)
+        generator = self.generator
+        batch = self.replay.sample(self.config.batch_size, generator)
+        size = (self.config.language_batch_size,)
+        pick = torch.randint(len(self._pair_text), size, generator=generator, device=generator.device)
         texts = self._texts[self._pair_text[pick]]
         if isinstance(self.language.text, CompactTextEncoder):
+            texts = texts[:, : int((texts != 0).sum(1).max())]  # no longer than the longest drawn
             texts = self.language.text.corrupt(texts, generator)
         return batch | {"described": self._pair_states[pick], "text": texts}
 

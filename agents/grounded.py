@@ -21,6 +21,8 @@ from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, 
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.protocols import Observation
 
+_CHUNK = 4096  # goals
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -175,6 +177,13 @@ class GroundedAgent:
         return torch.stack([self._texts[text] for text in texts])
 
 
+@torch.no_grad()
+def encode_in_chunks(encoder: torch.nn.Module, goals: Tensor) -> Tensor:
+    """Encode goals [..., S] piece by piece, so that hidden layers stay in a CPU's cache."""
+    pieces = goals.flatten(0, -2).split(_CHUNK)
+    return torch.cat([encoder(piece) for piece in pieces]).unflatten(0, goals.shape[:-1])
+
+
 class _Batch:
     """What N running episodes keep: candidates, their embeddings, texts, fits, commitments."""
 
@@ -196,8 +205,7 @@ class _Batch:
         goals, log_weights = agent.candidates.draw(len(rows), agent._generator)
         tensor = torch.from_numpy(goals).to(agent.device)
         weights = torch.from_numpy(log_weights).to(agent.device)
-        with torch.no_grad():
-            embedded = agent.critic.goal(tensor)  # [rows, M, D]
+        embedded = encode_in_chunks(agent.critic.goal, tensor)  # [rows, M, D]
         if len(rows) == len(self.texts):
             self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
         else:
@@ -215,7 +223,8 @@ class _Batch:
         embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, D]
         goals = self.goal_embeddings[rows]  # [rows, M, D]
         if not agent._shared:
-            goals = agent.language.goal(torch.from_numpy(self.goals[rows]).to(agent.device))
+            tensor = torch.from_numpy(self.goals[rows]).to(agent.device)
+            goals = encode_in_chunks(agent.language.goal, tensor)
         fit = agent.language.score(goals, embedded.unsqueeze(1)).squeeze(-1)  # [rows, M]
         if len(rows) == len(texts):
             self.text_embeddings, self.fit, self.memory = embedded, fit, None

@@ -65,12 +65,10 @@ def neg_half_sq_l2(left: Tensor, right: Tensor) -> Tensor:
     Args, returns and errors: as ``dot``.
     """
     _check(left, right)
-    # Distances do not change under a shift; near the origin the product below cancels least.
-    centre = right.detach().mean(-2, keepdim=True)  # [..., 1, D]
-    left, right = left - centre, right - centre
-    left_sq = left.square().sum(-1, keepdim=True)  # [..., N, 1]
-    right_sq = right.square().sum(-1, keepdim=True).mT  # [..., 1, M]
-    return (left @ right.mT - 0.5 * (left_sq + right_sq)).clamp(max=0.0)
+    left_sq = torch.linalg.vector_norm(left, dim=-1, keepdim=True).square()  # [..., N, 1]
+    right_sq = torch.linalg.vector_norm(right, dim=-1, keepdim=True).square().mT  # [..., 1, M]
+    # Rounding may leave a tiny positive number where the embeddings are equal.
+    return (left @ right.mT).sub(0.5 * left_sq).sub(0.5 * right_sq).clamp(max=0.0)
 
 
 ENERGIES: dict[str, Energy] = {

@@ -16,10 +16,10 @@ class Settings(BaseModel):
 class CriticConfig(Settings):
     """The critic f(s, a, g) and the goal encoder that it shares with the language side."""
 
-    embedding: int = Field(32, ge=1, le=4096, description="numbers in an embedding (D)")
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
     depth: int = Field(3, ge=0, le=32, description="hidden layers")
-    octaves: int = Field(4, ge=0, le=16, description="Fourier features of a position: octaves")
+    octaves: int = Field(6, ge=0, le=16, description="Fourier features of a position: octaves")
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
 
 
@@ -30,7 +30,8 @@ class TextConfig(Settings):
         "compact", description="'compact' (trained on the spot), or a SentenceTransformer's name or folder"
     )
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
-    layers: int = Field(2, ge=1, le=16, description="compact: convolutions over the words")
+    depth: int = Field(2, ge=1, le=32, description="compact: hidden layers over a window of words")
+    heads: int = Field(4, ge=1, le=64, description="compact: attention heads that pool the words")
     max_words: int = Field(32, ge=1, le=512, description="compact: words read; the rest is cut off")
     unknown_rate: float = Field(
         0.1, ge=0, lt=1, description="compact: chance in training that a word becomes unknown"

@@ -20,21 +20,30 @@ from langrl.protocols import check_instruction
 
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
 _PAD, _UNKNOWN = 0, 1
+_WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
 _VOCABULARY_SIZE = 8192
 _CACHED_TEXTS = 100_000
 
 
 class StateActionEncoder(nn.Module):
-    """Maps states [..., S] and actions [..., A] to embeddings [..., D]."""
+    """Maps states [..., S] and actions [..., A] to embeddings [..., D].
 
-    def __init__(self, low: Sequence[float], high: Sequence[float], actions: int, config: CriticConfig) -> None:
+    The action joins at the last hidden layer, so that comparing many actions in one state costs
+    little more than comparing two.
+    """
+
+    def __init__(
+        self, low: Sequence[float], high: Sequence[float], actions: int, config: CriticConfig
+    ) -> None:
         super().__init__()
         self.position = FourierFeatures(low, high, config.octaves)
-        self.net = mlp(self.position.size + actions, config.width, config.depth, config.embedding)
+        width = config.width
+        self.state = mlp(self.position.size, width, max(config.depth - 1, 0), width)
+        self.action = nn.Linear(actions, width)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, config.embedding))
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        features = self.position(state).expand(*action.shape[:-1], self.position.size)
-        return self.net(torch.cat([features, action], -1))  # type: ignore[no-any-return]
+        return self.head(self.state(self.position(state)) + self.action(action))  # type: ignore[no-any-return]
 
 
 class GoalEncoder(nn.Module):
@@ -55,9 +64,10 @@ def split_words(text: str) -> list[str]:
 
 
 class CompactTextEncoder(nn.Module):
-    """A small text tower in plain torch: word embeddings, convolutions, attention pooling.
+    """A small text tower in plain torch: words in their context, pooled by attention.
 
-    Words outside the vocabulary share one embedding. Training turns some words into unknown
+    Each word is seen in a window of five, which binds a number to the "row" or "column" before
+    it. Words outside the vocabulary share one embedding; training turns some words into unknown
     ones, so that an unseen word changes little.
 
     Args:
@@ -72,13 +82,10 @@ class CompactTextEncoder(nn.Module):
         self.config = config
         self._number = {word: n for n, word in enumerate(self.vocabulary, start=2)}
         width = config.width
-        self.words = nn.Embedding(len(self.vocabulary) + 2, width, padding_idx=_PAD)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, width, 3, padding=1) for _ in range(config.layers)
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
-        self.attention = nn.Linear(width, 1)
-        self.head = mlp(width, width, 2, embedding)
+        self.words = nn.Embedding(len(self.vocabulary) + 2, _WORD_SIZE)
+        self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
+        self.attention = nn.Linear(width, config.heads)
+        self.head = mlp(config.heads * width, width, 2, embedding)
 
     @staticmethod
     def learn_vocabulary(texts: Sequence[str]) -> tuple[str, ...]:
@@ -109,13 +116,16 @@ class CompactTextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map word numbers [K, L] to embeddings [K, D]."""
-        real = (tokens != _PAD).unsqueeze(-1)  # [K, L, 1]
-        hidden = self.words(tokens)  # [K, L, width]
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            mixed = convolution(hidden.mT).mT
-            hidden = (hidden + functional.silu(norm(mixed))) * real
-        weight = self.attention(hidden).masked_fill(~real, -torch.inf).softmax(1)  # [K, L, 1]
-        return self.head((weight * hidden).sum(1))  # type: ignore[no-any-return]
+        side = _WINDOW // 2
+        windows = functional.pad(tokens, (side, side)).unfold(1, _WINDOW, 1)  # [K, L, window]
+        real = tokens != _PAD
+        # Only real words are computed: texts are half as long as the longest on average.
+        context = self.context(self.words(windows[real]).flatten(1))  # [words, width]
+        hidden = context.new_zeros(*tokens.shape, context.shape[1])
+        hidden[real] = context  # [K, L, width]
+        logits = self.attention(hidden).masked_fill(~real.unsqueeze(-1), -torch.inf)
+        pooled = logits.softmax(1).mT @ hidden  # [K, heads, width]
+        return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Map texts to embeddings [K, D]; errors as ``tokenise``."""

@@ -1,0 +1,131 @@
+"""The grounded agent as a description and weights: how it is composed, stored and loaded."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.envs.street_maze import StreetMaze
+from langrl.errors import CheckpointError, LangRLError
+from langrl.grounding.candidates import CellWeights, SampledCandidates
+from langrl.grounding.config import GroundingConfig
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.build import CriticsDescription, build_critics
+from langrl.models.config import Settings
+from langrl.models.critics import GoalCritic, LanguageCritic
+
+
+class AgentDescription(Settings):
+    """All that makes up a maze agent, apart from its weights and its goal density."""
+
+    layout: str = Field(description="the maze as an ASCII map")
+    critics: CriticsDescription
+    grounding: GroundingConfig
+
+
+def directions(count: int) -> NDArray[np.float32]:
+    """Return evenly spaced unit vectors [count, 2]."""
+    angles = np.arange(count) * 2 * np.pi / count
+    return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+
+def compose_agent(
+    world: StreetMaze,
+    critic: GoalCritic,
+    language: LanguageCritic,
+    config: GroundingConfig,
+    density: Tensor,
+    device: torch.device | str = "cpu",
+) -> GroundedAgent:
+    """Put an agent together from trained critics.
+
+    Args:
+        world: the maze the critics were trained in.
+        critic: f(s, a, g).
+        language: h(g, l).
+        config: strategy, candidates and directions.
+        density: the data's density of goals over cells [R, C], for ``weighting: data``.
+        device: where the critics are.
+    """
+    weights = CellWeights(density.double().numpy()) if config.weighting == "data" else None
+    candidates = SampledCandidates(world.sample_states, config.candidates, weights)
+    return GroundedAgent(
+        critic,
+        language,
+        GROUNDINGS[config.strategy],
+        candidates,
+        actions=directions(config.directions),
+        device=device,
+    )
+
+
+def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters of both critics by name, the shared goal encoder's once."""
+    modules = torch.nn.ModuleDict({"critic": critic, "language": language})
+    return dict(modules.named_parameters())
+
+
+def load_agent(
+    folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu", **grounding: object
+) -> GroundedAgent:
+    """Load an agent from a run folder (its newest checkpoint) or from a checkpoint folder.
+
+    Args:
+        folder: the run or checkpoint.
+        world: the maze it will act in, checked against the one it was trained in.
+        device: where to put the weights.
+        **grounding: fields of ``GroundingConfig`` to change, such as ``strategy="log_sum_exp"``.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, damaged, of another format or maze.
+    """
+    path = find_checkpoint(Path(folder))
+    return restore_agent(read_checkpoint(path), path, world=world, device=device, **grounding)
+
+
+def restore_agent(
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    world: StreetMaze | None = None,
+    device: str = "cpu",
+    **grounding: object,
+) -> GroundedAgent:
+    """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
+    try:
+        description = AgentDescription.model_validate(checkpoint.documents["agent"])
+        weights, density = checkpoint.tensors["weights"], checkpoint.tensors["goals"]["density"]
+        home = StreetMaze(description.layout)
+        critic, language = build_critics(description.critics)
+        parameters = named_weights(critic, language)
+        if set(parameters) != set(weights):
+            raise CheckpointError("the weights are not those of the agent described")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+    except (KeyError, ValidationError, RuntimeError) as error:
+        detail = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if world is not None:
+        check_same_maze(home, world, path)
+    config = GroundingConfig(**(description.grounding.model_dump() | grounding))
+    return compose_agent(
+        home, critic.to(device), language.to(device), config, density, device
+    )
+
+
+def check_same_maze(trained: StreetMaze, asked: StreetMaze, path: Path) -> None:
+    """Raise CheckpointError unless both mazes have the same walls."""
+    if trained.layout != asked.layout:
+        sizes = ["x".join(map(str, maze.walls.shape)) for maze in (trained, asked)]
+        raise CheckpointError(
+            f"{path} was trained in another maze ({sizes[0]}) than the one asked for"
+            f" ({sizes[1]}); train one there, or leave the layout out"
+        )

@@ -1,0 +1,144 @@
+"""Checkpoints: folders of safetensors and JSON with a sha256 manifest, written atomically.
+
+No pickle: reading a checkpoint never runs code, so folders can be shared. A folder is written
+under a temporary name, flushed to disk and renamed, so a killed run leaves either the whole
+checkpoint or none.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from langrl.errors import CheckpointError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_STEP = "step-"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """``documents``: JSON values by file name; ``tensors``: by file name and key."""
+
+    documents: dict[str, Any]
+    tensors: dict[str, dict[str, Tensor]]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint to ``folder``, replacing what is there only once it is complete."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name, document in checkpoint.documents.items():
+        (temporary / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    for name, tensors in checkpoint.tensors.items():
+        kept = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        save_file(kept, temporary / f"{name}.safetensors")
+    digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
+    (temporary / MANIFEST).write_text(manifest)
+    for path in (*temporary.iterdir(), temporary):
+        _flush(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    _flush(folder.parent)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint and verify every byte of it.
+
+    Raises:
+        CheckpointError: if it is missing, incomplete, damaged, or of another format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    documents, tensors = {}, {}
+    for name, digest in manifest.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"checkpoint {folder} lacks {name}; copy the whole folder again")
+        if _sha256(path) != digest:
+            raise CheckpointError(
+                f"checkpoint file {path} is damaged (its sha256 differs from the manifest);"
+                " copy it again, or delete this checkpoint to use an earlier one"
+            )
+        try:
+            if path.suffix == ".json":
+                documents[path.stem] = json.loads(path.read_text())
+            else:
+                tensors[path.stem] = load_file(path)
+        except (ValueError, SafetensorError) as error:
+            raise CheckpointError(f"checkpoint file {path} is not readable: {error}") from error
+    return Checkpoint(documents, tensors)
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint in {folder}: {MANIFEST} is missing; check the path")
+    try:
+        content = json.loads(path.read_text())
+        number, digests = content["format"], dict(content["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); copy the checkpoint again") from error
+    if number != FORMAT:
+        raise CheckpointError(
+            f"{folder} is a checkpoint of format {number} and this langrl reads format {FORMAT};"
+            " install the version that wrote it"
+        )
+    for name in digests:
+        if Path(name).name != name or Path(name).suffix not in (".json", ".safetensors"):
+            raise CheckpointError(f"{path} names {name!r}, which is no part of a checkpoint")
+    return digests
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Return the folder of a run's checkpoint after ``step`` steps."""
+    return Path(run) / "checkpoints" / f"{_STEP}{step}"
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """Return ``folder`` if it is a checkpoint, or the newest one of the run in it.
+
+    Raises:
+        CheckpointError: if there is neither.
+    """
+    folder = Path(folder)
+    if (folder / MANIFEST).is_file():
+        return folder
+    steps = {
+        int(path.name.removeprefix(_STEP)): path
+        for path in (folder / "checkpoints").glob(f"{_STEP}*")
+        if path.name.removeprefix(_STEP).isdecimal()
+    }
+    if not steps:
+        raise CheckpointError(
+            f"no checkpoint in {folder}; give a run folder that `langrl train` has written"
+        )
+    return steps[max(steps)]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,268 @@
+"""The command line: reads arguments, prints one clear line for what is wrong with them.
+
+Exit codes: 0 done; 2 bad usage or input; 130 interrupted. Commands import what they need when they
+run, so that ``langrl --help`` is quick.
+"""
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from pydantic import Field
+
+from langrl.config import RunConfig, dump_config, load_config, preset_names
+from langrl.envs.grammar import KINDS
+from langrl.errors import ConfigError, LangRLError, lookup
+from langrl.grounding.config import StrategyName
+from langrl.models.config import Settings
+
+DEMO_INSTRUCTION = "go to row 3 or column 11"
+MethodName = Literal[StrategyName, "oracle", "random"]
+
+
+class EvaluateArguments(Settings):
+    """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
+
+    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
+    instruction: str | None = Field(None, description="follow this text instead of drawn ones")
+    methods: tuple[MethodName, ...] = Field(
+        ("direct", "log_sum_exp", "nearest_goal", "oracle", "random"), description="what to compare"
+    )
+    kinds: tuple[str, ...] = Field(KINDS, description=f"of {', '.join(KINDS)}")
+    phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
+        ("seen", "held_out"), description="phrasings of training, or others"
+    )
+    episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
+    seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")
+    layout: str | None = Field(None, description="refuse the run unless it was trained in this maze")
+    out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
+
+
+class ReproduceArguments(Settings):
+    """Train and evaluate on the published mazes, beside the published numbers."""
+
+    out: Path = Field(description="folder of the runs, results.json and figures")
+    seeds: int = Field(3, ge=1, le=1000, description="training seeds per maze")
+    episodes: int = Field(200, ge=1, le=100_000, description="episodes per method, maze and seed")
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
+
+
+class SpeedArguments(Settings):
+    """Measure speed as a ratio against a baseline in the same run."""
+
+    only: str | None = Field(None, description="a single benchmark; all by default")
+    rounds: int = Field(5, ge=1, le=1000, description="measurements of each variant")
+    out: Path = Field(Path("runs/speed"), description="folder of results.json")
+
+
+class TrainPaths(Settings):
+    """Where a run goes, and how it starts."""
+
+    out: Path | None = Field(None, description="run folder; runs/NAME by default")
+    resume: Path | None = Field(None, description="go on with the run in this folder")
+    print_config: bool = Field(False, description="print the resolved YAML and stop")
+
+
+class DemoArguments(Settings):
+    """Train on one maze, compare the methods, follow one instruction; under three minutes."""
+
+    instruction: str = Field(DEMO_INSTRUCTION, description="the text to follow and to draw")
+    config: str = Field("street-fork", description="a preset or a YAML file")
+    out: Path = Field(Path("runs/demo"), description="folder of the run, results and pictures")
+
+
+def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) -> Any:
+    """Parse flags with tyro, turning its boxed errors into one line.
+
+    Raises:
+        ConfigError: if the arguments are wrong.
+    """
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(model, args=list(arguments), prog=program, **options)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise ConfigError(_unbox(told.getvalue())) from None
+
+
+def _unbox(text: str) -> str:
+    """Return what tyro's box says, up to its first rule, as one line."""
+    lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    said = []
+    for line in lines:
+        if line.startswith(("╭", "╰")):
+            continue
+        if line.startswith("──") and said:
+            break
+        said.append(line)
+    message = " ".join(" ".join(said).split())
+    invalid = re.search(
+        r"Error parsing (?P<group>\S+): \d+ validation errors? for \S+ (?P<field>\S+)"
+        r" (?P<problem>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type=",
+        message,
+    )
+    if invalid:
+        group = invalid["group"].strip(":")
+        path = invalid["field"] if group[:1].isupper() else f"{group}.{invalid['field']}"
+        flag = path.replace("_", "-")
+        return f"--{flag}: {invalid['problem'].lower()}, got {invalid['value']}"
+    return message or "the arguments cannot be read; see --help"
+
+
+def _take_flag(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
+    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments."""
+    rest, value = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == flag:
+            value = next(remaining, None)
+            if value is None:
+                raise ConfigError(f"{flag} needs a value; presets are {', '.join(preset_names())}")
+        elif argument.startswith(f"{flag}="):
+            value = argument.removeprefix(f"{flag}=")
+        else:
+            rest.append(argument)
+    return value, rest
+
+
+def train(arguments: list[str]) -> None:
+    """Train an agent: ``--config`` names the defaults, and any field can be set by flag.
+
+    The fields of the config are listed by ``langrl train --help``.
+    """
+    source, rest = _take_flag(arguments, "--config")
+    trajectories, rest = _take_flag(rest, "--trajectories")
+    if trajectories is not None:
+        rest += ["--data.trajectories", trajectories]
+    base = load_config(source) if source else RunConfig()
+
+    paths, config = parse(
+        _TrainArguments,
+        rest,
+        "langrl train [--config NAME_OR_FILE] [--trajectories FILE]",
+        default=_TrainArguments(**base.model_dump()),
+        description=_train_help(),
+    ).split()
+    if paths.print_config:
+        print(dump_config(config), end="")
+        return
+    from langrl import commands
+
+    if paths.resume is not None:
+        if source or config != base or paths.out is not None:
+            raise ConfigError("--resume goes on with the run's own config; leave other flags out")
+        commands.train(None, paths.resume, _command("train", arguments))
+        return
+    name = Path(source).stem if source else "train"
+    commands.train(config, paths.out or Path("runs") / name, _command("train", arguments))
+
+
+class _TrainArguments(RunConfig, TrainPaths):
+    """A run config with the paths of ``langrl train`` beside it."""
+
+    def split(self) -> tuple[TrainPaths, RunConfig]:
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        own = {name: values.pop(name) for name in TrainPaths.model_fields}
+        return TrainPaths(**own), RunConfig(**values)
+
+
+def _train_help() -> str:
+    return (
+        "Train an agent from trajectories without language and pairs of states and texts."
+        f" --config takes a preset ({', '.join(preset_names())}) or a YAML file and gives the"
+        " defaults; every flag overrides a field of it. --trajectories is short for"
+        " --data.trajectories."
+    )
+
+
+def _command(name: str, arguments: Sequence[str]) -> str:
+    return shlex.join(["langrl", name, *arguments])
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluate a run folder."""
+    given = parse(EvaluateArguments, arguments, "langrl evaluate")
+    from langrl import commands
+
+    commands.evaluate(
+        given.run,
+        given.out or given.run / "evaluation",
+        _command("evaluate", arguments),
+        instruction=given.instruction,
+        methods=given.methods,
+        kinds=given.kinds,
+        phrasings=given.phrasings,
+        episodes=given.episodes,
+        seed=given.seed,
+        layout=given.layout,
+    )
+
+
+def demo(arguments: list[str]) -> None:
+    """Show the whole path in under three minutes."""
+    given = parse(DemoArguments, arguments, "langrl demo")
+    config = load_config(given.config)
+    from langrl import commands
+
+    commands.demo(config, given.instruction, given.out, _command("demo", arguments))
+
+
+def reproduce(arguments: list[str]) -> None:
+    """Reproduce a published result."""
+    name, rest = _subcommand(arguments, {"street-mazes": "the street mazes"}, "langrl reproduce")
+    given = parse(ReproduceArguments, rest, f"langrl reproduce {name}")
+    from langrl.experiment.reproduce import street_mazes
+
+    command = _command("reproduce", arguments)
+    street_mazes.reproduce(given.out, given.seeds, given.episodes, given.steps, command)
+
+
+def benchmark(arguments: list[str]) -> None:
+    """Measure."""
+    _, rest = _subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
+    given = parse(SpeedArguments, rest, "langrl benchmark speed")
+    from langrl.experiment.benchmark import speed
+
+    speed(given.only, given.rounds, given.out, _command("benchmark", arguments))
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "demo": (demo, "train on a maze and follow a typed instruction, with pictures"),
+    "train": (train, "train an agent, or resume a run"),
+    "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
+    "reproduce": (reproduce, "reproduce a published result: street-mazes"),
+    "benchmark": (benchmark, "speed ratios: benchmark speed"),
+}
+
+
+def _subcommand(arguments: list[str], table: dict[str, str], program: str) -> tuple[str, list[str]]:
+    """Split off the first word, which has to be in the table; prints help if asked."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: {program} NAME [flags]; {program} NAME --help lists its flags\n")
+        for name, meaning in table.items():
+            print(f"  {name:<14}{meaning}")
+        raise SystemExit(0)
+    lookup(table, arguments[0], f"command under '{program}'")
+    return arguments[0], arguments[1:]
+
+
+def main() -> None:
+    """Run ``langrl`` with the arguments of the process."""
+    try:
+        table = {name: meaning for name, (_, meaning) in COMMANDS.items()}
+        name, rest = _subcommand(sys.argv[1:], table, "langrl")
+        COMMANDS[name][0](rest)
+    except LangRLError as error:
+        print(f"langrl: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("langrl: interrupted; a run goes on with --resume", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,36 @@
+"""Settings of the training data; no torch here, so that ``langrl --help`` is quick."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from langrl.envs.grammar import KINDS
+from langrl.errors import lookup
+from langrl.models.config import Settings
+
+
+class DataConfig(Settings):
+    """Trajectories, their relabelling, and pairs of states and texts."""
+
+    trajectories: str | None = Field(
+        None, description="an .npz file of your own trajectories; without it, experts are simulated"
+    )
+    num_trajectories: int = Field(20_000, ge=1, le=10_000_000, description="expert trajectories")
+    angle_noise: float = Field(10.0, ge=0, le=180, description="experts' noise in degrees")
+    discount: float = Field(0.97, ge=0, lt=1, description="of the geometric future")
+    tail: Literal["clip", "renormalise"] = Field(
+        "clip", description="futures beyond the end: all at the last state, or none"
+    )
+    action_negatives: Literal["uniform", "behaviour", "none"] = Field(
+        "uniform", description="other actions at the same state: any, the data's own, or none"
+    )
+    num_action_negatives: int = Field(8, ge=1, le=4096, description="other actions per state")
+    num_pairs: int = Field(50_000, ge=2, le=10_000_000, description="pairs of a state and a text")
+    kinds: tuple[str, ...] = Field(KINDS, min_length=1, description="kinds of instruction in the pairs")
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in kinds:
+            lookup(dict.fromkeys(KINDS), kind, "kind of instruction")
+        return kinds

@@ -1,0 +1,20 @@
+"""Settings of a run's book-keeping and evaluation; no torch here."""
+
+from pydantic import Field
+
+from langrl.models.config import Settings
+
+
+class EvaluationConfig(Settings):
+    """How an agent is evaluated."""
+
+    episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")
+    angle_noise: float = Field(20.0, ge=0, le=180, description="noise on each action in degrees")
+    seed: int = Field(1000, ge=0, description="seed of starts, instructions and noise")
+
+
+class LoggingConfig(Settings):
+    """How often a run reports and stores."""
+
+    log_every: int = Field(50, ge=1, description="steps between records in metrics.jsonl")
+    checkpoint_every: int = Field(1000, ge=1, description="steps between checkpoints")

@@ -1,0 +1,86 @@
+"""Evaluation: run an agent through the episodes of a vector environment.
+
+Axes: ``N`` episodes, ``T`` steps, ``S`` numbers in a state.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from langrl.protocols import Agent
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """What happened in N episodes.
+
+    Args:
+        instructions: the texts, N of them.
+        success: [N].
+        steps: length of each episode [N].
+        shortest_steps: length of a shortest one [N]; nan where the denotation is unknown.
+        ambiguity_bits: log2 of the number of denoted intents [N]; nan where unknown.
+        paths: states of each episode, N arrays [T + 1, S].
+    """
+
+    instructions: tuple[str, ...]
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    shortest_steps: NDArray[np.float64]
+    ambiguity_bits: NDArray[np.float64]
+    paths: list[NDArray[np.float32]]
+
+    @property
+    def spl(self) -> NDArray[np.float64]:
+        """Success weighted by path length [N]: success * shortest / max(steps, shortest).
+
+        Source: Anderson et al. 2018, arXiv:1807.06757.
+        """
+        ratio = self.shortest_steps / np.maximum(self.steps, self.shortest_steps)
+        return np.where(self.success, ratio, np.where(np.isnan(ratio), np.nan, 0.0))
+
+
+def run_episodes(
+    env: VectorEnv[Any, Any, Any],
+    agent: Agent,
+    seed: int,
+    options: dict[str, Any] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Episodes:
+    """Run one episode in each environment.
+
+    The environment's seed fixes starts, instructions and noise, so agents that are given the
+    same seed meet the same tasks; the agent's own randomness comes from the seed as well.
+
+    Args:
+        env: N environments with NEXT_STEP autoreset that end every episode at some time, and
+            report ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
+        agent: acts on all of them at once.
+        seed: of tasks and agent.
+        options: passed to ``env.reset``.
+        on_step: called with (episodes finished, episodes) after each step.
+    """
+    observation, info = env.reset(seed=seed, options=options)
+    agent.reset(np.random.default_rng([seed, 1]))
+    count = env.num_envs
+    instructions = tuple(observation["instruction"])
+    shortest, ambiguity = info["shortest_steps"], info["ambiguity_bits"]
+    running, success = np.ones(count, bool), np.zeros(count, bool)
+    steps = np.zeros(count, int)
+    states = [observation["observation"]]
+    while running.any():
+        # The tasks' own texts: finished episodes start again with others, which do not matter.
+        observation, _, terminated, truncated, info = env.step(agent.act(observation, instructions))
+        states.append(observation["observation"])
+        steps += running
+        success |= running & info["is_success"]
+        running &= ~(terminated | truncated)
+        if on_step is not None:
+            on_step(count - int(running.sum()), count)
+    history = np.stack(states)  # [T + 1, N, S]
+    paths = [history[: steps[n] + 1, n] for n in range(count)]
+    return Episodes(instructions, success, steps, shortest, ambiguity, paths)
