@@ -39,7 +39,7 @@ class RunConfig(Settings):
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="where to train")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps")
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; changes the last bits")
 
 

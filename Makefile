@@ -1,0 +1,51 @@
+# Needs only Python 3.11-3.13 and make; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-slow lint types build clean
+
+demo: .venv/demo.done  ## train on a maze and follow an instruction, with pictures
+	$(BIN)/langrl demo
+
+test: .venv/test.done  ## the tests, except the slow statistical ones
+	$(BIN)/python -m pytest
+
+test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Type checkers do not see packages that an editable install maps, so an installed copy is checked.
+types: .venv/dev.done
+	rm -rf build/typecheck
+	$(INSTALL) --no-deps --no-build-isolation --target build/typecheck .
+	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p langrl
+	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict -p langrl.functional
+
+build: .venv/dev.done
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/pip.done:
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and 'langrl needs Python 3.11 to 3.13; run make with PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel
+	touch $@
+
+.venv/demo.done: .venv/pip.done pyproject.toml constraints.txt
+	$(INSTALL) --no-build-isolation -e .
+	touch $@
+
+.venv/test.done: .venv/pip.done pyproject.toml constraints.txt
+	$(INSTALL) --no-build-isolation -e '.[test,offline]'
+	touch $@
+
+.venv/dev.done: .venv/pip.done pyproject.toml constraints.txt
+	$(INSTALL) --no-build-isolation -e '.[dev,offline]'
+	touch $@

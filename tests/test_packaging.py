@@ -1,0 +1,83 @@
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    build = [
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q",
+        "--wheel-dir", str(out), str(ROOT),
+    ]  # fmt: skip
+    subprocess.run(build, check=True, capture_output=True)
+    return zipfile.ZipFile(next(out.glob("langrl-*.whl")))
+
+
+def test_the_wheel_has_every_module_and_preset(wheel):
+    names = set(wheel.namelist())
+    folders = {"langrl": "langrl", "envs": "langrl/envs", "agents": "langrl/agents", "configs": "langrl/configs"}
+    expected = {
+        f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, inside in folders.items()
+        for pattern in ("*.py", "*.yaml", "py.typed")
+        for path in (ROOT / folder).rglob(pattern)
+    }
+    assert len(expected) > 40
+    assert expected <= names
+
+
+def test_the_wheel_has_the_licence_and_the_console_script(wheel):
+    texts = {name: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
+    assert any("MIT License" in text for name, text in texts.items() if name.endswith("LICENSE"))
+    entry = next(text for name, text in texts.items() if name.endswith("entry_points.txt"))
+    assert "langrl = langrl.cli:main" in entry
+
+
+def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
+    wheel.extractall(tmp_path / "site")
+    code = (
+        "import sys; sys.path.insert(0, 'site')\n"
+        "import langrl, gymnasium\n"
+        "from langrl.config import load_config, preset_names\n"
+        "import langrl.envs.layouts, langrl.agents.config\n"
+        "assert 'site' in langrl.envs.layouts.__file__, langrl.envs.layouts.__file__\n"
+        "assert len(preset_names()) >= 5\n"
+        "print(load_config('street-fork').world.layout, gymnasium.make('langrl/StreetMaze-Slit-v0'))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("fork")
+
+
+def test_every_dependency_is_pinned_in_the_constraints():
+    pinned = {
+        re.split("[=<>]", line)[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    wanted = {
+        re.split(r"[\[<>=]", name)[0].lower()
+        for name in [*project["dependencies"], *(n for names in extras.values() for n in names)]
+    }
+    assert wanted - pinned == {"langrl"}
+
+
+@pytest.mark.parametrize("command", ["import langrl", "import langrl.cli"])
+def test_importing_the_package_or_the_command_line_loads_nothing_heavy(command):
+    code = f"import sys; {command}; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "langrl" in loaded
+    assert not loaded & {"torch", "matplotlib", "scipy", "sentence_transformers", "tensorboard"}
