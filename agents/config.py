@@ -13,4 +13,5 @@ class LearnerConfig(Settings):
     language_batch_size: int = Field(128, ge=2, le=1_000_000, description="state-text pairs in it")
     learning_rate: float = Field(6e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
     logsumexp_penalty: float = Field(0.0, ge=0, description="weight of the squared log-partition")
+    action_weight: float = Field(1.0, ge=0, description="weight of telling actions apart")
     language_weight: float = Field(1.0, gt=0, description="weight of the language loss")

@@ -18,7 +18,7 @@ from langrl.agents.config import LearnerConfig
 from langrl.data.pairs import StateTextPairs
 from langrl.data.replay import TrajectoryReplay
 from langrl.errors import NonFiniteError
-from langrl.functional.losses import symmetric_info_nce
+from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.encoders import CompactTextEncoder
 
@@ -107,21 +107,25 @@ class ContrastiveLearner:
         goals = critic.goal(batch["goal"])  # [B, D]
         others = batch.get("other_actions")
         if others is None:
-            logits, negatives = critic.score(critic.state_action(state, action), goals), None
+            every = action.unsqueeze(1)  # [B, 1, A]
         else:
             every = torch.cat([action.unsqueeze(1), others], 1)  # [B, 1 + J, A]
-            embedded = critic.state_action(state.unsqueeze(1), every)  # [B, 1 + J, D]
-            logits = critic.score(embedded[:, 0], goals)  # [B, B]
+        embedded = critic.state_action(state.unsqueeze(1), every)  # [B, 1 + J, D]
+        logits = critic.score(embedded[:, 0], goals)  # [B, B]
+        loss, metrics = symmetric_info_nce(logits, self.config.logsumexp_penalty)
+        metrics["scale"] = critic.scale.log_scale.detach().exp()
+        if others is not None:
+            # A softmax of its own: among 255 other states, a few other actions hardly count.
             negatives = critic.score(embedded[:, 1:], goals.unsqueeze(1)).squeeze(-1)  # [B, J]
-        loss, metrics = symmetric_info_nce(logits, negatives, self.config.logsumexp_penalty)
-        return loss, metrics | {"scale": critic.scale.log_scale.detach().exp()}
+            action_loss, ranked = ranking_info_nce(logits.diagonal(), negatives)
+            loss = loss + self.config.action_weight * action_loss
+            metrics["accuracy_action"] = ranked["accuracy"]
+        return loss, metrics
 
     def _language_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         language = self.language
         logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
-        loss, metrics = symmetric_info_nce(
-            logits, logsumexp_penalty=self.config.logsumexp_penalty
-        )
+        loss, metrics = symmetric_info_nce(logits, self.config.logsumexp_penalty)
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
 
     def state(self) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,8 @@ from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, 
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.protocols import Observation
 
-_CHUNK = 4096  # goals
+_GOALS_AT_ONCE = 4096
+_SCORES_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +119,21 @@ class GroundedAgent:
             InstructionError, ShapeError, NonFiniteError: see ``read_observations``.
         """
         states, texts, single = read_observations(observations, instructions)
-        decision, embedded, batch = self._ground(states, texts)
-        scores = decision.action_scores
-        if scores is None:
-            if decision.goal is None:
-                raise GroundingError("the strategy answered with neither action scores nor a goal")
-            goals = batch.goal_embeddings[torch.arange(len(states)), decision.goal]  # [N, D]
-            scores = self.critic.score(embedded, goals.unsqueeze(1)).squeeze(-1)  # [N, A]
-        chosen = self.actions[scores.argmax(1).cpu().numpy()]
-        return chosen[0] if single else chosen  # type: ignore[no-any-return]
+        batch = self._rows(states, texts)
+        state = torch.from_numpy(states).to(self.device).unsqueeze(1)  # [N, 1, S]
+        every = self._actions.expand(len(states), *self._actions.shape)  # [N, A, ...]
+        embedded = self.critic.state_action(state, every)  # [N, A, D]
+        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
+        size = max(1, _SCORES_AT_ONCE // (len(self.actions) * batch.goals.shape[1]))
+        chosen, memories = [], []
+        for start in range(0, len(states), size):
+            rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
+            decision, memory = self._decide(embedded[rows], batch, rows)
+            memories.append(memory)
+            chosen.append(self._action_scores(decision, embedded[rows], batch, rows).argmax(1))
+        batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
+        actions = self.actions[torch.cat(chosen).cpu().numpy()]
+        return actions[0] if single else actions  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
@@ -136,25 +143,35 @@ class GroundedAgent:
         log_posterior = Scores(batch.fit, batch.log_weights).log_posterior[0]
         return Posterior(batch.goals[0], log_posterior.exp().cpu().numpy())
 
-    def _ground(
-        self, states: NDArray[np.float32], texts: list[str]
-    ) -> tuple[Decision, Tensor, "_Batch"]:
-        batch = self._rows(states, texts)
-        state = torch.from_numpy(states).to(self.device).unsqueeze(1)  # [N, 1, S]
-        every = self._actions.expand(len(states), *self._actions.shape)  # [N, A, ...]
-        embedded = self.critic.state_action(state, every)  # [N, A, D]
+    def _decide(
+        self, embedded: Tensor, batch: "_Batch", rows: slice
+    ) -> tuple[Decision, Tensor | None]:
+        """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
         if self._shared:
-            text = batch.text_embeddings.unsqueeze(1)  # [N, 1, D]
+            text = batch.text_embeddings[rows].unsqueeze(1)  # [n, 1, D]
             direct = self.critic.score(embedded, text).squeeze(-1)
         scores = Scores(
-            batch.fit,
-            batch.log_weights,
-            lambda: self.critic.score(embedded, batch.goal_embeddings),
+            batch.fit[rows],
+            batch.log_weights[rows],
+            lambda: self.critic.score(embedded, batch.goal_embeddings[rows]),
             direct,
         )
-        decision, batch.memory = self.grounding.ground(scores, batch.memory, self._torch_generator)
-        return decision, embedded, batch
+        memory = None if batch.memory is None else batch.memory[rows]
+        return self.grounding.ground(scores, memory, self._torch_generator)
+
+    def _action_scores(
+        self, decision: Decision, embedded: Tensor, batch: "_Batch", rows: slice
+    ) -> Tensor:
+        """Return a decision's scores of actions [n, A]; those for its goal if it names one."""
+        if decision.action_scores is not None:
+            return decision.action_scores
+        if decision.goal is None:
+            raise GroundingError("the strategy answered with neither action scores nor a goal")
+        candidates = batch.goal_embeddings[rows]  # [n, M, D]
+        each = torch.arange(len(candidates), device=self.device)
+        goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
+        return self.critic.score(embedded, goals).squeeze(-1)  # type: ignore[no-any-return]
 
     def _rows(self, states: NDArray[np.float32], texts: list[str]) -> "_Batch":
         """Return the episodes' candidates and fits, brought up to date with the texts."""
@@ -180,7 +197,7 @@ class GroundedAgent:
 @torch.no_grad()
 def encode_in_chunks(encoder: torch.nn.Module, goals: Tensor) -> Tensor:
     """Encode goals [..., S] piece by piece, so that hidden layers stay in a CPU's cache."""
-    pieces = goals.flatten(0, -2).split(_CHUNK)
+    pieces = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
     return torch.cat([encoder(piece) for piece in pieces]).unflatten(0, goals.shape[:-1])
 
 

@@ -7,9 +7,11 @@ the same templates backwards, so whatever the grammar writes it can read.
 """
 
 import re
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -146,10 +148,9 @@ class MazeGrammar:
             InstructionError: if no meaning of these kinds denotes a cell (a corner full of
                 walls, or one that ``cell`` is not in).
         """
-        weights = np.array([float(lookup(KIND_WEIGHTS, kind, "kind of instruction")) for kind in kinds])
-        cumulative = weights.cumsum()
+        thresholds = _thresholds(tuple(kinds))
         for _ in range(200):
-            kind = kinds[int(np.searchsorted(cumulative, generator.random() * cumulative[-1]))]
+            kind = kinds[bisect(thresholds, generator.random())]
             meaning = self._propose(kind, generator, cell)
             if meaning is not None and (mask := self.mask(meaning)).any():
                 if cell is None or mask[cell]:
@@ -245,6 +246,13 @@ class MazeGrammar:
         if {part[0] for part in parts} == {"row", "column"}:
             return "that cell is a wall; name a free one"
         return "nothing there is free and fits all of it; use 'or' for alternatives"
+
+
+@lru_cache(maxsize=64)
+def _thresholds(kinds: tuple[str, ...]) -> list[float]:
+    """Return where in [0, 1) the share of each kind but the last ends."""
+    weights = [lookup(KIND_WEIGHTS, kind, "kind of instruction") for kind in kinds]
+    return [end / sum(weights) for end in accumulate(weights[:-1])]
 
 
 @lru_cache(maxsize=4096)  # without it, "... or ... or ..." would be read exponentially often

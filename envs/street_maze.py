@@ -25,6 +25,7 @@ from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
 STEP_SIZE = 0.5  # cells
 CHECKS = 24  # points along a step at which walls are looked for
 CELL_PIXELS = 24
+_TRIES = 1000  # draws of a task before it is called impossible
 
 Positions = NDArray[np.float32]
 _FRACTIONS = (np.arange(1, CHECKS + 1) / CHECKS * STEP_SIZE).astype(np.float32)
@@ -63,7 +64,8 @@ def move(walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.
     """
     ends = positions + directions * _FRACTIONS[-1]
     from_cells, to_cells = _cells(positions), _cells(ends)
-    padded = np.pad(walls, 1, constant_values=True)
+    padded = np.ones((walls.shape[0] + 2, walls.shape[1] + 2), bool)
+    padded[1:-1, 1:-1] = walls
     # A step is shorter than a cell, so it stays within the corners of the box that it spans.
     rows, columns = np.stack([from_cells, to_cells], -1).transpose(1, 0, 2) + 1  # [N, 2] each
     free = ~padded[rows[:, :, None], columns[:, None, :]].any((1, 2))  # [N]
@@ -187,7 +189,6 @@ class _Episodes:
         self.positions = np.zeros((count, 2), np.float32)
         self.instructions = [""] * count
         self.masks = np.zeros((count, *world.walls.shape), bool)
-        self.known = np.zeros(count, bool)
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
         self.noise = np.random.default_rng(0)
@@ -201,15 +202,18 @@ class _Episodes:
     ) -> None:
         """Start new episodes in the given rows."""
         texts, positions = self._options(options)
-        for n in rows:
-            at = None if positions is None else positions[n]
+        if positions is None:
+            starts = self.world.sample_states(len(rows), generator)
+        else:
+            starts = positions[rows]
+        for n, start in zip(rows, starts, strict=True):
+            free = positions is None
             if texts is None:
-                text, mask, at = self._draw(generator, at)
+                text, mask, start = self._draw(generator, start, free)
             else:
                 text, mask = texts[n], self.world.cell_mask(texts[n])
-                at = self._start(generator, mask) if at is None else at
-            self.positions[n], self.instructions[n] = at, text
-            self.known[n] = mask is not None
+                start = self._elsewhere(generator, start, mask) if free else start
+            self.positions[n], self.instructions[n] = start, text
             self.masks[n] = False if mask is None else mask
         cells = self.masks[rows].sum((1, 2))
         self.ambiguity_bits[rows] = np.where(cells > 0, np.log2(np.maximum(cells, 1)), np.nan)
@@ -230,28 +234,31 @@ class _Episodes:
         return texts, positions
 
     def _draw(
-        self, generator: np.random.Generator, at: Positions | None
+        self, generator: np.random.Generator, start: Positions, free: bool
     ) -> tuple[str, NDArray[np.bool_], Positions]:
-        """Draw a start and an instruction that the start does not satisfy already."""
+        """Draw an instruction that the start does not satisfy; another start too, where free."""
         grammar = self.world.grammar
-        for _ in range(1000):
-            start = self.world.sample_states(1, generator)[0] if at is None else at
+        for _ in range(_TRIES):
             meaning = grammar.draw_meaning(generator, self.kinds)
             mask = grammar.mask(meaning)
             if not mask[int(start[0]), int(start[1])]:
                 return grammar.write(meaning, generator, self.phrasing), mask, start
+            if free:  # "already satisfied" skips the whole task, as in the published protocol
+                start = self.world.sample_states(1, generator)[0]
         raise InstructionError(
             f"every instruction of kind {' or '.join(self.kinds)} is satisfied at the start;"
             " allow more kinds"
         )
 
-    def _start(self, generator: np.random.Generator, mask: NDArray[np.bool_] | None) -> Positions:
-        """Draw a start that does not satisfy the mask, where there is one."""
-        for _ in range(1000):
-            start = self.world.sample_states(1, generator)[0]
+    def _elsewhere(
+        self, generator: np.random.Generator, start: Positions, mask: NDArray[np.bool_] | None
+    ) -> Positions:
+        """Return the start, or another one that does not satisfy the mask, where there is one."""
+        for _ in range(_TRIES):
             if mask is None or not mask[int(start[0]), int(start[1])]:
                 break
-        return start  # type: ignore[no-any-return]
+            start = self.world.sample_states(1, generator)[0]
+        return start
 
     def advance(self, actions: NDArray[Any]) -> NDArray[np.bool_]:
         """Move everybody once and return who satisfies their instruction, bool [N]."""

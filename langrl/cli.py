@@ -111,7 +111,7 @@ def _unbox(text: str) -> str:
     )
     if invalid:
         group = invalid["group"].strip(":")
-        path = invalid["field"] if group[:1] in "_" or group[:1].isupper() else f"{group}.{invalid['field']}"
+        path = invalid["field"] if group.lstrip("_")[:1].isupper() else f"{group}.{invalid['field']}"
         flag = path.replace("_", "-")
         return f"--{flag}: {invalid['problem'].lower()}, got {invalid['value']}"
     return message or "the arguments cannot be read; see --help"

@@ -40,7 +40,7 @@ class RunConfig(Settings):
     logging: LoggingConfig = LoggingConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps")
-    threads: int = Field(2, ge=1, le=1024, description="CPU threads; changes the last bits")
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
 
 
 class _Loader(yaml.SafeLoader):

@@ -111,11 +111,13 @@ class TrajectoryReplay:
         return batch
 
     def _other_actions(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        shape = (len(index), self.count)
-        draw = torch.rand(shape, generator=generator, device=index.device)
         if self.action_negatives == "uniform":
-            angle = 2 * math.pi * draw
+            # Evenly spaced from a random start: each is uniform, and together they leave no gap.
+            turn = torch.rand((len(index), 1), generator=generator, device=index.device)
+            spokes = torch.arange(self.count, device=index.device)
+            angle = 2 * math.pi * (spokes + turn) / self.count
             return torch.stack([angle.cos(), angle.sin()], -1)  # [B, J, 2]
+        draw = torch.rand((len(index), self.count), generator=generator, device=index.device)
         cell = self._cells[index].unsqueeze(1)  # [B, 1]
         offset = (draw * self._cell_size[cell]).long().clamp(max=self._cell_size[cell] - 1)
         return self.actions[self._by_cell[self._cell_start[cell] + offset]]

@@ -6,6 +6,7 @@ Axes: ``S`` numbers in a state, ``A`` in an action, ``D`` in an embedding, ``K``
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +204,11 @@ class PretrainedTextEncoder(nn.Module):
 TextEncoder = CompactTextEncoder | PretrainedTextEncoder
 
 
+@lru_cache(maxsize=2)
 def load_sentence_transformer(name: str) -> Any:
     """Load a SentenceTransformer by name or folder; all-MiniLM-L6-v2 from the extra if installed.
+
+    The model is frozen and kept, so that loading it again costs nothing.
 
     Raises:
         MissingExtraError: if sentence-transformers is not installed.

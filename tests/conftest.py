@@ -1,0 +1,51 @@
+"""What several tests share: one small maze, and tiny critics for it."""
+
+import numpy as np
+import pytest
+import torch
+
+from langrl.data.pairs import maze_pairs
+from langrl.envs.street_maze import StreetMaze
+from langrl.models.build import CriticsDescription, build_critics
+from langrl.models.config import CriticConfig, TextConfig
+from langrl.models.encoders import CompactTextEncoder
+
+SMALL = ".....\n.###.\n.....\n###..\n....."
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)  # on busy cores, threads wait for each other
+
+
+@pytest.fixture(scope="session")
+def world():
+    return StreetMaze(SMALL)
+
+
+@pytest.fixture(scope="session")
+def pairs(world):
+    return maze_pairs(world, 200, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="session")
+def description(pairs):
+    return CriticsDescription(
+        low=(0.0, 0.0),
+        high=(5.0, 5.0),
+        action_size=2,
+        critic=CriticConfig(embedding=8, width=16, depth=2, octaves=2),
+        text=TextConfig(width=16, heads=2),
+        vocabulary=CompactTextEncoder.learn_vocabulary(pairs.texts),
+        text_width=None,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_critics(description):
+    def make(seed=0):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build_critics(description)
+
+    return make
