@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from langrl.agents.config import LearnerConfig
+from langrl.checkpoint import fill
 from langrl.data.pairs import StateTextPairs
 from langrl.data.replay import TrajectoryReplay
 from langrl.errors import NonFiniteError
 from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
-from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.critics import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
 
 
@@ -57,16 +58,19 @@ class ContrastiveLearner:
                 if isinstance(text, CompactTextEncoder)
                 else text.features(pairs.texts)
             )
-        modules = torch.nn.ModuleDict({"critic": critic, "language": language})
-        self.parameters = dict(modules.named_parameters())  # the shared goal encoder once
-        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate, fused=True)
+        self.parameters = named_weights(critic, language)
+        self.optimizer = torch.optim.Adam(
+            self.parameters.values(), lr=config.learning_rate, fused=True
+        )
 
     def batch(self) -> dict[str, Tensor]:
         """Draw state-actions with their futures, and states with texts."""
         generator = self.generator
         batch = self.replay.sample(self.config.batch_size, generator)
         size = (self.config.language_batch_size,)
-        pick = torch.randint(len(self._pair_text), size, generator=generator, device=generator.device)
+        pick = torch.randint(
+            len(self._pair_text), size, generator=generator, device=generator.device
+        )
         texts = self._texts[self._pair_text[pick]]
         if isinstance(self.language.text, CompactTextEncoder):
             texts = texts[:, : int((texts != 0).sum(1).max())]  # no longer than the longest drawn
@@ -96,6 +100,8 @@ class ContrastiveLearner:
                 " lower learner.learning_rate"
             )
         self.optimizer.step()
+        self.critic.scale.bound()
+        self.language.scale.bound()
         self.step += 1
         metrics = {"loss": loss.detach(), "gradient_norm": norm}
         metrics |= {f"critic/{name}": value for name, value in critic_metrics.items()}
@@ -140,12 +146,11 @@ class ContrastiveLearner:
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
+        fill(self.parameters, state["weights"])
         moments = dict(state["optimizer"])
         self.step = int(moments.pop("step"))
         self.generator.set_state(moments.pop("generator").cpu())
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["weights"][name])
         for key, value in moments.items():
             name, moment = key.rsplit("/", 1)
-            self.optimizer.state[self.parameters[name]][moment] = value
+            parameter = self.parameters[name]
+            self.optimizer.state[parameter][moment] = value.clone().to(parameter.device)

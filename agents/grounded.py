@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.agents.observations import read_observations
-from langrl.errors import GroundingError
+from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
@@ -100,7 +100,7 @@ class GroundedAgent:
         if mask is None:
             self._batch: _Batch | None = None
         elif self._batch is not None:
-            self._batch.begin(np.flatnonzero(mask))
+            self._batch.begin(np.flatnonzero(mask), self._generator)
 
     @torch.no_grad()
     def act(
@@ -124,6 +124,8 @@ class GroundedAgent:
         every = self._actions.expand(len(states), *self._actions.shape)  # [N, A, ...]
         embedded = self.critic.state_action(state, every)  # [N, A, D]
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
+        if not len(states):
+            raise ShapeError("act needs at least one observation, got a batch of 0")
         size = max(1, _SCORES_AT_ONCE // (len(self.actions) * batch.goals.shape[1]))
         chosen, memories = [], []
         for start in range(0, len(states), size):
@@ -137,11 +139,31 @@ class GroundedAgent:
 
     @torch.no_grad()
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
-        """Return the candidate goals of a single observation with p(g|l)."""
-        states, texts, _ = read_observations(observation, instruction)
-        batch = self._rows(states, texts)
-        log_posterior = Scores(batch.fit, batch.log_weights).log_posterior[0]
-        return Posterior(batch.goals[0], log_posterior.exp().cpu().numpy())
+        """Return candidate goals with p(g|l), for a single observation; changes no episode.
+
+        The candidates are those of the running episode if the agent acts on single observations,
+        and otherwise a draw of their own.
+
+        Raises:
+            ShapeError: for a batch of observations.
+        """
+        _, texts, single = read_observations(observation, instruction)
+        if not single:
+            raise ShapeError("posterior takes a single observation; call it for each of the batch")
+        batch = self._batch
+        if batch is None or len(batch.texts) != 1:
+            batch = _Batch(self, 1)
+            batch.begin(np.array([0]), np.random.default_rng(0))
+        fit = self._fit(batch.goals, batch.goal_embeddings, self.embed_texts(texts))
+        log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
+        return Posterior(batch.goals[0].copy(), log_posterior.exp().cpu().numpy())
+
+    def _fit(self, goals: NDArray[np.float32], embedded: Tensor, texts: Tensor) -> Tensor:
+        """Return h [n, M] of goals [n, M, S], the critic's embeddings of them, and texts [n, D]."""
+        if not self._shared:
+            tensor = torch.from_numpy(goals).to(self.device)
+            embedded = encode_in_chunks(self.language.goal, tensor)
+        return self.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
 
     def _decide(
         self, embedded: Tensor, batch: "_Batch", rows: slice
@@ -177,7 +199,7 @@ class GroundedAgent:
         """Return the episodes' candidates and fits, brought up to date with the texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
             self._batch = _Batch(self, len(states))
-            self._batch.begin(np.arange(len(states)))
+            self._batch.begin(np.arange(len(states)), self._generator)
         self._batch.listen(texts)
         return self._batch
 
@@ -214,12 +236,12 @@ class _Batch:
         self.text_embeddings: Tensor
         self.fit: Tensor
 
-    def begin(self, rows: NDArray[np.int64]) -> None:
+    def begin(self, rows: NDArray[np.int64], generator: np.random.Generator) -> None:
         """Draw candidates for new episodes and forget what was said and decided in them."""
         if not len(rows):
             return
         agent = self.agent
-        goals, log_weights = agent.candidates.draw(len(rows), agent._generator)
+        goals, log_weights = agent.candidates.draw(len(rows), generator)
         tensor = torch.from_numpy(goals).to(agent.device)
         weights = torch.from_numpy(log_weights).to(agent.device)
         embedded = encode_in_chunks(agent.critic.goal, tensor)  # [rows, M, D]
@@ -238,11 +260,7 @@ class _Batch:
             return
         agent = self.agent
         embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, D]
-        goals = self.goal_embeddings[rows]  # [rows, M, D]
-        if not agent._shared:
-            tensor = torch.from_numpy(self.goals[rows]).to(agent.device)
-            goals = encode_in_chunks(agent.language.goal, tensor)
-        fit = agent.language.score(goals, embedded.unsqueeze(1)).squeeze(-1)  # [rows, M]
+        fit = agent._fit(self.goals[rows], self.goal_embeddings[rows], embedded)  # [rows, M]
         if len(rows) == len(texts):
             self.text_embeddings, self.fit, self.memory = embedded, fit, None
         else:

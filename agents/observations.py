@@ -35,7 +35,7 @@ def read_observations(
         row = int((~np.isfinite(states)).any(1).argmax())
         raise NonFiniteError(f"observation {row} is not finite; mend the environment")
     texts = observations.get("instruction") if instructions is None else instructions
-    if texts is None or isinstance(texts, str):
+    if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
         texts = [check_instruction(texts)] * len(states)
     if len(texts) != len(states):
         raise ShapeError(f"got {len(states)} observations and {len(texts)} instructions; pair them")

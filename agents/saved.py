@@ -1,5 +1,6 @@
 """The grounded agent as a description and weights: how it is composed, stored and loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,16 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from langrl.agents.grounded import GroundedAgent
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
+from langrl.envs.layouts import parse_layout
 from langrl.envs.street_maze import StreetMaze
-from langrl.errors import CheckpointError, LangRLError
+from langrl.errors import CheckpointError, ConfigError, LangRLError
 from langrl.grounding.candidates import CellWeights, SampledCandidates
 from langrl.grounding.config import GroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.build import CriticsDescription, build_critics
-from langrl.models.config import Settings
-from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.critics import GoalCritic, LanguageCritic, named_weights
+from langrl.settings import Settings, describe_invalid
 
 
 class AgentDescription(Settings):
@@ -64,12 +66,6 @@ def compose_agent(
     )
 
 
-def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, torch.nn.Parameter]:
-    """Return the parameters of both critics by name, the shared goal encoder's once."""
-    modules = torch.nn.ModuleDict({"critic": critic, "language": language})
-    return dict(modules.named_parameters())
-
-
 def load_agent(
     folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu", **grounding: object
 ) -> GroundedAgent:
@@ -99,26 +95,39 @@ def restore_agent(
     """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
     try:
         description = AgentDescription.model_validate(checkpoint.documents["agent"])
-        weights, density = checkpoint.tensors["weights"], checkpoint.tensors["goals"]["density"]
-        home = StreetMaze(description.layout)
-        critic, language = build_critics(description.critics)
-        parameters = named_weights(critic, language)
-        if set(parameters) != set(weights):
-            raise CheckpointError("the weights are not those of the agent described")
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-    except (KeyError, ValidationError, RuntimeError) as error:
-        detail = str(error).splitlines()[0]
+        # Parsed as a map and nothing else: a shared checkpoint must not name files of ours.
+        home = StreetMaze(parse_layout(description.layout, "its layout"))
+        critic, language = build_critics(description.critics, seed=0)
+        fill(named_weights(critic, language), checkpoint.tensors["weights"])
+        density = _check_density(checkpoint.tensors["goals"]["density"], home)
+    except ValidationError as error:
+        detail = describe_invalid(error, AgentDescription)
         raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
-    except CheckpointError as error:
+    except KeyError as error:
+        raise CheckpointError(f"{path} is no agent's checkpoint: it lacks {error}") from error
+    except LangRLError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if world is not None:
         check_same_maze(home, world, path)
-    config = GroundingConfig(**(description.grounding.model_dump() | grounding))
-    return compose_agent(
-        home, critic.to(device), language.to(device), config, density, device
-    )
+    config = change_grounding(description.grounding, grounding)
+    return compose_agent(home, critic.to(device), language.to(device), config, density, device)
+
+
+def _check_density(density: Tensor, world: StreetMaze) -> Tensor:
+    if (
+        density.shape != world.walls.shape
+        or not (density[~torch.from_numpy(world.walls)] > 0).all()
+    ):
+        raise CheckpointError("its density of goals does not fit its layout; copy it again")
+    return density
+
+
+def change_grounding(config: GroundingConfig, changes: Mapping[str, object]) -> GroundingConfig:
+    """Return the config with some fields changed; raises ConfigError, naming the field."""
+    try:
+        return GroundingConfig(**(config.model_dump() | changes))
+    except ValidationError as error:
+        raise ConfigError(f"grounding: {describe_invalid(error, GroundingConfig)}") from error
 
 
 def check_same_maze(trained: StreetMaze, asked: StreetMaze, path: Path) -> None:

@@ -40,7 +40,9 @@ def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     vectors = np.asarray(vectors, np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     if not np.isfinite(lengths).all():
-        raise ShapeError("an action is not finite; give a direction (row, column) of finite numbers")
+        raise ShapeError(
+            "an action is not finite; give a direction (row, column) of finite numbers"
+        )
     return vectors / np.where(lengths > 0, lengths, 1)[:, None]  # type: ignore[no-any-return]
 
 
@@ -51,7 +53,9 @@ def rotate(directions: NDArray[np.float32], angles: NDArray[Any]) -> NDArray[np.
     return np.stack([cos * row - sin * column, sin * row + cos * column], 1).astype(np.float32)
 
 
-def move(walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.float32]) -> Positions:
+def move(
+    walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.float32]
+) -> Positions:
     """Move every agent by one step, up to the last free one of 24 points along it.
 
     Args:
@@ -126,7 +130,9 @@ class StreetMaze:
         height, width = self.walls.shape
         valid = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         rows, columns = np.where(valid, rows, 0), np.where(valid, columns, 0)
-        hit = masks[rows, columns] if masks.ndim == 2 else masks[np.arange(len(rows)), rows, columns]
+        hit = (
+            masks[rows, columns] if masks.ndim == 2 else masks[np.arange(len(rows)), rows, columns]
+        )
         return hit & valid
 
     def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -217,11 +223,15 @@ class _Episodes:
             self.masks[n] = False if mask is None else mask
         cells = self.masks[rows].sum((1, 2))
         self.ambiguity_bits[rows] = np.where(cells > 0, np.log2(np.maximum(cells, 1)), np.nan)
-        self.shortest_steps[rows] = self.world.shortest_steps(self.positions[rows], self.masks[rows])
+        self.shortest_steps[rows] = self.world.shortest_steps(
+            self.positions[rows], self.masks[rows]
+        )
 
     def _options(self, options: dict[str, Any]) -> tuple[list[str] | None, Positions | None]:
         if unknown := sorted(set(options) - {"instruction", "position"}):
-            raise InstructionError(f"no reset option {unknown[0]!r}; use 'instruction' or 'position'")
+            raise InstructionError(
+                f"no reset option {unknown[0]!r}; use 'instruction' or 'position'"
+            )
         texts, positions = options.get("instruction"), options.get("position")
         if texts is not None:
             texts = [texts] * self.count if isinstance(texts, str) else list(texts)
@@ -230,7 +240,9 @@ class _Episodes:
         if positions is not None:
             positions = np.broadcast_to(np.asarray(positions, np.float32), (self.count, 2))
             if not self.world.inside(positions, ~self.world.walls).all():
-                raise LayoutError("a start position is in a wall or outside the maze; use a free one")
+                raise LayoutError(
+                    "a start position is in a wall or outside the maze; use a free one"
+                )
         return texts, positions
 
     def _draw(
@@ -269,7 +281,9 @@ class _Episodes:
         return self.world.inside(self.positions, self.masks)
 
 
-def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, spaces.Box]:
+def _spaces(
+    world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing
+) -> tuple[spaces.Dict, spaces.Box]:
     size = np.array(world.walls.shape, np.float32)
     observation = spaces.Dict(
         {
@@ -339,7 +353,10 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
 
     def _observe(self) -> dict[str, Any]:
         episodes = self._episodes
-        return {"observation": episodes.positions[0].copy(), "instruction": episodes.instructions[0]}
+        return {
+            "observation": episodes.positions[0].copy(),
+            "instruction": episodes.instructions[0],
+        }
 
     def _info(self, success: bool) -> dict[str, Any]:
         return {
@@ -388,7 +405,9 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
         self._episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
         self._elapsed = np.zeros(num_envs, int)
         self._done = np.zeros(num_envs, bool)
-        self.single_observation_space, self.single_action_space = _spaces(self.world, kinds, phrasing)
+        self.single_observation_space, self.single_action_space = _spaces(
+            self.world, kinds, phrasing
+        )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -426,7 +445,10 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
 
     def _observe(self) -> dict[str, Any]:
         episodes = self._episodes
-        return {"observation": episodes.positions.copy(), "instruction": tuple(episodes.instructions)}
+        return {
+            "observation": episodes.positions.copy(),
+            "instruction": tuple(episodes.instructions),
+        }
 
     def _info(self, success: NDArray[np.bool_]) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from langrl.errors import CheckpointError
@@ -49,9 +50,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     (temporary / MANIFEST).write_text(manifest)
     for path in (*temporary.iterdir(), temporary):
         _flush(path)
-    shutil.rmtree(folder, ignore_errors=True)
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():  # renamed, not deleted: a kill here must not leave half a checkpoint
+        folder.rename(replaced)
     temporary.rename(folder)
     _flush(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -80,7 +85,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
                 documents[path.stem] = json.loads(path.read_text())
             else:
                 tensors[path.stem] = load_file(path)
-        except (ValueError, SafetensorError) as error:
+        except (ValueError, RecursionError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint file {path} is not readable: {error}") from error
     return Checkpoint(documents, tensors)
 
@@ -91,8 +96,10 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         raise CheckpointError(f"no checkpoint in {folder}: {MANIFEST} is missing; check the path")
     try:
         content = json.loads(path.read_text())
-        number, digests = content["format"], dict(content["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+        number, digests = content["format"], content["sha256"]
+        if not isinstance(digests, dict):
+            raise TypeError("sha256 is not a table")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy the checkpoint again") from error
     if number != FORMAT:
         raise CheckpointError(
@@ -103,6 +110,29 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         if Path(name).name != name or Path(name).suffix not in (".json", ".safetensors"):
             raise CheckpointError(f"{path} names {name!r}, which is no part of a checkpoint")
     return digests
+
+
+def fill(parameters: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Copy stored weights into parameters of the same names and shapes.
+
+    Raises:
+        CheckpointError: if names or shapes differ or a weight is not finite; nothing is copied.
+    """
+    if different := sorted(set(parameters) ^ set(weights)):
+        raise CheckpointError(
+            f"the weights are those of another model: {different[0]} is in one only"
+        )
+    for name, parameter in parameters.items():
+        if weights[name].shape != parameter.shape:
+            raise CheckpointError(
+                f"the weight {name} is {list(weights[name].shape)}, the model's"
+                f" {list(parameter.shape)}; the config has changed since"
+            )
+        if not weights[name].isfinite().all():
+            raise CheckpointError(f"the weight {name} is not finite; use an earlier checkpoint")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
 
 
 def step_folder(run: Path, step: int) -> Path:

@@ -20,7 +20,7 @@ from langrl.config import RunConfig, dump_config, load_config, preset_names
 from langrl.envs.grammar import KINDS
 from langrl.errors import ConfigError, LangRLError, lookup
 from langrl.grounding.config import StrategyName
-from langrl.models.config import Settings
+from langrl.settings import Settings
 
 DEMO_INSTRUCTION = "go to row 3 or column 11"
 MethodName = Literal[StrategyName, "oracle", "random"]
@@ -40,7 +40,9 @@ class EvaluateArguments(Settings):
     )
     episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
     seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")
-    layout: str | None = Field(None, description="refuse the run unless it was trained in this maze")
+    layout: str | None = Field(
+        None, description="refuse the run unless it was trained in this maze"
+    )
     out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
 
 
@@ -111,7 +113,9 @@ def _unbox(text: str) -> str:
     )
     if invalid:
         group = invalid["group"].strip(":")
-        path = invalid["field"] if group.lstrip("_")[:1].isupper() else f"{group}.{invalid['field']}"
+        path = (
+            invalid["field"] if group.lstrip("_")[:1].isupper() else f"{group}.{invalid['field']}"
+        )
         flag = path.replace("_", "-")
         return f"--{flag}: {invalid['problem'].lower()}, got {invalid['value']}"
     return message or "the arguments cannot be read; see --help"

@@ -37,7 +37,9 @@ SHOWN = (
 AgentOf = Callable[..., GroundedAgent]
 
 
-def make_agents(agent: AgentOf, world: StreetMaze, methods: Sequence[str]) -> dict[str, Callable[[], Agent]]:
+def make_agents(
+    agent: AgentOf, world: StreetMaze, methods: Sequence[str]
+) -> dict[str, Callable[[], Agent]]:
     """Return how to make the agent of each method; ``agent(strategy=...)`` makes grounded ones."""
     makers: dict[str, Callable[[], Agent]] = {}
     for method in methods:
@@ -121,7 +123,10 @@ def evaluate(
             "evaluate",
             {"instruction": instruction},
         )
-        rows = [{"method": name, "instruction": instruction} | summarise(e) for name, e in results.items()]
+        rows = [
+            {"method": name, "instruction": instruction} | summarise(e)
+            for name, e in results.items()
+        ]
         describe_posterior(agent(), world, instruction)
         figure = instruction_figure(agent, world, instruction, list(methods), results)
         plots.save(figure, out / "figures" / "instruction.png")
@@ -151,7 +156,9 @@ def _config_beside(run: Path) -> RunConfig:
     for folder in (run, run.parent.parent):
         if (folder / CONFIG_FILE).is_file():
             return load_config(str(folder / CONFIG_FILE))
-    raise ConfigError(f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written")
+    raise ConfigError(
+        f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written"
+    )
 
 
 def describe_posterior(agent: GroundedAgent, world: StreetMaze, instruction: str) -> None:
@@ -230,7 +237,12 @@ def instruction_figure(
         episodes = results[method]
         score = "" if mask is None else f", success {episodes.success.mean():.2f}"
         panels.append(
-            {"heat": heat, "denoted": mask, "paths": episodes.paths[:5], "title": f"{method}{score}"}
+            {
+                "heat": heat,
+                "denoted": mask,
+                "paths": episodes.paths[:5],
+                "title": f"{method}{score}",
+            }
         )
     title = f"“{instruction[:80]}”: posterior entropy {bits:.1f} bits"
     return plots.posterior_figure(world.walls, panels, title)

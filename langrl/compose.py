@@ -17,7 +17,7 @@ from torch import Tensor
 
 from langrl.agents.contrastive import ContrastiveLearner
 from langrl.agents.grounded import GroundedAgent
-from langrl.agents.saved import AgentDescription, check_same_maze, compose_agent
+from langrl.agents.saved import AgentDescription, change_grounding, check_same_maze, compose_agent
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from langrl.config import RunConfig, WorldConfig, dump_config, load_config
 from langrl.data.experts import maze_experts
@@ -31,10 +31,9 @@ from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.experiment.config import EvaluationConfig
 from langrl.experiment.logs import versions
 from langrl.experiment.training import Training
-from langrl.grounding.config import GroundingConfig
 from langrl.models.build import CriticsDescription, build_critics
-from langrl.models.encoders import CompactTextEncoder, PretrainedTextEncoder
 from langrl.models.config import TextConfig
+from langrl.models.encoders import CompactTextEncoder, PretrainedTextEncoder
 
 _DENSITY_DRAWS = 200_000
 CONFIG_FILE = "config.yaml"
@@ -66,7 +65,7 @@ class Run:
 
     def agent(self, **grounding: Any) -> GroundedAgent:
         """Return an agent on the learner's own critics; fields of ``GroundingConfig`` change it."""
-        config = GroundingConfig(**(self.config.grounding.model_dump() | grounding))
+        config = change_grounding(self.config.grounding, grounding)
         learner = self.learner
         return compose_agent(
             self.world, learner.critic, learner.language, config, self.density, self.config.device
@@ -98,9 +97,7 @@ def build_run(config: RunConfig) -> Run:
     seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
     torch_generator = torch.Generator(device).manual_seed(seed)
     critics = _describe_critics(config, world, pairs)
-    with torch.random.fork_rng(devices=[]):  # layers initialise themselves from the global state
-        torch.manual_seed(seed)
-        critic, language = build_critics(critics)
+    critic, language = build_critics(critics, seed)
     cells = torch.from_numpy(_cells(world, trajectories.observations))
     replay = TrajectoryReplay(
         trajectories,
@@ -238,9 +235,9 @@ def resume_run(folder: Path, label: str) -> tuple[Run, float]:
 
 def _train(run: Run, folder: Path, label: str) -> float:
     config = run.config
-    return Training(
-        run.learner, config.learner.steps, folder, config.logging, run.snapshot
-    ).run(label)
+    return Training(run.learner, config.learner.steps, folder, config.logging, run.snapshot).run(
+        label
+    )
 
 
 def make_tasks(
@@ -259,4 +256,3 @@ def make_tasks(
         phrasing=phrasing,
         angle_noise=config.angle_noise,
     )
-

@@ -16,7 +16,8 @@ from langrl.data.config import DataConfig
 from langrl.errors import ConfigError, suggestion
 from langrl.experiment.config import EvaluationConfig, LoggingConfig
 from langrl.grounding.config import GroundingConfig
-from langrl.models.config import CriticConfig, Settings, TextConfig
+from langrl.models.config import CriticConfig, TextConfig
+from langrl.settings import Settings, describe_invalid
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -39,7 +40,9 @@ class RunConfig(Settings):
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
 
 
@@ -57,7 +60,9 @@ class _Loader(yaml.SafeLoader):
 def preset_names() -> list[str]:
     """Return the names of the configs that ship with langrl."""
     folder = resources.files("langrl.configs")
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
 
 
 def load_config(source: str) -> RunConfig:
@@ -87,7 +92,7 @@ def load_config(source: str) -> RunConfig:
 def parse_config(text: str, source: str) -> RunConfig:
     """Parse YAML into a config; ``source`` names it in errors, which are as ``load_config``'s."""
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+        content = yaml.load(text, Loader=_Loader)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
     except (yaml.YAMLError, RecursionError, TypeError) as error:
@@ -103,19 +108,3 @@ def parse_config(text: str, source: str) -> RunConfig:
 def dump_config(config: RunConfig) -> str:
     """Return a config as YAML that ``parse_config`` reads back to the same config."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
-    """Return the first thing that is wrong as one line: field, problem, repair."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known: dict[str, Any] = dict(model.model_fields)
-        for part in first["loc"][:-1]:
-            annotation = known[str(part)].annotation
-            known = dict(annotation.model_fields)
-        return f"unknown key {field!r}; {suggestion(str(first['loc'][-1]), known)}"
-    problem = first["msg"].removeprefix("Value error, ")
-    return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"
-
-

@@ -4,6 +4,7 @@ Axes: ``N`` episodes (or environments) in a batch, ``M`` candidate goals, ``K`` 
 ``S`` numbers in a state, ``D`` embedding size.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,13 +39,16 @@ def check_instruction(text: object) -> str:
             f" shorten it to at most {MAX_INSTRUCTION_LENGTH}"
         )
     for position, char in enumerate(text):
-        if "\ud800" <= char <= "\udfff":
+        category = unicodedata.category(char)
+        if category == "Cs":
             problem = "a lone surrogate, which is not text"
-        elif not char.isprintable() and not char.isspace():
+        elif category == "Cc" and char not in "\t\n\r":
             problem = f"the control character U+{ord(char):04X}"
         else:
             continue
-        raise InstructionError(f"the instruction holds {problem}, at position {position}; remove it")
+        raise InstructionError(
+            f"the instruction holds {problem}, at position {position}; remove it"
+        )
     return text
 
 

@@ -13,13 +13,35 @@ from langrl import cli
 from langrl.checkpoint import find_checkpoint
 
 SMALL = [
-    "--config", "street-blank", "--learner.steps", "30", "--learner.batch-size", "32",
-    "--learner.language-batch-size", "16", "--data.num-trajectories", "200",
-    "--data.num-pairs", "500", "--critic.width", "16", "--critic.embedding", "8",
-    "--text.width", "16", "--grounding.candidates", "100", "--grounding.directions", "8",
-    "--evaluation.episodes", "4", "--logging.log-every", "10",
-    "--logging.checkpoint-every", "10",
-]  # fmt: skip
+    "--config",
+    "street-blank",
+    "--learner.steps",
+    "30",
+    "--learner.batch-size",
+    "32",
+    "--learner.language-batch-size",
+    "16",
+    "--data.num-trajectories",
+    "200",
+    "--data.num-pairs",
+    "500",
+    "--critic.width",
+    "16",
+    "--critic.embedding",
+    "8",
+    "--text.width",
+    "16",
+    "--grounding.candidates",
+    "100",
+    "--grounding.directions",
+    "8",
+    "--evaluation.episodes",
+    "4",
+    "--logging.log-every",
+    "10",
+    "--logging.checkpoint-every",
+    "10",
+]
 
 
 def langrl(*arguments, monkeypatch):
@@ -72,7 +94,10 @@ def test_a_run_folder_holds_what_the_docs_promise(run):
 
 
 def test_the_printed_config_reruns_to_the_same_bits(run, tmp_path, monkeypatch, capsys):
-    assert langrl("train", "--config", run / "config.yaml", "--print-config", monkeypatch=monkeypatch) == 0
+    assert (
+        langrl("train", "--config", run / "config.yaml", "--print-config", monkeypatch=monkeypatch)
+        == 0
+    )
     printed = tmp_path / "again.yaml"
     printed.write_text(capsys.readouterr().out)
     assert printed.read_text() == (run / "config.yaml").read_text()
@@ -96,7 +121,9 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(run, tmp_path,
     assert langrl("train", "--resume", copy, monkeypatch=monkeypatch) == 0
     assert weights(copy) == weights(run)
     records = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
-    assert records == [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert records == [
+        json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def test_another_seed_gives_other_bits(run, tmp_path, monkeypatch):
@@ -116,14 +143,44 @@ def test_evaluate_reports_every_kind_and_phrasing(run, tmp_path, monkeypatch):
 
 def test_evaluate_follows_a_typed_text_and_draws_it(run, tmp_path, monkeypatch, capsys):
     text = "go to row 3 or column 7"
-    assert langrl("evaluate", run, "--instruction", text, "--episodes", 2, "--out", tmp_path, monkeypatch=monkeypatch) == 0  # fmt: skip
+    assert (
+        langrl(
+            "evaluate",
+            run,
+            "--instruction",
+            text,
+            "--episodes",
+            2,
+            "--out",
+            tmp_path,
+            monkeypatch=monkeypatch,
+        )
+        == 0
+    )
     assert "denotes 19 cells" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "figures" / "instruction.png").is_file()
 
 
-def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(run, tmp_path, monkeypatch, capsys):
+def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(
+    run, tmp_path, monkeypatch, capsys
+):
     text = "https://example.org/etc/passwd"
-    assert langrl("evaluate", run, "--instruction", text, "--episodes", 2, "--methods", "nearest_goal", "--out", tmp_path, monkeypatch=monkeypatch) == 0  # fmt: skip
+    assert (
+        langrl(
+            "evaluate",
+            run,
+            "--instruction",
+            text,
+            "--episodes",
+            2,
+            "--methods",
+            "nearest_goal",
+            "--out",
+            tmp_path,
+            monkeypatch=monkeypatch,
+        )
+        == 0
+    )
     assert "unknown" in capsys.readouterr().out
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert rows[0]["success"] is None
@@ -147,22 +204,42 @@ def test_demo_writes_its_table_and_pictures(tmp_path, monkeypatch):
 
 
 def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
-    command = ["reproduce", "street-mazes", "--out", tmp_path, "--seeds", 1, "--episodes", 1, "--steps", 2]
+    command = [
+        "reproduce",
+        "street-mazes",
+        "--out",
+        tmp_path,
+        "--seeds",
+        1,
+        "--episodes",
+        1,
+        "--steps",
+        2,
+    ]
     small = cli.load_config("street-blank").model_copy(
-        update={"data": cli.RunConfig().data.model_copy(update={"num_trajectories": 50, "num_pairs": 100})}
+        update={
+            "data": cli.RunConfig().data.model_copy(
+                update={"num_trajectories": 50, "num_pairs": 100}
+            )
+        }
     )
     monkeypatch.setattr(
         "langrl.experiment.reproduce.street_mazes.load_config",
-        lambda name: small.model_copy(
-            update={"world": cli.load_config(name).world}
-        ),
+        lambda name: small.model_copy(update={"world": cli.load_config(name).world}),
     )
     assert langrl(*command, monkeypatch=monkeypatch) == 0
     results = json.loads((tmp_path / "results.json").read_text())
     assert set(results["rows"][0]) == {
-        "maze", "method", "success", "success_sem", "spl", "spl_sem", "published_success",
-        "published_spl", "train_seconds",
-    }  # fmt: skip
+        "maze",
+        "method",
+        "success",
+        "success_sem",
+        "spl",
+        "spl_sem",
+        "published_success",
+        "published_spl",
+        "train_seconds",
+    }
     published = {
         (row["maze"], row["method"]): row["published_success"]
         for row in results["rows"]
@@ -175,7 +252,20 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
 
 
 def test_speed_prints_ratios_to_the_baseline(tmp_path, monkeypatch):
-    assert langrl("benchmark", "speed", "--only", "street-maze", "--rounds", 1, "--out", tmp_path, monkeypatch=monkeypatch) == 0  # fmt: skip
+    assert (
+        langrl(
+            "benchmark",
+            "speed",
+            "--only",
+            "street-maze",
+            "--rounds",
+            1,
+            "--out",
+            tmp_path,
+            monkeypatch=monkeypatch,
+        )
+        == 0
+    )
     rows = {r["variant"]: r for r in json.loads((tmp_path / "results.json").read_text())["rows"]}
     assert rows["scalar Python dynamics"]["over_scalar"] == 1.0
     assert len(rows) == 4
@@ -220,9 +310,14 @@ def test_bad_usage_is_one_clear_line_and_status_2(arguments, words, fails, tmp_p
 
 @pytest.mark.parametrize(
     ("instruction", "words"),
-    [("go to row 99", "rows with free cells are 0 to 9"), (" ", "empty"), ("a" * 2000, "2000 characters"),
-     ("go\0", "U+0000"), ("\ud800", "surrogate")],
-)  # fmt: skip
+    [
+        ("go to row 99", "rows with free cells are 0 to 9"),
+        (" ", "empty"),
+        ("a" * 2000, "2000 characters"),
+        ("go\0", "U+0000"),
+        ("\ud800", "surrogate"),
+    ],
+)
 def test_an_instruction_that_cannot_be_followed_is_refused(run, instruction, words, fails):
     assert words in fails("evaluate", run, "--instruction", instruction)
 
@@ -286,13 +381,22 @@ def test_a_users_own_trajectories_are_trained_on(tmp_path, monkeypatch):
         terminals=np.tile([False, False, True], 20),
     )
     out = tmp_path / "run"
-    assert langrl("train", *SMALL, "--trajectories", file, "--out", out, monkeypatch=monkeypatch) == 0
+    assert (
+        langrl("train", *SMALL, "--trajectories", file, "--out", out, monkeypatch=monkeypatch) == 0
+    )
     assert f"trajectories: {file}" in (out / "config.yaml").read_text()
 
 
 def test_a_non_finite_loss_stops_the_run_with_its_batch_saved(tmp_path, fails):
     out = tmp_path / "run"
-    huge = ["--learner.learning-rate", "1", "--critic.energy", "dot", "--learner.logsumexp-penalty", "1e38"]
+    huge = [
+        "--learner.learning-rate",
+        "1",
+        "--critic.energy",
+        "dot",
+        "--learner.logsumexp-penalty",
+        "1e38",
+    ]
     error = fails("train", *SMALL, *huge, "--out", out)
     assert "training stopped at step" in error
     batch = load_file(out / "nonfinite_batch.safetensors")

@@ -6,7 +6,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"langrl": "langrl", "envs": "langrl.envs", "agents": "langrl.agents"}
 LAYERS = [
-    ("langrl.protocols", "langrl.errors"),
+    ("langrl.protocols", "langrl.errors", "langrl.settings"),
     ("langrl.functional",),
     ("langrl.checkpoint",),
     ("langrl.envs",),
@@ -31,7 +31,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
     "scipy": ("langrl.envs",),
     "safetensors": ("langrl.checkpoint", "langrl.experiment"),
     "pydantic": (
-        "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
+        "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
         "langrl.experiment", "langrl.config", "langrl.cli",
     ),
 }  # fmt: skip

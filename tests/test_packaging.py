@@ -24,7 +24,12 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_has_every_module_and_preset(wheel):
     names = set(wheel.namelist())
-    folders = {"langrl": "langrl", "envs": "langrl/envs", "agents": "langrl/agents", "configs": "langrl/configs"}
+    folders = {
+        "langrl": "langrl",
+        "envs": "langrl/envs",
+        "agents": "langrl/agents",
+        "configs": "langrl/configs",
+    }
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, inside in folders.items()

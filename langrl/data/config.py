@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from langrl.envs.grammar import KINDS
 from langrl.errors import lookup
-from langrl.models.config import Settings
+from langrl.settings import Settings
 
 
 class DataConfig(Settings):
@@ -26,7 +26,9 @@ class DataConfig(Settings):
     )
     num_action_negatives: int = Field(8, ge=1, le=4096, description="other actions per state")
     num_pairs: int = Field(50_000, ge=2, le=10_000_000, description="pairs of a state and a text")
-    kinds: tuple[str, ...] = Field(KINDS, min_length=1, description="kinds of instruction in the pairs")
+    kinds: tuple[str, ...] = Field(
+        KINDS, min_length=1, description="kinds of instruction in the pairs"
+    )
 
     @field_validator("kinds")
     @classmethod

@@ -55,9 +55,7 @@ def maze_experts(
     return _flatten(record)
 
 
-def _paths(
-    layout: Layout, start: NDArray[np.int64], goal: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _paths(layout: Layout, start: NDArray[np.int64], goal: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return shortest paths [E, L] as cell numbers; the goal fills what is left of a row."""
     steps = [start]
     for _ in range(int(layout.distances[start, goal].max())):

@@ -112,7 +112,7 @@ class TrajectoryReplay:
 
     def _other_actions(self, index: Tensor, generator: torch.Generator) -> Tensor:
         if self.action_negatives == "uniform":
-            # Evenly spaced from a random start: each is uniform, and together they leave no gap.
+            # Evenly spaced from a random start: uniform as a set, and no gap is left.
             turn = torch.rand((len(index), 1), generator=generator, device=index.device)
             spokes = torch.arange(self.count, device=index.device)
             angle = 2 * math.pi * (spokes + turn) / self.count

@@ -4,6 +4,7 @@ Axes: ``T`` states of all trajectories one after another, ``S`` numbers in a sta
 in an action.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,14 +36,16 @@ class Trajectories:
     terminals: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in ARRAYS}
-        if len(set(lengths.values())) != 1:
-            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise TrajectoryError(f"trajectory arrays have mixed lengths: {listed}; make them equal")
         for name, axes in (("observations", 2), ("actions", 2), ("terminals", 1)):
             if getattr(self, name).ndim != axes:
                 shape = list(getattr(self, name).shape)
                 raise TrajectoryError(f"{name} must have {axes} axes, got shape {shape}")
+        lengths = {name: len(getattr(self, name)) for name in ARRAYS}
+        if len(set(lengths.values())) != 1:
+            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise TrajectoryError(
+                f"trajectory arrays have mixed lengths: {listed}; make them equal"
+            )
         if not len(self.terminals) or not self.terminals[-1]:
             raise TrajectoryError("the last trajectory does not end; set terminals[-1] to True")
         if self.terminals[0] and self.terminals.all():
@@ -52,7 +55,9 @@ class Trajectories:
             if name == "actions":
                 bad &= ~self.terminals
             if bad.any():
-                raise NonFiniteError(f"{name}[{int(bad.argmax())}] is not finite; remove that trajectory")
+                raise NonFiniteError(
+                    f"{name}[{int(bad.argmax())}] is not finite; remove that trajectory"
+                )
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
@@ -66,8 +71,9 @@ class Trajectories:
         return np.flatnonzero(~self.terminals)
 
     def save(self, path: Path) -> None:
-        """Write the three arrays to an .npz file."""
-        np.savez_compressed(path, **{name: getattr(self, name) for name in ARRAYS})
+        """Write the three arrays to an .npz file of exactly this name."""
+        with Path(path).open("wb") as file:  # given a name, NumPy would add a suffix to it
+            np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
 
 
 def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajectories:
@@ -81,13 +87,14 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
     if not path.is_file():
         raise TrajectoryError(f"no trajectory file {path}; check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise TrajectoryError(f"{path} is a single array; save an .npz with {', '.join(ARRAYS)}")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise TrajectoryError(f"this is a single array; save an .npz with {', '.join(ARRAYS)}")
+        with loaded as file:
             if missing := [name for name in ARRAYS if name not in file.files]:
                 raise TrajectoryError(
-                    f"{path} has no array {' and no array '.join(map(repr, missing))};"
-                    f" it needs {', '.join(ARRAYS)}"
+                    f"there is no array {' and no array '.join(map(repr, missing))};"
+                    f" save {', '.join(ARRAYS)}"
                 )
             arrays = {name: file[name] for name in ARRAYS}
         for name, dtype in zip(ARRAYS, (np.float32, np.float32, np.bool_), strict=True):
@@ -97,8 +104,10 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
         trajectories = Trajectories(**arrays)
     except (TrajectoryError, NonFiniteError) as error:
         raise type(error)(f"{path}: {error}") from error
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
-        raise TrajectoryError(f"{path} is not a readable .npz file ({error}); write it again") from error
+    except (OSError, ValueError, RuntimeError, EOFError, BadZipFile, zlib.error) as error:
+        raise TrajectoryError(
+            f"{path} is not a readable .npz file ({error}); write it again"
+        ) from error
     for name, width in (("observations", state_size), ("actions", action_size)):
         if arrays[name].shape[1] != width:
             raise TrajectoryError(

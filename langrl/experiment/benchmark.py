@@ -22,7 +22,9 @@ ENVS = 1024
 _ACTION_SETS = 16
 
 
-def scalar_move(walls: list[list[bool]], row: float, column: float, angle: float) -> tuple[float, float]:
+def scalar_move(
+    walls: list[list[bool]], row: float, column: float, angle: float
+) -> tuple[float, float]:
     """Move one agent in plain Python: the baseline, the same rule as ``street_maze.move``."""
     d_row, d_column = math.cos(angle), math.sin(angle)
     height, width = len(walls), len(walls[0])
@@ -39,9 +41,9 @@ def scalar_move(walls: list[list[bool]], row: float, column: float, angle: float
 
 def _batched_dynamics(layout: Layout, steps: int) -> int:
     generator = np.random.default_rng(0)
-    positions = (layout.free_cells[generator.integers(len(layout.free_cells), size=ENVS)] + 0.5).astype(
-        np.float32
-    )
+    positions = (
+        layout.free_cells[generator.integers(len(layout.free_cells), size=ENVS)] + 0.5
+    ).astype(np.float32)
     directions = [unit(generator.normal(size=(ENVS, 2))) for _ in range(_ACTION_SETS)]
     for step in range(steps):
         positions = move(layout.walls, positions, directions[step % _ACTION_SETS])

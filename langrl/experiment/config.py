@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from langrl.models.config import Settings
+from langrl.settings import Settings
 
 
 class EvaluationConfig(Settings):

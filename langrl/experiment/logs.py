@@ -117,8 +117,10 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) >= 10 else (
-        f"{value:.3f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) >= 10
+        else (f"{value:.3f}" if isinstance(value, float) else str(value))
     )
 
 

@@ -138,7 +138,14 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
                 x = j + (i - (len(methods) - 1) / 2) * width
                 error = np.nan_to_num(row.get(f"{measure}_sem") or 0.0)
                 label = method.replace("_", " ") if j == 0 else None
-                ax.bar(x, row[measure], width * 0.92, yerr=error, color=COLOURS.get(method), label=label)
+                ax.bar(
+                    x,
+                    row[measure],
+                    width * 0.92,
+                    yerr=error,
+                    color=COLOURS.get(method),
+                    label=label,
+                )
                 published = row.get(f"published_{measure}")
                 if published is not None:
                     ax.plot([x - width / 2, x + width / 2], [published] * 2, color="black", lw=2)

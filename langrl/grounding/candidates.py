@@ -17,7 +17,7 @@ class Candidates(Protocol):
     """Draws candidate goals for new episodes."""
 
     def draw(self, episodes: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return goals [N, M, S] and log weights log p(g) - log q(g) [N, M]."""
+        """Return goals [N, M, S] and log weights log p(g) - log q(g) [N, M], freshly made."""
         ...
 
 
@@ -48,7 +48,8 @@ class CellWeights:
     """Log weights of positions by the cell they are in: log of a density over the uniform one.
 
     Args:
-        density: probability of each cell [R, C], summing to 1; 0 in walls.
+        density: probability of each cell [R, C], summing to 1; above 0 in every free cell and 0
+            in walls.
     """
 
     density: NDArray[np.float64]

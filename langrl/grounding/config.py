@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from langrl.models.config import Settings
+from langrl.settings import Settings
 
 StrategyName = Literal["direct", "log_sum_exp", "sampled_goal", "nearest_goal", "max_goal"]
 
@@ -12,9 +12,13 @@ StrategyName = Literal["direct", "log_sum_exp", "sampled_goal", "nearest_goal", 
 class GroundingConfig(Settings):
     """How an instruction becomes a choice of action."""
 
-    strategy: StrategyName = Field("nearest_goal", description="how goals are marginalised or chosen")
+    strategy: StrategyName = Field(
+        "nearest_goal", description="how goals are marginalised or chosen"
+    )
     candidates: int = Field(5000, ge=1, le=1_000_000, description="candidate goals per episode (M)")
     weighting: Literal["none", "data"] = Field(
         "none", description="'data' weighs uniform candidates by the data's density of goals, p(g)"
     )
-    directions: int = Field(16, ge=2, le=10_000, description="actions that are scored, evenly spaced")
+    directions: int = Field(
+        16, ge=2, le=10_000, description="actions that are scored, evenly spaced"
+    )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from langrl.errors import ShapeError
+
 
 class FourierFeatures(nn.Module):
     """A position with sines and cosines of it, so that a small network can draw sharp walls.
@@ -34,6 +36,11 @@ class FourierFeatures(nn.Module):
         self.size = len(low) * (1 + 2 * octaves)
 
     def forward(self, position: Tensor) -> Tensor:
+        if position.shape[-1] != len(self.low):
+            raise ShapeError(
+                f"a state has {len(self.low)} numbers here, got {list(position.shape)};"
+                " give observations of the world that the encoder was trained in"
+            )
         scaled = 2 * (position - self.low) / (self.high - self.low) - 1  # [..., S]
         frequencies = math.pi / 2 * 2.0 ** torch.arange(self.octaves, device=position.device)
         angles = (scaled.unsqueeze(-1) * frequencies).flatten(-2)  # [..., S * O]

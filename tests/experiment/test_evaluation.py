@@ -33,7 +33,9 @@ def test_paths_are_as_long_as_their_episodes_and_end_where_the_instruction_says(
     env = tasks()
     episodes = run_episodes(env, oracle(), seed=3)
     assert episodes.success.all()
-    for path, steps, text in zip(episodes.paths, episodes.steps, episodes.instructions, strict=True):
+    for path, steps, text in zip(
+        episodes.paths, episodes.steps, episodes.instructions, strict=True
+    ):
         assert path.shape == (steps + 1, 2)
         inside = env.unwrapped.denotation(path, text)
         assert inside[-1]

@@ -5,7 +5,9 @@ from langrl.experiment.logs import console, print_table, progress, write_results
 
 
 def test_results_are_json_with_null_for_what_is_not_a_number(tmp_path):
-    path = write_results(tmp_path / "new", "langrl x", {"a": 1}, [{"sem": math.nan}], extra=[math.inf])
+    path = write_results(
+        tmp_path / "new", "langrl x", {"a": 1}, [{"sem": math.nan}], extra=[math.inf]
+    )
     results = json.loads(path.read_text())
     assert results["rows"] == [{"sem": None}]
     assert results["extra"] == [None]

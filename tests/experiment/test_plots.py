@@ -8,7 +8,9 @@ WALLS = load_layout("slit").walls
 
 
 def picture(fig, tmp_path):
-    return np.asarray(Image.open(plots.save(fig, tmp_path / "new" / "x.png")).convert("RGB")).astype(int)
+    return np.asarray(
+        Image.open(plots.save(fig, tmp_path / "new" / "x.png")).convert("RGB")
+    ).astype(int)
 
 
 def test_mass_is_summed_by_cell():

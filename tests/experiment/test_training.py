@@ -33,12 +33,20 @@ def training(learner, folder, steps=25):
     def snapshot():
         return Checkpoint({"state": {"step": learner.step}}, {"weights": {"total": learner.total}})
 
-    return Training(learner, steps, folder, LoggingConfig(log_every=5, checkpoint_every=10), snapshot)
+    return Training(
+        learner, steps, folder, LoggingConfig(log_every=5, checkpoint_every=10), snapshot
+    )
 
 
 def test_records_and_checkpoints_come_as_often_as_asked_and_at_the_end(tmp_path):
     training(Counter(), tmp_path).run("count")
-    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [5, 10, 15, 20, 25]
+    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [
+        5,
+        10,
+        15,
+        20,
+        25,
+    ]
     steps = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert steps == {"step-10", "step-20", "step-25"}
     assert float(read_checkpoint(find_checkpoint(tmp_path)).tensors["weights"]["total"]) == 300.0

@@ -45,7 +45,9 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
     for maze in MAZES:
         for seed in range(seeds):
             config = _config(maze, seed, episodes, steps)
-            run, seconds = train_run(config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}")
+            run, seconds = train_run(
+                config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
+            )
             for method, row in _evaluate(run).items():
                 methods[maze, method].append(row | {"train_seconds": seconds})
             for key, row in _evaluate_phrasings(run).items():
@@ -62,16 +64,16 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
     title = f"street mazes, {seeds} seeds x {episodes} episodes"
     print_table(title, rows, COLUMNS)
     print_table("seen and held-out phrasings, by kind", phrased, (*keys, *COLUMNS[2:6]))
-    results = write_results(
-        out, command, config.model_dump(mode="json"), rows, phrasings=phrased
-    )
+    results = write_results(out, command, config.model_dump(mode="json"), rows, phrasings=phrased)
     figure = plots.save(plots.methods_figure(rows, title), out / "figures" / "street-mazes.png")
     console.print(f"results: {results}; picture: {figure}")
 
 
 def _config(maze: str, seed: int, episodes: int, steps: int | None) -> RunConfig:
     config = load_config(f"street-{maze}")
-    learner = config.learner if steps is None else config.learner.model_copy(update={"steps": steps})
+    learner = (
+        config.learner if steps is None else config.learner.model_copy(update={"steps": steps})
+    )
     evaluation = config.evaluation.model_copy(
         update={"episodes": episodes, "seed": config.evaluation.seed + seed}
     )
