@@ -4,6 +4,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 ``D`` embedding size.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ class GroundedAgent:
         batch = self._batch
         if batch is None or len(batch.texts) != 1:
             batch = _Batch(self, 1)
-            batch.begin(np.array([0]), np.random.default_rng(0))
+            batch.begin(np.array([0]), copy.deepcopy(self._generator))
         fit = self._fit(batch.goals, batch.goal_embeddings, self.embed_texts(texts))
         log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
         return Posterior(batch.goals[0].copy(), log_posterior.exp().cpu().numpy())
@@ -254,7 +255,7 @@ class _Batch:
             self.texts[row] = None
 
     def listen(self, texts: list[str]) -> None:
-        """Take up instructions; where one has changed, its fit is computed and the memory cleared."""
+        """Take up instructions; one that has changed gets its fit, and its memory is cleared."""
         rows = [n for n, (old, new) in enumerate(zip(self.texts, texts, strict=True)) if old != new]
         if not rows:
             return

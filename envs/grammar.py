@@ -152,11 +152,13 @@ class MazeGrammar:
         for _ in range(200):
             kind = kinds[bisect(thresholds, generator.random())]
             meaning = self._propose(kind, generator, cell)
-            if meaning is not None and (mask := self.mask(meaning)).any():
-                if cell is None or mask[cell]:
-                    return meaning
+            if meaning is None:
+                continue
+            mask = self.mask(meaning)
+            if mask.any() if cell is None else mask[cell]:
+                return meaning
         raise InstructionError(
-            f"no instruction of kind {' or '.join(kinds)} denotes a cell here; add 'row' to the kinds"
+            f"no instruction of kind {' or '.join(kinds)} fits here; add 'row' to the kinds"
         )
 
     def _propose(

@@ -9,7 +9,7 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -314,7 +314,7 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
         LayoutError, UnknownNameError, InstructionError: naming the argument and the repair.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
         self,
@@ -389,7 +389,7 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
     the seed and t alone, so different agents meet the same tasks and the same noise.
     """
 
-    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
+    metadata: ClassVar = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,

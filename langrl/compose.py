@@ -162,7 +162,7 @@ def _cells(world: StreetMaze, positions: np.ndarray[Any, Any]) -> np.ndarray[Any
 
 
 def _goal_density(config: RunConfig, world: StreetMaze, trajectories: Trajectories) -> Tensor:
-    """Return how often each cell holds a relabelled goal [R, C], with one count for each free one."""
+    """Return how often each cell holds a relabelled goal [R, C]; each free cell at least once."""
     generator = torch.Generator().manual_seed(config.seed)
     transitions = torch.from_numpy(trajectories.transitions)
     index = transitions[torch.randint(len(transitions), (_DENSITY_DRAWS,), generator=generator)]

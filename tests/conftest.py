@@ -44,8 +44,6 @@ def description(pairs):
 @pytest.fixture(scope="session")
 def make_critics(description):
     def make(seed=0):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build_critics(description)
+        return build_critics(description, seed)
 
     return make

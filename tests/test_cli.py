@@ -369,7 +369,7 @@ def test_wrong_trajectory_files_are_named(tmp_path, fails):
     assert "observations[0]" in fails("train", "--trajectories", outside)
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"PK not a zip")
-    assert "broken.npz is not a readable .npz" in fails("train", "--trajectories", broken)
+    assert "broken.npz is no readable .npz" in fails("train", "--trajectories", broken)
 
 
 def test_a_users_own_trajectories_are_trained_on(tmp_path, monkeypatch):

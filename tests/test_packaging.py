@@ -56,7 +56,7 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
         "import langrl.envs.layouts, langrl.agents.config\n"
         "assert 'site' in langrl.envs.layouts.__file__, langrl.envs.layouts.__file__\n"
         "assert len(preset_names()) >= 5\n"
-        "print(load_config('street-fork').world.layout, gymnasium.make('langrl/StreetMaze-Slit-v0'))\n"
+        "print(load_config('street-fork').world.layout, gymnasium.spec('langrl/StreetMaze-v0'))\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True

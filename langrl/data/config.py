@@ -17,7 +17,7 @@ class DataConfig(Settings):
     )
     num_trajectories: int = Field(20_000, ge=1, le=10_000_000, description="expert trajectories")
     angle_noise: float = Field(10.0, ge=0, le=180, description="experts' noise in degrees")
-    discount: float = Field(0.97, ge=0, lt=1, description="of the geometric future")
+    discount: float = Field(0.95, ge=0, lt=1, description="of the geometric future")
     tail: Literal["clip", "renormalise"] = Field(
         "clip", description="futures beyond the end: all at the last state, or none"
     )

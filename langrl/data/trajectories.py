@@ -105,9 +105,7 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
     except (TrajectoryError, NonFiniteError) as error:
         raise type(error)(f"{path}: {error}") from error
     except (OSError, ValueError, RuntimeError, EOFError, BadZipFile, zlib.error) as error:
-        raise TrajectoryError(
-            f"{path} is not a readable .npz file ({error}); write it again"
-        ) from error
+        raise TrajectoryError(f"{path} is no readable .npz ({error}); save it again") from error
     for name, width in (("observations", state_size), ("actions", action_size)):
         if arrays[name].shape[1] != width:
             raise TrajectoryError(

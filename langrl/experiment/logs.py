@@ -78,7 +78,9 @@ def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         yield Bar(bars, label, total, done)
 
 

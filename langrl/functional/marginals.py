@@ -11,7 +11,7 @@ from torch import Tensor
 
 from langrl.errors import NonFiniteError, ShapeError
 
-_RECOMPUTE_BELOW = 1e-31  # times M; in float32 smaller sums may miss terms that underflowed
+_LOST = 1e7  # times M and the smallest normal number: below it, lost terms would show
 _CHUNK = 1 << 22  # numbers held at once while entries are recomputed
 
 
@@ -44,7 +44,7 @@ def monte_carlo(
             f" {list(left.shape)} and {list(right.shape)}; score both against the same candidates"
         )
     if log_weights is not None:
-        if log_weights.shape[-1] != left.shape[-1]:
+        if log_weights.shape[-1:] != left.shape[-1:]:
             raise ShapeError(
                 f"monte_carlo needs log_weights [..., {left.shape[-1]}], got"
                 f" {list(log_weights.shape)}; give one weight per candidate"
@@ -56,7 +56,7 @@ def monte_carlo(
     if not total.isfinite().all():
         raise NonFiniteError("monte_carlo got NaN or +inf in left, right or log_weights; mask it")
     candidates = left.shape[-1]
-    doubtful = total < candidates * _RECOMPUTE_BELOW
+    doubtful = total < candidates * _LOST * torch.finfo(total.dtype).tiny
     value = total.masked_fill(doubtful, 1.0).log() + left_max + right_max
     if doubtful.any():
         value = value.masked_scatter(doubtful, _exact(left, right, doubtful))

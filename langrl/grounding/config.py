@@ -17,7 +17,7 @@ class GroundingConfig(Settings):
     )
     candidates: int = Field(5000, ge=1, le=1_000_000, description="candidate goals per episode (M)")
     weighting: Literal["none", "data"] = Field(
-        "none", description="'data' weighs uniform candidates by the data's density of goals, p(g)"
+        "data", description="'data' weighs uniform candidates by the data's density of goals, p(g)"
     )
     directions: int = Field(
         16, ge=2, le=10_000, description="actions that are scored, evenly spaced"

@@ -36,6 +36,7 @@ class FourierFeatures(nn.Module):
         self.size = len(low) * (1 + 2 * octaves)
 
     def forward(self, position: Tensor) -> Tensor:
+        """Map positions [..., S] to features; ShapeError if S differs."""
         if position.shape[-1] != len(self.low):
             raise ShapeError(
                 f"a state has {len(self.low)} numbers here, got {list(position.shape)};"

@@ -22,6 +22,7 @@ class Scale(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, energies: Tensor) -> Tensor:
+        """Return energies in nats."""
         return energies * self.log_scale.exp()
 
     @torch.no_grad()

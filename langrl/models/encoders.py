@@ -46,6 +46,7 @@ class StateActionEncoder(nn.Module):
         )
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """Return embeddings; states and actions broadcast over leading axes."""
         return self.head(self.state(self.position(state)) + self.action(action))  # type: ignore[no-any-return]
 
 
@@ -58,6 +59,7 @@ class GoalEncoder(nn.Module):
         self.net = mlp(self.position.size, config.width, config.depth, config.embedding)
 
     def forward(self, goal: Tensor) -> Tensor:
+        """Return embeddings."""
         return self.net(self.position(goal))  # type: ignore[no-any-return]
 
 
@@ -209,6 +211,10 @@ class PretrainedTextEncoder(nn.Module):
 TextEncoder = CompactTextEncoder | PretrainedTextEncoder
 
 
+def _looks_like_a_folder(name: str) -> bool:
+    return Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1
+
+
 @lru_cache(maxsize=2)
 def load_sentence_transformer(name: str) -> Any:
     """Load a SentenceTransformer by name or folder; all-MiniLM-L6-v2 from the extra if installed.
@@ -233,9 +239,8 @@ def load_sentence_transformer(name: str) -> Any:
             source = str(get_model_path())
         except ImportError:
             pass  # not installed: the name goes to the hub
-    elif Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
-        if not Path(name).is_dir():
-            raise ConfigError(f"text.model: no folder {name}; give a SentenceTransformer's folder")
+    elif _looks_like_a_folder(name) and not Path(name).is_dir():
+        raise ConfigError(f"text.model: no folder {name}; give a SentenceTransformer's folder")
     try:
         model = SentenceTransformer(source, device="cpu")
     except Exception as error:  # the hub's own errors come from several libraries

@@ -358,7 +358,7 @@ def parts(world, description, make_critics):
     agent = AgentDescription(
         layout=world.layout.text,
         critics=description,
-        grounding=GroundingConfig(candidates=50, directions=8),
+        grounding=GroundingConfig(candidates=50, directions=8, weighting="none"),
     )
     weights = {name: p.detach().clone() for name, p in named_weights(*make_critics(3)).items()}
     density = np.where(world.walls, 0, np.arange(1.0, 26).reshape(5, 5))

@@ -413,6 +413,13 @@ def test_start_that_every_cell_satisfies_is_satisfied():
     assert env.step(np.zeros(2))[2]
 
 
+def test_unknown_text_after_a_known_one_has_no_success_either():
+    env = StreetMazeEnv("blank")
+    for text, success in (("row 5", True), ("dance", False)):
+        env.reset(seed=0, options={"position": (4.7, 5), "instruction": text})
+        assert env.step(np.array(DOWN))[2] is success
+
+
 def test_reset_takes_the_instruction_and_the_position():
     single, vector, (observation, _), (observations, _) = single_and_vector(
         options={"position": (2.25, 3.5), "instruction": "Head over, to row 9!"}
@@ -473,7 +480,7 @@ def test_maze_whose_starts_all_satisfy_the_instruction_asks_for_more_kinds():
 
 
 def test_observations_and_infos_are_not_changed_by_later_steps():
-    single, vector, *resets = single_and_vector(seed=1, layout="blank")
+    single, vector, *resets = single_and_vector(seed=1, layout="blank", kinds=KINDS)
     for env, result in zip((single, vector), resets, strict=True):
         kept, copies = [result], [pickle.loads(pickle.dumps(result))]
         for _ in range(150):  # the vector environment starts new episodes, too
@@ -486,14 +493,15 @@ def test_observations_and_infos_are_not_changed_by_later_steps():
 def test_changing_an_observation_does_not_move_the_agent():
     single, vector, (observation, _), (observations, infos) = single_and_vector(seed=1)
     before = observation["observation"].copy()
-    steps = infos["shortest_steps"].copy()
+    kept = {key: value.copy() for key, value in infos.items()}
     observation["observation"][:] = 0
     observations["observation"][:] = 0
-    infos["shortest_steps"][:] = 0
+    for values in infos.values():
+        values[:] = 9
     np.testing.assert_array_equal(single.step(np.zeros(2))[0]["observation"], before)
     observations, *_, infos = vector.step(np.zeros((1, 2)))
     np.testing.assert_array_equal(observations["observation"][0], before)
-    np.testing.assert_array_equal(infos["shortest_steps"], steps)
+    np.testing.assert_equal(infos, kept)
 
 
 # -- single and vector, seeds and noise ------------------------------------------------------
@@ -564,6 +572,15 @@ def test_first_step_of_a_new_episode_counts_from_zero():
     envs.reset(seed=0, options={"position": (5, 5), "instruction": "row 0"})
     ends = [bool(envs.step(np.zeros((1, 2)))[3][0]) for _ in range(11)]
     assert ends == [False, False, True, False] * 2 + [False, False, True]
+
+
+def test_reset_in_the_middle_of_an_episode_starts_the_clock_anew():
+    envs = StreetMazeVectorEnv(1, "blank", max_episode_steps=3)
+    for steps in (2, 3, 3):  # the second reset finds an episode under way, the third an ended one
+        envs.reset(seed=0, options={"position": (5, 5), "instruction": "row 0"})
+        results = [envs.step(np.array([DOWN])) for _ in range(steps)]
+        assert [bool(result[3][0]) for result in results] == [False, False, True][:steps]
+        np.testing.assert_array_equal(results[-1][0]["observation"], [(5 + steps / 2, 5)])
 
 
 def test_vector_environment_truncates_after_100_steps():

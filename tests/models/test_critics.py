@@ -10,7 +10,7 @@ from langrl.models.critics import GoalCritic, LanguageCritic
 @pytest.mark.parametrize("energy", ENERGIES)
 def test_scores_are_the_energy_times_the_learned_scale(energy, description):
     config = description.critic.model_copy(update={"energy": energy})
-    critic, language = build_critics(description.model_copy(update={"critic": config}))
+    critic, language = build_critics(description.model_copy(update={"critic": config}), 0)
     left, right = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
     expected = ENERGIES[energy](left, right)
     for model in (critic, language):
@@ -33,6 +33,7 @@ def test_the_scale_is_positive_and_bounded(make_critics):
     left, right = torch.zeros(1, 8), torch.ones(1, 8)
     for value, smallest, largest in ((-50.0, 0, 1e-9), (50.0, 900, 1100)):
         critic.scale.log_scale.data.fill_(value)
+        critic.scale.bound()
         ratio = (critic.score(left, right) / critic.energy(left, right)).item()
         assert smallest < ratio < largest
 
@@ -69,5 +70,5 @@ def test_the_whole_way_from_states_and_texts_to_scores(make_critics):
 def test_a_named_text_model_is_built_without_loading_it(description):
     text = TextConfig(model="/no/such/model", width=16)
     changes = {"text": text, "vocabulary": (), "text_width": 12}
-    _, language = build_critics(description.model_copy(update=changes))
+    _, language = build_critics(description.model_copy(update=changes), 0)
     assert language.text(torch.zeros(2, 12)).shape == (2, 8)

@@ -84,11 +84,11 @@ def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
     """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
     evaluation = run.config.evaluation
     agents = make_agents(run.agent, run.world, METHODS)
-    published = {"directions": PUBLISHED_DIRECTIONS}
+    published = {"directions": PUBLISHED_DIRECTIONS, "weighting": "none"}
     for method in ("direct", "log_sum_exp"):
         agents[method] = lambda method=method: run.agent(strategy=method, **published)  # type: ignore[misc]
     agents["log_sum_exp, weighted"] = lambda: run.agent(
-        strategy="log_sum_exp", weighting="data", **published
+        strategy="log_sum_exp", weighting="data", directions=PUBLISHED_DIRECTIONS
     )
     results = compare(
         agents, lambda: make_tasks(run.world, evaluation), evaluation.seed, run.config.world.layout
