@@ -8,7 +8,7 @@ from langrl.settings import Settings
 class LearnerConfig(Settings):
     """How the critic and the language side are trained, together."""
 
-    steps: int = Field(3000, ge=1, le=100_000_000, description="gradient steps")
+    steps: int = Field(2500, ge=1, le=100_000_000, description="gradient steps")
     batch_size: int = Field(256, ge=2, le=1_000_000, description="state-actions in a batch")
     language_batch_size: int = Field(128, ge=2, le=1_000_000, description="state-text pairs in it")
     learning_rate: float = Field(6e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")

@@ -103,6 +103,11 @@ class GroundedAgent:
         elif self._batch is not None:
             self._batch.begin(np.flatnonzero(mask), self._generator)
 
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+        if self._batch is not None:
+            self._batch.keep(np.flatnonzero(mask))
+
     @torch.no_grad()
     def act(
         self, observations: Observation, instructions: str | Sequence[str] | None = None
@@ -253,6 +258,14 @@ class _Batch:
             self.goal_embeddings[rows] = embedded
         for row in rows:
             self.texts[row] = None
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Go on with some of the episodes only."""
+        self.texts = [self.texts[n] for n in rows]
+        self.goals = self.goals[rows]
+        names = ["log_weights", "goal_embeddings", "text_embeddings", "fit"]
+        for name in names if self.memory is None else [*names, "memory"]:
+            setattr(self, name, getattr(self, name)[rows])
 
     def listen(self, texts: list[str]) -> None:
         """Take up instructions; one that has changed gets its fit, and its memory is cleared."""

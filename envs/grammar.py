@@ -101,6 +101,7 @@ class MazeGrammar:
             if len(self._masks) >= _MASKS_KEPT:
                 self._masks.clear()
             self._masks[meaning] = self._mask(meaning)
+            self._masks[meaning].setflags(write=False)  # shared by all who ask
         return self._masks[meaning]
 
     def _mask(self, meaning: Meaning) -> NDArray[np.bool_]:
@@ -211,7 +212,7 @@ class MazeGrammar:
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        words = re.sub(r"[\s,.!?-]+", " ", check_instruction(text).lower()).strip()
+        words = re.sub(r"[\s,.!?]+|(?<=[a-z])-", " ", check_instruction(text).lower()).strip()
         if len(words) > _LONGEST_READ:
             return None
         for lead in _LEAD_PATTERNS:
@@ -237,10 +238,8 @@ class MazeGrammar:
         kind, *slots = meaning
         if kind in ("row", "column"):
             numbers = [number for name, number in self.lines if name == kind]
-            listed = ", ".join(map(str, numbers))
-            if numbers == list(range(numbers[0], numbers[-1] + 1)):
-                listed = f"{numbers[0]} to {numbers[-1]}"
-            return f"the {kind}s with free cells are {listed}"
+            # Free cells hang together, so there are no gaps.
+            return f"the {kind}s with free cells are {numbers[0]} to {numbers[-1]}"
         parts = [slot for slot in slots if isinstance(slot, tuple)]
         empty = [part for part in parts if not self.mask(part).any()]
         if empty:

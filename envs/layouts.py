@@ -7,6 +7,7 @@ a wall and ``.`` for a free cell.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +55,9 @@ class Layout:
         index[~self.walls] = np.arange(len(self.free_cells))
         return index
 
-    @cached_property
-    def _paths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def _graph(self) -> Any:
+        """Return which free cells are next to each other, as a sparse matrix [F, F]."""
         from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import shortest_path
 
         index, count = self.cell_index, len(self.free_cells)
         pairs = np.concatenate(
@@ -68,8 +68,21 @@ class Layout:
         )  # [edges, 2]
         pairs = pairs[(pairs >= 0).all(1)]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+        return graph.tocsr()
+
+    @cached_property
+    def components(self) -> NDArray[np.int32]:
+        """Number of the connected part that each free cell is in, int [F]."""
+        from scipy.sparse.csgraph import connected_components
+
+        return connected_components(self._graph(), directed=False)[1]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _paths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        from scipy.sparse.csgraph import shortest_path
+
         distances, previous = shortest_path(
-            graph.tocsr(), directed=False, unweighted=True, return_predecessors=True
+            self._graph(), directed=False, unweighted=True, return_predecessors=True
         )
         reachable = np.isfinite(distances)
         return np.where(reachable, distances, -1).astype(np.int32), previous.astype(np.int32)
@@ -92,7 +105,8 @@ def load_layout(source: str | Path | Layout) -> Layout:
         source: a layout, the name of a published one ("fork"), an ASCII map, or a file with one.
 
     Raises:
-        LayoutError: if there is no such name or file, or the map is ragged, too large, has
+        UnknownNameError: if there is no layout of that name.
+        LayoutError: if there is no such file, or the map is ragged, too large, has
             characters other than ``#`` and ``.``, fewer than two free cells, or parts that
             cannot be reached from each other.
     """
@@ -103,12 +117,12 @@ def load_layout(source: str | Path | Layout) -> Layout:
     if isinstance(source, str) and ("\n" in source or not source.strip("#. ")):
         return parse_layout(source, "the layout")
     path = Path(source)
-    if path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LayoutError(f"cannot read the layout file {path}: {error}") from error
-        return parse_layout(text, f"layout file {path}")
+    try:
+        if path.is_file():
+            return parse_layout(path.read_text(encoding="utf-8"), f"layout file {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        shown = str(path)[:80]
+        raise LayoutError(f"cannot read the layout file {shown}: {error}"[:200]) from error
     if path.suffix or path.parent != Path("."):
         raise LayoutError(f"no layout file {path}; check the path")
     raise UnknownNameError(f"no layout named {str(source)!r}; {suggestion(str(source), LAYOUTS)}")
@@ -137,8 +151,8 @@ def parse_layout(text: str, name: str) -> Layout:
         raise LayoutError(f"{name} has no free cell; mark free cells with '.'")
     if count == 1:
         raise LayoutError(f"{name} has a single free cell, so there is nowhere to go; add another")
-    if (layout.distances < 0).any():
-        row, column = layout.free_cells[int(np.argmax(layout.distances[0] < 0))]
+    if (apart := layout.components != layout.components[0]).any():
+        row, column = layout.free_cells[int(apart.argmax())]
         raise LayoutError(
             f"{name} has unreachable parts: no way leads from the first free cell to row {row},"
             f" column {column}; open a wall between them or fill one of them"

@@ -7,6 +7,7 @@ the vector environment both call them.
 Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +15,20 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import ResetNeeded
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from langrl.envs.grammar import KINDS, PHRASINGS, MazeGrammar, Phrasing
 from langrl.envs.layouts import Layout, load_layout
-from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
+from langrl.errors import (
+    ConfigError,
+    InstructionError,
+    LayoutError,
+    NonFiniteError,
+    ShapeError,
+    lookup,
+)
 from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
 
 STEP_SIZE = 0.5  # cells
@@ -35,14 +44,14 @@ def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Return directions [N, 2] of length 1; a zero vector stays zero.
 
     Raises:
-        ShapeError: if an entry is not finite.
+        NonFiniteError: if an entry is not finite.
     """
     vectors = np.asarray(vectors, np.float32)
+    if not np.isfinite(vectors).all():
+        raise NonFiniteError("an action is not finite; give a direction (row, column)")
+    largest = np.abs(vectors).max(1, keepdims=True)  # first, so that no square over- or underflows
+    vectors = vectors / np.where(largest > 0, largest, 1)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    if not np.isfinite(lengths).all():
-        raise ShapeError(
-            "an action is not finite; give a direction (row, column) of finite numbers"
-        )
     return vectors / np.where(lengths > 0, lengths, 1)[:, None]  # type: ignore[no-any-return]
 
 
@@ -126,14 +135,11 @@ class StreetMaze:
 
     def inside(self, positions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return whether positions [N, 2] are in masks [R, C] or [N, R, C]; outside is False."""
-        rows, columns = _cells(positions).T
-        height, width = self.walls.shape
-        valid = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        rows, columns = np.where(valid, rows, 0), np.where(valid, columns, 0)
-        hit = (
-            masks[rows, columns] if masks.ndim == 2 else masks[np.arange(len(rows)), rows, columns]
-        )
-        return hit & valid
+        limit = np.array(self.walls.shape)
+        valid = ((positions >= 0) & (positions < limit)).all(1)  # False for NaN too
+        rows, columns = _cells(np.where(valid[:, None], positions, 0)).T
+        each = (rows, columns) if masks.ndim == 2 else (np.arange(len(rows)), rows, columns)
+        return masks[each] & valid
 
     def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the steps from positions [N, 2] to the nearest cell of masks [N, R, C], [N].
@@ -185,11 +191,13 @@ class _Episodes:
         phrasing: Phrasing,
         angle_noise: float,
     ) -> None:
-        for kind in kinds:
-            lookup(dict.fromkeys(KINDS), kind, "kind of instruction")
-        lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
-        if not kinds:
-            raise InstructionError(f"no kinds of instructions; choose some of {', '.join(KINDS)}")
+        if isinstance(kinds, str) or not kinds:
+            raise InstructionError(f"kinds is a tuple; choose some of {', '.join(KINDS)}")
+        for name in kinds:
+            lookup(dict.fromkeys(KINDS), str(name), "kind of instruction")
+        lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
+        if not (math.isfinite(angle_noise) and angle_noise >= 0):
+            raise ConfigError(f"angle_noise is in degrees, at least 0; got {angle_noise}")
         self.world, self.count, self.kinds, self.phrasing = world, count, tuple(kinds), phrasing
         self.angle_noise = np.deg2rad(angle_noise)
         self.positions = np.zeros((count, 2), np.float32)
@@ -197,7 +205,7 @@ class _Episodes:
         self.masks = np.zeros((count, *world.walls.shape), bool)
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
-        self.noise = np.random.default_rng(0)
+        self.noise: np.random.Generator | None = None
 
     def seed(self, generator: np.random.Generator) -> None:
         # A stream of its own, one draw per environment and step: every agent meets the same noise.
@@ -234,16 +242,26 @@ class _Episodes:
             )
         texts, positions = options.get("instruction"), options.get("position")
         if texts is not None:
-            texts = [texts] * self.count if isinstance(texts, str) else list(texts)
+            if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
+                texts = [check_instruction(texts)] * self.count
             if len(texts) != self.count:
                 raise ShapeError(f"reset needs {self.count} instructions, got {len(texts)}")
-        if positions is not None:
-            positions = np.broadcast_to(np.asarray(positions, np.float32), (self.count, 2))
-            if not self.world.inside(positions, ~self.world.walls).all():
-                raise LayoutError(
-                    "a start position is in a wall or outside the maze; use a free one"
-                )
-        return texts, positions
+            texts = [check_instruction(text) for text in texts]
+        return texts, None if positions is None else self._starts(positions)
+
+    def _starts(self, given: Any) -> Positions:
+        try:
+            positions = np.asarray(given, np.float32)
+        except (TypeError, ValueError) as error:
+            raise ShapeError("the option 'position' must be numbers (row, column)") from error
+        if positions.shape not in ((2,), (self.count, 2)):
+            raise ShapeError(
+                f"the option 'position' is [2] or [{self.count}, 2], got {list(positions.shape)}"
+            )
+        positions = np.broadcast_to(positions, (self.count, 2))
+        if not self.world.inside(positions, ~self.world.walls).all():
+            raise LayoutError("a start position is in a wall or outside the maze; use a free one")
+        return positions
 
     def _draw(
         self, generator: np.random.Generator, start: Positions, free: bool
@@ -274,6 +292,10 @@ class _Episodes:
 
     def advance(self, actions: NDArray[Any]) -> NDArray[np.bool_]:
         """Move everybody once and return who satisfies their instruction, bool [N]."""
+        if np.shape(actions) != (self.count, 2):
+            raise ShapeError(f"step needs actions [{self.count}, 2], got {list(np.shape(actions))}")
+        if self.noise is None:
+            raise ResetNeeded("Cannot call env.step() before calling env.reset()")
         directions = unit(actions)
         if self.angle_noise:
             directions = rotate(directions, self.noise.normal(0, self.angle_noise, self.count))
@@ -337,9 +359,8 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode; options: ``instruction`` (str) and ``position`` (row, column)."""
-        fresh = self._np_random is None
         super().reset(seed=seed)
-        if seed is not None or fresh:
+        if seed is not None or self._episodes.noise is None:
             self._episodes.seed(self.np_random)
         self._episodes.begin(np.array([0]), self.np_random, options or {})
         return self._observe(), self._info(success=False)
@@ -400,6 +421,8 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
         angle_noise: float = 0.0,
         max_episode_steps: int = 100,
     ) -> None:
+        if num_envs < 1 or max_episode_steps < 1:
+            raise ConfigError("num_envs and max_episode_steps must be at least 1")
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.world = StreetMaze(layout)
         self._episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
@@ -419,9 +442,8 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start every episode; options as in ``StreetMazeEnv``, one for all or one for each."""
-        fresh = self._np_random is None
         super().reset(seed=seed)
-        if seed is not None or fresh:
+        if seed is not None or self._episodes.noise is None:
             self._episodes.seed(self.np_random)
         self._episodes.begin(np.arange(self.num_envs), self.np_random, options or {})
         self._elapsed[:] = 0
@@ -433,6 +455,9 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
         ended = np.flatnonzero(self._done)
+        if len(ended):  # whatever their actions are, they do not count
+            actions = np.array(actions)
+            actions[ended] = 0
         success = self._episodes.advance(actions)
         self._elapsed += 1
         if len(ended):

@@ -34,7 +34,7 @@ def description(pairs):
         low=(0.0, 0.0),
         high=(5.0, 5.0),
         action_size=2,
-        critic=CriticConfig(embedding=8, width=16, depth=2, octaves=2),
+        critic=CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2),
         text=TextConfig(width=16, heads=2),
         vocabulary=CompactTextEncoder.learn_vocabulary(pairs.texts),
         text_width=None,

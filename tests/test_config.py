@@ -80,4 +80,4 @@ def test_every_field_says_what_it_is():
 
     undescribed = [name for name, field in fields(RunConfig) if not field.description]
     assert not undescribed
-    assert yaml.safe_load(dump_config(RunConfig()))["learner"]["steps"] == 3000
+    assert yaml.safe_load(dump_config(RunConfig()))["learner"]["steps"] == 2500

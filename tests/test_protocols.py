@@ -37,6 +37,7 @@ def test_text_of_exactly_the_longest_length_is_accepted():
         ("go\x00to row 3", "U+0000, at position 2"),
         ("row 3\x1b[2J", "U+001B, at position 5"),
         ("row 3\x7f", "U+007F, at position 5"),
+        ("row\x853", "U+0085, at position 3"),
     ],
 )
 def test_control_characters_are_refused_and_located(text, named):

@@ -109,6 +109,6 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
     for name, width in (("observations", state_size), ("actions", action_size)):
         if arrays[name].shape[1] != width:
             raise TrajectoryError(
-                f"{path}: {name} has rows of {arrays[name].shape[1]} numbers; this world needs {width}"
+                f"{path}: {name} has rows of {arrays[name].shape[1]} numbers, not {width} as here"
             )
     return trajectories

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 from langrl.protocols import Agent
 
+_KEEP_BELOW = (
+    0.75  # share of an agent's episodes that still run, below which the others are dropped
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Episodes:
@@ -59,7 +63,8 @@ def run_episodes(
     Args:
         env: N environments with NEXT_STEP autoreset that end every episode at some time, and
             report ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
-        agent: acts on all of them at once.
+        agent: acts on all of them at once. If it has a method ``keep(mask)``, episodes that are
+            over are taken out of its hands from time to time.
         seed: of tasks and agent.
         options: passed to ``env.reset``.
         on_step: called with (episodes finished, episodes) after each step.
@@ -72,9 +77,17 @@ def run_episodes(
     running, success = np.ones(count, bool), np.zeros(count, bool)
     steps = np.zeros(count, int)
     states = [observation["observation"]]
+    acting = np.arange(count)  # the episodes that the agent still has in hand
     while running.any():
+        if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
+            agent.keep(running[acting])
+            acting = acting[running[acting]]
         # The tasks' own texts: finished episodes start again with others, which do not matter.
-        observation, _, terminated, truncated, info = env.step(agent.act(observation, instructions))
+        seen = {"observation": observation["observation"][acting]}
+        chosen = agent.act(seen, [instructions[n] for n in acting])
+        actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
+        actions[acting] = chosen
+        observation, _, terminated, truncated, info = env.step(actions)
         states.append(observation["observation"])
         steps += running
         success |= running & info["is_success"]

@@ -15,7 +15,8 @@ class CriticConfig(Settings):
     embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
     depth: int = Field(3, ge=0, le=32, description="hidden layers")
-    octaves: int = Field(6, ge=0, le=16, description="Fourier features of a position: octaves")
+    state_octaves: int = Field(4, ge=0, le=16, description="Fourier features of a state: octaves")
+    goal_octaves: int = Field(6, ge=0, le=16, description="Fourier features of a goal: octaves")
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
 
 

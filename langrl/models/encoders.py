@@ -37,7 +37,7 @@ class StateActionEncoder(nn.Module):
         self, low: Sequence[float], high: Sequence[float], actions: int, config: CriticConfig
     ) -> None:
         super().__init__()
-        self.position = FourierFeatures(low, high, config.octaves)
+        self.position = FourierFeatures(low, high, config.state_octaves)
         width = config.width
         self.state = mlp(self.position.size, width, max(config.depth - 1, 0), width)
         self.action = nn.Linear(actions, width)
@@ -55,7 +55,7 @@ class GoalEncoder(nn.Module):
 
     def __init__(self, low: Sequence[float], high: Sequence[float], config: CriticConfig) -> None:
         super().__init__()
-        self.position = FourierFeatures(low, high, config.octaves)
+        self.position = FourierFeatures(low, high, config.goal_octaves)
         self.net = mlp(self.position.size, config.width, config.depth, config.embedding)
 
     def forward(self, goal: Tensor) -> Tensor:

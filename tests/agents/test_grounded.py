@@ -499,3 +499,18 @@ def test_a_checkpoint_that_does_not_fit_itself_is_refused(parts, tmp_path, probl
     write_checkpoint(tmp_path / "saved", parts)
     with pytest.raises(CheckpointError, match="saved"):
         load_agent(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("name", GROUNDINGS)
+def test_dropping_episodes_leaves_the_others_as_they_were(name, make_agent):
+    everybody, fewer = make_agent(name), make_agent(name)
+    for agent in (everybody, fewer):
+        agent.reset(seeded(4))
+        agent.act(BATCH)
+    mask = np.arange(len(BATCH["observation"])) % 2 == 0
+    fewer.keep(mask)
+    rest = {
+        "observation": BATCH["observation"][mask],
+        "instruction": [t for t, kept in zip(BATCH["instruction"], mask, strict=True) if kept],
+    }
+    assert np.array_equal(fewer.act(rest), everybody.act(BATCH)[mask])

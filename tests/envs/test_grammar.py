@@ -205,7 +205,7 @@ def test_meaning_drawn_for_a_cell_is_true_of_it(cell):
 
 
 def test_corner_that_the_cell_is_not_in_cannot_be_drawn():
-    with pytest.raises(InstructionError, match="kind corner denotes a cell"):
+    with pytest.raises(InstructionError, match="kind corner fits here; add 'row'"):
         BLANK.draw_meaning(np.random.default_rng(0), ["corner"], cell=(5, 5))
 
 
@@ -263,7 +263,7 @@ def test_corner_full_of_walls_denotes_no_cell():
         "the north half",
         "tow 3",
         "https://example.org/row/3",
-        "go to row 3\x85and leave; rm -rf /",
+        "go to row 3; rm -rf /",
         "row 3 or " * 40 + "row 3",
     ],
 )

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -80,3 +82,22 @@ def test_a_comparison_ranks_the_oracle_above_chance():
     assert summaries["oracle"]["spl"] > 0.8
     assert summaries["random"]["spl"] < 0.5
     assert summaries["oracle"]["success_sem"] == pytest.approx(0.0)
+
+
+def test_finished_episodes_are_taken_out_of_the_agents_hands_without_a_difference():
+    class Keeping(OracleAgent):
+        sizes: ClassVar[list[int]] = []
+
+        def keep(self, mask):
+            assert mask.any()
+            assert not mask.all()
+
+        def act(self, observations, instructions=None):
+            self.sizes.append(len(observations["observation"]))
+            return super().act(observations, instructions)
+
+    plain = run_episodes(tasks(angle_noise=20), oracle(), seed=6)
+    kept = run_episodes(tasks(angle_noise=20), Keeping(StreetMaze("slit")), seed=6)
+    assert Keeping.sizes[-1] < Keeping.sizes[0] == 12
+    for one, other in zip(plain.paths, kept.paths, strict=True):
+        np.testing.assert_array_equal(one, other)

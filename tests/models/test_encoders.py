@@ -17,7 +17,7 @@ from langrl.models.encoders import (
     load_sentence_transformer,
 )
 
-CRITIC = CriticConfig(embedding=8, width=16, depth=2, octaves=2)
+CRITIC = CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2)
 TEXTS = ("go to row 3", "walk to column 11 or to row 0", "any cell of the upper half, please")
 HOSTILE = ["", " \n\t", "row\x00 3", "row\x1b[2J", "row \ud800", "x" * 1001, None, 3, b"row 3"]
 

@@ -20,8 +20,7 @@ from langrl.experiment.published import STREET_MAZES
 from langrl.experiment.statistics import mean_and_sem
 
 MAZES = ("blank", "fork", "island")
-PUBLISHED_DIRECTIONS = 8  # actions compared by the two published methods
-PHRASED = ("log_sum_exp", "nearest_goal")  # methods that are evaluated on every kind and phrasing
+AS_PUBLISHED = {"directions": 8, "weighting": "none"}  # for the two published methods
 COLUMNS = (
     "maze", "method", "success", "success_sem", "spl", "spl_sem", "published_success",
     "published_spl", "train_seconds",
@@ -84,11 +83,10 @@ def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
     """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
     evaluation = run.config.evaluation
     agents = make_agents(run.agent, run.world, METHODS)
-    published = {"directions": PUBLISHED_DIRECTIONS, "weighting": "none"}
     for method in ("direct", "log_sum_exp"):
-        agents[method] = lambda method=method: run.agent(strategy=method, **published)  # type: ignore[misc]
+        agents[method] = lambda method=method: run.agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
     agents["log_sum_exp, weighted"] = lambda: run.agent(
-        strategy="log_sum_exp", weighting="data", directions=PUBLISHED_DIRECTIONS
+        **AS_PUBLISHED | {"strategy": "log_sum_exp", "weighting": "data"}
     )
     results = compare(
         agents, lambda: make_tasks(run.world, evaluation), evaluation.seed, run.config.world.layout
@@ -99,7 +97,8 @@ def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
 def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
     """Evaluate on seen and held-out phrasings, on rows and columns and on every kind."""
     evaluation = run.config.evaluation
-    agents = make_agents(run.agent, run.world, PHRASED)
+    agents = make_agents(run.agent, run.world, ("nearest_goal",))
+    agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
     rows = {}
     for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
         for phrasing in PHRASINGS:
