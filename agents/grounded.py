@@ -1,7 +1,7 @@
 """The agent that follows instructions: a critic, a language side, and a grounding strategy.
 
 Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbers in a state,
-``D`` embedding size.
+``J`` alternatives of a text, ``D`` embedding size.
 """
 
 import copy
@@ -165,7 +165,7 @@ class GroundedAgent:
         return Posterior(batch.goals[0].copy(), log_posterior.exp().cpu().numpy())
 
     def _fit(self, goals: NDArray[np.float32], embedded: Tensor, texts: Tensor) -> Tensor:
-        """Return h [n, M] of goals [n, M, S], the critic's embeddings of them, and texts [n, D]."""
+        """Return h [n, M] of goals [n, M, S], the critic's embeddings of them, texts [n, J, D]."""
         if not self._shared:
             tensor = torch.from_numpy(goals).to(self.device)
             embedded = encode_in_chunks(self.language.goal, tensor)
@@ -177,8 +177,8 @@ class GroundedAgent:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
         if self._shared:
-            text = batch.text_embeddings[rows].unsqueeze(1)  # [n, 1, D]
-            direct = self.critic.score(embedded, text).squeeze(-1)
+            text = batch.text_embeddings[rows]  # [n, J, D]
+            direct = self.critic.score(embedded, text).logsumexp(-1)
         scores = Scores(
             batch.fit[rows],
             batch.log_weights[rows],
@@ -210,7 +210,7 @@ class GroundedAgent:
         return self._batch
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return embeddings [K, D]; each distinct text is encoded once, by itself.
+        """Return embeddings [K, J, D]; each distinct text is encoded once, by itself.
 
         By itself, because the last bits of an embedding vary with what else is in the batch.
         """
@@ -273,7 +273,7 @@ class _Batch:
         if not rows:
             return
         agent = self.agent
-        embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, D]
+        embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
         fit = agent._fit(self.goals[rows], self.goal_embeddings[rows], embedded)  # [rows, M]
         if len(rows) == len(texts):
             self.text_embeddings, self.fit, self.memory = embedded, fit, None

@@ -30,7 +30,7 @@ SHOWN = (
     "go to row 3 or column 11",
     "row 10 and column 12",
     "walk to the top left corner",
-    "the bottom half please",
+    "walk over to the bottom half please",
     "navigate to column number 5",
 )
 """Instructions of every kind for pictures; those that a maze cannot satisfy are left out."""

@@ -35,7 +35,7 @@ def description(pairs):
         high=(5.0, 5.0),
         action_size=2,
         critic=CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2),
-        text=TextConfig(width=16, heads=2),
+        text=TextConfig(width=16),
         vocabulary=CompactTextEncoder.learn_vocabulary(pairs.texts),
         text_width=None,
     )

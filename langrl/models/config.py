@@ -28,8 +28,10 @@ class TextConfig(Settings):
         description="'compact' (trained on the spot), or a SentenceTransformer's name or folder",
     )
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
+    alternatives: int = Field(
+        2, ge=1, le=64, description="embeddings per text: 'a or b' needs one for each side"
+    )
     depth: int = Field(2, ge=1, le=32, description="compact: hidden layers over a window of words")
-    heads: int = Field(4, ge=1, le=64, description="compact: attention heads that pool the words")
     max_words: int = Field(32, ge=1, le=512, description="compact: words read; the rest is cut off")
     unknown_rate: float = Field(
         0.1, ge=0, lt=1, description="compact: chance in training that a word becomes unknown"

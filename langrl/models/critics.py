@@ -1,6 +1,7 @@
 """Critics: learned log density ratios between two encoded modalities.
 
-Axes: ``N`` left sides, ``M`` right sides, ``D`` embedding size; leading axes broadcast.
+Axes: ``N`` left sides, ``M`` right sides, ``K`` texts, ``J`` alternatives of a text, ``D``
+embedding size; leading axes broadcast.
 """
 
 from collections.abc import Sequence
@@ -48,19 +49,21 @@ class GoalCritic(nn.Module):
 
 
 class LanguageCritic(nn.Module):
-    """h(g, l), an estimate of log p(l|g) / p(l)."""
+    """h(g, l), an estimate of log p(l|g) / p(l): a logsumexp over the text's alternatives."""
 
     def __init__(self, goal: GoalEncoder, text: TextEncoder, energy: Energy) -> None:
         super().__init__()
         self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts [K, D]; raises InstructionError if one cannot be an instruction."""
+        """Embed texts [K, J, D]; raises InstructionError if one cannot be an instruction."""
         return self.text.encode(texts)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
-        """Compare embeddings [..., M, D] and [..., K, D]; returns h [..., M, K] in nats."""
-        return self.scale(self.energy(goals, texts))  # type: ignore[no-any-return]
+        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
+        energies = self.energy(goals, texts.flatten(-3, -2))  # [..., M, K * J]
+        every = self.scale(energies).unflatten(-1, texts.shape[-3:-1])  # [..., M, K, J]
+        return every.logsumexp(-1)  # type: ignore[no-any-return]
 
 
 def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, nn.Parameter]:

@@ -1,6 +1,8 @@
 """Encoders: state-actions, goals and texts into one embedding space.
 
-Axes: ``S`` numbers in a state, ``A`` in an action, ``D`` in an embedding, ``K`` texts, ``L`` words.
+Axes: ``S`` numbers in a state, ``A`` in an action, ``D`` in an embedding, ``K`` texts, ``L`` words,
+``J`` alternatives. A text has several embeddings, because "row 3 or column 11" is two regions of
+goal space, and one embedding can only be close to what lies between them.
 """
 
 import re
@@ -89,8 +91,8 @@ class CompactTextEncoder(nn.Module):
         width = config.width
         self.words = nn.Embedding(len(self.vocabulary) + 2, _WORD_SIZE)
         self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
-        self.attention = nn.Linear(width, config.heads)
-        self.head = mlp(config.heads * width, width, 2, embedding)
+        self.attention = nn.Linear(width, config.alternatives)
+        self.head = mlp(width, width, 2, embedding)
 
     @staticmethod
     def learn_vocabulary(texts: Sequence[str]) -> tuple[str, ...]:
@@ -123,7 +125,7 @@ class CompactTextEncoder(nn.Module):
         return tokens.masked_fill((draw < self.config.unknown_rate) & (tokens != _PAD), _UNKNOWN)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map word numbers [K, L] to embeddings [K, D]."""
+        """Map word numbers [K, L] to embeddings [K, J, D]."""
         side = _WINDOW // 2
         windows = functional.pad(tokens, (side, side)).unfold(1, _WINDOW, 1)  # [K, L, window]
         real = tokens != _PAD
@@ -132,11 +134,12 @@ class CompactTextEncoder(nn.Module):
         hidden = context.new_zeros(*tokens.shape, context.shape[1])
         hidden[real] = context  # [K, L, width]
         logits = self.attention(hidden).masked_fill(~real.unsqueeze(-1), -torch.inf)
-        pooled = logits.softmax(1).mT @ hidden  # [K, heads, width]
-        return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
+        pooled = logits.softmax(1).mT @ hidden  # [K, J, width]
+        # One head for all alternatives: "row 3" means the same on either side of an "or".
+        return self.head(pooled)  # type: ignore[no-any-return]
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Map texts to embeddings [K, D]; errors as ``tokenise``."""
+        """Map texts to embeddings [K, J, D]; errors as ``tokenise``."""
         return self(self.tokenise(texts))  # type: ignore[no-any-return]
 
 
@@ -165,7 +168,7 @@ class PretrainedTextEncoder(nn.Module):
         self._backbone = [] if backbone is None else [backbone]
         self._cache: dict[str, Tensor] = {}
         self.input_width = width or int(self.backbone.get_embedding_dimension())
-        self.head = mlp(self.input_width, config.width, 2, embedding)
+        self.head = mlp(self.input_width, config.width, 2, config.alternatives * embedding)
 
     @property
     def backbone(self) -> Any:
@@ -200,11 +203,11 @@ class PretrainedTextEncoder(nn.Module):
         return torch.stack([self._cache[text] for text in texts]).to(self.head[0].weight.device)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map the frozen model's embeddings [K, width] to embeddings [K, D]."""
-        return self.head(features)  # type: ignore[no-any-return]
+        """Map the frozen model's embeddings [K, width] to embeddings [K, J, D]."""
+        return self.head(features).unflatten(1, (self.config.alternatives, -1))
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Map texts to embeddings [K, D]; errors as ``features``."""
+        """Map texts to embeddings [K, J, D]; errors as ``features``."""
         return self(self.features(texts))  # type: ignore[no-any-return]
 
 

@@ -12,20 +12,34 @@ def test_scores_are_the_energy_times_the_learned_scale(energy, description):
     config = description.critic.model_copy(update={"energy": energy})
     critic, language = build_critics(description.model_copy(update={"critic": config}), 0)
     left, right = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
+    texts = torch.randn(2, 3, 2, 8)  # two alternatives each
     expected = ENERGIES[energy](left, right)
-    for model in (critic, language):
-        assert model.score(left, right).shape == (2, 4, 3)
-        assert torch.allclose(model.score(left, right), expected)  # the scale is 1 at first
-        model.scale.log_scale.data.fill_(1.5)
-        assert torch.allclose(model.score(left, right), torch.tensor(1.5).exp() * expected)
+    first, second = (ENERGIES[energy](left, texts[:, :, j]) for j in (0, 1))
+    for scale in (0.0, 1.5):
+        critic.scale.log_scale.data.fill_(scale)
+        language.scale.log_scale.data.fill_(scale)
+        factor = torch.tensor(scale).exp()  # 1 at first
+        assert torch.allclose(critic.score(left, right), factor * expected, atol=1e-5)
+        either = torch.logaddexp(factor * first, factor * second)
+        assert torch.allclose(language.score(left, texts), either, atol=1e-4)
 
 
-def test_the_scale_is_trained(make_critics):
-    for model in make_critics():
-        model.score(torch.randn(4, 8), torch.randn(3, 8)).sum().backward()
-        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-        assert list(gradients) == ["scale.log_scale"]
-        assert gradients["scale.log_scale"].abs() > 0
+def test_a_text_of_two_alternatives_fits_goals_of_either(make_critics):
+    _, language = make_critics()
+    goals = torch.eye(8)[:3] * 20
+    either = torch.stack([goals[0], goals[1]]).unsqueeze(0)  # [K = 1, J = 2, D]
+    fit = language.score(goals, either).squeeze(1).detach()
+    assert fit[0] == pytest.approx(fit[1].item(), abs=1e-4)
+    assert fit[0] > fit[2] + 100
+
+
+@pytest.mark.parametrize(("which", "right"), [(0, (3, 8)), (1, (3, 2, 8))])
+def test_the_scale_is_trained(which, right, make_critics):
+    model = make_critics()[which]
+    model.score(torch.randn(4, 8), torch.randn(right)).sum().backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert list(gradients) == ["scale.log_scale"]
+    assert gradients["scale.log_scale"].abs() > 0
 
 
 def test_the_scale_is_positive_and_bounded(make_critics):
@@ -71,4 +85,4 @@ def test_a_named_text_model_is_built_without_loading_it(description):
     text = TextConfig(model="/no/such/model", width=16)
     changes = {"text": text, "vocabulary": (), "text_width": 12}
     _, language = build_critics(description.model_copy(update=changes), 0)
-    assert language.text(torch.zeros(2, 12)).shape == (2, 8)
+    assert language.text(torch.zeros(2, 12)).shape == (2, 2, 8)
