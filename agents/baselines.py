@@ -50,7 +50,7 @@ class OracleAgent:
         goals = np.flatnonzero(mask[~layout.walls])
         goal = goals[layout.distances[here, goals].argmin()]
         onward = here if goal == here else layout.next_cells[goal, here]
-        return layout.free_cells[onward] + 0.5  # type: ignore[no-any-return]
+        return layout.free_cells[onward] + 0.5
 
 
 class RandomAgent:

@@ -89,7 +89,7 @@ class ContrastiveLearner:
         language_loss, language_metrics = self._language_loss(batch)
         loss = critic_loss + self.config.language_weight * language_loss
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         # One norm of all gradients instead of a look at each: any NaN or inf shows in it.
         norm = torch.nn.utils.get_total_norm(
             [p.grad for p in self.parameters.values() if p.grad is not None]

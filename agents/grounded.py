@@ -141,7 +141,7 @@ class GroundedAgent:
             chosen.append(self._action_scores(decision, embedded[rows], batch, rows).argmax(1))
         batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
         actions = self.actions[torch.cat(chosen).cpu().numpy()]
-        return actions[0] if single else actions  # type: ignore[no-any-return]
+        return actions[0] if single else actions
 
     @torch.no_grad()
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
@@ -199,7 +199,7 @@ class GroundedAgent:
         candidates = batch.goal_embeddings[rows]  # [n, M, D]
         each = torch.arange(len(candidates), device=self.device)
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
-        return self.critic.score(embedded, goals).squeeze(-1)  # type: ignore[no-any-return]
+        return self.critic.score(embedded, goals).squeeze(-1)
 
     def _rows(self, states: NDArray[np.float32], texts: list[str]) -> "_Batch":
         """Return the episodes' candidates and fits, brought up to date with the texts."""

@@ -125,7 +125,7 @@ def _check_density(density: Tensor, world: StreetMaze) -> Tensor:
 def change_grounding(config: GroundingConfig, changes: Mapping[str, object]) -> GroundingConfig:
     """Return the config with some fields changed; raises ConfigError, naming the field."""
     try:
-        return GroundingConfig(**(config.model_dump() | changes))
+        return GroundingConfig.model_validate(config.model_dump() | dict(changes))
     except ValidationError as error:
         raise ConfigError(f"grounding: {describe_invalid(error, GroundingConfig)}") from error
 

@@ -170,13 +170,13 @@ class MazeGrammar:
 
         here = self.lines if cell is None else (("row", cell[0]), ("column", cell[1]))
         if kind in ("row", "column"):
-            return pick([line for line in here if line[0] == kind])  # type: ignore[no-any-return]
+            return pick([line for line in here if line[0] == kind])
         if kind == "half":
             return ("half", pick(VERTICAL + HORIZONTAL))
         if kind == "corner":
             return ("corner", pick(VERTICAL), pick(HORIZONTAL))
         if kind == "cell":
-            at = pick(self.layout.free_cells) if cell is None else cell
+            at = pick(self.layout.free_cells.tolist()) if cell is None else cell
             pair = [("row", int(at[0])), ("column", int(at[1]))]
         else:
             pair = [pick(here), pick(self.lines)]

@@ -75,7 +75,7 @@ class Layout:
         """Number of the connected part that each free cell is in, int [F]."""
         from scipy.sparse.csgraph import connected_components
 
-        return connected_components(self._graph(), directed=False)[1]  # type: ignore[no-any-return]
+        return connected_components(self._graph(), directed=False)[1]
 
     @cached_property
     def _paths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

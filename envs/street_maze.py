@@ -10,7 +10,7 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -52,7 +52,7 @@ def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     largest = np.abs(vectors).max(1, keepdims=True)  # first, so that no square over- or underflows
     vectors = vectors / np.where(largest > 0, largest, 1)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return vectors / np.where(lengths > 0, lengths, 1)[:, None]  # type: ignore[no-any-return]
+    return (vectors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
 
 
 def rotate(directions: NDArray[np.float32], angles: NDArray[Any]) -> NDArray[np.float32]:
@@ -136,10 +136,10 @@ class StreetMaze:
     def inside(self, positions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return whether positions [N, 2] are in masks [R, C] or [N, R, C]; outside is False."""
         limit = np.array(self.walls.shape)
-        valid = ((positions >= 0) & (positions < limit)).all(1)  # False for NaN too
-        rows, columns = _cells(np.where(valid[:, None], positions, 0)).T
+        valid = np.asarray((positions >= 0) & (positions < limit)).all(axis=1)  # NaN is outside
+        rows, columns = _cells(np.where(np.expand_dims(valid, 1), positions, 0)).T
         each = (rows, columns) if masks.ndim == 2 else (np.arange(len(rows)), rows, columns)
-        return masks[each] & valid
+        return np.asarray(masks[each], bool) & valid
 
     def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the steps from positions [N, 2] to the nearest cell of masks [N, R, C], [N].
@@ -225,10 +225,11 @@ class _Episodes:
             if texts is None:
                 text, mask, start = self._draw(generator, start, free)
             else:
-                text, mask = texts[n], self.world.cell_mask(texts[n])
+                text = texts[n]
+                denoted = self.world.cell_mask(text)  # None where unknown: satisfied nowhere
+                mask = np.zeros(self.world.walls.shape, bool) if denoted is None else denoted
                 start = self._elsewhere(generator, start, mask) if free else start
-            self.positions[n], self.instructions[n] = start, text
-            self.masks[n] = False if mask is None else mask
+            self.positions[n], self.instructions[n], self.masks[n] = start, text, mask
         cells = self.masks[rows].sum((1, 2))
         self.ambiguity_bits[rows] = np.where(cells > 0, np.log2(np.maximum(cells, 1)), np.nan)
         self.shortest_steps[rows] = self.world.shortest_steps(
@@ -281,11 +282,11 @@ class _Episodes:
         )
 
     def _elsewhere(
-        self, generator: np.random.Generator, start: Positions, mask: NDArray[np.bool_] | None
+        self, generator: np.random.Generator, start: Positions, mask: NDArray[np.bool_]
     ) -> Positions:
         """Return the start, or another one that does not satisfy the mask, where there is one."""
         for _ in range(_TRIES):
-            if mask is None or not mask[int(start[0]), int(start[1])]:
+            if not mask[int(start[0]), int(start[1])]:
                 break
             start = self.world.sample_states(1, generator)[0]
         return start
@@ -303,9 +304,7 @@ class _Episodes:
         return self.world.inside(self.positions, self.masks)
 
 
-def _spaces(
-    world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing
-) -> tuple[spaces.Dict, spaces.Box]:
+def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, Any]:
     size = np.array(world.walls.shape, np.float32)
     observation = spaces.Dict(
         {
@@ -336,7 +335,7 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
         LayoutError, UnknownNameError, InstructionError: naming the argument and the repair.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
         self,
@@ -386,7 +385,7 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
             "shortest_steps": float(self._episodes.shortest_steps[0]),
         }
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Return a picture [H, W, 3]: walls dark, denoted cells green, the agent red."""
         if self.render_mode != "rgb_array":
             gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
@@ -410,7 +409,7 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
     the seed and t alone, so different agents meet the same tasks and the same noise.
     """
 
-    metadata: ClassVar = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
+    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,

@@ -98,7 +98,7 @@ def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) ->
 def _unbox(text: str) -> str:
     """Return what tyro's box says, up to its first rule, as one line."""
     lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
-    said = []
+    said: list[str] = []
     for line in lines:
         if line.startswith(("╭", "╰")):
             continue

@@ -16,7 +16,7 @@ def maze_experts(
 ) -> Trajectories:
     """Walk between uniform random free cells along shortest paths; all at once.
 
-    A walker starts at the centre of a cell and heads for the centre of the next cell of its
+    A walker starts at the centre of a cell and walks towards the centre of the next cell of its
     path, with noise on the angle; a step into a cell off the path is undone and not recorded.
 
     Args:

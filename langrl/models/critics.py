@@ -45,7 +45,7 @@ class GoalCritic(nn.Module):
 
     def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
         """Compare embeddings [..., N, D] and [..., M, D]; returns f [..., N, M] in nats."""
-        return self.scale(self.energy(state_actions, goals))  # type: ignore[no-any-return]
+        return self.scale(self.energy(state_actions, goals))
 
 
 class LanguageCritic(nn.Module):
@@ -63,7 +63,7 @@ class LanguageCritic(nn.Module):
         """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
         energies = self.energy(goals, texts.flatten(-3, -2))  # [..., M, K * J]
         every = self.scale(energies).unflatten(-1, texts.shape[-3:-1])  # [..., M, K, J]
-        return every.logsumexp(-1)  # type: ignore[no-any-return]
+        return every.logsumexp(-1)
 
 
 def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, nn.Parameter]:

@@ -49,7 +49,7 @@ class StateActionEncoder(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Return embeddings; states and actions broadcast over leading axes."""
-        return self.head(self.state(self.position(state)) + self.action(action))  # type: ignore[no-any-return]
+        return self.head(self.state(self.position(state)) + self.action(action))
 
 
 class GoalEncoder(nn.Module):
@@ -62,7 +62,7 @@ class GoalEncoder(nn.Module):
 
     def forward(self, goal: Tensor) -> Tensor:
         """Return embeddings."""
-        return self.net(self.position(goal))  # type: ignore[no-any-return]
+        return self.net(self.position(goal))
 
 
 def split_words(text: str) -> list[str]:
@@ -136,11 +136,11 @@ class CompactTextEncoder(nn.Module):
         logits = self.attention(hidden).masked_fill(~real.unsqueeze(-1), -torch.inf)
         pooled = logits.softmax(1).mT @ hidden  # [K, J, width]
         # One head for all alternatives: "row 3" means the same on either side of an "or".
-        return self.head(pooled)  # type: ignore[no-any-return]
+        return self.head(pooled)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Map texts to embeddings [K, J, D]; errors as ``tokenise``."""
-        return self(self.tokenise(texts))  # type: ignore[no-any-return]
+        return self(self.tokenise(texts))
 
 
 class PretrainedTextEncoder(nn.Module):
@@ -200,7 +200,9 @@ class PretrainedTextEncoder(nn.Module):
                     f" trained on {self.input_width}; load the model it was trained with"
                 )
             self._cache.update(zip(new, encoded.detach().cpu().clone(), strict=True))
-        return torch.stack([self._cache[text] for text in texts]).to(self.head[0].weight.device)
+        return torch.stack([self._cache[text] for text in texts]).to(
+            next(self.head.parameters()).device
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Map the frozen model's embeddings [K, width] to embeddings [K, J, D]."""
@@ -208,7 +210,7 @@ class PretrainedTextEncoder(nn.Module):
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Map texts to embeddings [K, J, D]; errors as ``features``."""
-        return self(self.features(texts))  # type: ignore[no-any-return]
+        return self(self.features(texts))
 
 
 TextEncoder = CompactTextEncoder | PretrainedTextEncoder

@@ -73,7 +73,7 @@ def test_a_state_of_another_width_is_refused(width):
 def compact():
     torch.manual_seed(0)
     vocabulary = CompactTextEncoder.learn_vocabulary([*TEXTS, "row 11 or column 3"])
-    return CompactTextEncoder(vocabulary, 8, TextConfig(width=16, heads=2))
+    return CompactTextEncoder(vocabulary, 8, TextConfig(width=16))
 
 
 def test_the_vocabulary_lists_frequent_words_first():

@@ -99,7 +99,7 @@ def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
     evaluation = run.config.evaluation
     agents = make_agents(run.agent, run.world, ("nearest_goal",))
     agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
-    rows = {}
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
         for phrasing in PHRASINGS:
             results = compare(
