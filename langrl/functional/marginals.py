@@ -79,7 +79,7 @@ def _exact(left: Tensor, right: Tensor, where: Tensor) -> Tensor:
     parts = [
         (rows[(*place, n)] + columns[(*place, k)]).logsumexp(-1)
         for *place, n, k in zip(
-            *(index.split(size) for index in (*leading, query, instruction)), strict=True
+            *(torch.split(index, size) for index in (*leading, query, instruction)), strict=True
         )
     ]
     return torch.cat(parts)
