@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.agents.observations import read_observations
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.protocols import Observation
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
 from langrl.envs.layouts import parse_layout
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, LangRLError
 from langrl.grounding.candidates import CellWeights, SampledCandidates
 from langrl.grounding.config import GroundingConfig

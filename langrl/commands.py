@@ -14,7 +14,7 @@ from langrl.agents.saved import load_agent
 from langrl.compose import CONFIG_FILE, Run, make_tasks, resolve_layout, resume_run, train_run
 from langrl.config import RunConfig, load_config
 from langrl.envs.grammar import Phrasing
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.errors import ConfigError, InstructionError, lookup
 from langrl.experiment import plots
 from langrl.experiment.comparison import COLUMNS, compare, summarise

@@ -26,7 +26,7 @@ from langrl.data.replay import TrajectoryReplay, geometric_futures
 from langrl.data.trajectories import Trajectories, load_trajectories
 from langrl.envs.grammar import Phrasing
 from langrl.envs.layouts import LAYOUTS
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.experiment.config import EvaluationConfig
 from langrl.experiment.logs import versions

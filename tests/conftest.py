@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from langrl.data.pairs import maze_pairs
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.models.build import CriticsDescription, build_critics
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.encoders import CompactTextEncoder

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from langrl.data.trajectories import Trajectories
 from langrl.envs.layouts import Layout
-from langrl.envs.street_maze import move, rotate, unit
+from langrl.envs.maze_world import move, rotate, unit
 
 
 def maze_experts(

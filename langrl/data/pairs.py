@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.envs.grammar import KINDS, Phrasing
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 
 
 @dataclass(frozen=True, eq=False)

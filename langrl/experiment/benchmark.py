@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from langrl.envs.layouts import Layout, load_layout
-from langrl.envs.street_maze import CHECKS, STEP_SIZE, move, unit
+from langrl.envs.maze_world import CHECKS, STEP_SIZE, move, unit
 from langrl.errors import lookup
 from langrl.experiment.logs import console, print_table, progress, write_results
 

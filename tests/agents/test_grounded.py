@@ -5,7 +5,7 @@ import torch
 from langrl.agents.grounded import GroundedAgent, Posterior
 from langrl.agents.saved import AgentDescription, directions, load_agent, named_weights
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.errors import (
     CheckpointError,
     GroundingError,

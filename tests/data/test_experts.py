@@ -5,7 +5,7 @@ import pytest
 
 from langrl.data.experts import maze_experts
 from langrl.envs.layouts import load_layout
-from langrl.envs.street_maze import move
+from langrl.envs.maze_world import move
 
 LAYOUTS = ["blank", "fork", "island", "slit", "blocker", "..#\n#..\n...", ".."]
 

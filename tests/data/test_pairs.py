@@ -4,7 +4,7 @@ from scipy.stats import chisquare
 
 from langrl.data.pairs import maze_pairs
 from langrl.envs.grammar import KINDS, LEADS
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.errors import InstructionError
 
 

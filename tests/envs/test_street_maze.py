@@ -11,15 +11,8 @@ from gymnasium.utils.env_checker import check_env
 import langrl
 from langrl.envs.grammar import KINDS
 from langrl.envs.layouts import LAYOUTS, load_layout
-from langrl.envs.street_maze import (
-    InstructionSpace,
-    StreetMaze,
-    StreetMazeEnv,
-    StreetMazeVectorEnv,
-    move,
-    rotate,
-    unit,
-)
+from langrl.envs.maze_world import StreetMaze, move, rotate, unit
+from langrl.envs.street_maze import InstructionSpace, StreetMazeEnv, StreetMazeVectorEnv
 from langrl.errors import InstructionError, LangRLError, LayoutError, ShapeError, UnknownNameError
 from langrl.protocols import MAX_INSTRUCTION_LENGTH
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 
 from langrl.envs.layouts import load_layout
-from langrl.envs.street_maze import move
+from langrl.envs.maze_world import move
 from langrl.experiment.benchmark import scalar_move
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import langrl  # noqa: F401 - registers the environments
 from langrl.agents.baselines import OracleAgent, RandomAgent
-from langrl.envs.street_maze import StreetMaze
+from langrl.envs.maze_world import StreetMaze
 from langrl.experiment.comparison import compare, summarise
 from langrl.experiment.evaluation import Episodes, run_episodes
 

@@ -1,0 +1,60 @@
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from langrl import cli, commands
+from langrl.experiment import benchmark
+from langrl.experiment.reproduce import street_mazes
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+FIXTURE = ROOT / "tests" / "fixtures" / "checkpoint-format-1"
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_readmes_first_commands_are_the_two_that_set_everything_up():
+    text = (ROOT / "README.md").read_text()
+    assert re.findall(r"^    (.+?)\s+#", text, re.MULTILINE)[:2] == ["make demo", "make test"]
+
+
+def test_the_readmes_python_runs_as_it_stands(capsys):
+    (code,) = blocks(ROOT / "README.md", "python")
+    assert '"runs/demo/run"' in code
+    exec(compile(code.replace('"runs/demo/run"', repr(str(FIXTURE))), "README.md", "exec"), {})
+    assert "(100, 2)" in capsys.readouterr().out
+
+
+def documented_commands():
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            if match := re.match(r"    (langrl .+?)(\s{2,}#.*)?$", line):
+                yield match[1]
+
+
+@pytest.mark.parametrize("command", sorted(set(documented_commands())))
+def test_a_documented_command_is_understood(command, monkeypatch):
+    called = []
+    for module, name in (
+        (commands, "train"),
+        (commands, "evaluate"),
+        (commands, "demo"),
+        (street_mazes, "reproduce"),
+        (benchmark, "speed"),
+    ):
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    cli.main()
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
