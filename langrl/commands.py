@@ -18,6 +18,7 @@ from langrl.envs.maze_world import StreetMaze
 from langrl.errors import ConfigError, InstructionError, lookup
 from langrl.experiment import plots
 from langrl.experiment.comparison import COLUMNS, compare, summarise
+from langrl.experiment.config import EvaluationConfig
 from langrl.experiment.evaluation import Episodes, run_episodes
 from langrl.experiment.logs import console, print_table, read_metrics, write_results
 from langrl.experiment.published import STREET_MAZES
@@ -65,7 +66,8 @@ def train(config: RunConfig | None, folder: Path, command: str) -> None:
     print_table(f"{folder} ({seconds:.0f} s of training)", rows, ("method", *COLUMNS))
     write_results(folder, command, run.config.model_dump(mode="json"), rows)
     _training_figure(folder)
-    _save_posteriors(run.agent, run.world, folder / "figures" / "posterior.png", SHOWN)
+    picture = folder / "figures" / "posterior.png"
+    _save_posteriors(run.agent, run.world, run.config.evaluation, picture)
     console.print(f"results: {folder / 'results.json'}; pictures: {folder / 'figures'}")
 
 
@@ -100,11 +102,10 @@ def evaluate(
     layout: str | None,
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text."""
-    world = None if layout is None else StreetMaze(layout)
-    base = load_agent(run, world=world)  # before the config: its errors say what is wrong
+    asked = None if layout is None else StreetMaze(layout)
+    load_agent(run, world=asked)  # refuses, before any work, what is no agent of this maze
     config = _config_beside(run)
     world = StreetMaze(config.world.layout)
-    del base
     settings = config.evaluation.model_copy(
         update={"episodes": episodes} | ({} if seed is None else {"seed": seed})
     )
@@ -145,7 +146,7 @@ def evaluate(
                     {"method": name, "kind": kind, "phrasing": phrasing} | summarise(episodes)
                     for name, episodes in results.items()
                 ]
-        _save_posteriors(agent, world, out / "figures" / "posterior.png", SHOWN)
+        _save_posteriors(agent, world, settings, out / "figures" / "posterior.png")
     names = [name for name in rows[0] if name not in ("episodes", "instruction")]
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
@@ -187,11 +188,6 @@ def posterior_mass(
     return mass, posterior.entropy_bits
 
 
-def _walk(agent: GroundedAgent, world: StreetMaze, instruction: str, seed: int) -> Episodes:
-    env = make_tasks(world, RunConfig().evaluation, episodes=1)
-    return run_episodes(env, agent, seed, {"instruction": instruction})
-
-
 def _denoting(world: StreetMaze, instructions: Sequence[str]) -> list[str]:
     """Leave out the instructions that denote no cell of this maze."""
     kept = []
@@ -204,12 +200,19 @@ def _denoting(world: StreetMaze, instructions: Sequence[str]) -> list[str]:
     return kept
 
 
-def _save_posteriors(agent: AgentOf, world: StreetMaze, path: Path, texts: Sequence[str]) -> None:
+def _save_posteriors(
+    agent: AgentOf,
+    world: StreetMaze,
+    settings: EvaluationConfig,
+    path: Path,
+    texts: Sequence[str] = SHOWN,
+) -> None:
     """Draw the posterior for several instructions, each with a walk."""
     panels = []
     for seed, text in enumerate(_denoting(world, texts)):
         grounded = agent()
-        episodes = _walk(grounded, world, text, seed)
+        env = make_tasks(world, settings, episodes=1)
+        episodes = run_episodes(env, grounded, seed, {"instruction": text})
         panels.append(
             {
                 "heat": posterior_mass(grounded, world, text)[0],
@@ -286,7 +289,8 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
     )
     figure = instruction_figure(agent, world, instruction, list(shown), walks)
     plots.save(figure, figures / "instruction.png")
-    _save_posteriors(agent, world, figures / "posterior.png", (instruction, *SHOWN)[:6])
+    shown_texts = tuple(dict.fromkeys((instruction, *SHOWN)))[:6]
+    _save_posteriors(agent, world, settings, figures / "posterior.png", shown_texts)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     console.print(
         f"{time.perf_counter() - began:.0f} s; results: {path};"

@@ -29,7 +29,7 @@ from langrl.envs.layouts import LAYOUTS
 from langrl.envs.maze_world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.experiment.config import EvaluationConfig
-from langrl.experiment.logs import versions
+from langrl.experiment.logs import console, versions
 from langrl.experiment.training import Training
 from langrl.models.build import CriticsDescription, build_critics
 from langrl.models.config import TextConfig
@@ -224,6 +224,8 @@ def resume_run(folder: Path, label: str) -> tuple[Run, float]:
                 f"{path} was trained on other data than {folder / CONFIG_FILE} gives now;"
                 " put the trajectory file and the config back as they were"
             )
+        if checkpoint.documents["state"]["versions"] != versions():
+            console.print("this run was begun with other versions; its last bits may differ")
         run.learner.load_state(checkpoint.tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
