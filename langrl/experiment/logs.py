@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -21,7 +22,9 @@ from rich.progress import (
 from rich.table import Table
 
 SCHEMA = "langrl-results-1"
-console = Console()
+_SAY_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
+# Not on a terminal (a file, a pipe), tables are as wide as they need to be read.
+console = Console(width=None if sys.stdout.isatty() else 140, soft_wrap=True)
 
 
 class MetricsLog:
@@ -90,17 +93,17 @@ class Bar:
     def __init__(self, bars: Progress, label: str, total: int, done: int) -> None:
         self._bars, self._label, self._total, self._first = bars, label, total, done
         self._task = bars.add_task(label, total=total, completed=done, note="")
-        self._said = 0
+        self._said = 0.0
 
     def update(self, done: int, unit: str = "steps") -> None:
         """Say how many are done."""
         task = self._bars.tasks[0]
-        rate = (done - self._first) / max(task.elapsed or 0.0, 1e-9)
+        elapsed = task.elapsed or 0.0
+        rate = (done - self._first) / max(elapsed, 1e-9)
         note = f"{rate:.0f} {unit}/s"
         self._bars.update(self._task, completed=done, note=note)
-        tenth = 10 * done // self._total
-        if not console.is_terminal and tenth > self._said:
-            self._said = tenth
+        if not console.is_terminal and (done >= self._total or elapsed - self._said > _SAY_EVERY):
+            self._said = elapsed
             left = (self._total - done) / max(rate, 1e-9)
             console.print(f"{self._label}: {done}/{self._total}, {note}, {left:.0f} s left")
 

@@ -19,6 +19,7 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdd49e", "#ef6548
 COLOURS = {
     "direct": "#9aa5b1",
     "log_sum_exp": "#2166ac",
+    "log_sum_exp, weighted": "#6a51a3",
     "sampled_goal": "#92c5de",
     "nearest_goal": "#1b7837",
     "max_goal": "#a6dba0",
@@ -154,7 +155,8 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.grid(axis="y", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
     fig.axes[0].plot([], [], color="black", lw=2, label="published")
-    fig.legend(loc="outside right upper", fontsize=8)
+    handles, labels = fig.axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside right upper", fontsize=8)
     fig.suptitle(title, fontsize=11)
     return fig
 

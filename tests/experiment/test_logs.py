@@ -28,5 +28,5 @@ def test_progress_without_a_terminal_says_rate_and_time_left():
     with console.capture() as capture, progress("walk", 10) as bar:
         for step in range(1, 11):
             bar.update(step)
-    assert "walk: 5/10" in capture.get()
+    assert "walk: 10/10" in capture.get()
     assert "s left" in capture.get()

@@ -88,6 +88,8 @@ def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
     agents["log_sum_exp, weighted"] = lambda: run.agent(
         **AS_PUBLISHED | {"strategy": "log_sum_exp", "weighting": "data"}
     )
+    order = ["direct", "log_sum_exp", "log_sum_exp, weighted"]
+    agents = {name: agents[name] for name in dict.fromkeys([*order, *agents])}
     results = compare(
         agents, lambda: make_tasks(run.world, evaluation), evaluation.seed, run.config.world.layout
     )
