@@ -32,11 +32,13 @@ class EvaluateArguments(Settings):
     run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[MethodName, ...] = Field(
-        ("direct", "log_sum_exp", "nearest_goal", "oracle", "random"), description="what to compare"
+        ("direct", "log_sum_exp", "nearest_goal", "oracle", "random"),
+        min_length=1,
+        description="what to compare",
     )
-    kinds: tuple[str, ...] = Field(KINDS, description=f"of {', '.join(KINDS)}")
+    kinds: tuple[str, ...] = Field(KINDS, min_length=1, description=f"of {', '.join(KINDS)}")
     phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
-        ("seen", "held_out"), description="phrasings of training, or others"
+        ("seen", "held_out"), min_length=1, description="phrasings of training, or others"
     )
     episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
     seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")

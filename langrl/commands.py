@@ -1,5 +1,6 @@
 """What ``langrl train``, ``evaluate`` and ``demo`` do once their arguments are read."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,43 +115,59 @@ def evaluate(
         return load_agent(run, **grounding)
 
     agents = make_agents(agent, world, methods)
-    rows = []
-    if instruction is not None:
-        world.cell_mask(instruction)  # an instruction that denotes nothing is refused here
-        results = compare(
-            agents,
-            lambda: make_tasks(world, settings),
-            settings.seed,
-            "evaluate",
-            {"instruction": instruction},
-        )
+    if instruction is None:
+        rows = _evaluate_drawn(agents, world, settings, kinds, phrasings)
+        _save_posteriors(agent, world, settings, out / "figures" / "posterior.png")
+    else:
+        results = _follow(agents, world, settings, instruction)
         rows = [
-            {"method": name, "instruction": instruction} | summarise(e)
-            for name, e in results.items()
+            {"method": name, "instruction": instruction} | summarise(episodes)
+            for name, episodes in results.items()
         ]
         describe_posterior(agent(), world, instruction)
         figure = instruction_figure(agent, world, instruction, list(methods), results)
         plots.save(figure, out / "figures" / "instruction.png")
-    else:
-        for phrasing in phrasings:
-            for kind in kinds:
-                results = compare(
-                    agents,
-                    lambda kind=kind, phrasing=phrasing: make_tasks(  # type: ignore[misc]
-                        world, settings, (kind,), phrasing
-                    ),
-                    settings.seed,
-                    f"{kind}, {phrasing}",
-                )
-                rows += [
-                    {"method": name, "kind": kind, "phrasing": phrasing} | summarise(episodes)
-                    for name, episodes in results.items()
-                ]
-        _save_posteriors(agent, world, settings, out / "figures" / "posterior.png")
     names = [name for name in rows[0] if name not in ("episodes", "instruction")]
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     console.print(f"results: {path}; pictures: {out / 'figures'}")
+
+
+def _evaluate_drawn(
+    agents: dict[str, Callable[[], Agent]],
+    world: StreetMaze,
+    settings: EvaluationConfig,
+    kinds: Sequence[str],
+    phrasings: Sequence[Phrasing],
+) -> list[dict[str, Any]]:
+    """Return a row for each phrasing, kind of instruction and method."""
+    rows = []
+    for phrasing, kind in itertools.product(phrasings, kinds):
+        results = compare(
+            agents,
+            lambda kind=kind, phrasing=phrasing: make_tasks(  # type: ignore[misc]
+                world, settings, (kind,), phrasing
+            ),
+            settings.seed,
+            f"{kind}, {phrasing}",
+        )
+        rows += [
+            {"method": name, "kind": kind, "phrasing": phrasing} | summarise(episodes)
+            for name, episodes in results.items()
+        ]
+    return rows
+
+
+def _follow(
+    agents: dict[str, Callable[[], Agent]],
+    world: StreetMaze,
+    settings: EvaluationConfig,
+    instruction: str,
+) -> dict[str, Episodes]:
+    """Have each agent follow one text from many starts; refuses one that denotes nothing."""
+    world.cell_mask(instruction)
+    options = {"instruction": instruction}
+    return compare(agents, lambda: make_tasks(world, settings), settings.seed, "follow", options)
 
 
 def _config_beside(run: Path) -> RunConfig:
@@ -280,13 +297,8 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
     plots.save(plots.methods_figure(rows, title), figures / "methods.png")
     describe_posterior(agent(), world, instruction)
     shown = {name: agents[name] for name in ("direct", "log_sum_exp", "nearest_goal")}
-    walks = compare(
-        shown,
-        lambda: make_tasks(world, settings, episodes=20),
-        settings.seed,
-        "walk",
-        {"instruction": instruction},
-    )
+    few = settings.model_copy(update={"episodes": 20})
+    walks = _follow(shown, world, few, instruction)
     figure = instruction_figure(agent, world, instruction, list(shown), walks)
     plots.save(figure, figures / "instruction.png")
     shown_texts = tuple(dict.fromkeys((instruction, *SHOWN)))[:6]

@@ -164,7 +164,7 @@ def test_evaluate_follows_a_typed_text_and_draws_it(run, tmp_path, monkeypatch, 
 def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(
     run, tmp_path, monkeypatch, capsys
 ):
-    text = "https://example.org/etc/passwd"
+    text = r"https://example.org/etc/passwd [/b] $\frac{x$ :smile: %s {0}"
     assert (
         langrl(
             "evaluate",
@@ -181,7 +181,9 @@ def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(
         )
         == 0
     )
-    assert "unknown" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "unknown" in said
+    assert "[/b]" in said
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert rows[0]["success"] is None
 

@@ -24,7 +24,10 @@ from rich.table import Table
 SCHEMA = "langrl-results-1"
 _SAY_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 # Not on a terminal (a file, a pipe), tables are as wide as they need to be read.
-console = Console(width=None if sys.stdout.isatty() else 140, soft_wrap=True)
+# No markup: folders and instructions are printed as they are, square brackets and all.
+console = Console(
+    width=None if sys.stdout.isatty() else 140, soft_wrap=True, markup=False, emoji=False
+)
 
 
 class MetricsLog:
@@ -73,10 +76,10 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
     """Show a bar with rate and time left; a line now and then where there is no terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

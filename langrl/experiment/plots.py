@@ -82,7 +82,7 @@ def draw_maze(
     ax.set_xticks(np.arange(width) + 0.5, [str(c) for c in range(width)], fontsize=6)
     ax.set_yticks(np.arange(height) + 0.5, [str(r) for r in range(height)], fontsize=6)
     ax.tick_params(length=0)
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=9, parse_math=False)  # it may be an instruction: untrusted
     return image
 
 
@@ -122,7 +122,7 @@ def posterior_figure(
             bar.ax.tick_params(labelsize=6)
     for ax in axes[len(panels) :]:
         ax.axis("off")
-    fig.suptitle(title, fontsize=11)
+    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
@@ -157,7 +157,7 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     fig.axes[0].plot([], [], color="black", lw=2, label="published")
     handles, labels = fig.axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside right upper", fontsize=8)
-    fig.suptitle(title, fontsize=11)
+    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
@@ -175,5 +175,5 @@ def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
         ax.grid(alpha=0.3)
     for ax in axes[len(names) :]:
         ax.axis("off")
-    fig.suptitle(title, fontsize=11)
+    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
