@@ -7,6 +7,7 @@ candidate per episode and keep it, because deciding anew at each step makes an a
 between goals that are equally far.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,7 +123,7 @@ class LogSumExp:
         return _decide(scores, action_scores=values.squeeze(-1)), memory
 
 
-class _Committing:
+class _Committing(ABC):
     """Chooses a candidate at an episode's first step and keeps it."""
 
     def ground(
@@ -136,9 +137,9 @@ class _Committing:
             memory = torch.where(undecided, self.choose(scores, generator), memory)
         return _decide(scores, goal=memory), memory
 
+    @abstractmethod
     def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
         """Return a candidate for each episode [N]."""
-        raise NotImplementedError
 
 
 class SampledGoal(_Committing):

@@ -182,7 +182,8 @@ def test_the_committed_need_no_critic(name):
 def test_strategies_that_do_not_need_a_critic_do_not_compute_it(name):
     scores = random_scores()
     blind = Scores(scores.fit, scores.log_weights, no_critic, scores.direct)
-    GROUNDINGS[name].ground(blind, None, seeded())
+    decision, _ = GROUNDINGS[name].ground(blind, None, seeded())  # computing it would raise
+    assert (decision.goal is None) == (name == "direct")
 
 
 def test_the_critic_is_computed_once():
