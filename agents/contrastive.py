@@ -85,8 +85,13 @@ class ContrastiveLearner:
         for group in self.optimizer.param_groups:
             progress = self.step / self.config.steps
             group["lr"] = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        critic_loss, critic_metrics = self._critic_loss(batch)
-        language_loss, language_metrics = self._language_loss(batch)
+        try:
+            critic_loss, critic_metrics = self._critic_loss(batch)
+            language_loss, language_metrics = self._language_loss(batch)
+        except NonFiniteError as error:
+            raise NonFiniteError(
+                f"the loss is nan or inf: {error}; or lower learner.learning_rate"
+            ) from error
         loss = critic_loss + self.config.language_weight * language_loss
         self.optimizer.zero_grad()
         loss.backward()
@@ -118,7 +123,7 @@ class ContrastiveLearner:
             every = torch.cat([action.unsqueeze(1), others], 1)  # [B, 1 + J, A]
         embedded = critic.state_action(state.unsqueeze(1), every)  # [B, 1 + J, D]
         logits = critic.score(embedded[:, 0], goals)  # [B, B]
-        loss, metrics = symmetric_info_nce(logits, self.config.logsumexp_penalty)
+        loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=self.config.logsumexp_penalty)
         metrics["scale"] = critic.scale.log_scale.detach().exp()
         if others is not None:
             # A softmax of its own: among 255 other states, a few other actions hardly count.
@@ -131,7 +136,7 @@ class ContrastiveLearner:
     def _language_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         language = self.language
         logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
-        loss, metrics = symmetric_info_nce(logits, self.config.logsumexp_penalty)
+        loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=self.config.logsumexp_penalty)
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
 
     def state(self) -> dict[str, dict[str, Any]]:

@@ -57,6 +57,31 @@ class ReproduceArguments(Settings):
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
 
 
+class LawArguments(Settings):
+    """Train critics of the synthetic world and compare estimators, beside the published table."""
+
+    out: Path = Field(description="folder of results.json and figures")
+    seeds: int = Field(5, ge=1, le=1000, description="worlds, and trainings in each")
+    epochs: int = Field(64, ge=1, le=10_000, description="of training; 64 as published")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class LawIndependenceArguments(LawArguments):
+    """The same where a hidden variable links A and C past the goal (Assumption 1 violated)."""
+
+    seeds: int = Field(3, ge=1, le=1000, description="worlds, and trainings in each")
+
+
+class LawAutoArguments(LawArguments):
+    """A grid of settings for the rule that chooses an estimator."""
+
+    seeds: int = Field(1, ge=1, le=1000, description="worlds; each is a grid of its own")
+    epochs: int = Field(16, ge=1, le=10_000, description="of training")
+    embeddings: Path | None = Field(
+        None, description="a .npy file of goal embeddings to test for Assumption 3"
+    )
+
+
 class SpeedArguments(Settings):
     """Measure speed as a ratio against a baseline in the same run."""
 
@@ -221,14 +246,31 @@ def demo(arguments: list[str]) -> None:
     commands.demo(config, given.instruction, given.out, _command("demo", arguments))
 
 
+REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
+    "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
+    "law": (LawArguments, "estimators of the marginal in the synthetic world"),
+    "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
+    "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
+}
+
+
 def reproduce(arguments: list[str]) -> None:
     """Reproduce a published result."""
-    name, rest = _subcommand(arguments, {"street-mazes": "the street mazes"}, "langrl reproduce")
-    given = parse(ReproduceArguments, rest, f"langrl reproduce {name}")
-    from langrl.experiment.reproduce import street_mazes
-
+    table = {name: meaning for name, (_, meaning) in REPRODUCTIONS.items()}
+    name, rest = _subcommand(arguments, table, "langrl reproduce")
+    given = parse(REPRODUCTIONS[name][0], rest, f"langrl reproduce {name}")
     command = _command("reproduce", arguments)
-    street_mazes.reproduce(given.out, given.seeds, given.episodes, given.steps, command)
+    if name == "street-mazes":
+        from langrl.experiment.reproduce import street_mazes
+
+        street_mazes.reproduce(given.out, given.seeds, given.episodes, given.steps, command)
+        return
+    from langrl.experiment.jobs import cores
+    from langrl.experiment.reproduce import law, law_auto, law_independence
+
+    options = given.model_dump() | {"workers": given.workers or cores(), "command": command}
+    module: Any = {"law": law, "law-independence": law_independence, "law-auto": law_auto}[name]
+    module.reproduce(**options)
 
 
 def benchmark(arguments: list[str]) -> None:
@@ -244,7 +286,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demo": (demo, "train on a maze and follow a typed instruction, with pictures"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
-    "reproduce": (reproduce, "reproduce a published result: street-mazes"),
+    "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "benchmark": (benchmark, "speed ratios: benchmark speed"),
 }
 
@@ -254,7 +296,7 @@ def _subcommand(arguments: list[str], table: dict[str, str], program: str) -> tu
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: {program} NAME [flags]; {program} NAME --help lists its flags\n")
         for name, meaning in table.items():
-            print(f"  {name:<14}{meaning}")
+            print(f"  {name:<18}{meaning}")
         raise SystemExit(0)
     lookup(table, arguments[0], f"command under '{program}'")
     return arguments[0], arguments[1:]

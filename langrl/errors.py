@@ -26,6 +26,10 @@ class NonFiniteError(LangRLError, ValueError):
     """A value is NaN or infinite where a finite one is needed."""
 
 
+class DomainError(LangRLError, ValueError):
+    """A number is outside the range where the function is defined."""
+
+
 class UnknownNameError(LangRLError, ValueError):
     """A name is not in its table."""
 

@@ -253,6 +253,78 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "street-mazes.png").is_file()
 
 
+LAWS = ["law", "law-independence", "law-auto"]
+
+
+@pytest.fixture
+def passed_on(monkeypatch):
+    """What the law's commands are called with, by name, instead of running them."""
+    found = {}
+    for name in LAWS:
+        monkeypatch.setattr(
+            f"langrl.experiment.reproduce.{name.replace('-', '_')}.reproduce",
+            lambda name=name, **options: found.update({name: options}),
+        )
+    monkeypatch.setattr("langrl.experiment.jobs.cores", lambda: 7)
+    return found
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_laws_are_reproduced_as_the_flags_say(name, passed_on, tmp_path, monkeypatch):
+    flags = ["--out", tmp_path, "--seeds", 4, "--epochs", 3, "--workers", 2]
+    expected = {"out": tmp_path, "seeds": 4, "epochs": 3, "workers": 2}
+    if name == "law-auto":
+        flags += ["--embeddings", tmp_path / "goals.npy"]
+        expected["embeddings"] = tmp_path / "goals.npy"
+    assert langrl("reproduce", name, *flags, monkeypatch=monkeypatch) == 0
+    command = " ".join(map(str, ["langrl", "reproduce", name, *flags]))
+    assert passed_on == {name: expected | {"command": command}}
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds", "epochs"), [("law", 5, 64), ("law-independence", 3, 64), ("law-auto", 1, 16)]
+)
+def test_laws_have_defaults_and_use_every_core(
+    name, seeds, epochs, passed_on, tmp_path, monkeypatch
+):
+    assert langrl("reproduce", name, "--out", tmp_path, monkeypatch=monkeypatch) == 0
+    options = passed_on[name]
+    assert options.pop("command").startswith(f"langrl reproduce {name} --out ")
+    expected = {"out": tmp_path, "seeds": seeds, "epochs": epochs, "workers": 7}
+    assert options == expected | ({"embeddings": None} if name == "law-auto" else {})
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--out", "x", "--seeds", "0"], ["--seeds", "greater than or equal to 1", "got 0"]),
+        (["--out", "x", "--epochs", "0"], ["--epochs", "greater than or equal to 1", "got 0"]),
+        (["--out", "x", "--epochs", "x"], ["--epochs", "'x'"]),
+        (["--out", "x", "--workers", "0"], ["--workers", "greater than or equal to 1", "got 0"]),
+        (["--out", "x", "--episodes", "3"], ["--episodes"]),
+        (["--seeds", "2"], ["--out"]),
+    ],
+)
+def test_wrong_flags_of_laws_are_one_clear_line_and_status_2(name, flags, words, fails, passed_on):
+    error = fails("reproduce", name, *flags)
+    assert all(word in error for word in words), error
+    assert not passed_on
+
+
+def test_embeddings_that_are_not_there_are_one_clear_line(tmp_path, fails):
+    missing = tmp_path / "goals.npy"
+    error = fails("reproduce", "law-auto", "--out", tmp_path / "out", "--embeddings", missing)
+    assert f"--embeddings {missing}" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
+    assert langrl("reproduce", "--help", monkeypatch=monkeypatch) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert listed == ["street-mazes", *LAWS]
+
+
 def test_speed_prints_ratios_to_the_baseline(tmp_path, monkeypatch):
     assert (
         langrl(

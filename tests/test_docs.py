@@ -7,7 +7,7 @@ import pytest
 
 from langrl import cli, commands
 from langrl.experiment import benchmark
-from langrl.experiment.reproduce import street_mazes
+from langrl.experiment.reproduce import law, law_auto, law_independence, street_mazes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -44,7 +44,7 @@ def test_a_documented_command_is_understood(command, monkeypatch):
         (commands, "train"),
         (commands, "evaluate"),
         (commands, "demo"),
-        (street_mazes, "reproduce"),
+        *((module, "reproduce") for module in (street_mazes, law, law_independence, law_auto)),
         (benchmark, "speed"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))

@@ -28,7 +28,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
     "rich": ("langrl.experiment",),
     "tyro": ("langrl.cli",),
     "yaml": ("langrl.config",),
-    "scipy": ("langrl.envs",),
+    "scipy": ("langrl.envs", "langrl.functional.assumptions"),
     "safetensors": ("langrl.checkpoint", "langrl.experiment"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",

@@ -4,6 +4,7 @@ Axes: ``R`` rows, ``C`` columns, ``M`` candidate goals, ``T`` time.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ COLOURS = {
     "max_goal": "#a6dba0",
     "oracle": "#444444",
     "random": "#d9d9d9",
+}
+ESTIMATORS = {
+    "direct": "#9aa5b1",
+    "gaussian": "#6a51a3",
+    "monte carlo, M = 5,000": "#92c5de",
+    "monte carlo, M = 100,000": "#2166ac",
+    "proposal, M = 500": "#a6dba0",
+    "proposal, M = 5,000": "#1b7837",
+    "auto, M = 5,000": "#e08214",
+    "bayes": "#444444",
+}
+LINES = {
+    "cosine": "#2166ac",
+    "dot": "#e08214",
+    "neg_half_sq_l2": "#1b7837",
+    "exact densities: Lemma 1": "#444444",
+    "exact densities: Bayes": "#999999",
 }
 
 
@@ -129,36 +147,144 @@ def posterior_figure(
 def methods_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Success and SPL of each method, a group per maze, with published values as black ticks."""
     mazes = list(dict.fromkeys(row["maze"] for row in rows))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
     fig = figure(3.2 + 2.4 * len(mazes), 5.6)
-    width = 0.85 / len(methods)
     for ax, measure in zip(fig.subplots(2, 1, sharex=True), ("success", "spl"), strict=True):
-        for i, method in enumerate(methods):
-            for j, maze in enumerate(mazes):
-                row = next(r for r in rows if r["maze"] == maze and r["method"] == method)
-                x = j + (i - (len(methods) - 1) / 2) * width
-                error = np.nan_to_num(row.get(f"{measure}_sem") or 0.0)
-                label = method.replace("_", " ") if j == 0 else None
-                ax.bar(
-                    x,
-                    row[measure],
-                    width * 0.92,
-                    yerr=error,
-                    color=COLOURS.get(method),
-                    label=label,
-                )
-                published = row.get(f"published_{measure}")
-                if published is not None:
-                    ax.plot([x - width / 2, x + width / 2], [published] * 2, color="black", lw=2)
-        ax.set(ylim=(0, 1.05), ylabel=measure.upper() if measure == "spl" else measure)
-        ax.set_xticks(range(len(mazes)), mazes)
-        ax.grid(axis="y", alpha=0.3)
-        ax.spines[["top", "right"]].set_visible(False)
-    fig.axes[0].plot([], [], color="black", lw=2, label="published")
-    handles, labels = fig.axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside right upper", fontsize=8)
+        bars = [
+            Bar(
+                row["maze"], row["method"].replace("_", " "), row[measure],
+                row.get(f"{measure}_sem"), row.get(f"published_{measure}"),
+                COLOURS.get(row["method"]),
+            )
+            for row in rows
+        ]  # fmt: skip
+        draw_bars(ax, bars)
+        ax.set_ylabel(measure.upper() if measure == "spl" else measure)
+    return _with_legend(fig, title)
+
+
+def law_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Recall of each estimator, a panel per sort of models, a group per critic."""
+    panels = {"shared": "one shared goal encoder", "separate": "two separate models",
+              "oracle": "trained on (A, C) pairs", "exact": "exact densities"}  # fmt: skip
+    present = [models for models in panels if any(row["models"] == models for row in rows)]
+    widths = [
+        {"shared": 3.0, "separate": 3.0, "oracle": 1.5}.get(models, 0.9) for models in present
+    ]
+    fig = figure(13, 4.2)
+    axes = fig.subplots(1, len(present), sharey=True, width_ratios=widths, squeeze=False)[0]
+    for ax, models in zip(axes, present, strict=True):
+        bars = [_law_bar(row) for row in rows if row["models"] == models]
+        draw_bars(ax, bars)
+        ax.set_title(panels[models], fontsize=9)
+    axes[0].set_ylabel("recall@1 among 32")
+    return _with_legend(fig, title)
+
+
+def _law_bar(row: Mapping[str, Any]) -> "Bar":
+    count = "" if row["M"] is None else f", M = {row['M']:,}"
+    label = f"{row['estimator'].replace('_', ' ')}{count}"
+    critic = row["critic"].replace("neg_half_sq_l2", "neg. half\nsq. l2")
+    return Bar(critic, label, row["recall"], row["sem"], row["published"], ESTIMATORS.get(label))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a comparison: in which group, of what, how high, and what was published."""
+
+    group: str
+    label: str
+    height: float
+    error: float | None = None
+    published: float | None = None
+    colour: str | None = None
+
+
+def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
+    """Draw groups of bars between 0 and 1, one bar per label; a black tick is published."""
+    groups = list(dict.fromkeys(bar.group for bar in bars))
+    labels = list(dict.fromkeys(bar.label for bar in bars))
+    width = 0.85 / len(labels)
+    for bar in bars:
+        x = groups.index(bar.group) + (labels.index(bar.label) - (len(labels) - 1) / 2) * width
+        error = np.nan_to_num(bar.error or 0.0)
+        ax.bar(x, bar.height, width * 0.92, yerr=error, color=bar.colour, label=bar.label)
+        if bar.published is not None:
+            ends = [x - width / 2, x + width / 2]
+            ax.plot(ends, [bar.published] * 2, color="black", lw=2, label="published")
+    ax.set(ylim=(0, 1.05))
+    ax.set_xticks(range(len(groups)), groups)
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _with_legend(fig: Figure, title: str) -> Figure:
+    """Put a title above a figure and one legend beside it, each label once."""
+    found: dict[str, Any] = {}
+    for ax in fig.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    published = {label: found.pop(label) for label in ("published",) if label in found}
+    found |= published  # last
+    fig.legend(found.values(), found.keys(), loc="outside right upper", fontsize=8)
     fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
+
+
+def independence_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Recall over rho: a line per critic and method, published ranges as bars behind."""
+    fig = figure(10, 4.2)
+    methods = {("shared", "direct"): "direct", ("shared", "monte_carlo"): "Monte Carlo"}
+    for ax, (method, name) in zip(fig.subplots(1, 2, sharey=True), methods.items(), strict=True):
+        lines: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            exact = row["models"] == "exact" and row["estimator"] in ("bayes", "monte_carlo")
+            if (row["models"], row["estimator"]) == method or exact or row["models"] == "oracle":
+                lines.setdefault(_line_name(row), []).append(row)
+        for label, points in lines.items():
+            aside = points[0]["models"] != "shared"
+            ax.errorbar(
+                [row["rho"] for row in points], [row["recall"] for row in points],
+                yerr=[np.nan_to_num(row["sem"]) for row in points], label=label, lw=1.4,
+                marker="o", ms=3, ls="--" if aside else "-", color=LINES.get(label),
+            )  # fmt: skip
+        for row in rows:
+            if (row["models"], row["estimator"]) == method and row["published_low"] is not None:
+                ends = [row["published_low"] - 0.004, row["published_high"] + 0.004]
+                ax.plot([row["rho"]] * 2, ends, color="black", lw=9, alpha=0.12, label="published")
+        ax.axhline(1 / 32, color="#bbbbbb", lw=1, ls=":", label="chance")
+        ax.set(xlabel="rho: share of the signal past the goal", ylim=(0, 1.05))
+        ax.set_title(name, fontsize=9)
+        ax.grid(alpha=0.3)
+    fig.axes[0].set_ylabel("recall@1 among 32")
+    return _with_legend(fig, title)
+
+
+def _line_name(row: Mapping[str, Any]) -> str:
+    if row["models"] == "shared":
+        return str(row["critic"])
+    if row["models"] == "oracle":
+        return f"trained on (A, C), {row['critic']}"
+    return "exact densities: Bayes" if row["estimator"] == "bayes" else "exact densities: Lemma 1"
+
+
+def auto_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Each policy's recall in every cell against the better of direct and Monte Carlo."""
+    policies = {"direct": "always direct", "monte_carlo": "always Monte Carlo", "auto": "auto"}
+    fig = figure(12, 4.4)
+    axes = fig.subplots(1, 3, sharey=True, sharex=True)
+    better = np.array([max(row["direct"], row["monte_carlo"]) for row in rows])
+    for ax, (policy, name) in zip(axes, policies.items(), strict=True):
+        ax.fill_between([0, 1], [-0.02, 0.98], [1, 1], color="#e5f5e0", lw=0, label="passes")
+        for models, colour in (("shared", "#2166ac"), ("separate", "#e08214")):
+            here = np.array([row["models"] == models for row in rows])
+            recall = np.array([row[policy] for row in rows])
+            ax.plot(better[here], recall[here], "o", ms=3.5, color=colour, alpha=0.7, label=models)
+        passed = np.mean([policy in row["passes"] for row in rows])
+        ax.set_title(f"{name}: passes in {passed:.0%} of {len(rows)} cells", fontsize=9)
+        ax.set(xlabel="better of direct and Monte Carlo", xlim=(0, 1.02), ylim=(0, 1.02))
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("recall@1 among 32")
+    return _with_legend(fig, title)
 
 
 def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:

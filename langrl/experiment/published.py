@@ -9,3 +9,41 @@ STREET_MAZES = {
     ("blank", "log_sum_exp"): (0.90, 0.64),
 }
 """(success, SPL) by maze and method; arXiv:2501.11326, table on street mazes."""
+
+LAW = {
+    ("cosine", "shared", "direct", None): 0.99,
+    ("dot", "shared", "direct", None): 0.39,
+    ("neg_half_sq_l2", "shared", "direct", None): 1.00,
+    ("cosine", "shared", "monte_carlo", 5_000): 0.92,
+    ("dot", "shared", "monte_carlo", 5_000): 0.87,
+    ("neg_half_sq_l2", "shared", "monte_carlo", 5_000): 0.87,
+    ("cosine", "shared", "monte_carlo", 100_000): 0.98,
+    ("dot", "shared", "monte_carlo", 100_000): 0.96,
+    ("neg_half_sq_l2", "shared", "monte_carlo", 100_000): 0.97,
+    ("cosine", "separate", "direct", None): 0.03,
+    ("dot", "separate", "direct", None): 0.03,
+    ("neg_half_sq_l2", "separate", "direct", None): 0.04,
+    ("cosine", "separate", "monte_carlo", 5_000): 0.82,
+    ("dot", "separate", "monte_carlo", 5_000): 0.73,
+    ("neg_half_sq_l2", "separate", "monte_carlo", 5_000): 0.70,
+    ("cosine", "separate", "monte_carlo", 100_000): 0.94,
+    ("dot", "separate", "monte_carlo", 100_000): 0.89,
+    ("neg_half_sq_l2", "separate", "monte_carlo", 100_000): 0.88,
+    ("cosine", "oracle", "direct", None): 1.00,
+    ("dot", "oracle", "direct", None): 0.99,
+    ("neg_half_sq_l2", "oracle", "direct", None): 1.00,
+}
+"""Recall@1 by critic, models, estimator and M; arXiv:2501.11326 with its errata, synthetic table.
+
+The ceilings by exact densities were not published.
+"""
+
+LAW_EXACT = (0.95, 0.91, 0.85, 0.68, 1 / 32)
+"""Recall@1 of Lemma 1 with exact ratios and M = 100k, by rho; our computation, not the paper's."""
+LAW_RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LAW_INDEPENDENCE = {
+    "direct": ((0.99, 0.99), (0.93, 0.96), (0.83, 0.89), (0.57, 0.63), (1 / 32, 1 / 32)),
+    "monte_carlo": ((0.96, 0.98), (0.91, 0.93), (0.82, 0.85), (0.59, 0.63), (1 / 32, 1 / 32)),
+    "oracle": ((0.99, 1.00),) * 5,
+}
+"""Lowest and highest recall@1 over critics, by method and rho; direct of cosine and l2 only."""

@@ -1,63 +1,120 @@
 """Contrastive losses: tensors in, ``(loss, metrics)`` out.
 
-Axes: ``B`` pairs in a batch, ``J`` explicit negatives for each of them.
+Axes: ``N`` left sides x (rows), ``M`` right sides y (columns), ``J`` explicit negatives of one
+anchor, ``B`` pairs, ``P`` positives.
+
+Most losses take ``logits`` [N, M], critic values f(x, y) in nats, the learned temperature included,
+and ``positives`` [N, M], a bool mask with a True in every row. By default row i's positive is
+column i, and the columns beyond N are explicit negatives that all rows share. The other pairs are
+negatives, except those that a logit of -inf rules out. The best critic is
+
+* ``forward_info_nce``: log p(y|x)/p(y) + c(x), with any function c;
+* ``backward_info_nce``: log p(x|y)/p(x) + c(y), with any function c;
+* ``symmetric_info_nce``: the log density ratio log p(x, y)/(p(x) p(y)) + a constant;
+* ``binary_nce``: the log density ratio; ``sigmoid``: that, minus its bias and log(M - 1);
+* ``triplet``: whatever ranks the positives first,
+
+where p(x) and p(y) are what negatives are drawn from. Every loss raises ``ShapeError`` for shapes
+and dtypes that do not fit, ``DomainError`` for a row without a positive, an anchor without a
+negative or a number out of range, and ``NonFiniteError`` for NaN, +inf, a positive at -inf or an
+overflow, so that a loss is always finite.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from langrl.errors import ShapeError
+from langrl.errors import DomainError, NonFiniteError, ShapeError
+
+Result = tuple[Tensor, dict[str, Tensor]]
+
+
+def forward_info_nce(
+    logits: Tensor,
+    *,
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    logsumexp_penalty: float = 0.0,
+) -> Result:
+    """InfoNCE over right sides: which right belongs to this left?
+
+    Args:
+        logits: critic values [N, M].
+        positives: bool [N, M]; with several in a row, the mean of their -log softmax counts.
+        negatives: critic values [N, J] of each row with right sides of its own, which join the
+            softmax of that row.
+        logsumexp_penalty: weight of the mean squared log-partition, which ties c(x) down.
+
+    Returns:
+        Scalar loss in nats; metrics: ``accuracy_right`` in [0, 1], and ``information``: how many
+        nats the loss, without penalty, is below that of a uniform softmax. With one positive and
+        negatives from p(y) this is InfoNCE's lower bound log(M + J) - loss on the mutual
+        information; with P positives in a row it is no bound, and at most log((M + J) / P).
+
+    Source: van den Oord et al. 2018, arXiv:1807.03748, eq. 4; several positives: Khosla et al.
+    2020, arXiv:2004.11362, eq. 2; penalty: Eysenbach et al. 2022, arXiv:2206.07568.
+    """
+    pairs = _pairs(logits, positives)
+    loss, accuracy, information = _softmax("row", logits, pairs, negatives, logsumexp_penalty)
+    _require_finite(loss, pairs, logits=logits, negatives=negatives)
+    return loss, _metrics(accuracy_right=accuracy, information=information)
+
+
+def backward_info_nce(
+    logits: Tensor,
+    *,
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    logsumexp_penalty: float = 0.0,
+) -> Result:
+    """InfoNCE over left sides: which left belongs to this right?
+
+    Args, returns and source: as ``forward_info_nce`` with the axes exchanged. Only columns with a
+    positive are anchors; ``negatives`` [M, J] are left sides, ignored where a column is no anchor;
+    the penalty ties c(y) down; metrics: ``accuracy_left`` in [0, 1].
+    """
+    pairs = _pairs(logits, positives)
+    flipped = pairs.flipped()
+    loss, accuracy, _ = _softmax("column", logits.mT, flipped, negatives, logsumexp_penalty)
+    _require_finite(loss, pairs, logits=logits, negatives=negatives)
+    return loss, _metrics(accuracy_left=accuracy)
 
 
 def symmetric_info_nce(
-    logits: Tensor, logsumexp_penalty: float = 0.0
-) -> tuple[Tensor, dict[str, Tensor]]:
+    logits: Tensor,
+    *,
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    logsumexp_penalty: float | tuple[float, float] = 0.0,
+) -> Result:
     """Mean of forward InfoNCE (which right?) and backward InfoNCE (which left?).
 
-    The symmetric form determines the log density ratio up to one constant; either half alone
-    leaves a free function of the left or of the right side.
-
     Args:
-        logits: critic values [B, B]; row i's positive is column i.
-        logsumexp_penalty: weight of the mean squared log-partition on both axes, which ties
-            down the constant.
+        logits, positives: as for ``forward_info_nce``.
+        negatives: as for ``forward_info_nce``, and in that half only: they are no anchors.
+        logsumexp_penalty: weight of the mean squared log-partitions, one or (rows, columns); each
+            is added in full, not halved. It ties the constant down.
 
     Returns:
-        Scalar loss in nats; metrics: ``accuracy_right`` and ``accuracy_left`` in [0, 1], and
-        ``information``, the InfoNCE bound log B - forward loss in nats.
+        Scalar loss in nats; metrics: those of both halves.
 
-    Raises:
-        ShapeError: if ``logits`` is not square.
-
-    Source: van den Oord et al. 2018, arXiv:1807.03748, eq. 4; symmetric as in Radford et al.
-    2021, arXiv:2103.00020; penalty as in Eysenbach et al. 2022, arXiv:2206.07568.
+    Source: as ``forward_info_nce``; symmetric as in Radford et al. 2021, arXiv:2103.00020.
     """
-    if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
-        raise ShapeError(
-            f"symmetric_info_nce needs logits [B, B], got {list(logits.shape)};"
-            " score every left side against every right side"
-        )
-    size = logits.shape[0]
-    positive = logits.diagonal()  # [B]
-    log_rows, log_columns = logits.logsumexp(1), logits.logsumexp(0)
-    forward = (log_rows - positive).mean()
-    backward = (log_columns - positive).mean()
+    penalty = logsumexp_penalty
+    rows, columns = penalty if isinstance(penalty, tuple) else (penalty, penalty)
+    pairs = _pairs(logits, positives)
+    forward, right, information = _softmax("row", logits, pairs, negatives, 2 * rows)
+    backward, left, _ = _softmax("column", logits.mT, pairs.flipped(), None, 2 * columns)
     loss = 0.5 * (forward + backward)
-    if logsumexp_penalty:
-        partition = log_rows.square().mean() + log_columns.square().mean()
-        loss = loss + logsumexp_penalty * partition
-    right = torch.arange(size, device=logits.device)
-    metrics = {
-        "accuracy_right": logits.argmax(1) == right,
-        "accuracy_left": logits.argmax(0) == right,
-        "information": math.log(size) - forward,
-    }
-    return loss, {name: value.detach().float().mean() for name, value in metrics.items()}
+    _require_finite(loss, pairs, logits=logits, negatives=negatives)
+    return loss, _metrics(accuracy_right=right, accuracy_left=left, information=information)
 
 
-def ranking_info_nce(positive: Tensor, negatives: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def ranking_info_nce(positive: Tensor, negatives: Tensor) -> Result:
     """InfoNCE of one positive against its own explicit negatives.
 
     Args:
@@ -68,19 +125,243 @@ def ranking_info_nce(positive: Tensor, negatives: Tensor) -> tuple[Tensor, dict[
     Returns:
         Scalar loss in nats; metrics: ``accuracy`` in [0, 1].
 
-    Raises:
-        ShapeError: if the batch sizes differ or there is no negative.
-
     Source: van den Oord et al. 2018, arXiv:1807.03748, eq. 4; as ranking NCE in Ma & Collins
     2018, arXiv:1809.01812, eq. 4.
     """
-    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) != len(negatives):
+    if positive.ndim != 1 or not len(positive):
         raise ShapeError(
-            f"ranking_info_nce needs positive [B] and negatives [B, J], got {list(positive.shape)}"
-            f" and {list(negatives.shape)}; give each positive its own J negatives"
+            f"positive must be [B], got {list(positive.shape)}; give one critic value per pair"
         )
-    if not negatives.shape[1]:
-        raise ShapeError("ranking_info_nce needs at least one negative for each positive; add some")
-    logits = torch.cat([positive.unsqueeze(1), negatives], 1)  # [B, 1 + J]
-    loss = (logits.logsumexp(1) - positive).mean()
-    return loss, {"accuracy": (logits.argmax(1) == 0).float().mean()}
+    each = torch.arange(len(positive), device=positive.device)
+    pairs = _Pairs(each, torch.zeros_like(each), positive)
+    loss, accuracy, _ = _softmax("row", positive.unsqueeze(1), pairs, negatives, 0.0)
+    _require_finite(loss, pairs, positive=positive, negatives=negatives)
+    return loss, _metrics(accuracy=accuracy)
+
+
+def binary_nce(logits: Tensor, *, positives: Tensor | None = None) -> Result:
+    """Logistic classification of positive against negative pairs, 1:1 whatever their numbers.
+
+    Positives and negatives are averaged apart, so that the best critic is the log density ratio
+    with no offset if negatives are independent pairs. (If ``positives`` marks all pairs that could
+    match, the classes are separable, and nothing bounds f.)
+
+    Args:
+        logits, positives: as for ``forward_info_nce``.
+
+    Returns:
+        Scalar loss in nats, log 2 at f = 0; metrics: ``accuracy_right`` and ``accuracy_left`` of
+        retrieval, in [0, 1].
+
+    Source: Gutmann & Hyvärinen 2010 (AISTATS), section 2.1; the binary objective of Ma & Collins
+    2018, arXiv:1809.01812.
+    """
+    pairs = _pairs(logits, positives)
+    _, negatives = _counts("row", logits, pairs)
+    positive, negative = _logistic(logits, pairs)
+    loss = 0.5 * (positive.mean() + negative.mean() * (logits.numel() / negatives.sum()))
+    _require_finite(loss, pairs, logits=logits)
+    return loss, _retrieval(logits, pairs)
+
+
+def sigmoid(
+    logits: Tensor, bias: Tensor | float | None = None, *, positives: Tensor | None = None
+) -> Result:
+    """SigLIP: logistic classification of every pair, each with the same weight.
+
+    There are M - 1 negatives to a positive (or what ``positives`` makes of it), hence at the
+    optimum the log density ratio is logits + bias + log(M - 1); a marginal needs that sum.
+
+    Args:
+        logits, positives: as for ``forward_info_nce``.
+        bias: scalar, learned with the critic; the paper starts it at -10. By default -log(M - 1),
+            with which the optimal logits are the log density ratio themselves.
+
+    Returns:
+        Scalar loss in nats, a sum over pairs divided by N; metrics: as ``binary_nce``.
+
+    Source: Zhai et al. 2023, arXiv:2303.15343, section 3.2.
+    """
+    pairs = _pairs(logits, positives)
+    count, negatives = _counts("row", logits, pairs)
+    offset = (count.sum() / negatives.sum()).log() if bias is None else bias
+    shift = torch.as_tensor(offset, dtype=logits.dtype, device=logits.device)
+    if shift.numel() != 1:
+        raise ShapeError(f"bias must be a scalar, got {list(shift.shape)}; learn one number")
+    positive, negative = _logistic(logits + shift, pairs._replace(logits=pairs.logits + shift))
+    loss = positive.mean() * (len(pairs.row) / len(logits)) + negative.mean() * logits.shape[1]
+    _require_finite(loss, pairs, logits=logits, bias=shift)
+    return loss, _retrieval(logits, pairs)
+
+
+def triplet(logits: Tensor, *, positives: Tensor | None = None, margin: float = 1.0) -> Result:
+    """Max-margin ranking: each positive above the negatives of its row and of its column.
+
+    It learns an order and no density ratio, so its critic must not be used inside a marginal.
+
+    Args:
+        logits, positives: as for ``forward_info_nce``.
+        margin: by how much a positive is to exceed a negative, above 0, in units of the logits.
+
+    Returns:
+        Scalar loss in units of the logits: max(0, margin - positive + negative), averaged over the
+        (positive, negative) pairs of each axis, then over the axes; metrics: as ``binary_nce``.
+
+    Source: Kiros et al. 2014, arXiv:1411.2539, section 2.2; the hinge is that of Weinberger & Saul
+    2009 (JMLR 10).
+    """
+    if not 0 < margin < torch.inf:
+        raise DomainError(f"margin is {margin}; give a finite one above 0")
+    pairs = _pairs(logits, positives)
+    rows = _hinge("row", logits, pairs, margin)
+    loss = 0.5 * (rows + _hinge("column", logits.mT, pairs.flipped(), margin))
+    _require_finite(loss, pairs, logits=logits)
+    return loss, _retrieval(logits, pairs)
+
+
+LOSSES: dict[str, Callable[..., Result]] = {  # of logits [N, M], and positives=
+    "forward_info_nce": forward_info_nce,
+    "backward_info_nce": backward_info_nce,
+    "symmetric_info_nce": symmetric_info_nce,
+    "binary_nce": binary_nce,
+    "sigmoid": sigmoid,
+    "triplet": triplet,
+}
+
+
+class _Pairs(NamedTuple):
+    """Where the positives are, and their logits, each [P]; often simply on the diagonal."""
+
+    row: Tensor
+    column: Tensor
+    logits: Tensor
+    diagonal: bool = False
+
+    def flipped(self) -> "_Pairs":
+        return _Pairs(self.column, self.row, self.logits, self.diagonal)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return the positives' entries of values [N, M]."""
+        # an index costs a sort on the way back
+        return values.diagonal() if self.diagonal else values[self.row, self.column]
+
+
+def _pairs(logits: Tensor, positives: Tensor | None) -> _Pairs:
+    shape = list(logits.shape)
+    fits = len(shape) == 2 and 0 not in shape and (positives is not None or shape[0] <= shape[1])
+    if not fits or not logits.is_floating_point():
+        raise ShapeError(
+            f"logits must be floats [N, M], with M >= N unless positives are given, got {shape} of"
+            f" {logits.dtype}; score every left side against every right side"
+        )
+    if positives is None:
+        each = torch.arange(shape[0], device=logits.device)
+        return _Pairs(each, each, logits.diagonal(), diagonal=True)
+    if positives.shape != logits.shape or positives.dtype != torch.bool:
+        got = f"{list(positives.shape)} of {positives.dtype}"
+        raise ShapeError(f"positives must be {shape} of torch.bool, got {got}; mark each pair")
+    lost = ~positives.any(1)  # [N]
+    if lost.any():
+        raise DomainError(f"row {_first(lost)[0]} of positives has none; mark one or drop the row")
+    row, column = positives.nonzero(as_tuple=True)
+    return _Pairs(row, column, logits[row, column])
+
+
+def _counts(axis: str, logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
+    """Return how many positives and negatives each row has; one with positives needs both."""
+    positives = pairs.row.bincount(minlength=len(logits))  # [N]
+    negatives = logits.shape[1] - positives  # [N]
+    if logits.amin() == -torch.inf:  # a quick look, since most batches rule out nothing
+        negatives = (_without(logits, pairs) != -torch.inf).sum(1)
+    lost = (positives > 0) & (negatives < 1)
+    if lost.any():
+        where = f"{axis} {_first(lost)[0]}"
+        raise DomainError(f"{where} has no negative to contrast with; add pairs or negatives")
+    return positives, negatives
+
+
+def _softmax(
+    axis: str, logits: Tensor, pairs: _Pairs, own: Tensor | None, penalty: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Contrast each row's positives with the rest of it: loss, accuracy, information."""
+    if not 0 <= penalty < torch.inf:
+        raise DomainError(f"logsumexp_penalty is {penalty}; give a finite weight, 0 or above")
+    if own is not None:
+        if own.ndim != 2 or len(own) != len(logits):
+            shape = f"[{len(logits)}, J], got {list(own.shape)}"
+            raise ShapeError(f"negatives must be {shape}; give each {axis} J of its own")
+        logits = torch.cat([logits, own], 1)  # [N, M + J]
+    count, negatives = _counts(axis, logits, pairs)
+    anchors = count > 0  # [N]
+    if not anchors.all():
+        logits, count, negatives = logits[anchors], count[anchors], negatives[anchors]
+        pairs = pairs._replace(row=(anchors.cumsum(0) - 1)[pairs.row])
+    # Several times faster than logsumexp, forward and backward.
+    surprise = -pairs.of(logits.log_softmax(1))  # [P]
+    # One term per positive; those of a row share its weight. No sum: half precision overflows.
+    share = len(surprise) / len(logits) / count[pairs.row]
+    loss = (surprise * share).mean()
+    information = (count + negatives).log().mean() - loss
+    if penalty:  # at weight 0, an overflow of the square does not matter
+        log_partition = surprise + pairs.logits  # of a row, once for each of its positives
+        loss = loss + penalty * (log_partition.square() * share).mean()
+    return loss, _hits(logits, pairs) / len(logits), information
+
+
+def _logistic(logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
+    """Return -log of the probability that positives [P] and negatives [N, M] are told apart."""
+    return -functional.logsigmoid(pairs.logits), -functional.logsigmoid(-_without(logits, pairs))
+
+
+def _hinge(axis: str, logits: Tensor, pairs: _Pairs, margin: float) -> Tensor:
+    """Return the mean hinge between positives and the negatives in their rows."""
+    _, negatives = _counts(axis, logits, pairs)
+    rivals = _without(logits, pairs).index_select(0, pairs.row)  # [P, M]
+    hinges = (rivals - (pairs.logits - margin).unsqueeze(1)).relu()
+    return hinges.mean() * (hinges.numel() / negatives[pairs.row].sum())
+
+
+def _without(logits: Tensor, pairs: _Pairs) -> Tensor:
+    """Rule the positives out: they cost nothing then."""
+    return logits.index_put((pairs.row, pairs.column), logits.new_tensor(-torch.inf))
+
+
+@torch.no_grad()
+def _hits(logits: Tensor, pairs: _Pairs) -> Tensor:
+    """Return in how many rows a positive comes before all negatives; a tie is no success."""
+    rival = _without(logits, pairs).amax(1)  # [N]
+    best = torch.full_like(rival, -torch.inf)
+    best = best.scatter_reduce(0, pairs.row, pairs.logits, "amax")
+    return (best > rival).sum()
+
+
+def _retrieval(logits: Tensor, pairs: _Pairs) -> dict[str, Tensor]:
+    left = _hits(logits.mT, pairs.flipped()) / len(pairs.column.unique())
+    return _metrics(accuracy_right=_hits(logits, pairs) / len(logits), accuracy_left=left)
+
+
+def _metrics(**values: Tensor) -> dict[str, Tensor]:
+    return {name: value.detach().float() for name, value in values.items()}
+
+
+def _first(where: Tensor) -> list[int]:
+    return where.nonzero()[0].tolist()
+
+
+def _require_finite(loss: Tensor, pairs: _Pairs, **arguments: Tensor | None) -> None:
+    """Name the argument that made the loss NaN or infinite."""
+    given = {name: value.detach() for name, value in arguments.items() if value is not None}
+    # The maximum too: a positive at +inf may leave the loss at 0. Entries only if that fails.
+    if math.isfinite(loss.item() + next(iter(given.values())).amax().item()):
+        return
+    for name, values in given.items():
+        bad = ~values.isfinite()
+        if name in ("logits", "negatives"):  # where -inf rules a pair out
+            bad &= values != -torch.inf
+        if name == "logits":
+            bad[pairs.row, pairs.column] = ~pairs.logits.isfinite()
+        if bad.any():
+            index = _first(bad)
+            found = f"{name}{index or ''} is {values[tuple(index)].item():g}"
+            raise NonFiniteError(f"{found}; give finite values (-inf rules out a negative)")
+    raise NonFiniteError(f"the loss overflows to {loss.item():g}; lower the scale or the penalty")

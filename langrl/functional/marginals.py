@@ -1,85 +1,391 @@
-"""Marginals over candidate goals (Lemma 1 of Che & Eysenbach, ICLR 2025, arXiv:2501.11326).
+"""The marginal over candidate goals (Lemma 1), by the estimators that there are.
 
-Axes: ``N`` queries (state-actions), ``M`` candidate goals, ``K`` instructions; leading axes are
-batches.
+    log p(l|s,a)/p(l) = log E_{g~p(g)}[exp(f(s,a,g) + h(g,l))]
+
+``monte_carlo`` averages over candidates; ``von_mises_fisher`` and ``gaussian`` know the law of goal
+embeddings; ``direct`` puts the instruction in the goal's place.
+
+Axes: ``N`` queries (state-actions), ``M`` candidate goals, ``K`` instructions, ``D`` embedding
+size; leading axes are batches that broadcast.
+Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326.
 """
-
-import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from langrl.errors import NonFiniteError, ShapeError
+from langrl.errors import DomainError, NonFiniteError, ShapeError, UnknownNameError
+from langrl.functional import arguments
+from langrl.functional.densities import (
+    log_hyp0f1,
+    log_mean_exp_quadratic,
+    parts,
+    symmetric_semidefinite,
+    widened,
+)
+from langrl.functional.energies import Energy, cosine, dot, neg_half_sq_l2
+from langrl.functional.estimates import Estimate, from_sums
+from langrl.functional.log_products import log_matmul_exp, weighted
+from langrl.functional.streaming import streamed_log_matmul_exp
 
-_LOST = 1e7  # times M and the smallest normal number: below it, lost terms would show
-_CHUNK = 1 << 22  # numbers held at once while entries are recomputed
+
+def direct(
+    left: Tensor, right: Tensor, scale: float | Tensor = 1.0, energy: Energy = neg_half_sq_l2
+) -> Tensor:
+    """Return the critic with the instruction's embedding in the goal's place, t energy(a, c).
+
+    It ranks as the marginal does only where both critics share their goal encoder and goal
+    embeddings are uniform on the sphere or isotropic Gaussian (Assumption 3; Lemmas 2 and 3).
+
+    Args:
+        left: state-action embeddings a [..., N, D].
+        right: instruction embeddings c [..., K, D].
+        scale: t >= 0, the inverse temperature; one number.
+        energy: how two embeddings are compared.
+
+    Returns:
+        Scores [..., N, K]; no density ratio.
+
+    Raises:
+        ShapeError: if the embedding sizes differ.
+        NonFiniteError: if an argument holds NaN or an infinity.
+        DomainError: if the scale is negative.
+    """
+    for name, value in (("left", left), ("right", right)):
+        arguments.check_embeddings("direct", name, value)
+        arguments.check_finite("direct", name, value)
+    return arguments.scale("direct", "scale", scale, left).to(left.dtype) * energy(left, right)
 
 
 def monte_carlo(
-    left: Tensor, right: Tensor, log_weights: Tensor | None = None
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Estimate log p(l|s,a)/p(l) = log E_g[exp(f(s,a,g) + h(g,l))] from candidate goals.
+    left: Tensor, right: Tensor, log_weights: Tensor | None = None, *, error_bars: bool = False
+) -> Estimate:
+    """Estimate the marginal from scores of M candidate goals: logsumexp_m(f + h) - log M.
 
-    Computes ``logsumexp_m(left + log_weights + right) - log M`` as one matrix product of
-    exponentials, N*M + M*K of them instead of N*M*K; the entries whose product underflows,
-    wholly or partly, are recomputed exactly. Differentiable.
+    Computed as one matrix product of exponentials, see ``log_matmul_exp``. Differentiable. In
+    float32, within 20 * 1e-6 * max(1, |value|) of the exact sum at any scale; typically 1e-7.
 
     Args:
-        left: f, critic values [..., N, M].
-        right: h, fits [..., M, K].
+        left: f, critic values [..., N, M] in nats.
+        right: h, fits [..., M, K] in nats.
         log_weights: log p(g) - log q(g) [..., M], for candidates drawn from q instead of p.
+        error_bars: whether to compute the standard error and the effective sample size too, at
+            the cost of a second product in float64.
 
     Returns:
-        Values [..., N, K] in nats; metrics: ``recomputed_fraction`` in [0, 1].
+        The estimate, with values [..., N, K].
 
     Raises:
-        ShapeError: if the numbers of candidates differ or are 0.
-        NonFiniteError: if an input holds NaN or +inf (-inf rules a candidate out).
+        ShapeError: if the numbers of candidates differ, or something is empty.
+        NonFiniteError: if an input holds NaN or +inf (-inf rules a candidate out), or if nothing
+            is left for some query and instruction.
 
     Source: arXiv:2501.11326, Lemma 1.
     """
+    _check_scores(left, right)
+    dtype = torch.promote_types(left.dtype, right.dtype)
+    top: float | Tensor = 0.0
+    if log_weights is not None:
+        arguments.check_log_weights("monte_carlo", log_weights, left.shape[-1])
+        axes = {"left": left.shape[:-2], "right": right.shape[:-2]}
+        arguments.check_batches("monte_carlo", **axes, log_weights=log_weights.shape[:-1])
+        right, top = weighted(right, log_weights)
+    log_sum, doubtful = log_matmul_exp(left, right)
+    log_squares = None
+    if error_bars:
+        squares, _ = log_matmul_exp(2 * left.detach().double(), 2 * right.detach().double())
+        log_squares = squares + 2 * top
+    fraction = doubtful.float().mean().item()
+    return from_sums(log_sum + top, log_squares, left.shape[-1], fraction, dtype)
+
+
+def monte_carlo_embeddings(
+    left: Tensor,
+    right: Tensor,
+    goals: Tensor,
+    right_goals: Tensor | None = None,
+    *,
+    left_scale: float | Tensor = 1.0,
+    right_scale: float | Tensor = 1.0,
+    energy: Energy = neg_half_sq_l2,
+    right_energy: Energy | None = None,
+    log_weights: Tensor | None = None,
+    error_bars: bool = False,
+    chunk: int = 4096,
+) -> Estimate:
+    """Estimate the marginal from embeddings, scoring a chunk of candidates at a time.
+
+    Memory grows with (N + K) chunk and never with M; gradients score each chunk a second time.
+    Differentiable once, in every tensor given here; weights inside of an energy get no gradient.
+
+    Args:
+        left: state-action embeddings [..., N, D].
+        right: instruction embeddings [..., K, E].
+        goals: candidate goals, embedded by the critic's goal encoder [..., M, D].
+        right_goals: the same goals, embedded by the language side's own goal encoder [..., M, E];
+            None where both share one.
+        left_scale: inverse temperature of f, >= 0; one number.
+        right_scale: inverse temperature of h, >= 0; one number.
+        energy: of f, and of h where ``right_energy`` does not say otherwise.
+        right_energy: of h.
+        log_weights: log p(g) - log q(g) [..., M], for candidates drawn from q instead of p.
+        error_bars: as for ``monte_carlo``.
+        chunk: candidates scored at a time.
+
+    Returns:
+        The estimate, with values [..., N, K].
+
+    Raises:
+        ShapeError: if embedding sizes or numbers of candidates differ, or something is empty.
+        NonFiniteError: as for ``monte_carlo``.
+        DomainError: if a scale is negative or the chunk is empty.
+
+    Source: arXiv:2501.11326, Lemma 1.
+    """
+    name = "monte_carlo_embeddings"
+    others = goals if right_goals is None else right_goals
+    given = {"left": left, "right": right, "goals": goals, "right_goals": others}
+    for argument, value in given.items():
+        arguments.check_embeddings(name, argument, value)
+    if left.shape[-1] != goals.shape[-1] or right.shape[-1] != others.shape[-1]:
+        raise ShapeError(
+            f"{name} needs left and goals of one embedding size, right and right_goals of one, got"
+            f" { ({argument: value.shape[-1] for argument, value in given.items()}) }; without"
+            " right_goals, all four share one encoder's"
+        )
+    if goals.shape[-2] != others.shape[-2]:
+        raise ShapeError(
+            f"{name} needs goals and right_goals of the same candidates, got {goals.shape[-2]} and"
+            f" {others.shape[-2]}; embed the same goals twice"
+        )
+    if chunk < 1:
+        raise DomainError(f"{name} needs chunk >= 1, got {chunk}; 4096 suits most caches")
+    if log_weights is not None:
+        arguments.check_log_weights(name, log_weights, goals.shape[-2])
+        log_weights = log_weights.unsqueeze(-1)
+        given |= {"log_weights": log_weights}
+    arguments.check_batches(name, **{key: value.shape[:-2] for key, value in given.items()})
+    t1 = arguments.scale(name, "left_scale", left_scale, left).to(left.dtype)
+    t2 = arguments.scale(name, "right_scale", right_scale, right).to(right.dtype)
+    whole = (*_folded(energy, left, t1), *_folded(right_energy or energy, right, t2))
+
+    def scores(
+        goals: Tensor, others: Tensor | None, weights: Tensor | None, left: Tensor,
+        t1: Tensor | None, right: Tensor, t2: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        f = energy(left, goals)
+        # transposed, so that sums over candidates run along memory
+        h = (right_energy or energy)(right, goals if others is None else others)
+        f, h = f if t1 is None else t1 * f, h if t2 is None else t2 * h
+        return f, (h if weights is None else h + weights.mT).mT
+
+    try:
+        with torch.autocast(left.device.type, enabled=False):
+            log_sum, log_squares, fraction = streamed_log_matmul_exp(
+                scores, chunk, error_bars, (goals, right_goals, log_weights), whole
+            )
+    except NonFiniteError:
+        # looked at only now: it takes a pass over each
+        for argument in ("left", "right", "goals", "right_goals"):
+            arguments.check_finite(name, argument, given[argument])
+        raise
+    dtype = torch.promote_types(left.dtype, right.dtype)
+    squares = log_squares if error_bars else None
+    return from_sums(log_sum, squares, goals.shape[-2], fraction, dtype)
+
+
+def _folded(energy: Energy, embedded: Tensor, scale: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Scale embeddings instead of scores where that is the same: a pass less over the scores."""
+    return (embedded * scale, None) if energy is dot else (embedded, scale)
+
+
+def von_mises_fisher(
+    left: Tensor,
+    right: Tensor,
+    left_scale: float | Tensor = 1.0,
+    right_scale: float | Tensor = 1.0,
+) -> Tensor:
+    """Return log E_b[exp(t1 cos(a, b) + t2 cos(b, c))] for b uniform on the sphere in D dimensions.
+
+    It is log 0F1(; D/2; k^2 / 4) with k = |t1 a + t2 c|, increasing in cos(a, c). Differentiable,
+    with finite gradients where k = 0.
+
+    Args:
+        left: state-action embeddings a [..., N, D], normalised here; D >= 2.
+        right: instruction embeddings c [..., K, D], normalised here.
+        left_scale: t1 >= 0, the inverse temperature of f; one number.
+        right_scale: t2 >= 0, the inverse temperature of h; one number.
+
+    Returns:
+        Values [..., N, K] in nats.
+
+    Raises:
+        ShapeError: if the embedding sizes differ or are below 2, or a scale is no single number.
+        NonFiniteError: if an argument holds NaN or an infinity.
+        DomainError: if a scale is negative.
+
+    Source: arXiv:2501.11326, Lemma 2.
+    """
+    a, c = (
+        functional.normalize(_widened("von_mises_fisher", name, value), dim=-1)
+        for name, value in (("left", left), ("right", right))
+    )
+    if left.shape[-1] != right.shape[-1] or left.shape[-1] < 2:
+        raise ShapeError(
+            "von_mises_fisher needs left [..., N, D] and right [..., K, D] with the same D >= 2,"
+            f" got {list(left.shape)} and {list(right.shape)}; give both encoders one size"
+        )
+    t1 = arguments.scale("von_mises_fisher", "left_scale", left_scale, a).double()
+    t2 = arguments.scale("von_mises_fisher", "right_scale", right_scale, a).double()
+    # The norms are 1, constant therefore, or 0 for an embedding of zeros, as in `cosine`.
+    a_norm = torch.linalg.vector_norm(a.detach(), dim=-1, keepdim=True)  # [..., N, 1]
+    c_norm = torch.linalg.vector_norm(c.detach(), dim=-1, keepdim=True).mT  # [..., 1, K]
+    # |t1 a + t2 c|^2 without cancellation near opposite vectors, and without a root
+    excess = (a_norm * c_norm + a @ c.mT).clamp(min=0.0)  # [..., N, K]
+    k_squared = (t1 * a_norm - t2 * c_norm).square() + 2 * t1 * t2 * excess
+    return _like(left, right, log_hyp0f1(left.shape[-1] / 2, k_squared / 4))
+
+
+def gaussian(
+    left: Tensor,
+    right: Tensor,
+    mean: Tensor,
+    covariance: Tensor,
+    left_scale: float | Tensor = 1.0,
+    right_scale: float | Tensor = 1.0,
+    energy: Energy = neg_half_sq_l2,
+) -> Tensor:
+    """Return log E_b[exp(t1 energy(a, b) + t2 energy(b, c))] for Gaussian goal embeddings b.
+
+    One shared goal encoder: b ~ N(mean, covariance) in D dimensions. Two separate ones: a goal's
+    two embeddings side by side, b = (b1, b2) ~ N(mean, covariance) in D1 + D2 dimensions, and the
+    value is log E[exp(t1 energy(a, b1) + t2 energy(b2, c))]. The size of ``mean`` says which.
+    Differentiable in every tensor.
+
+    Args:
+        left: state-action embeddings a [..., N, D1].
+        right: instruction embeddings c [..., K, D2].
+        mean: [D] with D = D1 = D2 (shared), or [D1 + D2] (separate).
+        covariance: of the same goal embeddings [D, D] or [D1 + D2, D1 + D2]; may be singular.
+            Asymmetry and negative eigenvalues up to 1e-5 of its largest eigenvalue are taken for
+            rounding.
+        left_scale: t1 >= 0, the inverse temperature of f; one number.
+        right_scale: t2 >= 0, the inverse temperature of h; one number.
+        energy: ``dot``, ``neg_half_sq_l2``, or ``cosine``: ``dot`` after normalising ``left`` and
+            ``right``; mean and covariance are then those of normalised goal embeddings.
+
+    Returns:
+        Values [..., N, K] in nats.
+
+    Raises:
+        ShapeError: if the sizes do not fit, or a scale is no single number.
+        NonFiniteError: if an argument holds NaN or an infinity.
+        DomainError: if a scale is negative or the covariance is none.
+        UnknownNameError: if the energy has no closed form.
+
+    Source: arXiv:2501.11326, Lemma 3 (mean 0, covariance v I, scales 1); the general case by
+        completing the square.
+    """
+    if energy not in (dot, cosine, neg_half_sq_l2):
+        raise UnknownNameError(
+            "gaussian needs energy dot, cosine or neg_half_sq_l2, got"
+            f" {getattr(energy, '__name__', energy)}; use monte_carlo for any other"
+        )
+    a, c = _widened("gaussian", "left", left), _widened("gaussian", "right", right)
+    m, spread = _law(mean, covariance, left, right)
+    t1 = arguments.scale("gaussian", "left_scale", left_scale, a).double()
+    t2 = arguments.scale("gaussian", "right_scale", right_scale, a).double()
+    if energy is cosine:
+        a, c = functional.normalize(a, dim=-1), functional.normalize(c, dim=-1)
+    first, second = parts(a, c, m)
+    # With b = m + e: f + h = f_m + h_m + s.e - e' diag(curvature) e / 2, where s = t1 a (+) t2 c.
+    curvature = torch.zeros_like(m)
+    if energy is neg_half_sq_l2:
+        curvature[first] += t1
+        curvature[second] += t2
+        a, c = a - m[first], c - m[second]
+        f_m, h_m = -t1 * a.square().sum(-1) / 2, -t2 * c.square().sum(-1) / 2
+    else:
+        f_m, h_m = t1 * (a @ m[first]), t2 * (c @ m[second])  # [..., N], [..., K]
+    value = log_mean_exp_quadratic(t1 * a, t2 * c, spread, curvature)
+    return _like(left, right, value + f_m.unsqueeze(-1) + h_m.unsqueeze(-2))
+
+
+def gaussian_law(
+    goals: Tensor, right_goals: Tensor | None = None, energy: Energy = neg_half_sq_l2
+) -> tuple[Tensor, Tensor]:
+    """Return the mean and the covariance of goal embeddings that ``gaussian`` asks for, in float64.
+
+    Args:
+        goals: goals, embedded by the critic's goal encoder [M, D1].
+        right_goals: the same goals by the language side's own goal encoder [M, D2]; None where one
+            is shared.
+        energy: ``cosine`` normalises them.
+
+    Raises:
+        ShapeError: if they are not of the same goals, two at least.
+        NonFiniteError: if there is NaN or an infinity.
+    """
+    sides = [goals] if right_goals is None else [goals, right_goals]
+    if any(side.ndim != 2 or len(side) != len(goals) or len(side) < 2 for side in sides):
+        raise ShapeError(
+            "gaussian_law needs goals [M, D1] and right_goals [M, D2] of the same M >= 2 goals, got"
+            f" {[list(side.shape) for side in sides]}; embed the same goals twice"
+        )
+    both = [_widened("gaussian_law", "goals", side) for side in sides]
+    if energy is cosine:
+        both = [functional.normalize(side, dim=-1) for side in both]
+    embedded = torch.cat(both, -1)
+    return embedded.mean(0), torch.cov(embedded.mT)
+
+
+def _check_scores(left: Tensor, right: Tensor) -> None:
+    shapes = f"{list(left.shape)} and {list(right.shape)}"
     if left.ndim < 2 or right.ndim < 2 or left.shape[-1] != right.shape[-2] or not left.shape[-1]:
         raise ShapeError(
-            f"monte_carlo needs left [..., N, M] and right [..., M, K] with the same M >= 1, got"
-            f" {list(left.shape)} and {list(right.shape)}; score both against the same candidates"
+            "monte_carlo needs left [..., N, M] and right [..., M, K] with the same M >= 1, got"
+            f" {shapes}; score both against the same candidates"
         )
-    if log_weights is not None:
-        if log_weights.shape[-1:] != left.shape[-1:]:
-            raise ShapeError(
-                f"monte_carlo needs log_weights [..., {left.shape[-1]}], got"
-                f" {list(log_weights.shape)}; give one weight per candidate"
-            )
-        right = right + log_weights.unsqueeze(-1)
-    left_max = _finite_max(left, -1)  # [..., N, 1]
-    right_max = _finite_max(right, -2)  # [..., 1, K]
-    total = (left - left_max).exp() @ (right - right_max).exp()  # [..., N, K]
-    if not total.isfinite().all():
-        raise NonFiniteError("monte_carlo got NaN or +inf in left, right or log_weights; mask it")
-    candidates = left.shape[-1]
-    doubtful = total < candidates * _LOST * torch.finfo(total.dtype).tiny
-    value = total.masked_fill(doubtful, 1.0).log() + left_max + right_max
-    if doubtful.any():
-        value = value.masked_scatter(doubtful, _exact(left, right, doubtful))
-    return value - math.log(candidates), {"recomputed_fraction": doubtful.float().mean()}
-
-
-def _finite_max(scores: Tensor, dim: int) -> Tensor:
-    """Return the maximum, detached, with -inf (nothing possible) replaced by 0."""
-    top = scores.detach().amax(dim, keepdim=True)
-    return torch.where(top == -torch.inf, torch.zeros_like(top), top)
-
-
-def _exact(left: Tensor, right: Tensor, where: Tensor) -> Tensor:
-    """Return logsumexp_m(left + right) at the True entries of ``where``, in row-major order."""
-    batch = where.shape[:-2]
-    rows = left.expand(*batch, *left.shape[-2:])
-    columns = right.mT.expand(*batch, *right.mT.shape[-2:])  # [..., K, M]
-    *leading, query, instruction = where.nonzero(as_tuple=True)
-    size = max(1, _CHUNK // left.shape[-1])
-    parts = [
-        (rows[(*place, n)] + columns[(*place, k)]).logsumexp(-1)
-        for *place, n, k in zip(
-            *(torch.split(index, size) for index in (*leading, query, instruction)), strict=True
+    if not left.numel() or not right.numel():
+        raise ShapeError(
+            f"monte_carlo got no query or no instruction: left and right are {shapes}; give at"
+            " least one of each"
         )
-    ]
-    return torch.cat(parts)
+    if not (left.is_floating_point() and right.is_floating_point()):
+        raise ShapeError(
+            f"monte_carlo needs left and right of floats, got {left.dtype} and {right.dtype};"
+            " convert them with .float()"
+        )
+    arguments.check_batches("monte_carlo", left=left.shape[:-2], right=right.shape[:-2])
+
+
+def _widened(function: str, name: str, value: Tensor) -> Tensor:
+    """Return embeddings in float64, checked."""
+    arguments.check_embeddings(function, name, value)
+    arguments.check_finite(function, name, value)
+    return widened(value)
+
+
+def _law(mean: Tensor, covariance: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the covariance in float64, checked; the covariance without rounding."""
+    sizes = left.shape[-1], right.shape[-1]
+    known = {sum(sizes)} | ({sizes[0]} if sizes[0] == sizes[1] else set())
+    if mean.ndim != 1 or len(mean) not in known:
+        raise ShapeError(
+            f"gaussian needs mean [{'] or ['.join(map(str, sorted(known)))}] for left and right of"
+            f" sizes {sizes[0]} and {sizes[1]}, got {list(mean.shape)}; give the mean of the"
+            " shared goal encoder's embeddings, or of both encoders' side by side"
+        )
+    if covariance.shape != (len(mean), len(mean)):
+        raise ShapeError(
+            f"gaussian needs covariance [{len(mean)}, {len(mean)}] for a mean of {len(mean)}, got"
+            f" {list(covariance.shape)}; take both from the same goal embeddings"
+        )
+    for name, value in (("mean", mean), ("covariance", covariance)):
+        arguments.check_finite("gaussian", name, value)
+    return widened(mean), symmetric_semidefinite(widened(covariance))
+
+
+def _like(left: Tensor, right: Tensor, value: Tensor) -> Tensor:
+    """Return the value in the dtype and on the device of the embeddings."""
+    return value.to(torch.promote_types(left.dtype, right.dtype)).to(left.device)

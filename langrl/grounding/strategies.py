@@ -119,8 +119,8 @@ class LogSumExp:
         self, scores: Scores, memory: Tensor | None, generator: torch.Generator
     ) -> tuple[Decision, Tensor | None]:
         """Score actions by log E_g[exp(f + h)]; see ``Grounding.ground``."""
-        values, _ = monte_carlo(scores.critic, scores.fit.unsqueeze(-1), scores.log_weights)
-        return _decide(scores, action_scores=values.squeeze(-1)), memory
+        marginal = monte_carlo(scores.critic, scores.fit.unsqueeze(-1), scores.log_weights)
+        return _decide(scores, action_scores=marginal.value.squeeze(-1)), memory
 
 
 class _Committing(ABC):

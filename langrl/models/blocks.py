@@ -54,3 +54,14 @@ def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
     for size in [inputs] + [width] * (depth - 1) if depth else []:
         layers += [nn.Linear(size, width), nn.LayerNorm(width), nn.SiLU()]
     return nn.Sequential(*layers, nn.Linear(width if depth else inputs, outputs))
+
+
+def batch_norm_mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    """Return two hidden layers with ReLU, batch normalisation after the first, a linear output.
+
+    Source: the encoders of the synthetic experiments of arXiv:2501.11326.
+    """
+    return nn.Sequential(
+        nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(),
+        nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs),
+    )  # fmt: skip

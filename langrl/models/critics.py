@@ -16,11 +16,12 @@ _MAX_LOG_SCALE = 6.9  # a scale of 1,000; beyond it float32 softmaxes are steps
 
 
 class Scale(nn.Module):
-    """A learned, positive inverse temperature, 1 at first and at most 1,000."""
+    """A positive inverse temperature: learned, 1 at first and at most 1,000; or fixed."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: float | None = None) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(()))
+        initial = torch.zeros(()) if fixed is None else torch.tensor(fixed).log()
+        self.log_scale = nn.Parameter(initial, requires_grad=fixed is None)
 
     def forward(self, energies: Tensor) -> Tensor:
         """Return energies in nats."""
@@ -31,6 +32,28 @@ class Scale(nn.Module):
         """Put the scale back below its maximum; called after each gradient step."""
         # Not a clamp in `forward`: its gradient above the bound is 0, and there is no way back.
         self.log_scale.clamp_(max=_MAX_LOG_SCALE)
+
+
+class PairCritic(nn.Module):
+    """f(x, y) of two vectors through an encoder each, an estimate of log p(x, y) / p(x) p(y).
+
+    Args:
+        left: encoder of x.
+        right: encoder of y; two critics may share one.
+        energy: how two embeddings are compared.
+        scale: the inverse temperature, part of the critic.
+    """
+
+    def __init__(
+        self, left: nn.Module, right: nn.Module, energy: Energy, scale: Scale | None = None
+    ) -> None:
+        super().__init__()
+        self.left, self.right, self.energy, self.scale = left, right, energy, scale or Scale()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Score x [N, any] against y [M, any]; returns f [N, M] in nats."""
+        scores: Tensor = self.scale(self.energy(self.left(x), self.right(y)))
+        return scores
 
 
 class GoalCritic(nn.Module):

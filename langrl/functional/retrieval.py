@@ -1,0 +1,34 @@
+"""How well scores find what belongs together.
+
+Axes: ``K`` queries and their K answers in one group; leading axes are groups.
+"""
+
+import torch
+from torch import Tensor
+
+from langrl.errors import NonFiniteError, ShapeError
+
+
+def recall_at_1(scores: Tensor) -> Tensor:
+    """Return for each query the chance that its own answer is ranked first, ties broken at random.
+
+    Args:
+        scores: [..., K, K]; the answer of query i is column i.
+
+    Returns:
+        Chances in [0, 1], [..., K]: 0, 1, or 1 / n for an answer that n share the first place with.
+
+    Raises:
+        ShapeError: if ``scores`` is not square.
+        NonFiniteError: if a score is NaN.
+    """
+    if scores.ndim < 2 or scores.shape[-1] != scores.shape[-2]:
+        raise ShapeError(
+            f"recall_at_1 needs scores [..., K, K], got {list(scores.shape)};"
+            " score every query against every answer"
+        )
+    if scores.isnan().any():
+        raise NonFiniteError("recall_at_1 got NaN in scores; mend the critic that gave it")
+    own = scores.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)  # [..., K, 1]
+    first = (scores > own).sum(-1) == 0
+    return torch.where(first, 1 / (scores == own).sum(-1), 0.0)
