@@ -30,6 +30,12 @@ def test_the_readmes_python_runs_as_it_stands(capsys):
     assert "(100, 2)" in capsys.readouterr().out
 
 
+def test_the_python_about_the_law_runs_as_it_stands(capsys):
+    (code,) = blocks(ROOT / "docs" / "law.md", "python")
+    exec(compile(code, "law.md", "exec"), {})
+    assert capsys.readouterr().out.count("tensor") == 6
+
+
 def documented_commands():
     for page in PAGES:
         for line in page.read_text().splitlines():

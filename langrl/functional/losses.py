@@ -296,16 +296,23 @@ def _softmax(
     if not anchors.all():
         logits, count, negatives = logits[anchors], count[anchors], negatives[anchors]
         pairs = pairs._replace(row=(anchors.cumsum(0) - 1)[pairs.row])
-    # Several times faster than logsumexp, forward and backward.
-    surprise = -pairs.of(logits.log_softmax(1))  # [P]
+    surprise = -pairs.of(_log_softmax(logits))  # [P]
     # One term per positive; those of a row share its weight. No sum: half precision overflows.
-    share = len(surprise) / len(logits) / count[pairs.row]
+    share = len(surprise) / len(logits) / count[pairs.row].to(logits.dtype)
     loss = (surprise * share).mean()
     information = (count + negatives).log().mean() - loss
     if penalty:  # at weight 0, an overflow of the square does not matter
         log_partition = surprise + pairs.logits  # of a row, once for each of its positives
         loss = loss + penalty * (log_partition.square() * share).mean()
     return loss, _hits(logits, pairs) / len(logits), information
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Return logits - logsumexp of rows, along memory where they are a matrix transposed.
+
+    Several times faster than logsumexp, forward and backward.
+    """
+    return logits.log_softmax(1) if logits.is_contiguous() else logits.mT.log_softmax(0).mT
 
 
 def _logistic(logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:

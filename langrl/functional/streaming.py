@@ -77,9 +77,9 @@ class _Streamed(torch.autograd.Function):
             # as in the forward pass, whatever surrounds the backward one
             with torch.enable_grad(), torch.autocast(total.device.type, enabled=False):
                 value, _ = log_matmul_exp(*ctx.block(*leaves))
-            # d log(sum of chunks) / d log(one chunk) is that chunk's share of the sum
-            share = upstream[0] * (value.detach() - total).exp()
-            found = torch.autograd.grad(value, wanted, share, allow_unused=True)
+                # d log(sum of chunks) / d log(one chunk) is that chunk's share of the sum
+                share = upstream[0] * (value.detach() - total).exp()
+                found = torch.autograd.grad(value, wanted, share, allow_unused=True)
             for i, gradient in zip(needed, found, strict=True):
                 if gradient is not None:
                     place = gradients[i][..., window, :] if i < ctx.split else gradients[i]

@@ -18,7 +18,7 @@ CHANCE = 1 / 32
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PAIRS": 512, "QUERIES": 64, "BATCH": 128}.items():
+        for name, value in {"PAIRS": 512, "QUERIES": 128, "BATCH": 128}.items():
             patch.setattr(gaussian_critics, name, value)
         patch.setattr(law, "COUNTS", (40, 5_000))
         patch.setattr(law, "PROPOSED", (20, 30))
@@ -271,7 +271,7 @@ def test_every_model_of_a_seed_sees_the_same_world_and_the_same_unseen_pairs():
     world = gaussian_critics.draw_world(reference)
     unseen = gaussian_critics.unseen_groups(reference, world)
     goals = gaussian_critics.candidate_goals(reference, world, 20)
-    assert [x.shape for x in unseen] == [(2, 32, 32)] * 2
+    assert [x.shape for x in unseen] == [(4, 32, 32)] * 2
     for setting in others:
         same = gaussian_critics.draw_world(setting)
         for name in ("mean", "factor", "maps", "hidden_maps"):

@@ -204,7 +204,7 @@ def closed_form(trained: Trained, goals: Tensor, a: Tensor, c: Tensor) -> Tensor
 def choose_for(trained: Trained, goals: Tensor) -> Choice:
     """Choose an estimator from held-out (A, B) pairs, unpaired C and candidate goals [M, S]."""
     setting, world = trained.setting, trained.world
-    held_out, paired_goals = world.pairs(0, QUERIES, generator_for(setting, 17))
+    held_out, paired_goals = world.pairs(0, QUERIES // 2, generator_for(setting, 17))
     instructions, _ = training_pairs(setting, world, 1)
     return choose(
         trained.left.left(held_out), trained.right.right(paired_goals),

@@ -40,7 +40,7 @@ from langrl.grounding.proposals import GaussianProposal
 
 COUNTS = (5_000, 100_000)  # candidates from p(b), as published
 PROPOSED = (500, 5_000)  # candidates from a proposal, drawn and embedded anew for each query
-_PROPOSED_GROUPS = 16  # of the 64, for that reason
+_PROPOSED_GROUPS = 8  # of the 64, for that reason
 MODELS = ("shared", "separate", "oracle", "exact")
 COLUMNS = ("critic", "models", "estimator", "M", "recall", "sem", "published")
 Key = tuple[str, str, str, int | None]
