@@ -6,6 +6,7 @@ run, so that ``langrl --help`` is quick.
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import sys
@@ -69,7 +70,7 @@ class LawArguments(Settings):
 class LawIndependenceArguments(LawArguments):
     """The same where a hidden variable links A and C past the goal (Assumption 1 violated)."""
 
-    seeds: int = Field(3, ge=1, le=1000, description="worlds, and trainings in each")
+    seeds: int = Field(2, ge=1, le=1000, description="worlds, and trainings in each")
 
 
 class LawAutoArguments(LawArguments):
@@ -218,9 +219,27 @@ def _command(name: str, arguments: Sequence[str]) -> str:
     return shlex.join(["langrl", name, *arguments])
 
 
+def _results_folder(path: Path) -> Path:
+    """Make the folder of results before the work that is to fill it.
+
+    Raises:
+        ConfigError: if it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "cannot be made").lower()
+        raise ConfigError(f"--out {path}: {reason}; name a folder for the results") from None
+    if not os.access(path, os.W_OK):
+        raise ConfigError(f"--out {path}: no permission to write there; name another folder")
+    return path
+
+
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run folder."""
     given = parse(EvaluateArguments, arguments, "langrl evaluate")
+    if given.out is not None:
+        _results_folder(given.out)
     from langrl import commands
 
     commands.evaluate(
@@ -259,6 +278,7 @@ def reproduce(arguments: list[str]) -> None:
     table = {name: meaning for name, (_, meaning) in REPRODUCTIONS.items()}
     name, rest = _subcommand(arguments, table, "langrl reproduce")
     given = parse(REPRODUCTIONS[name][0], rest, f"langrl reproduce {name}")
+    _results_folder(given.out)
     command = _command("reproduce", arguments)
     if name == "street-mazes":
         from langrl.experiment.reproduce import street_mazes
@@ -277,6 +297,7 @@ def benchmark(arguments: list[str]) -> None:
     """Measure."""
     _, rest = _subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
     given = parse(SpeedArguments, rest, "langrl benchmark speed")
+    _results_folder(given.out)
     from langrl.experiment.benchmark import speed
 
     speed(given.only, given.rounds, given.out, _command("benchmark", arguments))

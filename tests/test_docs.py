@@ -44,7 +44,8 @@ def documented_commands():
 
 
 @pytest.mark.parametrize("command", sorted(set(documented_commands())))
-def test_a_documented_command_is_understood(command, monkeypatch):
+def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # folders of results are made at once
     called = []
     for module, name in (
         (commands, "train"),

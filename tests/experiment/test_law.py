@@ -138,7 +138,8 @@ def test_several_seeds_are_averaged(tmp_path, monkeypatch):
 def violated(tmp_path_factory, small):
     folder = tmp_path_factory.mktemp("independence")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(law_independence, "CRITICS", ("dot", "neg_half_sq_l2"))
+        models = {"shared": ("dot", "neg_half_sq_l2"), "oracle": ("dot",), "exact": ("exact",)}
+        patch.setattr(law_independence, "MODELS", models)
         patch.setattr(law_independence, "LAW_RHOS", (0.0, 1.0))
         return folder, reproduced(law_independence, folder)
 
@@ -159,7 +160,7 @@ def test_independence_has_a_row_for_each_rho_and_estimator(violated):
     for rho in (0.0, 1.0):
         for critic in ("dot", "neg_half_sq_l2"):
             expected += [(rho, critic, "shared", *key) for key in joined]
-            expected += [(rho, critic, "oracle", "direct", None)]
+        expected += [(rho, "dot", "oracle", "direct", None)]
         expected += [(rho, "exact", "exact", "bayes", None)]
         expected += [(rho, "exact", "exact", "monte_carlo", 200)]
     assert sorted(found, key=str) == sorted(expected, key=str)

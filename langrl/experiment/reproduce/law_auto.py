@@ -158,7 +158,8 @@ def read_embeddings(path: Path) -> list[Tensor]:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged file may raise nearly anything
-        raise ConfigError(f"--embeddings {path}: {error}; give a .npy file of floats") from None
+        reason = error.strerror if isinstance(error, OSError) else "no array of numbers"
+        raise ConfigError(f"--embeddings {path}: {reason}; give a .npy file of floats") from None
     floats = isinstance(array, np.ndarray) and array.dtype in (np.float16, np.float32, np.float64)
     if not floats or array.ndim not in (2, 3) or not array.size:
         raise ConfigError(

@@ -22,7 +22,7 @@ from langrl.experiment.reproduce.gaussian_critics import (
 from langrl.experiment.reproduce.law import Key, measure
 
 COUNT = 100_000  # candidates from p(b), as published
-MODELS = ("shared", "oracle", "exact")
+MODELS = {"shared": CRITICS, "oracle": CRITICS[:1], "exact": ("exact",)}  # and their critics
 COLUMNS = (
     "rho", "critic", "models", "estimator", "M", "recall", "sem", "published_low", "published_high",
 )  # fmt: skip
@@ -42,8 +42,8 @@ def reproduce(out: Path, seeds: int, epochs: int, workers: int, command: str) ->
         (Setting(critic, seed, rho=rho, epochs=epochs), models, (COUNT,), ())
         for seed in range(seeds)
         for rho in LAW_RHOS
-        for models in MODELS
-        for critic in (CRITICS if models != "exact" else ("exact",))
+        for models, critics in MODELS.items()
+        for critic in critics
     ]
     measured: dict[tuple[float, Key], list[float]] = defaultdict(list)
     results = run_jobs(measure, jobs, workers, "law-independence: models")
