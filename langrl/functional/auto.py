@@ -165,9 +165,13 @@ def _rehearsed_instructions(
 
 
 def _tests(energy: Energy, goals: Tensor, level: float) -> tuple[Test, ...]:
+    """Test Assumption 3; with no test where there are too few goals, or all are embedded alike."""
     if goals.shape[1] < 2 or len(goals) < max(10, goals.shape[1] + 2):
         return ()
-    return tuple((uniformity if energy is cosine else gaussianity)(goals, level))
+    try:
+        return tuple((uniformity if energy is cosine else gaussianity)(goals, level))
+    except DomainError:  # an encoder that collapsed, or an embedding without a direction
+        return ()
 
 
 def _choice(
@@ -187,7 +191,8 @@ def _choice(
         else "the critics have goal encoders of their own: direct comparison means nothing",
         f"goal embeddings {'pass for' if holds else 'are not'} {law} (Assumption 3)"
         if tests
-        else f"too few goals ({len(critics.goals)}) to test whether embeddings are {law}",
+        else f"too few goals ({len(critics.goals)}), or too much alike, to test whether embeddings"
+        f" are {law}",
         *map(str, tests),
         f"Monte Carlo: {effective:.3g} of {len(critics.goals)} candidates are effective (median)"
         + (", so that a handful decides" if effective < _FEW else ""),

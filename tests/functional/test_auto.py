@@ -128,6 +128,20 @@ def test_too_few_goals_are_not_tested():
     assert "too few goals" in str(choice)
 
 
+@pytest.mark.parametrize("energy", [cosine, dot, neg_half_sq_l2])
+def test_a_collapsed_encoder_is_no_error(energy):
+    # what an encoder learns where goals do not matter; zeros have no direction
+    collapsed = torch.zeros(200, SIZE) if energy is cosine else torch.full((200, SIZE), 0.1)
+    left = torch.randn(64, SIZE, generator=seeded(1))
+    choice = choose(
+        left, torch.full((64, SIZE), 0.1), torch.randn(50, SIZE, generator=seeded(2)), collapsed,
+        generator=seeded(), energy=energy,
+    )  # fmt: skip
+    assert choice.tests == ()
+    assert "too much alike" in str(choice)
+    assert torch.isfinite(choice.score(left[:3], left[:2])).all()
+
+
 @pytest.mark.parametrize(("energy", "closed"), [(neg_l2, False), (dot, True)])
 def test_a_closed_form_is_offered_only_for_energies_that_have_one(energy, closed):
     choice = gaussian_world(lambda x: x, energy=energy)
