@@ -145,19 +145,7 @@ def monte_carlo_embeddings(
     name = "monte_carlo_embeddings"
     others = goals if right_goals is None else right_goals
     given = {"left": left, "right": right, "goals": goals, "right_goals": others}
-    for argument, value in given.items():
-        arguments.check_embeddings(name, argument, value)
-    if left.shape[-1] != goals.shape[-1] or right.shape[-1] != others.shape[-1]:
-        raise ShapeError(
-            f"{name} needs left and goals of one embedding size, right and right_goals of one, got"
-            f" { ({argument: value.shape[-1] for argument, value in given.items()}) }; without"
-            " right_goals, all four share one encoder's"
-        )
-    if goals.shape[-2] != others.shape[-2]:
-        raise ShapeError(
-            f"{name} needs goals and right_goals of the same candidates, got {goals.shape[-2]} and"
-            f" {others.shape[-2]}; embed the same goals twice"
-        )
+    _check_same_goals(name, **given)
     if chunk < 1:
         raise DomainError(f"{name} needs chunk >= 1, got {chunk}; 4096 suits most caches")
     if log_weights is not None:
@@ -192,6 +180,26 @@ def monte_carlo_embeddings(
     dtype = torch.promote_types(left.dtype, right.dtype)
     squares = log_squares if error_bars else None
     return from_sums(log_sum, squares, goals.shape[-2], fraction, dtype)
+
+
+def _check_same_goals(
+    name: str, *, left: Tensor, right: Tensor, goals: Tensor, right_goals: Tensor
+) -> None:
+    """Raise ShapeError unless embeddings fit together and both sides embed the same goals."""
+    given = {"left": left, "right": right, "goals": goals, "right_goals": right_goals}
+    for argument, value in given.items():
+        arguments.check_embeddings(name, argument, value)
+    if left.shape[-1] != goals.shape[-1] or right.shape[-1] != right_goals.shape[-1]:
+        raise ShapeError(
+            f"{name} needs left and goals of one embedding size, right and right_goals of one, got"
+            f" { ({argument: value.shape[-1] for argument, value in given.items()}) }; without"
+            " right_goals, all four share one encoder's"
+        )
+    if goals.shape[-2] != right_goals.shape[-2]:
+        raise ShapeError(
+            f"{name} needs goals and right_goals of the same candidates, got {goals.shape[-2]} and"
+            f" {right_goals.shape[-2]}; embed the same goals twice"
+        )
 
 
 def _folded(energy: Energy, embedded: Tensor, scale: Tensor) -> tuple[Tensor, Tensor | None]:
