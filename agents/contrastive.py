@@ -8,17 +8,15 @@ Axes: ``B`` batch, ``J`` other actions at the same state, ``D`` embedding size.
 Source: Eysenbach et al. 2022, arXiv:2206.07568 (critic); Che & Eysenbach 2025, arXiv:2501.11326.
 """
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from langrl.agents.config import LearnerConfig
-from langrl.checkpoint import fill
+from langrl.agents.descent import Descent
 from langrl.data.pairs import StateTextPairs
 from langrl.data.replay import TrajectoryReplay
-from langrl.errors import NonFiniteError
 from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
 from langrl.models.critics import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
@@ -47,7 +45,6 @@ class ContrastiveLearner:
     ) -> None:
         self.critic, self.language, self.replay = critic, language, replay
         self.config, self.generator = config, generator
-        self.step = 0
         device = generator.device
         self._pair_states = torch.from_numpy(pairs.states).to(device)
         self._pair_text = torch.from_numpy(pairs.text_index).to(device)
@@ -58,10 +55,14 @@ class ContrastiveLearner:
                 if isinstance(text, CompactTextEncoder)
                 else text.features(pairs.texts)
             )
-        self.parameters = named_weights(critic, language)
-        self.optimizer = torch.optim.Adam(
-            self.parameters.values(), lr=config.learning_rate, fused=True
+        self.descent = Descent(
+            named_weights(critic, language), config.learning_rate, config.steps, generator
         )
+
+    @property
+    def step(self) -> int:
+        """How many gradient steps have been taken."""
+        return self.descent.step
 
     def batch(self) -> dict[str, Tensor]:
         """Draw state-actions with their futures, and states with texts."""
@@ -79,39 +80,17 @@ class ContrastiveLearner:
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of Adam; see ``Learner.update``."""
-        for name, value in batch.items():
-            if value.is_floating_point() and not value.isfinite().all():
-                raise NonFiniteError(f"{name!r} in the training batch is not finite; mend the data")
-        for group in self.optimizer.param_groups:
-            progress = self.step / self.config.steps
-            group["lr"] = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        try:
-            critic_loss, critic_metrics = self._critic_loss(batch)
-            language_loss, language_metrics = self._language_loss(batch)
-        except NonFiniteError as error:
-            raise NonFiniteError(
-                f"the loss is nan or inf: {error}; or lower learner.learning_rate"
-            ) from error
-        loss = critic_loss + self.config.language_weight * language_loss
-        self.optimizer.zero_grad()
-        loss.backward()
-        # One norm of all gradients instead of a look at each: any NaN or inf shows in it.
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.parameters.values() if p.grad is not None]
-        )
-        if not (loss + norm).isfinite():
-            raise NonFiniteError(
-                f"the loss is {loss.item():g} and the gradient norm {norm.item():g};"
-                " lower learner.learning_rate"
-            )
-        self.optimizer.step()
+        metrics = self.descent.descend(batch, lambda: self._loss(batch))
         self.critic.scale.bound()
         self.language.scale.bound()
-        self.step += 1
-        metrics = {"loss": loss.detach(), "gradient_norm": norm}
-        metrics |= {f"critic/{name}": value for name, value in critic_metrics.items()}
-        metrics |= {f"language/{name}": value for name, value in language_metrics.items()}
         return metrics
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        critic_loss, critic_metrics = self._critic_loss(batch)
+        language_loss, language_metrics = self._language_loss(batch)
+        metrics = {f"critic/{name}": value for name, value in critic_metrics.items()}
+        metrics |= {f"language/{name}": value for name, value in language_metrics.items()}
+        return critic_loss + self.config.language_weight * language_loss, metrics
 
     def _critic_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         critic, state, action = self.critic, batch["state"], batch["action"]
@@ -141,21 +120,8 @@ class ContrastiveLearner:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return weights, Adam's moments, the step and the generator, as tensors."""
-        moments: dict[str, Tensor] = {}
-        for name, parameter in self.parameters.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                moments[f"{name}/{key}"] = value
-        moments["step"] = torch.tensor(self.step)
-        moments["generator"] = self.generator.get_state()
-        return {"weights": dict(self.parameters), "optimizer": moments}
+        return self.descent.state()
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
-        fill(self.parameters, state["weights"])
-        moments = dict(state["optimizer"])
-        self.step = int(moments.pop("step"))
-        self.generator.set_state(moments.pop("generator").cpu())
-        for key, value in moments.items():
-            name, moment = key.rsplit("/", 1)
-            parameter = self.parameters[name]
-            self.optimizer.state[parameter][moment] = value.clone().to(parameter.device)
+        self.descent.load_state(state)

@@ -20,9 +20,10 @@ from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.picture_language import PictureLanguage
+from langrl.models.room_critic import RoomCritic
 from langrl.protocols import Observation
 
-_GOALS_AT_ONCE = 4096
 _SCORES_AT_ONCE = 1 << 18
 
 
@@ -50,6 +51,10 @@ class GroundedAgent:
         candidates: draws candidate goals for each new episode.
         actions: the actions to compare [A, ...].
         device: where the modules are.
+        temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
+            takes the best. A little of it frees agents with few actions from going in circles.
+        compare_separate: offer ``direct`` although the goal encoders are not shared, to show that
+            comparing the embeddings of separate models is meaningless.
 
     Raises:
         GroundingError: if the strategy needs a shared goal encoder and there is none.
@@ -57,20 +62,23 @@ class GroundedAgent:
 
     def __init__(
         self,
-        critic: GoalCritic,
-        language: LanguageCritic,
+        critic: GoalCritic | RoomCritic,
+        language: LanguageCritic | PictureLanguage,
         grounding: Grounding,
         candidates: Candidates,
         *,
-        actions: NDArray[np.float32],
+        actions: NDArray[Any],
         device: torch.device | str = "cpu",
+        temperature: float = 0.0,
+        compare_separate: bool = False,
     ) -> None:
-        shared = critic.goal is language.goal
-        check_needs(grounding, frozenset({"critic"} | ({"shared encoder"} if shared else set())))
+        self._shared = isinstance(language, LanguageCritic) and critic.goal is language.goal
+        self._direct = self._shared or compare_separate
+        offered = {"critic"} | ({"shared encoder"} if self._direct else set())
+        check_needs(grounding, frozenset(offered))
         self.critic, self.language = critic.eval(), language.eval()
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
-        self.device = torch.device(device)
-        self._shared = shared
+        self.device, self.temperature = torch.device(device), temperature
         self._actions = torch.from_numpy(actions).to(self.device)
         self._texts: dict[str, Tensor] = {}
         self.reset()
@@ -101,7 +109,7 @@ class GroundedAgent:
         if mask is None:
             self._batch: _Batch | None = None
         elif self._batch is not None:
-            self._batch.begin(np.flatnonzero(mask), self._generator)
+            self._batch.fresh |= np.asarray(mask, bool)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
@@ -124,24 +132,31 @@ class GroundedAgent:
         Raises:
             InstructionError, ShapeError, NonFiniteError: see ``read_observations``.
         """
-        states, texts, single = read_observations(observations, instructions)
-        batch = self._rows(states, texts)
-        state = torch.from_numpy(states).to(self.device).unsqueeze(1)  # [N, 1, S]
-        every = self._actions.expand(len(states), *self._actions.shape)  # [N, A, ...]
-        embedded = self.critic.state_action(state, every)  # [N, A, D]
-        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
+        axes = self.critic.observation_axes
+        states, texts, single = read_observations(observations, instructions, axes)
         if not len(states):
             raise ShapeError("act needs at least one observation, got a batch of 0")
+        batch = self._rows(states, texts)
+        state = torch.from_numpy(states).to(self.device)
+        embedded = self.critic.embed_actions(batch.context, state, self._actions)  # [N, A, D]
+        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         size = max(1, _SCORES_AT_ONCE // (len(self.actions) * batch.goals.shape[1]))
         chosen, memories = [], []
         for start in range(0, len(states), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
             decision, memory = self._decide(embedded[rows], batch, rows)
             memories.append(memory)
-            chosen.append(self._action_scores(decision, embedded[rows], batch, rows).argmax(1))
+            chosen.append(self._pick(self._action_scores(decision, embedded[rows], batch, rows)))
         batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
         actions = self.actions[torch.cat(chosen).cpu().numpy()]
         return actions[0] if single else actions
+
+    def _pick(self, scores: Tensor) -> Tensor:
+        """Return an action for each row of scores [n, A]: the best, or a draw near it."""
+        if not self.temperature:
+            return scores.argmax(1)
+        chances = (scores / self.temperature).softmax(1)
+        return torch.multinomial(chances, 1, generator=self._torch_generator).squeeze(1)
 
     @torch.no_grad()
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
@@ -153,22 +168,30 @@ class GroundedAgent:
         Raises:
             ShapeError: for a batch of observations.
         """
-        _, texts, single = read_observations(observation, instruction)
+        axes = self.critic.observation_axes
+        states, texts, single = read_observations(observation, instruction, axes)
         if not single:
             raise ShapeError("posterior takes a single observation; call it for each of the batch")
         batch = self._batch
-        if batch is None or len(batch.texts) != 1:
-            batch = _Batch(self, 1)
-            batch.begin(np.array([0]), copy.deepcopy(self._generator))
-        fit = self._fit(batch.goals, batch.goal_embeddings, self.embed_texts(texts))
+        if batch is None or len(batch.texts) != 1 or batch.must_begin(states)[0]:
+            batch = _Batch(self, states)
+            batch.begin(np.array([0]), states, copy.deepcopy(self._generator))
+        every = np.array([0])
+        fit = self._fit(batch, every, self.embed_texts(texts))
         log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
-        return Posterior(batch.goals[0].copy(), log_posterior.exp().cpu().numpy())
+        real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
+        probabilities = log_posterior.exp().cpu().numpy()
+        return Posterior(batch.goals[0][real], probabilities[real])
 
-    def _fit(self, goals: NDArray[np.float32], embedded: Tensor, texts: Tensor) -> Tensor:
-        """Return h [n, M] of goals [n, M, S], the critic's embeddings of them, texts [n, J, D]."""
-        if not self._shared:
-            tensor = torch.from_numpy(goals).to(self.device)
-            embedded = encode_in_chunks(self.language.goal, tensor)
+    def _fit(self, batch: "_Batch", rows: NDArray[np.int64], texts: Tensor) -> Tensor:
+        """Return h [n, M] of the candidates of some episodes, given their texts [n, J, D]."""
+        whole = len(rows) == len(batch.goals)  # without an index, no copy
+        if self._shared:
+            embedded = batch.goal_embeddings if whole else batch.goal_embeddings[rows]
+        else:
+            goals = torch.from_numpy(batch.goals[rows]).to(self.device)
+            observations = torch.from_numpy(batch.observations[rows]).to(self.device)
+            embedded = self.language.embed_goals(observations, goals)
         return self.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
 
     def _decide(
@@ -176,7 +199,7 @@ class GroundedAgent:
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
-        if self._shared:
+        if self._direct:
             text = batch.text_embeddings[rows]  # [n, J, D]
             direct = self.critic.score(embedded, text).logsumexp(-1)
         scores = Scores(
@@ -201,11 +224,11 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _rows(self, states: NDArray[np.float32], texts: list[str]) -> "_Batch":
+    def _rows(self, states: NDArray[Any], texts: list[str]) -> "_Batch":
         """Return the episodes' candidates and fits, brought up to date with the texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
-            self._batch = _Batch(self, len(states))
-            self._batch.begin(np.arange(len(states)), self._generator)
+            self._batch = _Batch(self, states)
+        self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states, self._generator)
         self._batch.listen(texts)
         return self._batch
 
@@ -222,48 +245,57 @@ class GroundedAgent:
         return torch.stack([self._texts[text] for text in texts])
 
 
-@torch.no_grad()
-def encode_in_chunks(encoder: torch.nn.Module, goals: Tensor) -> Tensor:
-    """Encode goals [..., S] piece by piece, so that hidden layers stay in a CPU's cache."""
-    pieces = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
-    return torch.cat([encoder(piece) for piece in pieces]).unflatten(0, goals.shape[:-1])
-
-
 class _Batch:
     """What N running episodes keep: candidates, their embeddings, texts, fits, commitments."""
 
-    def __init__(self, agent: GroundedAgent, count: int) -> None:
+    def __init__(self, agent: GroundedAgent, observations: NDArray[Any]) -> None:
         self.agent = agent
-        self.texts: list[str | None] = [None] * count
+        self.texts: list[str | None] = [None] * len(observations)
+        self.fresh = np.ones(len(observations), bool)  # episodes that have not begun
         self.memory: Tensor | None = None
-        self.goals: NDArray[np.float32]
+        self.observations = observations  # the first of each episode
+        self.context: Tensor
+        self.goals: NDArray[Any]
         self.log_weights: Tensor
         self.goal_embeddings: Tensor
         self.text_embeddings: Tensor
         self.fit: Tensor
 
-    def begin(self, rows: NDArray[np.int64], generator: np.random.Generator) -> None:
+    def must_begin(self, observations: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which episodes have not begun, or are somewhere else than when they did."""
+        before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
+        return self.fresh | self.agent.critic.is_elsewhere(before, now).numpy()
+
+    def begin(
+        self, rows: NDArray[np.int64], observations: NDArray[Any], generator: np.random.Generator
+    ) -> None:
         """Draw candidates for new episodes and forget what was said and decided in them."""
         if not len(rows):
             return
-        agent = self.agent
-        goals, log_weights = agent.candidates.draw(len(rows), generator)
+        agent, whole = self.agent, len(rows) == len(self.texts)
+        first = observations if whole else observations[rows]
+        goals, log_weights = agent.candidates.draw(first, generator)
+        context = agent.critic.read(torch.from_numpy(first).to(agent.device))
         tensor = torch.from_numpy(goals).to(agent.device)
         weights = torch.from_numpy(log_weights).to(agent.device)
-        embedded = encode_in_chunks(agent.critic.goal, tensor)  # [rows, M, D]
-        if len(rows) == len(self.texts):
+        embedded = agent.critic.embed_goals(context, tensor)  # [rows, M, D]
+        if whole:
+            self.observations, self.context = first, context
             self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
         else:
+            self.observations[rows], self.context[rows] = first, context
             self.goals[rows], self.log_weights[rows] = goals, weights
             self.goal_embeddings[rows] = embedded
         for row in rows:
             self.texts[row] = None
+        self.fresh[rows] = False
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Go on with some of the episodes only."""
         self.texts = [self.texts[n] for n in rows]
+        self.fresh, self.observations = self.fresh[rows], self.observations[rows]
         self.goals = self.goals[rows]
-        names = ["log_weights", "goal_embeddings", "text_embeddings", "fit"]
+        names = ["context", "log_weights", "goal_embeddings", "text_embeddings", "fit"]
         for name in names if self.memory is None else [*names, "memory"]:
             setattr(self, name, getattr(self, name)[rows])
 
@@ -274,7 +306,7 @@ class _Batch:
             return
         agent = self.agent
         embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
-        fit = agent._fit(self.goals[rows], self.goal_embeddings[rows], embedded)  # [rows, M]
+        fit = agent._fit(self, np.array(rows), embedded)  # [rows, M]
         if len(rows) == len(texts):
             self.text_embeddings, self.fit, self.memory = embedded, fit, None
         else:

@@ -4,6 +4,7 @@ Axes: ``N`` episodes, ``S`` numbers in a state.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +14,30 @@ from langrl.protocols import Observation, check_instruction
 
 
 def read_observations(
-    observations: Observation, instructions: str | Sequence[str] | None
-) -> tuple[NDArray[np.float32], list[str], bool]:
-    """Return states [N, S], N checked instructions, and whether it was a single observation.
+    observations: Observation, instructions: str | Sequence[str] | None, axes: int = 1
+) -> tuple[NDArray[Any], list[str], bool]:
+    """Return states [N, ...], N checked instructions, and whether it was a single observation.
 
     Args:
-        observations: {"observation": [S] or [N, S], "instruction": str or N of them}.
+        observations: {"observation": [...] or [N, ...], "instruction": str or N of them}.
         instructions: used instead of the observation's own; one for all, or N.
+        axes: how many axes a single state has. With one, states become float32; with more, as in
+            grid worlds, their numbers stay what they are.
 
     Raises:
         InstructionError: if there is no instruction, or it cannot be one.
         ShapeError: if the numbers of states and instructions differ.
         NonFiniteError: if a state is NaN or infinite.
     """
-    states = np.asarray(observations["observation"], np.float32)
-    single = states.ndim == 1
-    if states.ndim not in (1, 2):
-        raise ShapeError(f"observations must be [S] or [N, S], got {list(states.shape)}")
-    states = np.atleast_2d(states)
-    if not np.isfinite(states).all():
-        row = int((~np.isfinite(states)).any(1).argmax())
+    states = np.asarray(observations["observation"], np.float32 if axes == 1 else None)
+    single = states.ndim == axes
+    if states.ndim not in (axes, axes + 1):
+        shape = "[S] or [N, S]" if axes == 1 else f"of {axes} axes, or N of them"
+        raise ShapeError(f"observations must be {shape}, got {list(states.shape)}")
+    states = states[None] if single else states
+    finite = np.isfinite(states).reshape(len(states), -1).all(1)
+    if not finite.all():
+        row = int((~finite).argmax())
         raise NonFiniteError(f"observation {row} is not finite; mend the environment")
     texts = observations.get("instruction") if instructions is None else instructions
     if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):

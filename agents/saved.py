@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from torch import Tensor
 
+from langrl.agents.grid_saved import GridAgentDescription, restore_grid_agent
 from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
 from langrl.envs.layouts import parse_layout
 from langrl.envs.maze_world import StreetMaze
-from langrl.errors import CheckpointError, ConfigError, LangRLError
+from langrl.errors import CheckpointError, LayoutError
 from langrl.grounding.candidates import CellWeights, SampledCandidates
 from langrl.grounding.config import GroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.build import CriticsDescription, build_critics
 from langrl.models.critics import GoalCritic, LanguageCritic, named_weights
-from langrl.settings import Settings, describe_invalid
+from langrl.settings import Settings, describe_invalid, with_changes
 
 
 class AgentDescription(Settings):
@@ -93,23 +94,44 @@ def restore_agent(
     **grounding: object,
 ) -> GroundedAgent:
     """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
+    document = checkpoint.documents.get("agent")
+    is_grid = isinstance(document, dict) and document.get("kind") == "grid"
+    model: type[Settings] = GridAgentDescription if is_grid else AgentDescription
     try:
-        description = AgentDescription.model_validate(checkpoint.documents["agent"])
-        # Parsed as a map and nothing else: a shared checkpoint must not name files of ours.
-        home = StreetMaze(parse_layout(description.layout, "its layout"))
-        critic, language = build_critics(description.critics, seed=0)
-        fill(named_weights(critic, language), checkpoint.tensors["weights"])
-        density = _check_density(checkpoint.tensors["goals"]["density"], home)
+        if is_grid:
+            if world is not None:
+                raise CheckpointError("it was trained in grid worlds; leave the layout out")
+            return restore_grid_agent(checkpoint, path, device, grounding)
+        return _restore_maze_agent(checkpoint, path, world, device, grounding)
     except ValidationError as error:
-        detail = describe_invalid(error, AgentDescription)
+        detail = describe_invalid(error, model)
         raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
     except KeyError as error:
         raise CheckpointError(f"{path} is no agent's checkpoint: it lacks {error}") from error
-    except LangRLError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except CheckpointError as error:
+        named = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise CheckpointError(named) from error
+
+
+def _restore_maze_agent(
+    checkpoint: Checkpoint,
+    path: Path,
+    world: StreetMaze | None,
+    device: str,
+    grounding: Mapping[str, object],
+) -> GroundedAgent:
+    description = AgentDescription.model_validate(checkpoint.documents["agent"])
+    # Parsed as a map and nothing else: a shared checkpoint must not name files of ours.
+    try:
+        home = StreetMaze(parse_layout(description.layout, "its layout"))
+    except LayoutError as error:
+        raise CheckpointError(str(error)) from error
+    critic, language = build_critics(description.critics, seed=0)
+    fill(named_weights(critic, language), checkpoint.tensors["weights"])
+    density = _check_density(checkpoint.tensors["goals"]["density"], home)
     if world is not None:
         check_same_maze(home, world, path)
-    config = change_grounding(description.grounding, grounding)
+    config = with_changes(description.grounding, grounding, "grounding")
     return compose_agent(home, critic.to(device), language.to(device), config, density, device)
 
 
@@ -120,14 +142,6 @@ def _check_density(density: Tensor, world: StreetMaze) -> Tensor:
     ):
         raise CheckpointError("its density of goals does not fit its layout; copy it again")
     return density
-
-
-def change_grounding(config: GroundingConfig, changes: Mapping[str, object]) -> GroundingConfig:
-    """Return the config with some fields changed; raises ConfigError, naming the field."""
-    try:
-        return GroundingConfig.model_validate(config.model_dump() | dict(changes))
-    except ValidationError as error:
-        raise ConfigError(f"grounding: {describe_invalid(error, GroundingConfig)}") from error
 
 
 def check_same_maze(trained: StreetMaze, asked: StreetMaze, path: Path) -> None:

@@ -6,6 +6,7 @@ same functions, those of ``maze_world``. Axes: ``N`` environments, ``R`` rows, `
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from langrl.envs.grammar import KINDS, PHRASINGS, MazeGrammar, Phrasing
+from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.layouts import Layout
 from langrl.envs.maze_world import Positions, StreetMaze, move, rotate, unit
 from langrl.errors import (
@@ -26,37 +28,10 @@ from langrl.errors import (
     ShapeError,
     lookup,
 )
-from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
+from langrl.protocols import check_instruction
 
 CELL_PIXELS = 24
 _TRIES = 1000  # draws of a task before it is called impossible
-
-
-class InstructionSpace(spaces.Text):
-    """The texts that can serve as instructions; samples come from a world's grammar."""
-
-    def __init__(self, grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing) -> None:
-        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")
-        self._grammar, self._kinds, self._phrasing = grammar, tuple(kinds), phrasing
-
-    def contains(self, x: Any) -> bool:
-        """Return whether ``x`` passes ``check_instruction``."""
-        try:
-            check_instruction(x)
-        except InstructionError:
-            return False
-        return True
-
-    def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """Return an instruction of the grammar; masks do not apply to text."""
-        meaning = self._grammar.draw_meaning(self.np_random, self._kinds)
-        return self._grammar.write(meaning, self.np_random, self._phrasing)
-
-    def __repr__(self) -> str:
-        return f"InstructionSpace({self.max_length})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, InstructionSpace)
 
 
 class _Episodes:
@@ -183,12 +158,19 @@ class _Episodes:
         return self.world.inside(self.positions, self.masks)
 
 
+def _draw_instruction(
+    grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing, generator: np.random.Generator
+) -> str:
+    return grammar.write(grammar.draw_meaning(generator, kinds), generator, phrasing)
+
+
 def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, Any]:
+    draw = partial(_draw_instruction, world.grammar, kinds, phrasing)
     size = np.array(world.walls.shape, np.float32)
     observation = spaces.Dict(
         {
             "observation": spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32),
-            "instruction": InstructionSpace(world.grammar, kinds, phrasing),
+            "instruction": InstructionSpace(draw),
         }
     )
     return observation, spaces.Box(-1, 1, (2,), np.float32)

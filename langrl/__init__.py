@@ -26,8 +26,25 @@ MAZE_IDS = {
 }
 
 
+GRID_IDS = {
+    "langrl/GridGoTo-v0": "goto",
+    "langrl/GridGoTo-Crowded-v0": "crowded",
+    "langrl/GridGoTo-Rooms-v0": "rooms",
+    "langrl/GridGoTo-Relations-v0": "relations",
+}
+
+
 def register_envs() -> None:
     """Register every environment with Gymnasium; doing it again changes nothing."""
+    for name, world in GRID_IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="langrl.envs.gridworld:GridGoToEnv",
+                vector_entry_point="langrl.envs.gridworld:GridGoToVectorEnv",
+                max_episode_steps=100,
+                kwargs={"world": world},
+            )
     for name, layout in MAZE_IDS.items():
         if name not in gymnasium.registry:
             gymnasium.register(

@@ -174,7 +174,7 @@ def train(arguments: list[str]) -> None:
     trajectories, rest = _take_flag(rest, "--trajectories")
     if trajectories is not None:
         rest += ["--data.trajectories", trajectories]
-    base = load_config(source) if source else RunConfig()
+    base = load_config(source, RunConfig) if source else RunConfig()
 
     paths, config = parse(
         _TrainArguments,
@@ -259,7 +259,7 @@ def evaluate(arguments: list[str]) -> None:
 def demo(arguments: list[str]) -> None:
     """Show the whole path in under three minutes."""
     given = parse(DemoArguments, arguments, "langrl demo")
-    config = load_config(given.config)
+    config = load_config(given.config, RunConfig)
     from langrl import commands
 
     commands.demo(config, given.instruction, given.out, _command("demo", arguments))

@@ -6,17 +6,18 @@ the run folder as ``config.yaml``, which reruns it. No torch here, so that ``--h
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from langrl.agents.config import LearnerConfig
-from langrl.data.config import DataConfig
-from langrl.errors import ConfigError, suggestion
-from langrl.experiment.config import EvaluationConfig, LoggingConfig
-from langrl.grounding.config import GroundingConfig
-from langrl.models.config import CriticConfig, TextConfig
+from langrl.agents.config import LearnerConfig, RoomLearnerConfig
+from langrl.data.config import DataConfig, GridDataConfig
+from langrl.envs.grid_rooms import GRID_WORLDS
+from langrl.errors import ConfigError, lookup, suggestion
+from langrl.experiment.config import EvaluationConfig, GridEvaluationConfig, LoggingConfig
+from langrl.grounding.config import GridGroundingConfig, GroundingConfig
+from langrl.models.config import CriticConfig, RoomCriticConfig, TextConfig
 from langrl.settings import Settings, describe_invalid
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -31,6 +32,7 @@ class WorldConfig(Settings):
 class RunConfig(Settings):
     """Everything that decides a run's bits, with the number of threads and the versions."""
 
+    task: Literal["street-maze"] = Field("street-maze", description="what sort of config this is")
     world: WorldConfig = WorldConfig()
     data: DataConfig = DataConfig()
     critic: CriticConfig = CriticConfig()
@@ -44,6 +46,45 @@ class RunConfig(Settings):
         "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
     )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+
+class GridWorldConfig(Settings):
+    """Where the agent of grid worlds learns; the first world is where it is evaluated."""
+
+    worlds: tuple[str, ...] = Field(
+        ("goto",), min_length=1, description=f"of {', '.join(GRID_WORLDS)}; one may come twice"
+    )
+
+    @field_validator("worlds")
+    @classmethod
+    def _known_worlds(cls, worlds: tuple[str, ...]) -> tuple[str, ...]:
+        for world in worlds:
+            lookup(GRID_WORLDS, world, "grid world")
+        return worlds
+
+
+class GridRunConfig(Settings):
+    """As ``RunConfig``, for grid worlds: the language side is a pretrained model."""
+
+    task: Literal["grid"] = Field("grid", description="what sort of config this is")
+    world: GridWorldConfig = GridWorldConfig()
+    data: GridDataConfig = GridDataConfig()
+    critic: RoomCriticConfig = RoomCriticConfig()
+    language: str = Field(
+        "bundled", min_length=1, description="language-image model: 'bundled', a name or a folder"
+    )
+    learner: RoomLearnerConfig = RoomLearnerConfig()
+    grounding: GridGroundingConfig = GridGroundingConfig()
+    evaluation: GridEvaluationConfig = GridEvaluationConfig()
+    logging: LoggingConfig = LoggingConfig()
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+
+AnyRunConfig = RunConfig | GridRunConfig
 
 
 class _Loader(yaml.SafeLoader):
@@ -65,12 +106,19 @@ def preset_names() -> list[str]:
     )
 
 
-def load_config(source: str) -> RunConfig:
-    """Read a preset by name, or a YAML file.
+C = TypeVar("C", bound=Settings)
+
+
+def load_config(source: str, *models: type[C]) -> C:
+    """Read a preset by name, or a YAML file, as one of several sorts of config.
+
+    Args:
+        source: a preset's name, or a file.
+        models: the sorts that are taken; the file's ``task`` says which, the first if it does not.
 
     Raises:
-        ConfigError: if there is neither, it is no YAML, or a field is unknown or wrong; names the
-            file and the field.
+        ConfigError: if there is neither, it is no YAML, of another sort, or a field is unknown or
+            wrong; names the file and the field.
     """
     if source in preset_names():
         text = (resources.files("langrl.configs") / f"{source}.yaml").read_text()
@@ -86,10 +134,10 @@ def load_config(source: str) -> RunConfig:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse_config(text, source)
+    return parse_config(text, source, *models)
 
 
-def parse_config(text: str, source: str) -> RunConfig:
+def parse_config(text: str, source: str, *models: type[C]) -> C:
     """Parse YAML into a config; ``source`` names it in errors, which are as ``load_config``'s."""
     try:
         content = yaml.load(text, Loader=_Loader)
@@ -99,12 +147,18 @@ def parse_config(text: str, source: str) -> RunConfig:
         raise ConfigError(f"{source} is not YAML: {error}") from error
     if not isinstance(content, dict | None):
         raise ConfigError(f"{source} must be a mapping of fields, as in 'seed: 0'")
+    content = content or {}
+    tasks = {str(model.model_fields["task"].default): model for model in models}
+    task = content.get("task", next(iter(tasks)))
+    if task not in tasks:
+        raise ConfigError(f"{source}: task is {task!r}; this command takes {' or '.join(tasks)}")
+    model = tasks[task]
     try:
-        return RunConfig.model_validate(content or {})
+        return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {describe_invalid(error, RunConfig)}") from error
+        raise ConfigError(f"{source}: {describe_invalid(error, model)}") from error
 
 
-def dump_config(config: RunConfig) -> str:
+def dump_config(config: Settings) -> str:
     """Return a config as YAML that ``parse_config`` reads back to the same config."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

@@ -86,7 +86,10 @@ class Agent(Protocol):
 class Learner(Protocol):
     """What the training loop trains: it draws its own batches, updates, and can be stored."""
 
-    step: int
+    @property
+    def step(self) -> int:
+        """How many gradient steps have been taken."""
+        ...
 
     def batch(self) -> dict[str, Any]:
         """Return the next training batch, tensors by name; advances the learner's generator."""

@@ -1,16 +1,28 @@
 """The base of every config, and how to say in one line what is wrong with one."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from langrl.errors import suggestion
+from langrl.errors import ConfigError, suggestion
 
 
 class Settings(BaseModel):
     """Base of every config: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def with_changes(config: S, changes: Mapping[str, object], name: str) -> S:
+    """Return a config with some fields changed; raises ConfigError, naming the field."""
+    try:
+        return type(config).model_validate(config.model_dump() | dict(changes))
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {describe_invalid(error, type(config))}") from error
 
 
 def describe_invalid(error: ValidationError, model: type[Settings]) -> str:

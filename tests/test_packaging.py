@@ -52,11 +52,11 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'site')\n"
         "import langrl, gymnasium\n"
-        "from langrl.config import load_config, preset_names\n"
+        "from langrl.config import RunConfig, load_config, preset_names\n"
         "import langrl.envs.layouts, langrl.agents.config\n"
         "assert 'site' in langrl.envs.layouts.__file__, langrl.envs.layouts.__file__\n"
         "assert len(preset_names()) >= 5\n"
-        "print(load_config('street-fork').world.layout, gymnasium.spec('langrl/StreetMaze-v0'))\n"
+        "print(load_config('street-fork', RunConfig).world.layout, gymnasium.spec('langrl/StreetMaze-v0'))\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -36,3 +36,17 @@ class DataConfig(Settings):
         for kind in kinds:
             lookup(dict.fromkeys(KINDS), kind, "kind of instruction")
         return kinds
+
+
+class GridDataConfig(Settings):
+    """Trajectories in grid worlds, and their relabelling."""
+
+    rooms: int = Field(4000, ge=1, le=1_000_000, description="rooms drawn of each world")
+    trajectories_per_room: int = Field(16, ge=1, le=10_000, description="experts in each room")
+    action_noise: float = Field(
+        0.1, ge=0, lt=1, description="chance that an expert turns or steps at random"
+    )
+    discount: float = Field(0.95, ge=0, lt=1, description="of the geometric future")
+    tail: Literal["clip", "renormalise"] = Field(
+        "clip", description="futures beyond the end: all at the last state, or none"
+    )

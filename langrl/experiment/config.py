@@ -13,6 +13,13 @@ class EvaluationConfig(Settings):
     seed: int = Field(1000, ge=0, description="seed of starts, instructions and noise")
 
 
+class GridEvaluationConfig(Settings):
+    """How an agent of grid worlds is evaluated."""
+
+    episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")
+    seed: int = Field(1000, ge=0, description="seed of rooms, starts and instructions")
+
+
 class LoggingConfig(Settings):
     """How often a run reports and stores."""
 

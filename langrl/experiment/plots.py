@@ -24,6 +24,8 @@ COLOURS = {
     "sampled_goal": "#92c5de",
     "nearest_goal": "#1b7837",
     "max_goal": "#a6dba0",
+    "behaviour_cloning": "#e08214",
+    "nearest_object": "#fdd0a2",
     "oracle": "#444444",
     "random": "#d9d9d9",
 }
@@ -144,14 +146,14 @@ def posterior_figure(
     return fig
 
 
-def methods_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Success and SPL of each method, a group per maze, with published values as black ticks."""
-    mazes = list(dict.fromkeys(row["maze"] for row in rows))
-    fig = figure(3.2 + 2.4 * len(mazes), 5.6)
+def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> Figure:
+    """Success and SPL of each method, published values as black ticks; ``group`` names a column."""
+    groups = list(dict.fromkeys(row[group] for row in rows))
+    fig = figure(3.2 + 2.4 * len(groups), 5.6)
     for ax, measure in zip(fig.subplots(2, 1, sharex=True), ("success", "spl"), strict=True):
         bars = [
             Bar(
-                row["maze"], row["method"].replace("_", " "), row[measure],
+                row[group], row["method"].replace("_", " "), row[measure],
                 row.get(f"{measure}_sem"), row.get(f"published_{measure}"),
                 COLOURS.get(row["method"]),
             )

@@ -5,10 +5,13 @@ Axes: ``N`` episodes, ``M`` candidates, ``S`` numbers in a state, ``R`` rows, ``
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from langrl.envs.grid_rooms import connected, is_free, list_poses, read_observation
+from langrl.errors import ShapeError
 
 Floats = NDArray[np.float32]
 
@@ -16,8 +19,17 @@ Floats = NDArray[np.float32]
 class Candidates(Protocol):
     """Draws candidate goals for new episodes."""
 
-    def draw(self, episodes: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return goals [N, M, S] and log weights log p(g) - log q(g) [N, M], freshly made."""
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return goals [N, M, S] and log weights log p(g) - log q(g) [N, M], freshly made.
+
+        Args:
+            observations: the first ones of N episodes [N, ...].
+            generator: source of randomness.
+
+        M does not depend on N; a log weight of -inf marks a row that is no candidate.
+        """
         ...
 
 
@@ -35,12 +47,102 @@ class SampledCandidates:
     count: int
     log_weight: Callable[[Floats], Floats] | None = None
 
-    def draw(self, episodes: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[Floats, Floats]:
         """Return goals [N, M, S] and log weights [N, M]."""
+        episodes = len(observations)
         goals = self.sample(episodes * self.count, generator).reshape(episodes, self.count, -1)
         if self.log_weight is None:
             return goals, np.zeros(goals.shape[:2], np.float32)
         return goals, self.log_weight(goals)
+
+
+class ReplayedCandidates:
+    """States that were visited before, drawn anew for each episode: they follow p(g) themselves.
+
+    Args:
+        states: of trajectories, or of a replay buffer [T, S].
+        count: candidates per episode, M.
+
+    Raises:
+        ShapeError: if states are not [T, S] with T >= 1.
+    """
+
+    def __init__(self, states: NDArray[Any], count: int) -> None:
+        self._states, self._count = _check_list(states), count
+
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return goals [N, M, S] and log weights of 0 [N, M]."""
+        shape = (len(observations), self._count)
+        pick = generator.integers(len(self._states), size=shape)
+        return self._states[pick], np.zeros(shape, np.float32)
+
+
+class ListedCandidates:
+    """The same goals in every episode, such as places that a user has named.
+
+    Args:
+        goals: [M, S].
+        log_weights: log p(g) - log q(g) [M], up to a constant; 0 if not given.
+
+    Raises:
+        ShapeError: if goals are not [M, S] with M >= 1, or log weights not [M].
+    """
+
+    def __init__(self, goals: NDArray[Any], log_weights: Floats | None = None) -> None:
+        self._goals = _check_list(goals)
+        given = np.zeros(len(self._goals)) if log_weights is None else np.asarray(log_weights)
+        if given.shape != self._goals.shape[:1]:
+            raise ShapeError(
+                f"log_weights must be [{len(self._goals)}], one per goal, got {list(given.shape)}"
+            )
+        self._log_weights = given.astype(np.float32)
+
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return goals [N, M, S] and log weights [N, M]."""
+        count = len(observations)
+        return (
+            np.tile(self._goals, (count, 1, 1)),
+            np.tile(self._log_weights, (count, 1)),
+        )
+
+
+class ReachablePoses:
+    """Every pose that can be reached in the room that an episode begins in (grid worlds).
+
+    M is four times the number of cells within the outer walls; rows to spare have weight 0.
+    """
+
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """Return poses [N, M, 3] and log weights [N, M], 0 or -inf."""
+        rooms, poses = read_observation(observations)
+        height, width = rooms.shape[1:3]
+        here = np.zeros(rooms.shape[:3], bool)
+        here[np.arange(len(rooms)), poses[:, 0], poses[:, 1]] = True
+        reached = connected(is_free(rooms), here)
+        count = 4 * (height - 2) * (width - 2)
+        goals = np.repeat(poses[:, None], count, 1)  # the start itself fills the rows to spare
+        log_weights = np.full((len(rooms), count), -np.inf, np.float32)
+        for n, cells in enumerate(reached):
+            listed = list_poses(cells)
+            goals[n, : len(listed)], log_weights[n, : len(listed)] = listed, 0
+        return goals, log_weights
+
+
+def _check_list(goals: NDArray[Any]) -> NDArray[Any]:
+    array = np.asarray(goals)
+    if array.ndim != 2 or not len(array):
+        raise ShapeError(
+            f"candidates must be [M, S] with at least one row, got {list(array.shape)}"
+        )
+    return array
 
 
 @dataclass(frozen=True, eq=False)

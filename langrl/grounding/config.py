@@ -22,3 +22,17 @@ class GroundingConfig(Settings):
     directions: int = Field(
         16, ge=2, le=10_000, description="actions that are scored, evenly spaced"
     )
+
+
+class GridGroundingConfig(Settings):
+    """How an instruction becomes a choice of action in grid worlds."""
+
+    strategy: StrategyName = Field(
+        "log_sum_exp", description="how goals are marginalised or chosen"
+    )
+    temperature: float = Field(
+        0.2, ge=0, le=100, description="of the softmax that actions are drawn from; 0: the best"
+    )
+    compare_separate: bool = Field(
+        False, description="allow 'direct' between separate encoders, to see that it is chance"
+    )

@@ -20,6 +20,16 @@ class CriticConfig(Settings):
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
 
 
+class RoomCriticConfig(Settings):
+    """The critic f(s, a, g) of grid worlds, between poses of one room."""
+
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
+    channels: int = Field(48, ge=1, le=1024, description="features of a cell")
+    depth: int = Field(5, ge=0, le=64, description="residual 3x3 convolutions; how far it sees")
+    width: int = Field(128, ge=1, le=8192, description="units in a hidden layer of the heads")
+    energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
+
+
 class TextConfig(Settings):
     """The text encoder."""
 
@@ -36,3 +46,39 @@ class TextConfig(Settings):
     unknown_rate: float = Field(
         0.1, ge=0, lt=1, description="compact: chance in training that a word becomes unknown"
     )
+
+
+class ImageTowerConfig(Settings):
+    """The compact image tower: patches, residual convolutions, attention pooling."""
+
+    patch: int = Field(
+        8, ge=1, le=64, description="pixels along a patch's side; grid worlds draw 8-pixel tiles"
+    )
+    channels: int = Field(96, ge=8, le=1024, multiple_of=8, description="numbers per patch")
+    depth: int = Field(4, ge=0, le=32, description="residual 3x3 convolutions over patches")
+    queries: int = Field(4, ge=1, le=64, description="learned queries that pool the patches")
+
+
+class TextTowerConfig(Settings):
+    """The text tower of a language-image model."""
+
+    model: str = Field(
+        "compact", min_length=1, description="'compact', or a SentenceTransformer's name or folder"
+    )
+    width: int = Field(
+        128, ge=8, le=1024, multiple_of=4, description="numbers per word; a named model: head units"
+    )
+    depth: int = Field(2, ge=0, le=32, description="compact: transformer layers")
+    queries: int = Field(4, ge=1, le=64, description="compact: learned queries that pool the words")
+    buckets: int = Field(
+        4096, ge=1, le=1 << 20, description="compact: embeddings that character trigrams share"
+    )
+    max_words: int = Field(48, ge=1, le=512, description="compact: words read; the rest is cut off")
+
+
+class LanguageImageConfig(Settings):
+    """A language-image model of two towers."""
+
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
+    image: ImageTowerConfig = Field(ImageTowerConfig(), description="the image tower")
+    text: TextTowerConfig = Field(TextTowerConfig(), description="the text tower")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from langrl.functional.energies import Energy
 from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
 
+_GOALS_AT_ONCE = 4096
 _MAX_LOG_SCALE = 6.9  # a scale of 1,000; beyond it float32 softmaxes are steps
 
 
@@ -66,9 +67,35 @@ class GoalCritic(nn.Module):
         super().__init__()
         self.state_action, self.goal, self.energy, self.scale = state_action, goal, energy, Scale()
 
+    observation_axes = 1
+
+    def read(self, observations: Tensor) -> Tensor:
+        """Return what stays the same within an episode [N, ...]: of positions, nothing [N, 0]."""
+        return observations[:, :0]
+
+    def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return which observations [N] cannot be of the episode they were of before: none."""
+        return torch.zeros(len(now), dtype=torch.bool, device=now.device)
+
+    def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
+        """Embed observations [N, S] with each of the actions [A, ...]; returns [N, A, D]."""
+        every = actions.expand(len(observations), *actions.shape)  # [N, A, ...]
+        return self.state_action(observations.unsqueeze(1), every)
+
+    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, S] without gradients; returns [N, M, D]."""
+        return encode_in_chunks(self.goal, goals)
+
     def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
         """Compare embeddings [..., N, D] and [..., M, D]; returns f [..., N, M] in nats."""
         return self.scale(self.energy(state_actions, goals))
+
+
+@torch.no_grad()
+def encode_in_chunks(encoder: nn.Module, goals: Tensor) -> Tensor:
+    """Encode goals [..., S] piece by piece, so that hidden layers stay in a CPU's cache."""
+    pieces = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
+    return torch.cat([encoder(piece) for piece in pieces]).unflatten(0, goals.shape[:-1])
 
 
 class LanguageCritic(nn.Module):
@@ -77,6 +104,10 @@ class LanguageCritic(nn.Module):
     def __init__(self, goal: GoalEncoder, text: TextEncoder, energy: Energy) -> None:
         super().__init__()
         self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
+
+    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, S] without gradients; returns [N, M, D]."""
+        return encode_in_chunks(self.goal, goals)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, J, D]; raises InstructionError if one cannot be an instruction."""

@@ -40,7 +40,7 @@ def train(learner, steps):
 
 
 def weights(learner):
-    return {name: value.detach().clone() for name, value in learner.parameters.items()}
+    return {name: value.detach().clone() for name, value in learner.descent.parameters.items()}
 
 
 def equal(left, right):
@@ -200,7 +200,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make_learner):
     learner = make_learner()
     train(learner, 2)
     before = copied(learner.state())
-    parameter = list(learner.parameters.values())[3]
+    parameter = list(learner.descent.parameters.values())[3]
     hook = parameter.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(NonFiniteError, match="gradient norm nan"):
         train(learner, 1)
@@ -228,11 +228,11 @@ def test_the_learning_rate_falls_to_almost_nothing(make_learner):
 def test_the_shared_goal_encoder_is_optimised_once(make_learner):
     learner = make_learner()
     owned = {id(p) for m in (learner.critic, learner.language) for p in m.parameters()}
-    listed = [id(parameter) for parameter in learner.parameters.values()]
+    listed = [id(parameter) for parameter in learner.descent.parameters.values()]
     assert len(listed) == len(set(listed))
     assert set(listed) == owned
     assert {id(p) for p in learner.critic.goal.parameters()} <= set(listed)
-    optimised = [id(p) for group in learner.optimizer.param_groups for p in group["params"]]
+    optimised = [id(p) for group in learner.descent.optimizer.param_groups for p in group["params"]]
     assert sorted(optimised) == sorted(listed)
 
 

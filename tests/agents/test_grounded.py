@@ -30,8 +30,8 @@ class FixedCandidates:
     def __init__(self, goals):
         self.goals = goals
 
-    def draw(self, episodes, generator):
-        goals = np.repeat(self.goals[None], episodes, 0)
+    def draw(self, observations, generator):
+        goals = np.repeat(self.goals[None], len(observations), 0)
         return goals, np.zeros(goals.shape[:2], np.float32)
 
 

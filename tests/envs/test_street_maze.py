@@ -12,7 +12,7 @@ import langrl
 from langrl.envs.grammar import KINDS
 from langrl.envs.layouts import LAYOUTS, load_layout
 from langrl.envs.maze_world import StreetMaze, move, rotate, unit
-from langrl.envs.street_maze import InstructionSpace, StreetMazeEnv, StreetMazeVectorEnv
+from langrl.envs.street_maze import StreetMazeEnv, StreetMazeVectorEnv
 from langrl.errors import InstructionError, LangRLError, LayoutError, ShapeError, UnknownNameError
 from langrl.protocols import MAX_INSTRUCTION_LENGTH
 
@@ -344,7 +344,7 @@ def test_shortest_steps_of_an_empty_mask_are_nan():
 
 @pytest.mark.parametrize("phrasing", ["seen", "held_out"])
 def test_instruction_space_samples_what_it_contains(phrasing):
-    space = InstructionSpace(FORK.grammar, ("corner", "either"), phrasing)
+    space = StreetMazeEnv("fork", ("corner", "either"), phrasing).observation_space["instruction"]
     space.seed(0)
     samples = [space.sample() for _ in range(20)]
     assert all(text in space for text in samples)
@@ -354,7 +354,7 @@ def test_instruction_space_samples_what_it_contains(phrasing):
 
 
 def test_instruction_space_contains_every_usable_text_and_nothing_else():
-    space = InstructionSpace(FORK.grammar, ("row",), "seen")
+    space = StreetMazeEnv("fork", ("row",)).observation_space["instruction"]
     for text in ("go to row 3", "https://example.org", "Ünïcödé", "dance\nnow"):
         assert text in space
     for wrong in ("", "  ", 3, None, b"row 3", "\x00", "x" * (MAX_INSTRUCTION_LENGTH + 1)):

@@ -35,7 +35,7 @@ def test_methods_are_drawn_with_their_published_values(tmp_path):
          "published_success": 0.24, "published_spl": 0.15},
         {"maze": "fork", "method": "oracle", "success": 1.0, "success_sem": 0.0, "spl": 0.9},
     ]  # fmt: skip
-    fig = plots.methods_figure(rows, "title")
+    fig = plots.methods_figure(rows, "title", "maze")
     heights = [patch.get_height() for patch in fig.axes[0].patches]
     assert heights == [0.4, 1.0]
     ticks = [line.get_ydata()[0] for line in fig.axes[0].lines if len(line.get_ydata()) == 2]

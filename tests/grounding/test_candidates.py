@@ -5,7 +5,7 @@ from langrl.grounding.candidates import CellWeights, SampledCandidates
 
 
 def test_candidates_are_drawn_for_each_episode(world):
-    goals, log_weights = SampledCandidates(world.sample_states, 7).draw(3, np.random.default_rng(0))
+    goals, log_weights = SampledCandidates(world.sample_states, 7).draw(np.zeros((3, 2)), np.random.default_rng(0))
     assert goals.shape == (3, 7, 2)
     assert goals.dtype == log_weights.dtype == np.float32
     assert np.array_equal(log_weights, np.zeros((3, 7)))
@@ -15,7 +15,7 @@ def test_candidates_are_drawn_for_each_episode(world):
 
 def test_the_generator_decides_the_candidates(world):
     candidates = SampledCandidates(world.sample_states, 5)
-    one, two, other = (candidates.draw(2, np.random.default_rng(s))[0] for s in (1, 1, 2))
+    one, two, other = (candidates.draw(np.zeros((2, 2)), np.random.default_rng(s))[0] for s in (1, 1, 2))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
 
@@ -26,7 +26,7 @@ def test_weights_are_those_of_the_goals():
         4,
         log_weight=lambda goals: goals[..., 0] - goals[..., 1],
     )
-    goals, log_weights = candidates.draw(3, np.random.default_rng(0))
+    goals, log_weights = candidates.draw(np.zeros((3, 2)), np.random.default_rng(0))
     assert np.array_equal(log_weights, goals[..., 0] - goals[..., 1])
 
 
@@ -49,7 +49,7 @@ def test_weighted_uniform_candidates_have_the_density(world):
     density = np.where(world.walls, 0, generator.random(world.walls.shape) + 0.1)
     density /= density.sum()
     candidates = SampledCandidates(world.sample_states, 20_000, CellWeights(density))
-    goals, log_weights = candidates.draw(1, generator)
+    goals, log_weights = candidates.draw(np.zeros((1, 2)), generator)
     share = np.zeros_like(density)
     rows, columns = np.floor(goals[0]).astype(int).T
     np.add.at(share, (rows, columns), np.exp(log_weights[0]) / 20_000)

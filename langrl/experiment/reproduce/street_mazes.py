@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from langrl.commands import METHODS, make_agents
-from langrl.compose import Run, make_tasks, train_run
+from langrl.commands import make_agents
+from langrl.compose import train_run
+from langrl.compose_maze import MazeRun
 from langrl.config import RunConfig, load_config
 from langrl.envs.grammar import KINDS, PHRASINGS
 from langrl.experiment import plots
@@ -18,6 +19,7 @@ from langrl.experiment.comparison import compare, summarise
 from langrl.experiment.logs import console, print_table, write_results
 from langrl.experiment.published import STREET_MAZES
 from langrl.experiment.statistics import mean_and_sem
+from langrl.maze_scene import MazeScene
 
 MAZES = ("blank", "fork", "island")
 AS_PUBLISHED = {"directions": 8, "weighting": "none"}  # for the two published methods
@@ -47,6 +49,7 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
             run, seconds = train_run(
                 config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
             )
+            assert isinstance(run, MazeRun)
             for method, row in _evaluate(run).items():
                 methods[maze, method].append(row | {"train_seconds": seconds})
             for key, row in _evaluate_phrasings(run).items():
@@ -64,12 +67,14 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
     print_table(title, rows, COLUMNS)
     print_table("seen and held-out phrasings, by kind", phrased, (*keys, *COLUMNS[2:6]))
     results = write_results(out, command, config.model_dump(mode="json"), rows, phrasings=phrased)
-    figure = plots.save(plots.methods_figure(rows, title), out / "figures" / "street-mazes.png")
+    figure = plots.save(
+        plots.methods_figure(rows, title, "maze"), out / "figures" / "street-mazes.png"
+    )
     console.print(f"results: {results}; picture: {figure}")
 
 
 def _config(maze: str, seed: int, episodes: int, steps: int | None) -> RunConfig:
-    config = load_config(f"street-{maze}")
+    config = load_config(f"street-{maze}", RunConfig)
     learner = (
         config.learner if steps is None else config.learner.model_copy(update={"steps": steps})
     )
@@ -79,10 +84,11 @@ def _config(maze: str, seed: int, episodes: int, steps: int | None) -> RunConfig
     return config.model_copy(update={"seed": seed, "learner": learner, "evaluation": evaluation})
 
 
-def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
+def _evaluate(run: MazeRun) -> dict[str, dict[str, Any]]:
     """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
     evaluation = run.config.evaluation
-    agents = make_agents(run.agent, run.world, METHODS)
+    scene = MazeScene(run.config)
+    agents = make_agents(run.agent, scene, scene.compared)
     for method in ("direct", "log_sum_exp"):
         agents[method] = lambda method=method: run.agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
     agents["log_sum_exp, weighted"] = lambda: run.agent(
@@ -91,23 +97,24 @@ def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
     order = ["direct", "log_sum_exp", "log_sum_exp, weighted"]
     agents = {name: agents[name] for name in dict.fromkeys([*order, *agents])}
     results = compare(
-        agents, lambda: make_tasks(run.world, evaluation), evaluation.seed, run.config.world.layout
+        agents, lambda: scene.tasks(evaluation), evaluation.seed, run.config.world.layout
     )
     return {method: summarise(episodes) for method, episodes in results.items()}
 
 
-def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
+def _evaluate_phrasings(run: MazeRun) -> dict[tuple[str, ...], dict[str, Any]]:
     """Evaluate on seen and held-out phrasings, on rows and columns and on every kind."""
     evaluation = run.config.evaluation
-    agents = make_agents(run.agent, run.world, ("nearest_goal",))
+    scene = MazeScene(run.config)
+    agents = make_agents(run.agent, scene, ("nearest_goal",))
     agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
         for phrasing in PHRASINGS:
             results = compare(
                 agents if len(kinds) > 1 else {"nearest_goal": agents["nearest_goal"]},
-                lambda kinds=kinds, phrasing=phrasing: make_tasks(  # type: ignore[misc]
-                    run.world, evaluation, kinds, phrasing
+                lambda kinds=kinds, phrasing=phrasing: scene.tasks(  # type: ignore[misc]
+                    evaluation, kinds, phrasing
                 ),
                 evaluation.seed,
                 f"{run.config.world.layout}, {phrasing}",

@@ -1,0 +1,186 @@
+"""Behaviour cloning in grid worlds: what learning from (state, action, text) triples gives.
+
+A baseline that is shown what langrl does without: the instruction that each trajectory followed.
+
+Axes: ``B`` trajectories in a batch, ``S`` states of each, ``A`` actions, ``N`` episodes, ``C``
+channels, ``D`` numbers in a text's embedding.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.agents.config import RoomLearnerConfig
+from langrl.agents.descent import Descent
+from langrl.agents.observations import read_observations
+from langrl.data.grid_experts import GridTrajectories
+from langrl.envs.grid_rooms import read_observation
+from langrl.models.config import RoomCriticConfig
+from langrl.models.room_critic import PoseHead
+from langrl.protocols import Observation
+
+_TYPES, _COLOURS = 8, 6
+_FAR = 8.0  # cells; the scale of coordinates
+
+
+class InstructionPolicy(nn.Module):
+    """Maps rooms, texts and poses to logits of actions.
+
+    Convolutions see the kinds and colours of objects, and each layer is scaled and shifted by the
+    text (FiLM, arXiv:1709.07871).
+
+    Args:
+        text: numbers in a text's embedding, D.
+        actions: how many there are, A.
+        config: sizes.
+    """
+
+    def __init__(self, text: int, actions: int, config: RoomCriticConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.first = nn.Conv2d(_TYPES + _COLOURS + 2, channels, 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(config.depth))
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(config.depth)
+        )
+        self.film = nn.Linear(text, 2 * channels * config.depth)
+        self.head = PoseHead(channels, config.width, actions)
+
+    def forward(self, rooms: Tensor, texts: Tensor, poses: Tensor) -> Tensor:
+        """Map rooms [B, H, W, 2], texts [B, D] and poses [B, S, 3] to logits [B, S, A]."""
+        kinds = functional.one_hot(rooms[..., 0].long(), _TYPES)
+        colours = functional.one_hot(rooms[..., 1].long(), _COLOURS)
+        height, width = rooms.shape[1:3]
+        row = torch.arange(height, device=rooms.device)[:, None] / _FAR - 1
+        column = torch.arange(width, device=rooms.device)[None] / _FAR - 1
+        shape = rooms.shape[:3]
+        planes = [kinds, colours, row.expand(shape)[..., None], column.expand(shape)[..., None]]
+        features = self.first(torch.cat(planes, -1).permute(0, 3, 1, 2).float())  # [B, C, H, W]
+        films = self.film(texts).unflatten(1, (len(self.norms), 2, -1))[..., None, None]
+        for n, (norm, convolve) in enumerate(zip(self.norms, self.convolutions, strict=True)):
+            scale, shift = films[:, n].unbind(1)  # [B, C, 1, 1]
+            features = features + convolve(functional.silu(norm(features) * (1 + scale) + shift))
+        return self.head(features.permute(0, 2, 3, 1), poses)
+
+
+class CloningLearner:
+    """Trains an ``InstructionPolicy`` to do what the experts did.
+
+    Args:
+        policy: what is trained.
+        trajectories: of one or several sizes of room; a batch comes from one of them.
+        texts: for each of them, an embedding per trajectory [E, D].
+        config: the optimiser's settings; ``rooms`` trajectories in a batch, ``states`` of each.
+        generator: the only source of randomness.
+    """
+
+    def __init__(
+        self,
+        policy: InstructionPolicy,
+        trajectories: Sequence[GridTrajectories],
+        texts: Sequence[Tensor],
+        config: RoomLearnerConfig,
+        generator: torch.Generator,
+    ) -> None:
+        self.policy, self.config = policy, config
+        self._parts = []
+        for part, embedded in zip(trajectories, texts, strict=True):
+            last = np.flatnonzero(part.terminals)
+            first = np.append(0, last[:-1] + 1)
+            arrays = (part.rooms, part.room, part.poses, part.actions, first, last)
+            self._parts.append((*(torch.from_numpy(array) for array in arrays), embedded))
+        self.descent = Descent(
+            dict(policy.named_parameters()), config.learning_rate, config.steps, generator,
+            warmup=config.warmup, clip=config.clip,
+        )  # fmt: skip
+
+    @property
+    def step(self) -> int:
+        """How many gradient steps have been taken."""
+        return self.descent.step
+
+    def batch(self) -> dict[str, Tensor]:
+        """Draw trajectories, and states of each."""
+        generator, config = self.descent.generator, self.config
+        number = int(torch.randint(len(self._parts), (), generator=generator))
+        rooms, room, poses, actions, first, last, texts = self._parts[number]
+        pick = torch.randint(len(first), (config.rooms,), generator=generator)
+        draw = torch.rand((config.rooms, config.states), generator=generator)
+        length = (last - first + 1)[pick, None]
+        index = first[pick, None] + (draw * length).long().clamp(max=length - 1)  # [B, S]
+        return {
+            "room": rooms[room[first[pick]]],
+            "text": texts[pick],
+            "pose": poses[index],
+            "action": actions[index],
+        }
+
+    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take one step of Adam; see ``Learner.update``."""
+        return self.descent.descend(batch, lambda: self._loss(batch))
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = self.policy(batch["room"], batch["text"], batch["pose"]).flatten(0, 1)
+        actions = batch["action"].flatten()
+        loss = functional.cross_entropy(logits, actions)
+        return loss, {"accuracy_action": (logits.argmax(1) == actions).float().mean()}
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return weights, Adam's moments, the step and the generator, as tensors."""
+        return self.descent.state()
+
+    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take up what ``state`` returned, in place."""
+        self.descent.load_state(state)
+
+
+class CloningAgent:
+    """Acts by an ``InstructionPolicy``.
+
+    Args:
+        policy: a trained policy.
+        encode_text: embeds texts [K, D].
+        temperature: of the softmax that actions are drawn from.
+    """
+
+    def __init__(
+        self,
+        policy: InstructionPolicy,
+        encode_text: Callable[[Sequence[str]], Tensor],
+        temperature: float,
+    ) -> None:
+        self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
+        self._texts: dict[str, Tensor] = {}
+        self.reset(np.random.default_rng(0))
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes; there is nothing to forget but the source of randomness."""
+        if generator is not None:
+            self._generator = torch.Generator().manual_seed(int(generator.integers(2**63)))
+
+    @torch.no_grad()
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return an action, or N of them."""
+        states, texts, single = read_observations(observations, instructions, 3)
+        rooms, poses = read_observation(states)
+        for text in dict.fromkeys(texts):
+            if text not in self._texts:
+                self._texts[text] = self.encode_text([text])[0]
+        embedded = torch.stack([self._texts[text] for text in texts])
+        logits = self.policy(
+            torch.from_numpy(rooms), embedded, torch.from_numpy(poses).unsqueeze(1)
+        )[:, 0]
+        chances = (logits / self.temperature).softmax(1)
+        actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()
+        return actions[0] if single else actions

@@ -1,0 +1,40 @@
+"""The Gymnasium space of instructions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from langrl.errors import InstructionError
+from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
+
+
+class InstructionSpace(spaces.Text):
+    """The texts that can serve as instructions; samples come from a world's grammar.
+
+    Args:
+        draw: writes an instruction.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], str]) -> None:
+        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")
+        self._draw = draw
+
+    def contains(self, x: Any) -> bool:
+        """Return whether ``x`` passes ``check_instruction``."""
+        try:
+            check_instruction(x)
+        except InstructionError:
+            return False
+        return True
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """Return an instruction of the grammar; masks do not apply to text."""
+        return self._draw(self.np_random)
+
+    def __repr__(self) -> str:
+        return f"InstructionSpace({self.max_length})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InstructionSpace)

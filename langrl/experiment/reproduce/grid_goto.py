@@ -1,0 +1,223 @@
+"""``langrl reproduce grid-goto``: instructions grounded by a language-image model, in grid worlds.
+
+One agent a seed, trained on trajectories of all four worlds without language, follows instructions
+in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from langrl.agents.cloning import CloningAgent, CloningLearner, InstructionPolicy
+from langrl.agents.grid_saved import picture_language
+from langrl.checkpoint import Checkpoint
+from langrl.compose import train_run
+from langrl.compose_grid import GridRun, make_grid_tasks
+from langrl.config import GridRunConfig, load_config
+from langrl.data.grid_experts import GridTrajectories, grid_experts
+from langrl.envs import grid_grammar
+from langrl.envs.grammar import PHRASINGS
+from langrl.envs.grid_rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
+from langrl.errors import InstructionError
+from langrl.experiment import plots
+from langrl.experiment.comparison import compare, summarise
+from langrl.experiment.jobs import chained, run_jobs
+from langrl.experiment.logs import console, print_table, write_results
+from langrl.experiment.statistics import mean_and_sem
+from langrl.experiment.training import Training
+from langrl.grid_scene import BASELINES
+from langrl.protocols import Agent
+
+GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
+COLUMNS = (
+    "world", "level", "phrasing", "method", "success", "success_sem", "spl",
+    "mean_ambiguity_bits",
+)  # fmt: skip
+Row = dict[str, Any]
+
+
+def reproduce(
+    out: Path,
+    seeds: int,
+    episodes: int,
+    steps: int | None,
+    language: str,
+    workers: int,
+    command: str,
+) -> None:
+    """Run the whole comparison and write its table, results.json and figures to ``out``.
+
+    Args:
+        out: folder; the runs go to ``out/runs``.
+        seeds: training seeds, from 0.
+        episodes: per method, world, level, phrasing and seed.
+        steps: gradient steps, instead of the preset's own.
+        language: language-image model: 'bundled', a name or a folder.
+        workers: processes.
+        command: what the user typed, for the record.
+    """
+    jobs = [(out / "runs", seed, episodes, steps, language) for seed in range(seeds)]
+    measured = chained(run_jobs(run_seed, jobs, workers, "training and evaluating"))
+    rows = _over_seeds(measured)
+    summary = _over_levels(rows)
+    title = f"grid worlds, {seeds} seeds x {episodes} episodes"
+    print_table(title, rows, COLUMNS)
+    print_table("mean over levels", summary, ("world", "phrasing", "method", "success", "spl"))
+    config = _config(0, episodes, steps, language).model_dump(mode="json")
+    seconds = {f"seed {row['seed']}": row["train_seconds"] for row in measured}
+    results = write_results(out, command, config, rows, summary=summary, train_seconds=seconds)
+    for phrasing in PHRASINGS:
+        shown = [row for row in summary if row["phrasing"] == phrasing]
+        figure = plots.methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
+        plots.save(figure, out / "figures" / f"grid-goto-{phrasing}.png")
+    console.print(f"results: {results}; pictures: {out / 'figures'}")
+
+
+def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language: str) -> list[Row]:
+    """Train an agent and a cloned policy, and return a row for each method and condition."""
+    config = _config(seed, episodes, steps, language)
+    run, seconds = train_run(config, folder / f"seed-{seed}", f"seed {seed}")
+    assert isinstance(run, GridRun)
+    agents = _agents(run, folder / f"seed-{seed}-cloning")
+    rows = []
+    for world, spec in GRID_WORLDS.items():
+        for level in spec.levels:
+            for phrasing in PHRASINGS:
+                results = compare(
+                    agents,
+                    lambda world=world, level=level, phrasing=phrasing: make_grid_tasks(  # type: ignore[misc]
+                        world, episodes, (level,), phrasing
+                    ),
+                    config.evaluation.seed,
+                    f"{world}, {level}, {phrasing}",
+                )
+                for method, done in results.items():
+                    bits = float(np.nanmean(done.ambiguity_bits))
+                    rows.append(
+                        {"world": world, "level": level, "phrasing": phrasing, "method": method}
+                        | summarise(done)
+                        | {"mean_ambiguity_bits": bits, "seed": seed}
+                        | {"train_seconds": round(seconds, 1)}
+                    )
+    return rows
+
+
+def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:
+    config = load_config("grid-all", GridRunConfig)
+    learner = config.learner
+    if steps is not None:
+        learner = learner.model_copy(update={"steps": steps})
+    evaluation = config.evaluation.model_copy(
+        update={"episodes": episodes, "seed": config.evaluation.seed + seed}
+    )
+    update = {"seed": seed, "learner": learner, "evaluation": evaluation, "language": language}
+    return config.model_copy(update=update)
+
+
+def _agents(run: GridRun, folder: Path) -> dict[str, Callable[[], Agent]]:
+    agents: dict[str, Callable[[], Agent]] = {
+        method: lambda method=method: run.agent(strategy=method, compare_separate=True)  # type: ignore[misc]
+        for method in GROUNDED
+    }
+    if not _same_width(run):
+        del agents["direct"]  # embeddings of different sizes cannot even be compared
+    agents["behaviour_cloning"] = clone(run.config, folder)
+    return agents | BASELINES
+
+
+def _same_width(run: GridRun) -> bool:
+    language = picture_language(run.config.language, run.config.device)
+    return language.encode_text(["go to a ball"]).shape[-1] == run.config.critic.embedding
+
+
+def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
+    """Train a policy on paired data, as many trajectories as the agent had; returns its maker."""
+    data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
+    generator = np.random.default_rng(data_seed)
+    model = picture_language(config.language, config.device).model
+    parts, texts = [], []
+    for world in config.world.worlds:
+        part, written = _told(config, world, generator)
+        distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
+        embedded = model.encode_text(list(distinct))
+        parts.append(part)
+        texts.append(embedded[[distinct[text] for text in written]])
+    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        policy = InstructionPolicy(texts[0].shape[1], len(ACTIONS), config.critic)
+    # As many rooms in a batch as the critic's, with their texts; half of the states.
+    settings = config.learner.model_copy(update={"states": max(2, config.learner.states // 2)})
+    draw = torch.Generator().manual_seed(seed)
+    learner = CloningLearner(policy, parts, texts, settings, draw)
+    folder.mkdir(parents=True)
+    snapshot = lambda: Checkpoint({"state": {"step": learner.step}}, learner.state())  # noqa: E731
+    Training(learner, settings.steps, folder, config.logging, snapshot).run("behaviour cloning")
+    temperature = config.grounding.temperature
+    return lambda: CloningAgent(policy, model.encode_text, temperature)
+
+
+def _told(
+    config: GridRunConfig, world: str, generator: np.random.Generator
+) -> tuple[GridTrajectories, list[str]]:
+    """Return experts that follow instructions, and the texts they were told, one each."""
+    data, spec = config.data, GRID_WORLDS[world]
+    rooms = draw_rooms(spec, data.rooms, generator)
+    each = rooms.repeat(data.trajectories_per_room, 0)
+    meanings = [_meaning(room, generator, spec.levels) for room in each]
+    cells = np.stack(
+        [grid_grammar.denoted(meaning, room) for meaning, room in zip(meanings, each, strict=True)]
+    )
+    texts = [grid_grammar.write(meaning, generator, "seen") for meaning in meanings]
+    experts = grid_experts(
+        rooms,
+        data.trajectories_per_room,
+        generator,
+        targets=facing(cells, is_free(each)),
+        action_noise=data.action_noise,
+    )
+    return experts, texts
+
+
+def _meaning(
+    room: Rooms, generator: np.random.Generator, levels: tuple[str, ...]
+) -> grid_grammar.Meaning:
+    """Draw a meaning of some levels, or of any level where none of them fits the room."""
+    try:
+        return grid_grammar.draw_meaning(room, generator, levels)
+    except InstructionError:
+        return grid_grammar.draw_meaning(room, generator)
+
+
+def _over_seeds(measured: list[Row]) -> list[Row]:
+    """Return means over training seeds with their standard errors over seeds."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    keys = ("world", "level", "phrasing", "method")
+    for row in measured:
+        groups[tuple(row[key] for key in keys)].append(row)
+    rows = []
+    for labels, group in groups.items():
+        row: Row = dict(zip(keys, labels, strict=True))
+        row["success"], row["success_sem"] = mean_and_sem([r["success"] for r in group])
+        row["spl"], row["spl_sem"] = mean_and_sem([r["spl"] for r in group])
+        row["mean_ambiguity_bits"] = mean_and_sem([r["mean_ambiguity_bits"] for r in group])[0]
+        row["least_success"] = min(r["success"] for r in group)
+        rows.append(row)
+    return rows
+
+
+def _over_levels(rows: list[Row]) -> list[Row]:
+    """Return the mean over the levels of each world, phrasing and method."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    keys = ("world", "phrasing", "method")
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    return [
+        dict(zip(keys, labels, strict=True))
+        | {name: mean_and_sem([row[name] for row in group])[0] for name in ("success", "spl")}
+        for labels, group in groups.items()
+    ]

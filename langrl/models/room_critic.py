@@ -1,0 +1,125 @@
+"""The critic of grid worlds: a room is read once by convolutions, poses look up their cells.
+
+Axes: ``B`` rooms, ``H`` rows, ``W`` columns, ``S`` states of a room, ``M`` goals of a room, ``A``
+actions, ``C`` channels, ``D`` embedding size.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from langrl.functional.energies import Energy
+from langrl.models.blocks import mlp
+from langrl.models.config import RoomCriticConfig
+from langrl.models.critics import Scale
+
+_PLANES = 4  # free, doorway, and two coordinates
+_EMPTY, _DOOR = 1, 4  # minigrid's numbers
+_FAR = 8.0  # cells; the scale of coordinates
+_DIRECTIONS = 4
+
+
+class RoomEncoder(nn.Module):
+    """Maps rooms uint8 [B, H, W, 2] to features of every cell [B, H, W, C].
+
+    It sees what can be walked on, and where in the room each cell is; colours and kinds of objects
+    make no difference to the ways.
+    """
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(_PLANES, channels, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)
+            )
+            for _ in range(depth)
+        )
+
+    def forward(self, rooms: Tensor) -> Tensor:
+        """Return features."""
+        kind = rooms[..., 0]
+        door = kind == _DOOR
+        free = (kind == _EMPTY) | door
+        row = torch.arange(kind.shape[1], device=kind.device) / _FAR - 1
+        column = torch.arange(kind.shape[2], device=kind.device) / _FAR - 1
+        planes = [free.float(), door.float()]
+        planes += [row[:, None].expand(kind.shape), column.expand(kind.shape)]
+        features = self.first(torch.stack(planes, 1))  # [B, C, H, W]
+        for block in self.blocks:
+            features = features + block(features)
+        return features.permute(0, 2, 3, 1)
+
+
+class PoseHead(nn.Module):
+    """Maps poses in rooms with known features to outputs."""
+
+    def __init__(self, channels: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.net = mlp(2 * channels + _DIRECTIONS, width, 2, outputs)
+        ahead = torch.tensor([[0, 1], [1, 0], [0, -1], [-1, 0]])  # east, south, west, north
+        self.ahead: Tensor
+        self.register_buffer("ahead", ahead, persistent=False)
+
+    def forward(self, features: Tensor, poses: Tensor) -> Tensor:
+        """Map features [B, H, W, C] and poses [B, S, 3] to [B, S, outputs].
+
+        A pose is described by its cell, the cell that it faces, and its direction.
+        """
+        row, column, turn = poses.unbind(-1)  # [B, S] each
+        facing = self.ahead[turn]
+        width = features.shape[2]
+        cells = features.flatten(1, 2)  # [B, H * W, C]
+        here = row * width + column
+        there = here + facing[..., 0] * width + facing[..., 1]
+        each = torch.arange(len(cells), device=cells.device).unsqueeze(1)
+        turned = nn.functional.one_hot(turn, _DIRECTIONS).to(cells.dtype)
+        return self.net(torch.cat([cells[each, here], cells[each, there], turned], -1))
+
+
+class RoomCritic(nn.Module):
+    """f(s, a, g) between poses of one room, an estimate of log p(g|s,a) / p(g) in that room.
+
+    Args:
+        actions: how many actions there are, A.
+        energy: how two embeddings are compared.
+        config: sizes.
+    """
+
+    observation_axes = 3
+
+    def __init__(self, actions: int, energy: Energy, config: RoomCriticConfig) -> None:
+        super().__init__()
+        self.actions, self.energy, self.scale = actions, energy, Scale()
+        self.room = RoomEncoder(config.channels, config.depth)
+        self.state_action = PoseHead(config.channels, config.width, actions * config.embedding)
+        self.goal = PoseHead(config.channels, config.width, config.embedding)
+
+    def read(self, observations: Tensor) -> Tensor:
+        """Return features of every cell [N, H, W, C] of observations [N, H, W, 3]."""
+        return self.room(observations[..., :2])
+
+    def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return which observations [N] show another room than they did before."""
+        if before.shape != now.shape:
+            return torch.ones(len(now), dtype=torch.bool, device=now.device)
+        return (before[..., :2] != now[..., :2]).flatten(1).any(1)
+
+    def embed_poses(self, features: Tensor, poses: Tensor) -> Tensor:
+        """Embed poses [B, S, 3] with every action; returns [B, S, A, D]."""
+        return self.state_action(features, poses).unflatten(-1, (self.actions, -1))
+
+    def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
+        """Embed observations [N, H, W, 3] with actions, numbers [A]; returns [N, A, D]."""
+        agent = observations[..., 2].flatten(1).long()  # [N, H * W], direction + 1 in one cell
+        turn, cell = agent.max(1)
+        width = observations.shape[2]
+        poses = torch.stack([cell // width, cell % width, turn - 1], 1)  # [N, 3]
+        return self.embed_poses(context, poses.unsqueeze(1)).squeeze(1)[:, actions]
+
+    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals, poses [N, M, 3]; returns [N, M, D]."""
+        return self.goal(context, goals)
+
+    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
+        """Compare embeddings [..., N, D] and [..., M, D]; returns f [..., N, M] in nats."""
+        return self.scale(self.energy(state_actions, goals))

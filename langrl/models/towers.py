@@ -1,0 +1,371 @@
+"""Towers of a language-image model: pictures and texts into one space of unit vectors.
+
+Axes: ``M`` pictures of ``H`` x ``W`` pixels, ``K`` texts, ``L`` words, ``G`` trigrams of a word,
+``C`` channels or width, ``Q`` learned queries, ``V`` words with a table row of ``P`` numbers,
+``D`` embedding size.
+"""
+
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.errors import NonFiniteError, ShapeError
+from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
+from langrl.models.encoders import PretrainedTextEncoder, split_words
+from langrl.protocols import check_instruction
+
+_SMALLEST, _LARGEST = 3, 32  # patches along a picture's side
+_GROUPS, _HEADS = 8, 4
+_PAD, _UNKNOWN, _FIRST_WORD = 0, 1, 2
+_TRIGRAMS = 12  # of a word; the rest is cut off
+_PICTURE_MODES = ("RGB", "RGBA", "L", "P", "1")  # others hold more than 8 bits, or other colours
+
+
+# -- what may be read ------------------------------------------------------------------------
+
+
+def read_pictures(pictures: Any) -> Tensor:
+    """Return pictures as one uint8 tensor [M, H, W, 3].
+
+    Args:
+        pictures: an array or tensor [M, H, W, 3] or [H, W, 3], of uint8 or of floats in [0, 1];
+            a PIL image; or a list of PIL images and arrays [H, W, 3] of one size.
+
+    Raises:
+        ShapeError: for any other shape, dtype or kind of picture.
+        NonFiniteError: if a float is NaN or infinite.
+    """
+    if isinstance(pictures, (list, tuple)):
+        return _stack([_read_one(picture) for picture in pictures])
+    read = _read_one(pictures)
+    return read.unsqueeze(0) if read.ndim == 3 else read
+
+
+def _read_one(picture: Any) -> Tensor:
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        if picture.mode not in _PICTURE_MODES:
+            raise ShapeError(f"a picture of mode {picture.mode}; give it as 8-bit RGB")
+        picture = np.array(picture.convert("RGB"))
+    if isinstance(picture, np.ndarray):
+        _check_picture(list(picture.shape), str(picture.dtype))
+        # A copy: torch takes neither read-only arrays nor negative strides.
+        picture = torch.from_numpy(picture.copy())
+    if not isinstance(picture, Tensor):
+        raise ShapeError(
+            f"a picture is an array, a tensor or a PIL image, got {type(picture).__name__};"
+            " open files yourself, as with PIL.Image.open"
+        )
+    _check_picture(list(picture.shape), str(picture.dtype).removeprefix("torch."))
+    return picture if picture.dtype == torch.uint8 else _to_bytes(picture.detach())
+
+
+def _check_picture(shape: list[int], dtype: str) -> None:
+    if len(shape) not in (3, 4) or shape[-1] != 3:
+        raise ShapeError(
+            f"pictures must be [M, H, W, 3] or [H, W, 3], got {shape}; give red, green and blue"
+            " on the last axis"
+        )
+    if dtype != "uint8" and not dtype.startswith(("float", "bfloat")):
+        raise ShapeError(f"pictures must be uint8, or floats in [0, 1], got {dtype}; convert them")
+
+
+def _to_bytes(picture: Tensor) -> Tensor:
+    if not picture.isfinite().all():
+        raise NonFiniteError("a picture holds NaN or infinity; repair what draws it")
+    if picture.numel() and (picture.amin() < 0 or picture.amax() > 1):
+        low, high = picture.amin().item(), picture.amax().item()
+        raise ShapeError(
+            f"float pictures must lie in [0, 1], got {low:.4g} to {high:.4g}; divide by 255,"
+            " or give uint8"
+        )
+    return (picture.float() * 255).round().to(torch.uint8)
+
+
+def _stack(pictures: list[Tensor]) -> Tensor:
+    if not pictures:
+        raise ShapeError("the list of pictures is empty; give at least one")
+    for number, picture in enumerate(pictures):
+        if picture.ndim != 3 or picture.shape != pictures[0].shape:
+            raise ShapeError(
+                f"picture {number} is {list(picture.shape)} and picture 0"
+                f" {list(pictures[0].shape)}; give a list of [H, W, 3] of one size"
+            )
+    return torch.stack(pictures)
+
+
+def read_texts(texts: str | Sequence[str]) -> list[str]:
+    """Return the texts as a list, one for a single text.
+
+    Raises:
+        InstructionError: if one of them cannot be an instruction.
+    """
+    return [check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts)]
+
+
+# -- towers ----------------------------------------------------------------------------------
+
+
+class AttentionPooling(nn.Module):
+    """Pools positions [N, T, C] to unit vectors [N, D]: Q learned queries and a maximum, a head.
+
+    "There is a ball" is a maximum over positions; it gets gradients to single positions from the
+    first step on, where means of mostly equal positions tell pictures apart only later.
+    """
+
+    def __init__(self, width: int, queries: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Linear(width, queries, bias=False)
+        nn.init.normal_(self.queries.weight, std=2 / width**0.5)  # a mean would say little at first
+        self.head = nn.Linear((queries + 1) * width, embedding)
+
+    def forward(self, positions: Tensor, real: Tensor | None = None) -> Tensor:
+        """Pool; only positions where ``real`` [N, T] is True are seen."""
+        normal = self.norm(positions)
+        weights, values = self.queries(normal), normal  # [N, T, Q], [N, T, C]
+        if real is not None:
+            weights = weights.masked_fill(~real.unsqueeze(-1), -torch.inf)
+            values = values.masked_fill(~real.unsqueeze(-1), -torch.inf)
+        pooled = torch.cat([weights.softmax(1).mT @ normal, values.amax(1, keepdim=True)], 1)
+        return functional.normalize(self.head(pooled.flatten(1)), dim=-1)  # [N, D]
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(_GROUPS, channels)
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)  # zeros show the borders
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return patches + self.convolution(functional.silu(self.norm(patches)))
+
+
+class CompactImageTower(nn.Module):
+    """A small image tower in plain torch, for pictures of any size that is made of patches.
+
+    A linear embedding of patches, residual 3x3 convolutions over them, attention pooling.
+
+    Args:
+        embedding: size D of an embedding.
+        config: sizes.
+    """
+
+    def __init__(self, embedding: int, config: ImageTowerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patches = nn.Conv2d(3, config.channels, config.patch, stride=config.patch)
+        self.blocks = nn.Sequential(*(_Residual(config.channels) for _ in range(config.depth)))
+        self.pool = AttentionPooling(config.channels, config.queries, embedding)
+        # A fifth faster on a CPU, and how pictures come.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, pictures: Any) -> Tensor:
+        """Map pictures, as ``read_pictures`` takes them, to unit embeddings [M, D].
+
+        Raises:
+            ShapeError: if a side is no multiple of the patch, or is below 3 or above 32 patches;
+                else as ``read_pictures``.
+        """
+        read = read_pictures(pictures)
+        self._check_sides(read.shape[1], read.shape[2])
+        weight = self.patches.weight
+        bright = read.to(weight.device).permute(0, 3, 1, 2).to(weight.dtype) / 127.5 - 1
+        patches = self.blocks(self.patches(bright))  # [M, C, H / patch, W / patch]
+        return self.pool(patches.flatten(2).mT)
+
+    def _check_sides(self, *sides: int) -> None:
+        patch = self.config.patch
+        low, high = _SMALLEST * patch, _LARGEST * patch
+        if any(side % patch or not low <= side <= high for side in sides):
+            raise ShapeError(
+                f"pictures of {sides[0]} x {sides[1]} pixels do not fit this image tower; resize"
+                f" them to sides from {low} to {high} that are multiples of {patch}"
+            )
+
+
+@lru_cache(maxsize=1 << 16)
+def _trigrams(word: str, buckets: int) -> tuple[int, ...]:
+    marked = f"<{word}>"
+    parts = [marked[start : start + 3] for start in range(len(marked) - 2)][:_TRIGRAMS]
+    # crc32, not hash: the numbers are part of what was learned, and outlive this process.
+    return tuple(zlib.crc32(part.encode()) % buckets + 1 for part in parts)
+
+
+class CompactTextTower(nn.Module):
+    """A small text tower in plain torch: words from a table and from their trigrams, in context.
+
+    A word is the sum of its row in a frozen table, projected, and of the mean of its character
+    trigrams' embeddings, so that a misspelt or unknown word still says something. Two texts of
+    the same words in another order differ: positions are learned.
+
+    Args:
+        vocabulary: the table's words, V; may be empty.
+        embedding: size D of an embedding.
+        config: sizes.
+        table_width: numbers P in a row of the table, which is 0 until ``set_table``.
+
+    Source: trigrams as in Bojanowski et al. 2017, arXiv:1607.04606.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        embedding: int,
+        config: TextTowerConfig,
+        table_width: int = 0,
+    ) -> None:
+        super().__init__()
+        self.vocabulary, self.config = tuple(vocabulary), config
+        self._number = {word: n for n, word in enumerate(self.vocabulary, start=_FIRST_WORD)}
+        width, rows = config.width, len(self.vocabulary)
+        self.table: Tensor
+        self.table_scale: Tensor
+        self.register_buffer("table", torch.zeros(rows, table_width, dtype=torch.int8))
+        self.register_buffer("table_scale", torch.zeros(rows, dtype=torch.float16))
+        self.project = nn.Linear(table_width, width, bias=False) if rows else None
+        self.trigrams = nn.EmbeddingBag(config.buckets + 1, width, mode="mean", padding_idx=_PAD)
+        self.positions = nn.Parameter(0.1 * torch.randn(config.max_words, width))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, _HEADS, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(config.depth)
+        )
+        self.pool = AttentionPooling(width, config.queries, embedding)
+
+    @torch.no_grad()
+    def set_table(self, rows: Tensor) -> None:
+        """Fill the frozen table with rows [V, P], kept as int8 and a scale for each row.
+
+        The table as a whole is scaled to a root mean square of 1: what it is multiplied with is
+        learned, and starts out for numbers of that size.
+
+        Raises:
+            ShapeError: if there is not one row for each word, of the table's width.
+            NonFiniteError: if a number is not finite.
+        """
+        if rows.shape != self.table.shape:
+            raise ShapeError(
+                f"the table is {list(self.table.shape)}, got rows {list(rows.shape)};"
+                " give one row for each word of the vocabulary"
+            )
+        if not rows.isfinite().all():
+            raise NonFiniteError("a row of the word table is not finite; repair the embeddings")
+        normal = rows.double() / rows.double().square().mean().sqrt().clamp(min=1e-12)
+        # Rounded first, so that the integers fit the scale as it is stored.
+        scale = (normal.abs().amax(1) / 127).to(torch.float16)  # [V]
+        steps = normal / scale.double().clamp(min=1e-8).unsqueeze(1)
+        self.table.copy_(steps.round().clamp(-127, 127))
+        self.table_scale.copy_(scale)
+
+    def tokenise(self, texts: str | Sequence[str]) -> dict[str, Tensor]:
+        """Return ``words`` int64 [K, L] and ``trigrams`` int64 [K, L, G], padded with 0.
+
+        L is the longest text's number of words.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+        """
+        rows = [split_words(text)[: self.config.max_words] for text in read_texts(texts)]
+        length = max(map(len, rows), default=1)
+        words = np.full((len(rows), length), _PAD, dtype=np.int64)
+        trigrams = np.full((len(rows), length, _TRIGRAMS), _PAD, dtype=np.int64)
+        for k, row in enumerate(rows):
+            for place, word in enumerate(row):
+                words[k, place] = self._number.get(word, _UNKNOWN)
+                parts = _trigrams(word, self.config.buckets)
+                trigrams[k, place, : len(parts)] = parts
+        device = self.positions.device
+        return {
+            "words": torch.from_numpy(words).to(device),
+            "trigrams": torch.from_numpy(trigrams).to(device),
+        }
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Map ``tokenise``'s tokens to unit embeddings [K, D]."""
+        words, trigrams = tokens["words"], tokens["trigrams"]
+        if not len(words):  # torch's attention takes no empty batch
+            return self.positions.new_zeros(0, self.pool.head.out_features)
+        real = words != _PAD  # [K, L]
+        bags = self.trigrams(trigrams.flatten(0, 1)).unflatten(0, words.shape)  # [K, L, C]
+        hidden = bags + self.positions[: words.shape[1]]
+        if self.project is not None:
+            hidden = hidden + self.project(self._rows(words))
+        for layer in self.layers:
+            hidden = layer(hidden, src_key_padding_mask=~real)
+        return self.pool(hidden, real)
+
+    def _rows(self, words: Tensor) -> Tensor:
+        row = (words - _FIRST_WORD).clamp(min=0)
+        known = (words >= _FIRST_WORD).unsqueeze(-1)
+        scale = self.table_scale[row].to(self.positions.dtype).unsqueeze(-1)
+        return self.table[row] * scale * known  # [K, L, P]
+
+    def encode(self, texts: str | Sequence[str]) -> Tensor:
+        """Map texts to unit embeddings [K, D]; errors as ``tokenise``."""
+        return self(self.tokenise(texts))
+
+
+class PretrainedTextTower(nn.Module):
+    """A frozen SentenceTransformer, cached, with a trained head of two hidden layers.
+
+    Args:
+        embedding: size D of an embedding.
+        config: the model's name or folder, and the head's width.
+        backbone: a loaded SentenceTransformer; loaded by name when first needed otherwise.
+        text_width: numbers in the backbone's embedding; asked of the backbone otherwise.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        config: TextTowerConfig,
+        backbone: Any = None,
+        text_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        head = TextConfig(model=config.model, width=config.width, alternatives=1)
+        self.encoder = PretrainedTextEncoder(config.model, embedding, head, backbone, text_width)
+
+    def tokenise(self, texts: str | Sequence[str]) -> dict[str, Tensor]:
+        """Return the frozen model's ``features`` [K, width], from the cache where possible.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+        """
+        return {"features": self.encoder.features(read_texts(texts))}
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Map ``tokenise``'s features to unit embeddings [K, D]."""
+        return functional.normalize(self.encoder(tokens["features"]).squeeze(1), dim=-1)
+
+    def encode(self, texts: str | Sequence[str]) -> Tensor:
+        """Map texts to unit embeddings [K, D]; errors as ``tokenise``."""
+        return self(self.tokenise(texts))
+
+
+TextTower = CompactTextTower | PretrainedTextTower
+
+
+class TowerPair(nn.Module):
+    """An image tower and a text tower with one embedding size."""
+
+    def __init__(self, image: CompactImageTower, text: TextTower) -> None:
+        super().__init__()
+        self.image, self.text = image, text
+
+    def image_embeddings(self, pictures: Any) -> Tensor:
+        """Embed pictures [M, H, W, 3], with gradients; unit [M, D]. Errors as the tower's."""
+        return self.image(pictures)
+
+    def text_embeddings(self, texts: str | Sequence[str]) -> Tensor:
+        """Embed texts, with gradients; unit [K, D]. Errors as the tower's."""
+        return self.text.encode(texts)
