@@ -22,10 +22,10 @@ from langrl.envs.grid_rooms import (
     Rooms,
     RoomSpec,
     ahead,
-    connected,
     draw_rooms,
     facing,
     is_free,
+    is_sound,
     move,
     pose_distances,
 )
@@ -58,16 +58,20 @@ def check_goals(room: Rooms, goals: Any) -> Poses:
         ShapeError: if they are not [M, 3] integers inside the room [H, W, 2].
     """
     poses = np.asarray(goals)
-    if poses.ndim != 2 or poses.shape[1] != 3 or not np.equal(poses, np.floor(poses)).all():
+    whole = poses.dtype.kind in "iu" or (
+        poses.dtype.kind == "f" and bool(np.equal(poses, np.floor(poses)).all())
+    )
+    if poses.ndim != 2 or poses.shape[1] != 3 or not whole or not np.isfinite(poses).all():
         raise ShapeError(
-            f"goals must be [M, 3] whole numbers (row, column, direction), got {list(poses.shape)}"
+            "poses must be [M, 3] whole numbers (row, column, direction), got"
+            f" {list(poses.shape)} of {poses.dtype}"
         )
     poses = poses.astype(np.int64)
-    inside = (poses >= (1, 1, 0)).all(1) & (poses < (room.shape[0] - 1, room.shape[1] - 1, 4)).all(
-        1
-    )
+    limits = (room.shape[0] - 1, room.shape[1] - 1, 4)
+    inside = (poses >= (1, 1, 0)).all(1) & (poses < limits).all(1)
     if not inside.all():
-        raise ShapeError(f"goal {poses[~inside][0].tolist()} is outside the walls of this room")
+        outside = poses[~inside][0].tolist()
+        raise ShapeError(f"the pose {outside} is outside the walls of this room; name one inside")
     return poses
 
 
@@ -108,6 +112,23 @@ class Episodes:
         """Start new episodes in the given rows."""
         texts, room, poses = self._options(options)
         assert self._layouts is not None
+        before = self.rooms.copy(), list(self.instructions), self.denoted.copy()
+        try:
+            self._choose(rows, generator, texts, room)
+        except InstructionError:  # refused: the episodes that ran go on
+            self.rooms, self.instructions, self.denoted = before
+            raise
+        self._place(rows, generator, poses)
+
+    def _choose(
+        self,
+        rows: NDArray[np.int64],
+        generator: np.random.Generator,
+        texts: list[str] | None,
+        room: Rooms | None,
+    ) -> None:
+        """Set rooms, instructions and what they denote."""
+        assert self._layouts is not None
         if room is None:
             self.rooms[rows] = draw_rooms(self.spec, len(rows), self._layouts)
         else:
@@ -117,7 +138,6 @@ class Episodes:
                 self._draw(n, generator, free=room is None)
             else:
                 self._say(n, generator, texts[n], free=room is None)
-        self._place(rows, generator, poses)
 
     def _say(self, n: int, generator: np.random.Generator, text: str, free: bool) -> None:
         """Take up a given instruction; another room too, where it denotes nothing in this one."""
@@ -205,8 +225,13 @@ class Episodes:
         if poses is not None:
             if room is None:
                 raise LayoutError("the option 'pose' needs the option 'room': rooms are random")
-            poses = np.broadcast_to(np.asarray(poses), (self.count, 3))
-            poses = check_goals(room, poses)
+            given = np.asarray(poses)
+            if given.shape not in ((3,), (self.count, 3)) or given.dtype.kind not in "iuf":
+                raise ShapeError(
+                    f"the option 'pose' is numbers [3] or [{self.count}, 3] (row, column,"
+                    f" direction), got {list(given.shape)} of {given.dtype}"
+                )
+            poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
             if not is_free(room)[poses[:, 0], poses[:, 1]].all():
                 raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return texts, room, poses
@@ -241,7 +266,7 @@ class Episodes:
 
 def check_levels(levels: Sequence[str]) -> tuple[str, ...]:
     """Return levels of instruction as a tuple; raises UnknownNameError or InstructionError."""
-    if isinstance(levels, str) or not len(levels):
+    if isinstance(levels, str) or not isinstance(levels, Sequence) or not len(levels):
         raise InstructionError(f"levels is a tuple; choose of {', '.join(grid_grammar.LEVELS)}")
     for level in levels:
         lookup(dict.fromkeys(grid_grammar.LEVELS), str(level), "level of instruction")
@@ -253,9 +278,12 @@ def check_room(room: Any, size: int) -> Rooms:
 
     Raises:
         LayoutError: if it is of another size, has no wall around it, an unknown number in it, or
-            no free cell, or cells that cannot be reached from others.
+            no free cell, or cells or objects that cannot be reached.
     """
-    array = np.asarray(room)
+    try:
+        array = np.asarray(room)
+    except ValueError as error:
+        raise LayoutError(f"the option 'room' is no array ({error}); give [H, W, 2]") from error
     if array.shape != (size, size, 2):
         raise LayoutError(
             f"the option 'room' is [{size}, {size}, 2] (type, colour), got {list(array.shape)}"
@@ -269,9 +297,8 @@ def check_room(room: Any, size: int) -> Rooms:
     if not (array[edge][:, 0] == grid_grammar.WALL).all():
         raise LayoutError("the option 'room' needs walls all around")
     array = array.astype(np.uint8)
-    free = is_free(array)[None]
-    seed = np.zeros_like(free)
-    seed.reshape(-1)[free.argmax()] = True
-    if not free.any() or (connected(free, seed) != free).any():
-        raise LayoutError("the option 'room' needs free cells that hang together")
+    if not is_sound(array[None])[0]:
+        raise LayoutError(
+            "the option 'room' needs free cells that hang together, and one beside each object"
+        )
     return array

@@ -12,25 +12,25 @@ from langrl.envs.grid_grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid_rooms import Poses, Rooms
 
 TILE = 8  # pixels along a side of a cell in goal pictures
-_TYPES, _AGENTS = 8, 5  # numbers of types; the agent is absent or looks one of four ways
+_AGENTS = 5  # the agent is absent or looks one of four ways
+_COLOUR_NAMES = {number: name for name, number in COLOURS.items()}
 
 
-@lru_cache(maxsize=8)
-def _tiles(pixels: int) -> NDArray[np.uint8]:
-    """Return minigrid's drawing of every cell [type * colour * agent, pixels, pixels, 3]."""
+@lru_cache(maxsize=4096)
+def _tile(kind: int, colour: int, agent: int, pixels: int) -> NDArray[np.uint8]:
+    """Return minigrid's drawing of a cell [pixels, pixels, 3], with an agent or without (0)."""
     from minigrid.core.grid import Grid
     from minigrid.core.world_object import Ball, Box, Door, Key, Wall
 
-    makers = {TYPES["key"]: Key, TYPES["ball"]: Ball, TYPES["box"]: Box}
-    tiles = np.zeros((_TYPES, len(COLOURS), _AGENTS, pixels, pixels, 3), np.uint8)
-    for colour, number in COLOURS.items():
-        for agent in range(_AGENTS):
-            things = {kind: make(colour) for kind, make in makers.items()}
-            things[TYPES["door"]] = Door(colour, is_open=agent > 0)
-            for kind, thing in (things | {EMPTY: None, WALL: Wall(colour)}).items():
-                way = None if agent == 0 else agent - 1
-                tiles[kind, number, agent] = Grid.render_tile(thing, way, False, pixels)
-    return tiles
+    makers = {TYPES["key"]: Key, TYPES["ball"]: Ball, TYPES["box"]: Box, WALL: Wall}
+    name = _COLOUR_NAMES[colour]
+    if kind == EMPTY:
+        thing = None
+    elif kind == TYPES["door"]:
+        thing = Door(name, is_open=agent > 0)
+    else:
+        thing = makers[kind](name)
+    return Grid.render_tile(thing, None if agent == 0 else agent - 1, False, pixels)
 
 
 def render_rooms(rooms: Rooms, poses: Poses | None = None, pixels: int = TILE) -> NDArray[np.uint8]:
@@ -42,6 +42,12 @@ def render_rooms(rooms: Rooms, poses: Poses | None = None, pixels: int = TILE) -
     agents = np.zeros(rooms.shape[:3], np.int64)
     if poses is not None:
         agents[np.arange(len(poses)), poses[:, 0], poses[:, 1]] = poses[:, 2] + 1
-    drawn = _tiles(pixels)[rooms[..., 0], rooms[..., 1], agents]  # [N, H, W, pixels, pixels, 3]
     count, height, width = agents.shape
+    codes = (rooms[..., 0].astype(np.int64) * len(COLOURS) + rooms[..., 1]) * _AGENTS + agents
+    distinct, places = np.unique(codes, return_inverse=True)
+    tiles = np.zeros((len(distinct), pixels, pixels, 3), np.uint8)
+    for tile, code in zip(tiles, distinct.tolist(), strict=True):
+        kind, colour = divmod(code // _AGENTS, len(COLOURS))
+        tile[:] = _tile(kind, colour, code % _AGENTS, pixels)
+    drawn = tiles[places.reshape(agents.shape)]  # [N, H, W, pixels, pixels, 3]
     return drawn.transpose(0, 1, 3, 2, 4, 5).reshape(count, height * pixels, width * pixels, 3)

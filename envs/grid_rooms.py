@@ -268,8 +268,13 @@ def read_observation(observations: NDArray[np.uint8]) -> tuple[Rooms, Poses]:
     Raises:
         ShapeError: if an observation does not show exactly one agent.
     """
+    if observations.ndim != 4 or observations.shape[-1] != 3:
+        raise ShapeError(
+            f"got observations {list(observations.shape)}, not [N, H, W, 3];"
+            " give observations of a grid world"
+        )
     agents = observations[..., 2]
-    flat = agents.reshape(len(agents), -1)
+    flat = agents.reshape(len(agents), agents.shape[1] * agents.shape[2])
     if not ((flat > 0).sum(1) == 1).all() or flat.max(initial=0) > 4:
         raise ShapeError(
             "an observation shows the agent in one cell, as direction + 1 in its third channel;"

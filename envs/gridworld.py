@@ -22,7 +22,16 @@ from langrl.envs import grid_grammar
 from langrl.envs.grammar import Phrasing
 from langrl.envs.grid_episodes import TRIES, Episodes, Mode, check_goals, denoted_cells
 from langrl.envs.grid_pictures import render_rooms
-from langrl.envs.grid_rooms import ACTIONS, Mask, Rooms, RoomSpec, ahead, draw_rooms, observe
+from langrl.envs.grid_rooms import (
+    ACTIONS,
+    Mask,
+    Rooms,
+    RoomSpec,
+    ahead,
+    draw_rooms,
+    is_free,
+    observe,
+)
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.errors import ConfigError, InstructionError
 
@@ -113,7 +122,9 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         """
         poses = check_goals(self.room, goals)
         cells = denoted_cells(self.room[None], instruction)
-        return None if cells is None else np.asarray(cells[0][ahead(poses)], bool)
+        if cells is None:
+            return None
+        return cells[0][ahead(poses)] & is_free(self.room)[poses[:, 0], poses[:, 1]]
 
     def render_goal(self, goal: Any, pixels: int = 8) -> NDArray[np.uint8]:
         """Return the picture uint8 [H, W, 3] of the present room with the agent at a pose [3]."""

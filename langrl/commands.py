@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.saved import load_agent
-from langrl.compose import CONFIG_FILE, Run, load_run_config, resolve, resume_run, train_run
+from langrl.compose import CONFIG_FILE, Run, is_trained, load_run_config, resume_run, train_run
 from langrl.config import AnyRunConfig, RunConfig
 from langrl.envs.grammar import Phrasing
 from langrl.envs.maze_world import StreetMaze
@@ -235,7 +235,7 @@ def demo(config: AnyRunConfig, instruction: str, out: Path, command: str) -> Non
     scene = scene_of(config)
     scene.check(instruction)  # refused before a minute of training, not after
     folder = out / "run"
-    if _trained_already(folder, config):
+    if is_trained(folder, config):
         console.print(f"using the run in {folder}; delete {out} to train anew")
     else:
         train_run(config, folder, "train")
@@ -267,12 +267,3 @@ def demo(config: AnyRunConfig, instruction: str, out: Path, command: str) -> Non
         f"{time.perf_counter() - began:.0f} s; results: {path};"
         f" pictures: {figures}, {folder / 'figures'}"
     )
-
-
-def _trained_already(folder: Path, config: AnyRunConfig) -> bool:
-    """Whether the folder holds a finished run of this very config."""
-    done = folder / "checkpoints" / f"step-{config.learner.steps}"
-    file = folder / CONFIG_FILE
-    if not (done.is_dir() and file.is_file()):
-        return False
-    return load_run_config(str(file)) == resolve(config)

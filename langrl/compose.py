@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from langrl.agents.grounded import GroundedAgent
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.compose_grid import build_grid_run
 from langrl.compose_maze import build_maze_run, resolve_layout
 from langrl.config import AnyRunConfig, GridRunConfig, RunConfig, dump_config, load_config
@@ -91,6 +91,15 @@ def train_run(config: AnyRunConfig, folder: Path, label: str) -> tuple[Run, floa
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(dump_config(config))
     return run, _train(run, folder, label)
+
+
+def is_trained(folder: Path, config: AnyRunConfig) -> bool:
+    """Whether the folder holds a finished run of this very config."""
+    done = step_folder(folder, config.learner.steps)
+    file = folder / CONFIG_FILE
+    if not (done.is_dir() and file.is_file()):
+        return False
+    return load_run_config(str(file)) == resolve(config)
 
 
 def resume_run(folder: Path, label: str) -> tuple[Run, float]:

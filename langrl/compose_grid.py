@@ -11,7 +11,12 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from langrl import GRID_IDS
-from langrl.agents.grid_saved import GridAgentDescription, build_room_critic, compose_grid_agent
+from langrl.agents.grid_saved import (
+    GridAgentDescription,
+    build_room_critic,
+    compose_grid_agent,
+    picture_language,
+)
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.room_learner import RoomLearner
 from langrl.checkpoint import Checkpoint
@@ -61,7 +66,12 @@ class GridRun:
 
 
 def build_grid_run(config: GridRunConfig) -> GridRun:
-    """Build everything that a run trains. The same config gives the same bits."""
+    """Build everything that a run trains. The same config gives the same bits.
+
+    Raises:
+        ConfigError: if there is no such language-image model.
+    """
+    picture_language(config.language, config.device)  # refused before the training, not after
     data_seed, torch_seed = np.random.SeedSequence(config.seed).spawn(2)
     trajectories = draw_trajectories(config, np.random.default_rng(data_seed))
     device = torch.device(config.device)

@@ -114,7 +114,7 @@ def load_config(source: str, *models: type[C]) -> C:
 
     Args:
         source: a preset's name, or a file.
-        models: the sorts that are taken; the file's ``task`` says which, the first if it does not.
+        models: the sorts that are taken; the file's ``task`` says which, a street maze by default.
 
     Raises:
         ConfigError: if there is neither, it is no YAML, of another sort, or a field is unknown or
@@ -149,9 +149,10 @@ def parse_config(text: str, source: str, *models: type[C]) -> C:
         raise ConfigError(f"{source} must be a mapping of fields, as in 'seed: 0'")
     content = content or {}
     tasks = {str(model.model_fields["task"].default): model for model in models}
-    task = content.get("task", next(iter(tasks)))
+    task = content.get("task", RunConfig.model_fields["task"].default)
     if task not in tasks:
-        raise ConfigError(f"{source}: task is {task!r}; this command takes {' or '.join(tasks)}")
+        told = repr(task) if "task" in content else f"{task!r} where a file does not say"
+        raise ConfigError(f"{source}: task is {told}; this command takes {' or '.join(tasks)}")
     model = tasks[task]
     try:
         return model.model_validate(content)

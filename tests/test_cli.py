@@ -218,7 +218,7 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
         "--steps",
         2,
     ]
-    small = cli.load_config("street-blank").model_copy(
+    small = cli.load_config("street-blank", cli.RunConfig).model_copy(
         update={
             "data": cli.RunConfig().data.model_copy(
                 update={"num_trajectories": 50, "num_pairs": 100}
@@ -227,7 +227,7 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(
         "langrl.experiment.reproduce.street_mazes.load_config",
-        lambda name: small.model_copy(update={"world": cli.load_config(name).world}),
+        lambda name, *_: small.model_copy(update={"world": cli.load_config(name, cli.RunConfig).world}),
     )
     assert langrl(*command, monkeypatch=monkeypatch) == 0
     results = json.loads((tmp_path / "results.json").read_text())
@@ -330,7 +330,7 @@ def test_a_file_in_the_place_of_the_results_is_told_before_the_work(command, tmp
 def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
     assert langrl("reproduce", "--help", monkeypatch=monkeypatch) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert listed == ["street-mazes", *LAWS]
+    assert listed == ["street-mazes", "grid-goto", "joined-models", *LAWS]
 
 
 def test_speed_prints_ratios_to_the_baseline(tmp_path, monkeypatch):

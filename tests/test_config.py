@@ -2,15 +2,26 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from langrl.config import RunConfig, dump_config, load_config, parse_config, preset_names
+from langrl.config import (
+    GridRunConfig,
+    RunConfig,
+    dump_config,
+    load_config,
+    parse_config,
+    preset_names,
+)
 from langrl.envs.layouts import LAYOUTS
 from langrl.errors import ConfigError
+from langrl.pretrain_config import PretrainConfig
+
+
+SORTS = (RunConfig, GridRunConfig, PretrainConfig)
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_survives_being_written_and_read(name):
-    config = load_config(name)
-    assert parse_config(dump_config(config), "copy") == config
+    config = load_config(name, *SORTS)
+    assert parse_config(dump_config(config), "copy", *SORTS) == config
 
 
 def test_there_is_a_preset_for_every_published_maze():
@@ -20,7 +31,7 @@ def test_there_is_a_preset_for_every_published_maze():
 def test_a_file_overrides_the_defaults_field_by_field(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("learner:\n  learning_rate: 1e-3\nseed: 7\n")
-    config = load_config(str(path))
+    config = load_config(str(path), RunConfig)
     assert config.learner.learning_rate == 1e-3
     assert config.seed == 7
     assert config.critic == RunConfig().critic
@@ -40,28 +51,36 @@ def test_a_file_overrides_the_defaults_field_by_field(tmp_path):
         ("a: [", ["is not YAML"]),
         ("seed: !!python/object/apply:os.system ['true']", ["is not YAML"]),
         ("? [1, 2]\n: 3", ["is not YAML"]),
+        ("task: grid\nworld: {worlds: [gotoo]}", ["world.worlds", "did you mean 'goto'"]),
     ],
 )
 def test_what_is_wrong_in_a_config_is_named_in_one_line(text, words):
     with pytest.raises(ConfigError) as caught:
-        parse_config(text, "mine")
+        parse_config(text, "mine", RunConfig, GridRunConfig)
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
 
 
+def test_a_config_of_another_command_is_refused_by_its_task(tmp_path):
+    with pytest.raises(ConfigError, match="task is 'grid'; this command takes street-maze"):
+        load_config("grid-goto", RunConfig)
+    with pytest.raises(ConfigError, match="task is 'chess'"):
+        parse_config("task: chess", "mine", RunConfig, GridRunConfig)
+
+
 def test_an_unknown_preset_is_answered_with_the_closest_one():
     with pytest.raises(ConfigError, match="did you mean 'street-fork'"):
-        load_config("street-frok")
+        load_config("street-frok", RunConfig)
 
 
 def test_a_missing_or_huge_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no config file"):
-        load_config(str(tmp_path / "none.yaml"))
+        load_config(str(tmp_path / "none.yaml"), RunConfig)
     huge = tmp_path / "huge.yaml"
     huge.write_text("#" * 1_000_001)
     with pytest.raises(ConfigError, match="larger than 1 MB"):
-        load_config(str(huge))
+        load_config(str(huge), RunConfig)
 
 
 def test_configs_are_frozen():

@@ -15,6 +15,7 @@ from torch import Tensor
 from langrl.data.replay import Tail, geometric_futures
 from langrl.envs.grid_rooms import (
     DONE,
+    UNREACHABLE,
     Mask,
     Poses,
     Rooms,
@@ -49,8 +50,14 @@ class GridTrajectories:
         lengths = {len(self.room), len(self.poses), len(self.actions), len(self.terminals)}
         if len(lengths) != 1 or not len(self.terminals) or not self.terminals[-1]:
             raise TrajectoryError("room, poses, actions and terminals need one entry per state")
-        if (np.diff(self.room) < 0).any() or len(np.unique(self.room)) != len(self.rooms):
-            raise TrajectoryError("trajectories are sorted by room, and each room has one")
+        changes = np.diff(self.room)
+        if not np.array_equal(np.unique(self.room), np.arange(len(self.rooms))) or (
+            (changes < 0).any() or not self.terminals[:-1][changes > 0].all()
+        ):
+            raise TrajectoryError(
+                "room numbers go from 0 to R - 1 in order, and a trajectory ends before the next"
+                " room; sort the trajectories by room"
+            )
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
@@ -104,6 +111,12 @@ def _walk(
         targets = np.zeros((*free.shape, 4), bool)
         targets[np.arange(len(free)), *draw_poses(free, generator).T] = True
     distances = pose_distances(free, targets)
+    lost = distances[np.arange(len(free)), *poses.T] == UNREACHABLE
+    if lost.any():
+        raise TrajectoryError(
+            f"the targets of trajectory {int(lost.argmax())} cannot be reached; give poses on free"
+            " cells of its room"
+        )
     walker = np.arange(len(rooms))
     record = []
     while len(walker):
@@ -170,9 +183,8 @@ class GridReplay:
         draw = torch.rand((rooms, size), generator=generator, device=device)
         index = (first + (draw * (last - first)).long()).clamp(max=last - 1)  # [B, S]
         future = index.clone()
-        goes = part["actions"][index] != DONE
         ends = part["ends"][index]
-        goes &= index < ends
+        goes = index < ends  # the last action is done
         future[goes] = geometric_futures(
             index[goes], ends[goes], self.discount, self.tail, generator
         )

@@ -4,6 +4,7 @@ One agent a seed, trained on trajectories of all four worlds without language, f
 in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +15,10 @@ import torch
 
 from langrl.agents.cloning import CloningAgent, CloningLearner, InstructionPolicy
 from langrl.agents.grid_saved import picture_language
+from langrl.agents.saved import load_agent
 from langrl.checkpoint import Checkpoint
-from langrl.compose import train_run
-from langrl.compose_grid import GridRun, make_grid_tasks
+from langrl.compose import is_trained, train_run
+from langrl.compose_grid import make_grid_tasks
 from langrl.config import GridRunConfig, load_config
 from langrl.data.grid_experts import GridTrajectories, grid_experts
 from langrl.envs import grid_grammar
@@ -80,9 +82,8 @@ def reproduce(
 def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language: str) -> list[Row]:
     """Train an agent and a cloned policy, and return a row for each method and condition."""
     config = _config(seed, episodes, steps, language)
-    run, seconds = train_run(config, folder / f"seed-{seed}", f"seed {seed}")
-    assert isinstance(run, GridRun)
-    agents = _agents(run, folder / f"seed-{seed}-cloning")
+    seconds = train_agent(config, folder / f"seed-{seed}")
+    agents = _agents(config, folder / f"seed-{seed}", folder / f"seed-{seed}-cloning")
     rows = []
     for world, spec in GRID_WORLDS.items():
         for level in spec.levels:
@@ -106,6 +107,19 @@ def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language
     return rows
 
 
+def train_agent(config: GridRunConfig, folder: Path) -> float:
+    """Train an agent, unless the folder holds one of this config; returns the seconds it took."""
+    label = f"seed {config.seed}"
+    if is_trained(folder, config):
+        console.print(f"{label}: using the run in {folder}")
+        rows = json.loads((folder / "results.json").read_text())["rows"]
+        return float(rows[0]["train_seconds"])
+    _, seconds = train_run(config, folder, label)
+    row = {"train_seconds": round(seconds, 1)}
+    write_results(folder, "langrl reproduce grid-goto", config.model_dump(mode="json"), [row])
+    return seconds
+
+
 def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:
     config = load_config("grid-all", GridRunConfig)
     learner = config.learner
@@ -118,24 +132,27 @@ def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridR
     return config.model_copy(update=update)
 
 
-def _agents(run: GridRun, folder: Path) -> dict[str, Callable[[], Agent]]:
+def _agents(config: GridRunConfig, run: Path, cloning: Path) -> dict[str, Callable[[], Agent]]:
     agents: dict[str, Callable[[], Agent]] = {
-        method: lambda method=method: run.agent(strategy=method, compare_separate=True)  # type: ignore[misc]
+        method: lambda method=method: load_agent(run, strategy=method, compare_separate=True)  # type: ignore[misc]
         for method in GROUNDED
     }
-    if not _same_width(run):
+    if not _same_width(config):
         del agents["direct"]  # embeddings of different sizes cannot even be compared
-    agents["behaviour_cloning"] = clone(run.config, folder)
+    agents["behaviour_cloning"] = clone(config, cloning)
     return agents | BASELINES
 
 
-def _same_width(run: GridRun) -> bool:
-    language = picture_language(run.config.language, run.config.device)
-    return language.encode_text(["go to a ball"]).shape[-1] == run.config.critic.embedding
+def _same_width(config: GridRunConfig) -> bool:
+    language = picture_language(config.language, config.device)
+    return language.encode_text(["go to a ball"]).shape[-1] == config.critic.embedding
 
 
 def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
-    """Train a policy on paired data, as many trajectories as the agent had; returns its maker."""
+    """Train a policy on paired data, as many trajectories as the agent had; returns its maker.
+
+    It takes half as many steps as the critic.
+    """
     data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
     generator = np.random.default_rng(data_seed)
     model = picture_language(config.language, config.device).model
@@ -150,8 +167,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = InstructionPolicy(texts[0].shape[1], len(ACTIONS), config.critic)
-    # As many rooms in a batch as the critic's, with their texts; half of the states.
-    settings = config.learner.model_copy(update={"states": max(2, config.learner.states // 2)})
+    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
     draw = torch.Generator().manual_seed(seed)
     learner = CloningLearner(policy, parts, texts, settings, draw)
     folder.mkdir(parents=True)
