@@ -73,9 +73,9 @@ class GroundedAgent:
         compare_separate: bool = False,
     ) -> None:
         self._shared = isinstance(language, LanguageCritic) and critic.goal is language.goal
-        self._direct = self._shared or compare_separate
-        offered = {"critic"} | ({"shared encoder"} if self._direct else set())
+        offered = {"critic"} | ({"shared encoder"} if self._shared or compare_separate else set())
         check_needs(grounding, frozenset(offered))
+        self._direct = self._shared or (compare_separate and "shared encoder" in grounding.needs)
         self.critic, self.language = critic.eval(), language.eval()
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device, self.temperature = torch.device(device), temperature

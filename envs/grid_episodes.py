@@ -169,12 +169,22 @@ class Episodes:
                     raise
                 self._replace(n, generator)
                 continue
-            self.instructions[n] = grid_grammar.write(meaning, generator, self.phrasing)
             self.denoted[n] = grid_grammar.denoted(meaning, self.rooms[n])
+            self.instructions[n] = self._write(n, meaning, generator)
             return
         raise InstructionError(
             f"no instruction of level {' or '.join(self.levels)} fits here; allow more levels"
         )
+
+    def _write(self, n: int, meaning: grid_grammar.Meaning, generator: np.random.Generator) -> str:
+        """Return a text that can be read back: a typo may leave it open which word was meant."""
+        while True:
+            text = grid_grammar.write(meaning, generator, self.phrasing)
+            read = grid_grammar.parse(text)
+            if read is not None and np.array_equal(
+                grid_grammar.denoted(read, self.rooms[n]), self.denoted[n]
+            ):
+                return text
 
     def _place(
         self, rows: NDArray[np.int64], generator: np.random.Generator, poses: Poses | None

@@ -12,19 +12,25 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from pydantic import Field
 
-from langrl.config import RunConfig, dump_config, load_config, preset_names
+from langrl.config import GridRunConfig, RunConfig, dump_config, load_config, preset_names
 from langrl.envs.grammar import KINDS
+from langrl.envs.grid_grammar import LEVELS
 from langrl.errors import ConfigError, LangRLError, lookup
 from langrl.grounding.config import StrategyName
+from langrl.pretrain_config import PretrainConfig
 from langrl.settings import Settings
 
-DEMO_INSTRUCTION = "go to row 3 or column 11"
-MethodName = Literal[StrategyName, "oracle", "random"]
+DEMOS = {
+    "street": ("street-fork", "go to row 3 or column 11"),
+    "grid": ("grid-goto", "go to something red or a key"),
+}
+"""The preset and the instruction of each demo."""
+MethodName = Literal[StrategyName, "nearest_object", "oracle", "random"]
 
 
 class EvaluateArguments(Settings):
@@ -32,12 +38,15 @@ class EvaluateArguments(Settings):
 
     run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
-    methods: tuple[MethodName, ...] = Field(
-        ("direct", "log_sum_exp", "nearest_goal", "oracle", "random"),
-        min_length=1,
-        description="what to compare",
+    methods: tuple[MethodName, ...] | None = Field(
+        None, min_length=1, description="what to compare; all that fits the world by default"
     )
-    kinds: tuple[str, ...] = Field(KINDS, min_length=1, description=f"of {', '.join(KINDS)}")
+    kinds: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description=f"kinds of instruction: of {', '.join(KINDS)} in mazes, levels of"
+        f" {', '.join(LEVELS)} in grid worlds; all of the world's by default",
+    )
     phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
         ("seen", "held_out"), min_length=1, description="phrasings of training, or others"
     )
@@ -56,6 +65,27 @@ class ReproduceArguments(Settings):
     seeds: int = Field(3, ge=1, le=1000, description="training seeds per maze")
     episodes: int = Field(200, ge=1, le=100_000, description="episodes per method, maze and seed")
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
+
+
+class GridGoToArguments(Settings):
+    """Train agents of grid worlds and evaluate every method in four worlds, at every level."""
+
+    out: Path = Field(description="folder of the runs, results.json and figures")
+    seeds: int = Field(3, ge=1, le=1000, description="training seeds")
+    episodes: int = Field(200, ge=1, le=100_000, description="per method, world, level and seed")
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the preset's")
+    language: str = Field("bundled", description="language-image model, by name or folder")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class JoinedModelsArguments(Settings):
+    """Join a picture-sound and a picture-text model, neither retrained, to name sounds."""
+
+    out: Path = Field(description="folder of results.json and figures")
+    seeds: int = Field(3, ge=1, le=1000, description="trainings of the picture-sound model")
+    steps: int = Field(500, ge=1, description="gradient steps of each training")
+    language: str = Field("bundled", description="language-image model, by name or folder")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
 class LawArguments(Settings):
@@ -100,11 +130,14 @@ class TrainPaths(Settings):
 
 
 class DemoArguments(Settings):
-    """Train on one maze, compare the methods, follow one instruction; under three minutes."""
+    """Train in one world, compare the methods, follow one instruction; a few minutes."""
 
-    instruction: str = Field(DEMO_INSTRUCTION, description="the text to follow and to draw")
-    config: str = Field("street-fork", description="a preset or a YAML file")
-    out: Path = Field(Path("runs/demo"), description="folder of the run, results and pictures")
+    world: Literal["street", "grid"] = Field("street", description="street maze or grid world")
+    instruction: str | None = Field(None, description="the text to follow and to draw")
+    config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
+    out: Path | None = Field(
+        None, description="folder of the run, results and pictures; runs/demo, or runs/demo-grid"
+    )
 
 
 def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) -> Any:
@@ -174,15 +207,18 @@ def train(arguments: list[str]) -> None:
     trajectories, rest = _take_flag(rest, "--trajectories")
     if trajectories is not None:
         rest += ["--data.trajectories", trajectories]
-    base = load_config(source, RunConfig) if source else RunConfig()
-
-    paths, config = parse(
-        _TrainArguments,
-        rest,
-        "langrl train [--config NAME_OR_FILE] [--trajectories FILE]",
-        default=_TrainArguments(**base.model_dump()),
-        description=_train_help(),
-    ).split()
+    base = load_config(source, RunConfig, GridRunConfig) if source else RunConfig()
+    model = _TrainArguments if isinstance(base, RunConfig) else _GridTrainArguments
+    paths, config = _split(
+        parse(
+            model,
+            rest,
+            "langrl train [--config NAME_OR_FILE] [--trajectories FILE]",
+            default=model(**base.model_dump()),
+            description=_train_help(),
+        ),
+        type(base),
+    )
     if paths.print_config:
         print(dump_config(config), end="")
         return
@@ -200,15 +236,61 @@ def train(arguments: list[str]) -> None:
 class _TrainArguments(RunConfig, TrainPaths):
     """A run config with the paths of ``langrl train`` beside it."""
 
-    def split(self) -> tuple[TrainPaths, RunConfig]:
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        own = {name: values.pop(name) for name in TrainPaths.model_fields}
-        return TrainPaths(**own), RunConfig(**values)
+
+class _GridTrainArguments(GridRunConfig, TrainPaths):
+    """The same for grid worlds."""
+
+
+class _PretrainArguments(PretrainConfig, TrainPaths):
+    """A pretraining config with the paths of ``langrl pretrain`` beside it."""
+
+
+C = TypeVar("C", bound=Settings)
+
+
+def _split(given: Settings, model: type[C]) -> tuple[TrainPaths, C]:
+    """Take the paths and the config apart."""
+    values = {name: getattr(given, name) for name in type(given).model_fields}
+    own = {name: values.pop(name) for name in TrainPaths.model_fields}
+    return TrainPaths(**own), model(**values)
+
+
+def pretrain(arguments: list[str]) -> None:
+    """Train a language-image model: ``--config`` names the defaults, flags override fields.
+
+    The fields of the config are listed by ``langrl pretrain --help``.
+    """
+    source, rest = _take_flag(arguments, "--config")
+    base = load_config(source, PretrainConfig) if source else PretrainConfig()
+    paths, config = _split(
+        parse(
+            _PretrainArguments,
+            rest,
+            "langrl pretrain [--config NAME_OR_FILE]",
+            default=_PretrainArguments(**base.model_dump()),
+            description="Train a language-image model on pictures of worlds and captions, or on a"
+            " folder of images. --config takes a preset (pretrain-bundled) or a YAML file.",
+        ),
+        PretrainConfig,
+    )
+    if paths.print_config:
+        print(dump_config(config), end="")
+        return
+    from langrl import pretraining
+
+    if paths.resume is not None:
+        if source or config != base or paths.out is not None:
+            raise ConfigError("--resume goes on with the run's own config; leave other flags out")
+        pretraining.resume(paths.resume, _command("pretrain", arguments))
+        return
+    name = Path(source).stem if source else "pretrain"
+    pretraining.pretrain(config, paths.out or Path("runs") / name, _command("pretrain", arguments))
 
 
 def _train_help() -> str:
     return (
-        "Train an agent from trajectories without language and pairs of states and texts."
+        "Train an agent from trajectories without language, and pairs of states and texts or a"
+        " pretrained language-image model."
         f" --config takes a preset ({', '.join(preset_names())}) or a YAML file and gives the"
         " defaults; every flag overrides a field of it. --trajectories is short for"
         " --data.trajectories."
@@ -259,14 +341,20 @@ def evaluate(arguments: list[str]) -> None:
 def demo(arguments: list[str]) -> None:
     """Show the whole path in under three minutes."""
     given = parse(DemoArguments, arguments, "langrl demo")
-    config = load_config(given.config, RunConfig)
+    preset, instruction = DEMOS[given.world]
+    models = (RunConfig,) if given.world == "street" else (GridRunConfig,)
+    config = load_config(given.config or preset, *models)
     from langrl import commands
 
-    commands.demo(config, given.instruction, given.out, _command("demo", arguments))
+    out = given.out or Path("runs") / ("demo" if given.world == "street" else "demo-grid")
+    text = instruction if given.instruction is None else given.instruction
+    commands.demo(config, text, out, _command("demo", arguments))
 
 
 REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
+    "grid-goto": (GridGoToArguments, "agents in four grid worlds: an hour"),
+    "joined-models": (JoinedModelsArguments, "two models of one modality, joined"),
     "law": (LawArguments, "estimators of the marginal in the synthetic world"),
     "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
@@ -286,10 +374,22 @@ def reproduce(arguments: list[str]) -> None:
         street_mazes.reproduce(given.out, given.seeds, given.episodes, given.steps, command)
         return
     from langrl.experiment.jobs import cores
-    from langrl.experiment.reproduce import law, law_auto, law_independence
+    from langrl.experiment.reproduce import (
+        grid_goto,
+        joined_models,
+        law,
+        law_auto,
+        law_independence,
+    )
 
     options = given.model_dump() | {"workers": given.workers or cores(), "command": command}
-    module: Any = {"law": law, "law-independence": law_independence, "law-auto": law_auto}[name]
+    module: Any = {
+        "grid-goto": grid_goto,
+        "joined-models": joined_models,
+        "law": law,
+        "law-independence": law_independence,
+        "law-auto": law_auto,
+    }[name]
     module.reproduce(**options)
 
 
@@ -304,7 +404,8 @@ def benchmark(arguments: list[str]) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
-    "demo": (demo, "train on a maze and follow a typed instruction, with pictures"),
+    "demo": (demo, "train in a world and follow a typed instruction, with pictures"),
+    "pretrain": (pretrain, "train a language-image model on pictures and captions"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),

@@ -19,12 +19,13 @@ from langrl.errors import CheckpointError, ConfigError
 from langrl.experiment.logs import console, versions
 from langrl.experiment.training import Training
 from langrl.protocols import Learner
+from langrl.settings import Settings
 
 CONFIG_FILE = "config.yaml"
 
 
-class Run(Protocol):
-    """A run in the making: what trains, what it is stored as, and the agent that comes of it."""
+class Trainable(Protocol):
+    """A run in the making: what trains, and what it is stored as."""
 
     @property
     def config(self) -> Any:
@@ -46,8 +47,12 @@ class Run(Protocol):
         ...
 
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Raise CheckpointError unless a checkpoint is of this run's world."""
+        """Raise CheckpointError unless a checkpoint is of this run's world or model."""
         ...
+
+
+class Run(Trainable, Protocol):
+    """A run that an agent comes of."""
 
     def agent(self, **grounding: Any) -> GroundedAgent:
         """Return an agent on the learner's own critics, with changes to its grounding."""
@@ -83,14 +88,24 @@ def train_run(config: AnyRunConfig, folder: Path, label: str) -> tuple[Run, floa
         ConfigError: if the folder holds something already; what ``build_run`` raises, too.
     """
     config = resolve(config)
+    check_empty(folder)
+    run = build_run(config)
+    write_config(folder, config)
+    return run, _train(run, folder, label)
+
+
+def check_empty(folder: Path) -> None:
+    """Raise ConfigError if there is something in a folder for a new run."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             f"{folder} is not empty; choose another --out, or go on with --resume {folder}"
         )
-    run = build_run(config)
+
+
+def write_config(folder: Path, config: Settings) -> None:
+    """Write a new run's config, from which it is rerun and resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(dump_config(config))
-    return run, _train(run, folder, label)
 
 
 def is_trained(folder: Path, config: AnyRunConfig) -> bool:
@@ -109,38 +124,47 @@ def resume_run(folder: Path, label: str) -> tuple[Run, float]:
         CheckpointError: if there is no sound checkpoint, or it is not of the config beside it.
         ConfigError: if ``config.yaml`` is missing or wrong.
     """
+    path, checkpoint = read_newest(folder)
+    run = build_run(load_run_config(str(folder / CONFIG_FILE)))
+    take_up(run, checkpoint, path)
+    return run, _train(run, folder, label)
+
+
+def read_newest(folder: Path) -> tuple[Path, Checkpoint]:
+    """Return a run folder's newest checkpoint, and where it is.
+
+    Raises:
+        CheckpointError: if there is none, it is damaged, or the folder is that of a checkpoint.
+    """
     path = find_checkpoint(folder)
     if path.parent.parent != folder:
         raise CheckpointError(f"{folder} is no run folder; give the one that has {CONFIG_FILE}")
-    checkpoint = read_checkpoint(path)
-    run = build_run(load_run_config(str(folder / CONFIG_FILE)))
+    return path, read_checkpoint(path)
+
+
+def take_up(run: Trainable, checkpoint: Checkpoint, path: Path) -> None:
+    """Put a run's learner into the state of a checkpoint that was read from ``path``.
+
+    Raises:
+        CheckpointError: if the checkpoint is of another world, model or data.
+    """
+    beside = path.parent.parent / CONFIG_FILE
     try:
         run.check(checkpoint, path)
-        take_up(run.learner, checkpoint, run.data_sha256, path)
+        state: Mapping[str, Any] = checkpoint.documents["state"]
+        if state["data_sha256"] != run.data_sha256:
+            raise CheckpointError(
+                f"{path} was trained on other data than {beside} gives now; put the data and the"
+                " config back as they were"
+            )
+        if state["versions"] != versions():
+            console.print("this run was begun with other versions; its last bits may differ")
+        run.learner.load_state(checkpoint.tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
         detail = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {detail}") from error
-    return run, _train(run, folder, label)
-
-
-def take_up(learner: Learner, checkpoint: Checkpoint, data_sha256: str, path: Path) -> None:
-    """Put a learner into the state of a checkpoint that was read from ``path``.
-
-    Raises:
-        CheckpointError: if the checkpoint was trained on other data.
-        KeyError, ValueError, RuntimeError: if it is of another model.
-    """
-    state: Mapping[str, Any] = checkpoint.documents["state"]
-    if state["data_sha256"] != data_sha256:
-        raise CheckpointError(
-            f"{path} was trained on other data than {path.parent.parent / CONFIG_FILE} gives now;"
-            " put the trajectory file and the config back as they were"
-        )
-    if state["versions"] != versions():
-        console.print("this run was begun with other versions; its last bits may differ")
-    learner.load_state(checkpoint.tensors)
+        raise CheckpointError(f"{path} does not fit {beside}: {detail}") from error
 
 
 def _train(run: Run, folder: Path, label: str) -> float:

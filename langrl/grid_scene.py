@@ -88,7 +88,7 @@ class GridScene:
         return {}
 
     def _start(self, instruction: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[Any] | None]:
-        """Return a first observation [H, W, 3] in a room for the text, and what it denotes there."""
+        """Return an observation [H, W, 3] in a room for the text, and what it denotes there."""
         env = make_grid_tasks(self.world, 1)
         observation, _ = env.reset(seed=seed, options={"instruction": instruction})
         first = observation["observation"]

@@ -227,7 +227,9 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(
         "langrl.experiment.reproduce.street_mazes.load_config",
-        lambda name, *_: small.model_copy(update={"world": cli.load_config(name, cli.RunConfig).world}),
+        lambda name, *_: small.model_copy(
+            update={"world": cli.load_config(name, cli.RunConfig).world}
+        ),
     )
     assert langrl(*command, monkeypatch=monkeypatch) == 0
     results = json.loads((tmp_path / "results.json").read_text())

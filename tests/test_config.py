@@ -14,7 +14,6 @@ from langrl.envs.layouts import LAYOUTS
 from langrl.errors import ConfigError
 from langrl.pretrain_config import PretrainConfig
 
-
 SORTS = (RunConfig, GridRunConfig, PretrainConfig)
 
 

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from langrl import cli, commands
+from langrl import cli, commands, pretraining
 from langrl.experiment import benchmark
-from langrl.experiment.reproduce import law, law_auto, law_independence, street_mazes
+from langrl.experiment.reproduce import (
+    grid_goto,
+    joined_models,
+    law,
+    law_auto,
+    law_independence,
+    street_mazes,
+)
 
+REPRODUCED = (street_mazes, grid_goto, joined_models, law, law_independence, law_auto)
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FIXTURE = ROOT / "tests" / "fixtures" / "checkpoint-format-1"
@@ -36,6 +44,16 @@ def test_the_python_about_the_law_runs_as_it_stands(capsys):
     assert capsys.readouterr().out.count("tensor") == 6
 
 
+@pytest.mark.parametrize("page", ["grid-worlds.md", "joining.md"])
+def test_the_python_about_the_bundled_model_runs_as_it_stands(page, capsys):
+    (code,) = blocks(ROOT / "docs" / page, "python")
+    exec(compile(code, page, "exec"), {})
+    printed = [float(n) for n in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
+    assert printed
+    if page == "grid-worlds.md":  # the belief on what is denoted
+        assert 0.5 < printed[0] <= 1.001
+
+
 def documented_commands():
     for page in PAGES:
         for line in page.read_text().splitlines():
@@ -51,7 +69,9 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (commands, "train"),
         (commands, "evaluate"),
         (commands, "demo"),
-        *((module, "reproduce") for module in (street_mazes, law, law_independence, law_auto)),
+        (pretraining, "pretrain"),
+        (pretraining, "resume"),
+        *((module, "reproduce") for module in REPRODUCED),
         (benchmark, "speed"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))

@@ -33,7 +33,7 @@ def test_the_wheel_has_every_module_and_preset(wheel):
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, inside in folders.items()
-        for pattern in ("*.py", "*.yaml", "py.typed")
+        for pattern in ("*.py", "*.yaml", "py.typed", "bundled/*")
         for path in (ROOT / folder).rglob(pattern)
     }
     assert len(expected) > 40
@@ -56,7 +56,8 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
         "import langrl.envs.layouts, langrl.agents.config\n"
         "assert 'site' in langrl.envs.layouts.__file__, langrl.envs.layouts.__file__\n"
         "assert len(preset_names()) >= 5\n"
-        "print(load_config('street-fork', RunConfig).world.layout, gymnasium.spec('langrl/StreetMaze-v0'))\n"
+        "print(load_config('street-fork', RunConfig).world.layout)\n"
+        "print(gymnasium.spec('langrl/StreetMaze-v0'), gymnasium.spec('langrl/GridGoTo-v0'))\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -5,6 +5,7 @@ Axes: ``M`` pictures of ``H`` x ``W`` pixels, ``K`` texts, ``L`` words, ``G`` tr
 ``D`` embedding size.
 """
 
+import string
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,6 +24,8 @@ from langrl.protocols import check_instruction
 _SMALLEST, _LARGEST = 3, 32  # patches along a picture's side
 _GROUPS, _HEADS = 8, 4
 _PAD, _UNKNOWN, _FIRST_WORD = 0, 1, 2
+_SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
+_CORRECTED = 10_000  # corrections kept
 _TRIGRAMS = 12  # of a word; the rest is cut off
 _PICTURE_MODES = ("RGB", "RGBA", "L", "P", "1")  # others hold more than 8 bits, or other colours
 
@@ -199,12 +202,27 @@ def _trigrams(word: str, buckets: int) -> tuple[int, ...]:
     return tuple(zlib.crc32(part.encode()) % buckets + 1 for part in parts)
 
 
+def spelling_neighbours(word: str) -> set[str]:
+    """Return every word at one slip from a lower-case word.
+
+    A slip leaves a letter out, puts one in, replaces one or swaps two neighbours.
+    """
+    cuts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
+    found = {head + tail[1:] for head, tail in cuts if tail}
+    found |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
+    for letter in string.ascii_lowercase:
+        found |= {head + letter + tail for head, tail in cuts}
+        found |= {head + letter + tail[1:] for head, tail in cuts if tail}
+    return found
+
+
 class CompactTextTower(nn.Module):
     """A small text tower in plain torch: words from a table and from their trigrams, in context.
 
     A word is the sum of its row in a frozen table, projected, and of the mean of its character
-    trigrams' embeddings, so that a misspelt or unknown word still says something. Two texts of
-    the same words in another order differ: positions are learned.
+    trigrams' embeddings, so that an unknown word still says something. A word of four letters or
+    more that is not in the table is looked up as the first word there that is one slip away. Two
+    texts of the same words in another order differ: positions are learned.
 
     Args:
         vocabulary: the table's words, V; may be empty.
@@ -225,6 +243,7 @@ class CompactTextTower(nn.Module):
         super().__init__()
         self.vocabulary, self.config = tuple(vocabulary), config
         self._number = {word: n for n, word in enumerate(self.vocabulary, start=_FIRST_WORD)}
+        self._corrected: dict[str, int] = {}
         width, rows = config.width, len(self.vocabulary)
         self.table: Tensor
         self.table_scale: Tensor
@@ -280,7 +299,7 @@ class CompactTextTower(nn.Module):
         trigrams = np.full((len(rows), length, _TRIGRAMS), _PAD, dtype=np.int64)
         for k, row in enumerate(rows):
             for place, word in enumerate(row):
-                words[k, place] = self._number.get(word, _UNKNOWN)
+                words[k, place] = self._look_up(word)
                 parts = _trigrams(word, self.config.buckets)
                 trigrams[k, place, : len(parts)] = parts
         device = self.positions.device
@@ -288,6 +307,18 @@ class CompactTextTower(nn.Module):
             "words": torch.from_numpy(words).to(device),
             "trigrams": torch.from_numpy(trigrams).to(device),
         }
+
+    def _look_up(self, word: str) -> int:
+        """Return a word's number; that of the first word that it may be a misspelling of."""
+        if word in self._number:
+            return self._number[word]
+        if word not in self._corrected:
+            if len(self._corrected) >= _CORRECTED:
+                self._corrected.clear()
+            likely = spelling_neighbours(word) if _SHORTEST <= len(word) <= _LONGEST else ()
+            numbers = [self._number[other] for other in likely if other in self._number]
+            self._corrected[word] = min(numbers, default=_UNKNOWN)
+        return self._corrected[word]
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Map ``tokenise``'s tokens to unit embeddings [K, D]."""

@@ -100,7 +100,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make):
     with torch.no_grad():
         last = list(learner.descent.parameters.values())[-1]
         last.fill_(torch.nan)
-    with pytest.raises(NonFiniteError, match=r"lower learner\.learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"lower the learning rate"):
         learner.update(batch)
     assert torch.equal(parameter, before)
     assert learner.step == 0

@@ -649,11 +649,11 @@ WRONG_GOALS = [
     ([[[1, 1, 0]]], r"got \[1, 1, 3\]"),
     ([[1.5, 1, 0]], "whole numbers"),
     ([[np.nan, 1, 0]], "whole numbers"),
-    ([START, [0, 1, 0]], r"goal \[0, 1, 0\] is outside"),
+    ([START, [0, 1, 0]], r"pose \[0, 1, 0\] is outside"),
     ([START, [1, 7, 0]], "outside"),
     ([START, [1, -1, 0]], "outside"),
-    ([START, [1, 1, 4]], r"goal \[1, 1, 4\]"),
-    ([START, [1, 1, -1]], r"goal \[1, 1, -1\]"),
+    ([START, [1, 1, 4]], r"pose \[1, 1, 4\]"),
+    ([START, [1, 1, -1]], r"pose \[1, 1, -1\]"),
 ]
 
 

@@ -155,9 +155,7 @@ def test_the_generator_decides_what_is_replayed():
     [
         lambda: ReplayedCandidates(STATES, 4),
         lambda: ListedCandidates(STATES),
-        pytest.param(
-            ReachablePoses
-        ),
+        pytest.param(ReachablePoses),
     ],
 )
 def test_no_episodes_have_no_candidates(make):

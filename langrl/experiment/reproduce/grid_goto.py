@@ -40,6 +40,7 @@ COLUMNS = (
     "mean_ambiguity_bits",
 )  # fmt: skip
 Row = dict[str, Any]
+_ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
 
 
 def reproduce(
@@ -183,30 +184,40 @@ def _told(
     """Return experts that follow instructions, and the texts they were told, one each."""
     data, spec = config.data, GRID_WORLDS[world]
     rooms = draw_rooms(spec, data.rooms, generator)
-    each = rooms.repeat(data.trajectories_per_room, 0)
-    meanings = [_meaning(room, generator, spec.levels) for room in each]
-    cells = np.stack(
-        [grid_grammar.denoted(meaning, room) for meaning, room in zip(meanings, each, strict=True)]
+    meanings = [
+        _meanings(room, data.trajectories_per_room, generator, spec.levels) for room in rooms
+    ]
+    cells = np.concatenate(
+        [
+            np.stack([grid_grammar.denoted(meaning, room) for meaning in told])
+            for told, room in zip(meanings, rooms, strict=True)
+        ]
     )
-    texts = [grid_grammar.write(meaning, generator, "seen") for meaning in meanings]
+    texts = [
+        grid_grammar.write(meaning, generator, "seen") for told in meanings for meaning in told
+    ]
+    free = is_free(rooms).repeat(data.trajectories_per_room, 0)
     experts = grid_experts(
         rooms,
         data.trajectories_per_room,
         generator,
-        targets=facing(cells, is_free(each)),
+        targets=facing(cells, free),
         action_noise=data.action_noise,
     )
     return experts, texts
 
 
-def _meaning(
-    room: Rooms, generator: np.random.Generator, levels: tuple[str, ...]
-) -> grid_grammar.Meaning:
-    """Draw a meaning of some levels, or of any level where none of them fits the room."""
-    try:
-        return grid_grammar.draw_meaning(room, generator, levels)
-    except InstructionError:
-        return grid_grammar.draw_meaning(room, generator)
+def _meanings(
+    room: Rooms, count: int, generator: np.random.Generator, levels: tuple[str, ...]
+) -> list[grid_grammar.Meaning]:
+    """Draw meanings of some levels, or of any where none of them fits the room; four alike."""
+    drawn = []
+    for _ in range(-(-count // _ALIKE)):
+        try:
+            drawn.append(grid_grammar.draw_meaning(room, generator, levels))
+        except InstructionError:
+            drawn.append(grid_grammar.draw_meaning(room, generator))
+    return [meaning for meaning in drawn for _ in range(_ALIKE)][:count]
 
 
 def _over_seeds(measured: list[Row]) -> list[Row]:

@@ -1,0 +1,130 @@
+"""Contrastive training of a language-image model on pictures and texts.
+
+Each text is contrasted with all pictures, and each picture that some text fits with all texts;
+several positives are usual. A logistic loss on the same pairs keeps the numbers of different
+texts comparable, which ranking alone does not.
+
+Axes: ``M`` pictures, ``K`` texts, ``C`` bytes of a text, ``D`` embedding size.
+
+Source: Radford et al. 2021, arXiv:2103.00020; several positives: Khosla et al. 2020,
+arXiv:2004.11362; logistic: Zhai et al. 2023, arXiv:2303.15343.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.agents.descent import Descent
+from langrl.data.pictures import PictureTexts
+from langrl.functional.losses import symmetric_info_nce
+from langrl.models.language_image import LanguageImageModel
+
+_WARMUP = 0.03  # of all steps
+_DECAY = 0.01  # AdamW's weight decay, of matrices only
+_LARGEST_NORM = 1.0  # of the gradient
+_BETAS = (0.9, 0.98)  # AdamW's
+
+
+class LanguageImageLearner:
+    """Trains a language-image model.
+
+    Args:
+        model: what is trained; parameters that need no gradient stay as they are.
+        draw: returns the batch of a step; the same step gives the same batch.
+        steps: the last step, at which the learning rate reaches 0.
+        learning_rate: AdamW's highest.
+        logistic_weight: weight of the logistic loss.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: LanguageImageModel,
+        draw: Callable[[int], PictureTexts],
+        *,
+        steps: int,
+        learning_rate: float,
+        logistic_weight: float = 1.0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.model, self.draw, self.logistic_weight = model, draw, logistic_weight
+        self.device = torch.device(device)
+        # Of the logistic loss only: calibration fits its own on held-out pairs.
+        self.match_offset = nn.Parameter(torch.tensor(-5.0, device=self.device))
+        self.match_slope = nn.Parameter(torch.tensor(0.0, device=self.device))  # its log
+        trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        trained |= {"match_offset": self.match_offset, "match_slope": self.match_slope}
+        self.descent = Descent(
+            trained,
+            learning_rate,
+            steps,
+            warmup=max(1, round(_WARMUP * steps)),
+            clip=_LARGEST_NORM,
+            weight_decay=_DECAY,
+            betas=_BETAS,
+        )
+
+    @property
+    def step(self) -> int:
+        """How many gradient steps have been taken."""
+        return self.descent.step
+
+    def batch(self) -> dict[str, Tensor]:
+        """Return pictures uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
+        drawn = self.draw(self.step)
+        return {
+            "pictures": torch.from_numpy(drawn.pictures).to(self.device),
+            "positives": torch.from_numpy(drawn.positives).to(self.device),
+            "texts": to_bytes(drawn.texts),
+        }
+
+    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take one step of AdamW; see ``Learner.update``."""
+        self.model.train()
+        try:
+            metrics = self.descent.descend(batch, lambda: self._loss(batch))
+        finally:
+            self.model.eval()
+        self.model.scale.bound()
+        return metrics
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        model = self.model
+        texts = model.pair.text_embeddings(from_bytes(batch["texts"]))  # [K, D]
+        pictures = model.pair.image_embeddings(batch["pictures"])  # [M, D]
+        logits = model.logits(texts, pictures)  # [K, M]
+        positives = batch["positives"]
+        loss, metrics = symmetric_info_nce(logits, positives=positives)
+        if self.logistic_weight:
+            margins = self.match_slope.exp() * logits + self.match_offset
+            matching = functional.binary_cross_entropy_with_logits(margins, positives.to(margins))
+            # Matches are about one in ten: their share is what brings this to the other's size.
+            loss = loss + self.logistic_weight * matching / positives.float().mean()
+            metrics["matching"] = matching.detach()
+        return loss, metrics | {"scale": model.scale.log_scale.detach().exp()}
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return weights, AdamW's moments and the step, as tensors."""
+        return self.descent.state()
+
+    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take up what ``state`` returned, in place."""
+        self.descent.load_state(state)
+
+
+def to_bytes(texts: Sequence[str]) -> Tensor:
+    """Return texts as UTF-8, uint8 [K, C], padded with 0: batches hold tensors only."""
+    encoded = [text.encode() for text in texts]
+    padded = np.zeros((len(encoded), max(map(len, encoded), default=0)), np.uint8)
+    for row, text in zip(padded, encoded, strict=True):
+        row[: len(text)] = np.frombuffer(text, np.uint8)
+    return torch.from_numpy(padded)
+
+
+def from_bytes(padded: Tensor) -> list[str]:
+    """Return what ``to_bytes`` was given."""
+    return [row.tobytes().rstrip(b"\0").decode() for row in padded.numpy()]

@@ -1,0 +1,219 @@
+"""Texts for training: the seen phrasings and more, with near words, typos and idle words.
+
+Held-out synonyms never occur in them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.data.paraphrases import ASIDES, COMPOUNDS, FILLERS, LEADS, NOUNS
+from langrl.envs.grammar import PHRASINGS, Meaning
+from langrl.envs.grid_grammar import COLOURS, HELD_OUT_WORDS, TYPES, synonyms_in, write
+from langrl.envs.grid_templates import VOCABULARY as GRAMMAR_WORDS
+from langrl.envs.grid_templates import _fits, expand, pick, shape_of
+from langrl.models.word_table import WordTable
+
+_NEIGHBOURS = {"colour": 10, "type": 100}  # nearest words of one that are looked at
+_LEAST_MARGIN = 0.05  # in cosine, over the next colour or type
+_SHARPNESS = 8.0  # of the weights, per unit of cosine
+_LEAST_MEMBERSHIP = 0.55
+_IDLE_WORDS = 4000  # the most frequent ones of the table
+_MOST_IDLE = 4
+_COMPOUNDS = 0.05  # of the types, once texts vary
+_COMPOUNDS = 0.1  # of near words of types: any word before it, as in "doorkey"
+_CONTENT = (*COLOURS, *TYPES)
+
+
+@dataclass(frozen=True)
+class NearWords:
+    """What may stand for each colour and type, and words that say nothing about either.
+
+    Args:
+        near: for each colour and type, words and their cumulative shares.
+        idle: words for padding.
+    """
+
+    near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
+    idle: tuple[str, ...]
+
+    def draw(self, word: str, generator: np.random.Generator) -> str:
+        """Return a word that may stand for a colour or type, itself if there is none."""
+        words, shares = self.near.get(word, ((), np.zeros(0)))
+        if not words:
+            return word
+        if word in TYPES and self.idle and generator.random() < _COMPOUNDS:
+            compound = pick(self.idle, generator) + word
+            return word if is_held_out(compound) else compound
+        return words[min(int(np.searchsorted(shares, generator.random())), len(words) - 1)]
+
+
+NO_WORDS = NearWords({}, ())
+
+
+def is_held_out(word: str) -> bool:
+    """Whether a word is a held-out synonym, or an inflection or compound of one."""
+    return any(held in word for held in HELD_OUT_WORDS if len(held) > 3) or word in HELD_OUT_WORDS
+
+
+def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
+    """Find what may stand for each colour and type in a table of words.
+
+    A near word is nearer to its colour or type than to any other of them, by a margin of the
+    cosine: red is near blue, and must not stand for it. A name that the table knows a colour of
+    stands for the colour that it mostly is, however near others are.
+
+    Args:
+        table: words and embeddings.
+        basic: what the table's colour memberships are memberships in.
+    """
+    known = [word for word in _CONTENT if word in table.words]
+    numbers = [table.number(word) for word in known]
+    to_content = (table.embeddings @ table.embeddings[numbers].T).numpy()  # [V, content]
+    colours = table.colours.numpy()  # [V, B]
+    named = colours.sum(1) > 0
+    near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]] = {}
+    taken = set()
+    for place, word in enumerate(known):
+        cosine = to_content[:, place]
+        others = np.delete(to_content, place, 1).max(1)
+        margin = np.where(named, 0.0, cosine - others)
+        weights = {}
+        count = _NEIGHBOURS["colour" if word in COLOURS else "type"]
+        for n in np.argsort(-np.where(margin > _LEAST_MARGIN, cosine, -1.0))[:count]:
+            if margin[n] > _LEAST_MARGIN:
+                weights[table.words[n]] = float(np.exp(_SHARPNESS * cosine[n]))
+        if word in basic:
+            shares = colours[:, list(basic).index(word)]
+            mean = float(np.mean(list(weights.values()))) if weights else 1.0
+            for n in np.flatnonzero(shares > _LEAST_MEMBERSHIP):
+                # Names of colours weigh most: of them it is known what they look like.
+                weights[table.words[n]] = 6.0 * mean * float(shares[n])
+        weights = {w: v for w, v in weights.items() if w not in _CONTENT and not is_held_out(w)}
+        taken |= set(weights)
+        if weights:
+            shares = np.cumsum(list(weights.values()))
+            near[word] = (tuple(weights), shares / shares[-1])
+    idle = tuple(
+        word
+        for word in table.words[:_IDLE_WORDS]
+        if word not in taken and word not in GRAMMAR_WORDS and not is_held_out(word)
+        if len(word) > 1
+    )
+    return NearWords(near, idle)
+
+
+@lru_cache(maxsize=512)
+def _phrases(kind: str, shapes: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if kind == "thing":
+        return [expand(template) for template in NOUNS[shapes[0]]]
+    return [
+        expand(template)
+        for template in COMPOUNDS[kind]
+        if _fits(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
+    ]
+
+
+_LEADS = [expand(lead) for lead in LEADS]
+
+
+def _say(thing: Meaning, generator: np.random.Generator) -> str:
+    """Return a noun phrase for a thing, seen or further."""
+    from langrl.envs.grid_words import NOUNS as SEEN
+
+    shape = shape_of(thing)
+    source = SEEN[shape]["seen"] if generator.random() < 0.4 else NOUNS[shape]
+    text = pick(expand(pick(source, generator)), generator)
+    return text.format(c=thing[1], t=thing[2])
+
+
+def paraphrase(meaning: Meaning, generator: np.random.Generator) -> str:
+    """Return a text for a meaning from the templates of ``langrl.data.paraphrases``."""
+    parts = meaning[1:] if meaning[0] != "thing" else (meaning,)
+    phrases = _phrases(meaning[0], tuple(shape_of(part) for part in parts))
+    if meaning[0] == "thing":
+        text = _say(meaning, generator)
+    elif not phrases:
+        return write(meaning, generator, "seen")
+    else:
+        text = pick(pick(phrases, generator), generator)
+        slots = {name: _say(part, generator) for name, part in zip("ab", parts, strict=False)}
+        for slot, place in (("c", 1), ("t", 2)):
+            word = next((part[place] for part in reversed(parts) if part[place]), "")
+            slots[slot] = word
+        text = text.format_map(slots)
+    text = pick(pick(_LEADS, generator), generator).format(text)
+    if generator.random() < 0.4:
+        text = pick(FILLERS, generator).format(text)
+    return re.sub(r"\ba(?= [aeiou])", "an", text)
+
+
+@dataclass(frozen=True)
+class TextWriter:
+    """Writes training texts.
+
+    Args:
+        words: near words and idle ones.
+        paraphrases: share of texts from the further templates.
+        near_words: chance that a colour or type is said with a near word.
+        typos: chance that a colour or type is misspelt, if it has four letters or more.
+        idle: share of texts with idle words before or after.
+        asides: share of texts with a remark of idle words before or after.
+    """
+
+    words: NearWords
+    paraphrases: float
+    near_words: float
+    typos: float
+    idle: float
+    asides: float = 0.0
+
+    def write(self, meaning: Meaning, generator: np.random.Generator) -> str:
+        """Return a text for a meaning."""
+        if generator.random() < self.paraphrases:
+            text = paraphrase(meaning, generator)
+        else:
+            text = write(meaning, generator, "seen")
+        return self.vary(text, generator)
+
+    def vary(self, text: str, generator: np.random.Generator) -> str:
+        """Return a text with near words and typos in colours and types, and with idle words."""
+        if self.near_words or self.typos:
+            text = re.sub(r"[a-z]+", lambda found: self._near(found[0], generator), text)
+        if self.words.idle and generator.random() < self.idle:
+            count = 1 + int(generator.random() * _MOST_IDLE)
+            said = " ".join(pick(self.words.idle, generator) for _ in range(count))
+            text = f"{said} {text}" if generator.random() < 0.5 else f"{text} {said}"
+        if self.asides and self.words.idle and generator.random() < self.asides:
+            before, after = pick(ASIDES, generator).split("{}")
+            before, after = (self._filled(part, generator) for part in (before, after))
+            text = before + text + after
+        assert not synonyms_in(text), f"a held-out word in {text!r}"
+        return text
+
+    def _filled(self, part: str, generator: np.random.Generator) -> str:
+        return re.sub(r"\{w\}", lambda _: pick(self.words.idle, generator), part)
+
+    def _near(self, word: str, generator: np.random.Generator) -> str:
+        if word in TYPES and self.words.idle and generator.random() < _COMPOUNDS:
+            # A compound is what its last part is: a matchbox, a housekey.
+            compound = f"{pick(self.words.idle, generator)}{word}"
+            return word if is_held_out(compound) else compound
+        if word in self.words.near and generator.random() < self.near_words:
+            return self.words.draw(word, generator)
+        return word
+
+
+def held_out_templates() -> frozenset[str]:
+    """Return every held-out template, expanded; none of them may be a paraphrase."""
+    from langrl.envs import grid_words
+
+    tables = (grid_words.NOUNS, grid_words.CLAUSES, grid_words.COMPOUNDS, grid_words.SENTENCES)
+    templates = [t for table in tables for kind in table.values() for t in kind[PHRASINGS[1]]]
+    templates += grid_words.LEADS["held_out"]
+    templates += [filler for filler in grid_words.FILLERS["held_out"] if filler != "{}"]
+    return frozenset(text for template in templates for text in expand(template))

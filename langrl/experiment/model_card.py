@@ -1,0 +1,101 @@
+"""The card that a trained language-image model carries."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def model_card(config: Any, rows: Sequence[Mapping[str, Any]], command: str) -> str:
+    """Return a model card in Markdown.
+
+    Args:
+        config: the ``PretrainConfig`` of the run.
+        rows: what was measured, as in ``results.json``.
+        command: what trained the model.
+    """
+    table = [
+        "| phrasing | texts | ROC AUC | by level | by word | text to picture |"
+        " picture to text | NLL | ECE |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    names = (
+        "auc", "auc_levels", "auc_words", "recall_text_to_picture", "recall_picture_to_text",
+        "nll", "ece",
+    )  # fmt: skip
+    for row in rows:
+        cells = " | ".join(f"{row[name]:.3f}" for name in names)
+        table.append(f"| {row['phrasing'].replace('_', '-')} | {row['texts']} | {cells} |")
+    weakest = [
+        f"* {row['phrasing'].replace('_', '-')}: " + ", ".join(_weakest(row)) for row in rows
+    ]
+    return "\n".join(
+        [
+            "# A language-image model for goals",
+            "",
+            _what(config),
+            "",
+            f"Trained by `{command}`: {config.steps:,} steps, seed {config.seed}. The weights are"
+            " rounded to float16; the numbers are of the rounded model.",
+            "",
+            "## Measured",
+            "",
+            _how(config),
+            "",
+            *table,
+            "",
+            "Weakest groups (ROC AUC):",
+            "",
+            *weakest,
+            "",
+            "## Limits",
+            "",
+            _limits(config),
+            "",
+        ]
+    )
+
+
+def _what(config: Any) -> str:
+    what = "Scores pictures of goals against texts (`langrl.models.language_image`)."
+    if config.folder is not None:
+        return f"{what} Trained on the captioned images of a folder, from {config.start or 'new'}."
+    what += (
+        f" Trained on rendered rooms of the grid worlds {', '.join(config.worlds)} with exact"
+        " matches: a text fits a picture if the agent faces an object that it denotes."
+    )
+    if config.start is None and config.words is not None and config.model.text.model == "compact":
+        what += (
+            f" Its frozen word table is distilled from {config.words} (Apache-2.0), with what"
+            " colour a colour's name is from the xkcd survey (CC0) and CSS. Held-out synonyms are"
+            " words of that table like any other; no training text has one, nor a held-out"
+            " template."
+        )
+    return what
+
+
+def _how(config: Any) -> str:
+    if config.folder is not None:
+        return "On images that were neither trained nor calibrated on, all against all captions."
+    return (
+        "In rooms that were neither trained nor calibrated on; ROC AUC among the pictures of one"
+        " room (all poses that face an object, as many that face none), averaged within and then"
+        " over groups: levels of meaning, and words (held-out: unseen synonyms). Retrieval is"
+        " recall@1 in the room. Calibrated in other rooms on training's hardest texts: near words"
+        " for every colour and type, many typos, idle words; none of them held out. How hard they"
+        " are was chosen with a look at the held-out calibration error in still other rooms."
+    )
+
+
+def _limits(config: Any) -> str:
+    if config.folder is not None:
+        return "Knows what its captions say; measure it on pictures of your own before use."
+    return (
+        "Knows minigrid's pictures in 8-pixel tiles: keys, balls, boxes and doors in six colours,"
+        " what is next to what, and what is nearest a wall. Of other pictures and other topics it"
+        " knows nothing, and its probabilities mean nothing there. English only."
+    )
+
+
+def _weakest(row: Mapping[str, Any]) -> list[str]:
+    groups = {**row["levels"], **row["words"]}
+    known = {name: value for name, value in groups.items() if value == value}
+    return [f"{name} {known[name]:.3f}" for name in sorted(known, key=lambda n: known[n])[:6]]

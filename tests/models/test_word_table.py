@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import torch
+
+from langrl.data.augment import (
+    NO_WORDS,
+    TextWriter,
+    find_near_words,
+    held_out_templates,
+    is_held_out,
+    paraphrase,
+)
+from langrl.data.paraphrases import ASIDES, COMPOUNDS, FILLERS, LEADS, NOUNS
+from langrl.envs.grid_grammar import LEVELS, draw_meaning, level_of, synonyms_in
+from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
+from langrl.envs.grid_templates import expand
+from langrl.errors import ConfigError, UnknownNameError
+from langrl.experiment.colour_names import BASIC, colour_memberships
+from langrl.models.word_table import WordTable, distil_words, vocabulary_words
+
+VECTORS = {
+    "red": [1.0, 0.0, 0.0], "reds": [0.9, 0.1, 0.0], "blue": [0.0, 1.0, 0.0],
+    "ball": [0.0, 0.0, 1.0], "balls": [0.1, 0.0, 0.9], "crimson": [0.8, 0.2, 0.0],
+    "purplish": [0.5, 0.5, 0.0], "the": [-1.0, -1.0, -1.0],
+}  # fmt: skip
+
+
+class Model:
+    """Stands in for a SentenceTransformer."""
+
+    tokenizer = None
+
+    def __init__(self, pieces=("##s", "[CLS]", "Red", "7", "naïve")):
+        known = {word: n for n, word in enumerate([*VECTORS, *pieces])}
+        self.tokenizer = type("Tokenizer", (), {"get_vocab": lambda self: known})()
+
+    def encode(self, inputs, **_):
+        return torch.tensor([VECTORS.get(i["text"], [0.3, 0.3, -0.3]) for i in inputs])
+
+
+def test_only_whole_words_are_taken_in_the_vocabularys_order():
+    assert vocabulary_words(Model()) == list(VECTORS)
+
+
+def test_a_vocabulary_without_word_pieces_is_refused():
+    with pytest.raises(ConfigError, match="word pieces"):
+        vocabulary_words(Model(pieces=()))
+    with pytest.raises(ConfigError, match="tokenizer"):
+        vocabulary_words(object())
+
+
+def test_rows_keep_the_geometry_of_the_centred_embeddings():
+    table = distil_words(Model(), 3)
+    vectors = torch.nn.functional.normalize(torch.tensor(list(VECTORS.values())), dim=1).double()
+    centred = vectors - vectors.mean(0)
+    distances = torch.cdist(centred, centred)
+    kept = torch.cdist(table.rows.double(), table.rows.double())
+    ratio = (kept / distances)[distances > 0]
+    torch.testing.assert_close(ratio, ratio[0].expand_as(ratio), rtol=1e-4, atol=0)
+    assert table.rows.square().mean().sqrt().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_row_holds_the_colour_of_a_colours_name_also_of_a_new_word():
+    table = distil_words(Model(), 2, {"red": np.array([1.0, 0.0]), "mauve": np.array([0.3, 0.7])})
+    assert table.words[-1] == "mauve"
+    assert table.colours[table.number("red")].tolist() == [1, 0]
+    assert table.rows[table.number("mauve"), 2:].tolist() == pytest.approx([1.8, 4.2])
+    assert table.rows[table.number("blue"), 2:].tolist() == [0, 0]
+
+
+def test_a_table_wider_than_the_embeddings_is_refused():
+    with pytest.raises(ConfigError, match="table_width"):
+        distil_words(Model(), 4)
+
+
+def test_neighbours_come_nearest_first_and_leave_the_word_out():
+    table = distil_words(Model(), 3)
+    (found,) = table.neighbours(["red"], 2)
+    assert [word for word, _ in found] == ["reds", "crimson"]
+    assert found[0][1] > found[1][1]
+    with pytest.raises(UnknownNameError, match="'green'"):
+        table.neighbours(["green"], 1)
+
+
+def test_near_words_leave_out_what_is_held_out_ambiguous_or_another_colour():
+    near = find_near_words(distil_words(Model(), 3))
+    assert near.near["red"][0] == ("reds",)  # not crimson: held out; not purplish, blue
+    assert near.near["ball"][0] == ("balls",)
+    assert "crimson" not in near.idle
+    generator = np.random.default_rng(0)
+    assert {near.draw("ball", generator) for _ in range(9)} == {"balls"}
+    assert near.draw("key", generator) == "key"
+
+
+def test_a_colours_name_stands_for_the_colour_that_it_mostly_is():
+    names = colour_memberships()
+    words = (*BASIC, "cherry", "crimson")
+    table = WordTable(
+        words,
+        torch.zeros(len(words), 2),
+        torch.eye(len(words)),  # no word is near any other
+        torch.from_numpy(np.stack([names[word] for word in words])).float(),
+    )
+    assert find_near_words(table, BASIC).near == {"red": (("cherry",), pytest.approx([1.0]))}
+
+
+def test_colours_of_names_are_shares_of_basic_colours():
+    names = colour_memberships()
+    assert BASIC[names["brick"].argmax()] == "red"
+    assert BASIC[names["sapphire"].argmax()] == "blue"
+    assert names["grey"].tolist() == [float(basic == "grey") for basic in BASIC]
+    assert all(shares.sum() == pytest.approx(1) for shares in names.values())
+
+
+def test_inflections_of_held_out_words_are_held_out():
+    assert is_held_out("crates")
+    assert is_held_out("orb")
+    assert not is_held_out("absorb")
+
+
+def test_no_paraphrase_is_a_held_out_template_or_has_a_held_out_word():
+    templates = [t for table in (NOUNS, COMPOUNDS) for kind in table.values() for t in kind]
+    every = {
+        text for template in [*templates, *LEADS, *FILLERS, *ASIDES] for text in expand(template)
+    }
+    assert not (every - {"{}"}) & held_out_templates()
+    assert not [text for text in every if synonyms_in(text)]
+
+
+def test_training_texts_never_have_a_held_out_word():
+    near = find_near_words(distil_words(Model(), 3, colour_memberships()), BASIC)
+    writer = TextWriter(near, 0.5, 0.9, 0.3, 0.5, 0.5)
+    generator = np.random.default_rng(0)
+    texts = set()
+    for room in draw_rooms(GRID_WORLDS["relations"], 40, generator):
+        for _ in range(10):
+            texts.add(writer.write(draw_meaning(room, generator), generator))
+    assert len(texts) > 300
+    assert not [text for text in texts if synonyms_in(text)]
+    assert any("balls" in text for text in texts)
+
+
+def test_plain_texts_are_seen_ones():
+    writer = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0)
+    text = writer.write(("thing", "red", "ball"), np.random.default_rng(0))
+    assert "red" in text
+    assert "ball" in text
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_can_be_paraphrased(level):
+    generator = np.random.default_rng(0)
+    rooms = draw_rooms(GRID_WORLDS["goto"], 40, generator)
+    said = set()
+    for room in rooms:
+        meaning = draw_meaning(room, generator, [level])
+        assert level_of(meaning) == level
+        said.add(paraphrase(meaning, generator))
+    assert len(said) > 20
+    assert not any("{" in text for text in said)
