@@ -25,11 +25,14 @@ from langrl.envs.grid_pictures import render_rooms
 from langrl.envs.grid_rooms import (
     ACTIONS,
     Mask,
+    Poses,
     Rooms,
     RoomSpec,
     ahead,
     draw_rooms,
+    facing,
     is_free,
+    is_object,
     observe,
 )
 from langrl.envs.instruction_space import InstructionSpace
@@ -125,6 +128,20 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         if cells is None:
             return None
         return cells[0][ahead(poses)] & is_free(self.room)[poses[:, 0], poses[:, 1]]
+
+    def sample_goals(self, count: int, generator: np.random.Generator) -> Poses:
+        """Return poses [count, 3] of the present room, about half of which face an object."""
+        free = is_free(self.room)
+        faces = facing(is_object(self.room)[None], free[None])[0]
+        towards = np.argwhere(faces)
+        others = np.argwhere(free[..., None] & ~faces)
+        half = count // 2
+        return np.concatenate(
+            [
+                towards[generator.integers(len(towards), size=count - half)],
+                others[generator.integers(len(others), size=half)],
+            ]
+        )
 
     def render_goal(self, goal: Any, pixels: int = 8) -> NDArray[np.uint8]:
         """Return the picture uint8 [H, W, 3] of the present room with the agent at a pose [3]."""

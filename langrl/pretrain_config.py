@@ -33,6 +33,9 @@ class PretrainConfig(Settings):
     worlds: tuple[str, ...] = Field(
         tuple(GRID_WORLDS), min_length=1, description="grid worlds whose pictures are used"
     )
+    environments: tuple[str, ...] = Field(
+        (), description="Gymnasium ids of worlds that draw their goals, instead of grid worlds"
+    )
     folder: str | None = Field(
         None, description="images with captions.jsonl or captions.csv, instead of grid worlds"
     )
@@ -83,6 +86,8 @@ class PretrainConfig(Settings):
                 raise ValueError(f"no grid world named {name!r}; {suggestion(name, GRID_WORLDS)}")
         if len(set(self.worlds)) != len(self.worlds):
             raise ValueError("worlds names one twice; name each once")
+        if self.folder is not None and self.environments:
+            raise ValueError("pictures come from a folder or from environments; set one of them")
         if self.train == "heads" and self.start is None:
             raise ValueError("train: heads needs a SentenceTransformer to start from; set start")
         return self

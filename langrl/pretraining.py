@@ -3,38 +3,24 @@
 Names and files become objects here; everything below receives objects.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from langrl.agents.language_image import LanguageImageLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from langrl.compose import CONFIG_FILE, check_empty, read_newest, take_up, write_config
 from langrl.config import load_config
-from langrl.data.augment import NO_WORDS, NearWords, TextWriter, find_near_words
-from langrl.data.picture_folder import CaptionedPictures, read_folder
-from langrl.data.pictures import PictureTexts, world_batch
-from langrl.envs.grid_grammar import LEVELS, TYPES
-from langrl.envs.grid_rooms import GRID_WORLDS
+from langrl.data.augment import NO_WORDS, find_near_words
+from langrl.envs.grid_grammar import TYPES
 from langrl.errors import CheckpointError, ConfigError, DomainError
 from langrl.experiment.colour_names import BASIC, colour_memberships
 from langrl.experiment.logs import console, print_table, read_metrics, versions, write_results
 from langrl.experiment.model_card import model_card
-from langrl.experiment.picture_evaluation import (
-    RoomSample,
-    calibrate_on,
-    evaluate_worlds,
-    measure,
-    sample_rooms,
-    summarise,
-)
+from langrl.experiment.picture_evaluation import RoomSample, calibrate_on
 from langrl.experiment.picture_figures import (
     auc_figure,
     grid_figure,
@@ -54,16 +40,11 @@ from langrl.models.patch_init import whiten_patches
 from langrl.models.sentence_pair import PairDescription, SentenceTransformerPair
 from langrl.models.towers import CompactImageTower, CompactTextTower
 from langrl.models.word_table import WordTable, distil_words
+from langrl.picture_sources import Source, picture_source
 from langrl.pretrain_config import PretrainConfig
 
 MODEL_FOLDER = "model"
 _TABLE = "word_table"
-_PLAIN = ("full", "colour", "type")  # levels of the first steps
-# The harder ones more often.
-_VARIED = (*LEVELS, "negation", "negation", "disjunction", "relation", "relation", "relation")
-_HARDEST = {"paraphrases": 0.8, "near_words": 1.0, "typos": 0.4, "idle": 0.8}
-_CELLS = 64  # of a room of usual size; batches of larger rooms have fewer of them
-_MEASURED, _CALIBRATED = 1, 2  # numbers that keep seeds apart; 0 is of training
 _COLUMNS = (
     "phrasing", "texts", "auc", "auc_levels", "auc_words", "recall_text_to_picture",
     "recall_picture_to_text", "nll", "ece",
@@ -76,17 +57,12 @@ class Pretraining:
 
     config: PretrainConfig
     learner: LanguageImageLearner
-    words: NearWords
-    parts: list[CaptionedPictures] | None
+    source: Source
 
     @property
     def data_sha256(self) -> str:
-        """Digest of the captioned images; of worlds, whose pictures come from the seed, of none."""
-        digest = hashlib.sha256()
-        for part in self.parts or []:
-            digest.update(np.ascontiguousarray(part.pictures).tobytes())
-            digest.update(json.dumps(part.texts).encode() + part.positives.tobytes())
-        return digest.hexdigest()
+        """Digest of the captioned images, if they are read from files."""
+        return self.source.digest()
 
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
         """Raise CheckpointError unless a checkpoint is of such a model."""
@@ -149,29 +125,22 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
         raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # subnormal numbers are many times slower
-    parts = None
-    if config.folder is not None:
-        pictures = read_folder(Path(config.folder), config.picture_size)
-        parts = pictures.split(config.held_out, np.random.default_rng([config.seed, _CALIBRATED]))
     table = word_table(config, out)
-    words = find_near_words(table, BASIC) if table else NO_WORDS
-    draw = (
-        _draw_from_worlds(config, words) if parts is None else _draw_from_folder(config, parts[0])
-    )
+    source = picture_source(config, find_near_words(table, BASIC) if table else NO_WORDS)
     model = start_model(config, table)
     if config.start is None:
         assert isinstance(model.pair.image, CompactImageTower)
         generator = torch.Generator().manual_seed(config.seed)
-        whiten_patches(model.pair.image, torch.from_numpy(draw(0).pictures), generator)
+        whiten_patches(model.pair.image, torch.from_numpy(source.draw(0).pictures), generator)
     learner = LanguageImageLearner(
         model.to(config.device),
-        draw,
+        source.draw,
         steps=config.steps,
         learning_rate=config.learning_rate,
         logistic_weight=config.logistic_weight,
         device=config.device,
     )
-    return Pretraining(config, learner, words, parts)
+    return Pretraining(config, learner, source)
 
 
 def word_table(config: PretrainConfig, out: Path) -> WordTable | None:
@@ -226,45 +195,6 @@ def start_model(config: PretrainConfig, table: WordTable | None) -> LanguageImag
     return model
 
 
-def _draw_from_worlds(config: PretrainConfig, words: NearWords) -> Callable[[int], PictureTexts]:
-    texts = config.texts
-    plain = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0)
-    varied = text_writer(config, words)
-    until = texts.plain_until * config.steps
-
-    def draw(step: int) -> PictureTexts:
-        # A seed for each step: a resumed run draws what it would have drawn.
-        generator = np.random.default_rng([config.seed, 0, step])
-        spec = GRID_WORLDS[config.worlds[step % len(config.worlds)]]
-        return world_batch(
-            spec,
-            (plain if step < until else varied).write,
-            generator,
-            rooms=max(1, config.rooms_per_batch * _CELLS // spec.size**2),
-            pictures=config.pictures_per_room,
-            texts=config.texts_per_room,
-            levels=_PLAIN if step < until else _VARIED,
-        )
-
-    return draw
-
-
-def text_writer(config: PretrainConfig, words: NearWords) -> TextWriter:
-    """Return what writes the training texts, once they vary."""
-    texts = config.texts
-    rates = (texts.paraphrases, texts.near_words, texts.typos, texts.idle_words, texts.asides)
-    return TextWriter(words, *rates)
-
-
-def _draw_from_folder(
-    config: PretrainConfig, pictures: CaptionedPictures
-) -> Callable[[int], PictureTexts]:
-    def draw(step: int) -> PictureTexts:
-        return pictures.draw(config.pairs_per_batch, np.random.default_rng([config.seed, 0, step]))
-
-    return draw
-
-
 # -- finishing -------------------------------------------------------------------------------
 
 
@@ -278,16 +208,10 @@ def _finish(run: Pretraining, out: Path, command: str) -> list[dict[str, Any]]:
     run.learner.model.save(folder, "", {}, half=True)
     model = load_language_image_model(folder, config.device)
     try:
-        calibrate_on(model, _calibration_samples(run))
+        calibrate_on(model, run.source.calibration_samples())
     except DomainError as error:  # after a few steps only, or on captions that say nothing
         console.print(f"the model is stored uncalibrated: {error}")
-    samples = _shown_samples(run)
-    if run.parts is None:
-        rows = evaluate_worlds(
-            model, config.worlds, config.evaluation_rooms, config.seed + _MEASURED
-        )
-    else:
-        rows = [summarise(measure(model, samples), "captions")]
+    rows = run.source.measure(model)
     for row in rows:
         row["train_seconds"] = round(seconds, 1)
     numbers = {"command": command, "versions": versions(), "rows": rows}
@@ -296,39 +220,9 @@ def _finish(run: Pretraining, out: Path, command: str) -> list[dict[str, Any]]:
     write_results(
         out, command, config.model_dump(mode="json"), rows, evaluation_seconds=seconds_after
     )
-    _draw_figures(model, rows, samples, out)
+    _draw_figures(model, rows, run.source.shown_samples(), out)
     print_table("on rooms and texts not seen in training", rows, _COLUMNS)
     return rows
-
-
-def _calibration_samples(run: Pretraining) -> list[RoomSample]:
-    """Return pairs of rooms that are neither trained on nor measured, with the hardest texts.
-
-    They stand for what users will say: on texts as in training, the model is surer than it is
-    right about words that it has not been trained on.
-    """
-    config = run.config
-    if run.parts is not None:
-        return [_as_sample(run.parts[1])]
-    generator = np.random.default_rng([config.seed, _CALIBRATED])
-    writer = TextWriter(run.words, **_HARDEST)
-    return sample_rooms(
-        config.worlds, max(2, config.evaluation_rooms // 2), writer.write, generator
-    )
-
-
-def _shown_samples(run: Pretraining) -> list[RoomSample]:
-    """Return what is pictured, and for a folder measured."""
-    if run.parts is not None:
-        return [_as_sample(run.parts[2])]
-    generator = np.random.default_rng([run.config.seed, _MEASURED, _CALIBRATED])
-    write = text_writer(run.config, run.words).write
-    return sample_rooms(run.config.worlds, 1, write, generator)
-
-
-def _as_sample(part: CaptionedPictures) -> RoomSample:
-    levels = ["caption"] * len(part.texts)
-    return RoomSample("folder", part.pictures, part.texts, levels, part.positives.T)
 
 
 def _draw_figures(

@@ -1,4 +1,4 @@
-"""What a world, an agent, a text encoder and a learner must offer, and what an instruction is.
+"""What an agent and a learner must offer, and what an instruction is.
 
 Axes: ``N`` episodes (or environments) in a batch, ``M`` candidate goals, ``K`` texts,
 ``S`` numbers in a state, ``D`` embedding size.
@@ -50,18 +50,6 @@ def check_instruction(text: object) -> str:
             f"the instruction holds {problem}, at position {position}; remove it"
         )
     return text
-
-
-class World(Protocol):
-    """Where agents act: states, and what instructions mean in them."""
-
-    def sample_states(self, count: int, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Return ``count`` states [count, S], uniform over those an agent can be in."""
-        ...
-
-    def denotation(self, goals: NDArray[np.float32], instruction: str) -> NDArray[np.bool_] | None:
-        """Return which goals [M, S] satisfy the instruction, bool [M]; None if unknown."""
-        ...
 
 
 @runtime_checkable

@@ -16,14 +16,22 @@ LAYERS = [
     ("langrl.agents",),
     ("langrl.experiment",),
     ("langrl.config", "langrl.pretrain_config"),
-    ("langrl.compose", "langrl.compose_maze", "langrl.compose_grid", "langrl.pretraining"),
+    (
+        "langrl.compose",
+        "langrl.compose_maze",
+        "langrl.compose_grid",
+        "langrl.pretraining",
+        "langrl.picture_sources",
+    ),
     ("langrl.commands", "langrl.maze_scene", "langrl.grid_scene"),
     ("langrl.experiment.reproduce", "langrl.experiment.benchmark"),
     ("langrl.cli",),
 ]
 ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the layer that may use them
     "gymnasium": (
-        "langrl", "langrl.envs", "langrl.experiment", "langrl.compose_grid", "langrl.maze_scene",
+        "langrl", "langrl.envs", "langrl.experiment", "langrl.compose_grid",
+        "langrl.picture_sources",
+        "langrl.maze_scene",
         "langrl.grid_scene",
     ),
     "sentence_transformers": ("langrl.models",),

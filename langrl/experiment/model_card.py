@@ -58,6 +58,9 @@ def _what(config: Any) -> str:
     what = "Scores pictures of goals against texts (`langrl.models.language_image`)."
     if config.folder is not None:
         return f"{what} Trained on the captioned images of a folder, from {config.start or 'new'}."
+    if config.environments:
+        worlds = ", ".join(config.environments)
+        return f"{what} Trained on goals and instructions of {worlds}."
     what += (
         f" Trained on rendered rooms of the grid worlds {', '.join(config.worlds)} with exact"
         " matches: a text fits a picture if the agent faces an object that it denotes."
@@ -75,6 +78,10 @@ def _what(config: Any) -> str:
 def _how(config: Any) -> str:
     if config.folder is not None:
         return "On images that were neither trained nor calibrated on, all against all captions."
+    if config.environments:
+        return (
+            "In episodes that were not trained or calibrated on, all goals against all texts."
+        )
     return (
         "In rooms that were neither trained nor calibrated on; ROC AUC among the pictures of one"
         " room (all poses that face an object, as many that face none), averaged within and then"
@@ -88,6 +95,8 @@ def _how(config: Any) -> str:
 def _limits(config: Any) -> str:
     if config.folder is not None:
         return "Knows what its captions say; measure it on pictures of your own before use."
+    if config.environments:
+        return "Knows those worlds; measure it on others before use."
     return (
         "Knows minigrid's pictures in 8-pixel tiles: keys, balls, boxes and doors in six colours,"
         " what is next to what, and what is nearest a wall. Of other pictures and other topics it"

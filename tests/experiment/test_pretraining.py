@@ -158,3 +158,42 @@ def test_calibration_error_is_the_gap_weighed_by_bins():
     bins = reliability(probabilities, matches)
     assert [round(row["share"], 2) for row in bins] == [0.4, 0.4, 0.2]
     assert calibration_error(bins) == pytest.approx(0.4 * 0.02)
+
+
+def test_pictures_come_from_any_world_that_draws_its_goals(tmp_path):
+    rows = pretrain(tiny(environments=["langrl/GridGoTo-v0"]), tmp_path / "run", "langrl pretrain")
+    assert [row["phrasing"] for row in rows] == ["instructions"]
+    assert rows[0]["texts"] > 1
+    assert "langrl/GridGoTo-v0" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("langrl/StreetMaze-v0", "langrl/StreetMaze-v0 has no render_goal"),
+        ("langrl/GridGoto-v0", "cannot make 'langrl/GridGoto-v0'"),
+        ("CartPole-v1", "CartPole-v1 has no render_goal and no denotation"),
+    ],
+)
+def test_a_world_without_pictures_of_goals_is_refused_before_the_training(tmp_path, name, says):
+    with pytest.raises(ConfigError, match=says):
+        pretrain(tiny(environments=[name]), tmp_path / "run", "langrl pretrain")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_images_have_changed_is_not_resumed(run, tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    lines = []
+    for number in range(12):
+        Image.new("RGB", (24, 24), (20 * number, 0, 0)).save(folder / f"{number}.png")
+        lines.append(json.dumps({"image": f"{number}.png", "text": f"shade {number % 3}"}))
+    (folder / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    config = tiny(folder=str(folder), picture_size=24, pairs_per_batch=4)
+    pretrain(config, tmp_path / "run", "langrl pretrain")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-6")
+    Image.new("RGB", (24, 24), (0, 250, 0)).save(folder / "3.png")
+    with pytest.raises(CheckpointError, match="was trained on other data"):
+        resume(tmp_path / "run", "langrl pretrain --resume")
