@@ -87,7 +87,7 @@ class CloningLearner:
         config: RoomLearnerConfig,
         generator: torch.Generator,
     ) -> None:
-        self.policy, self.config = policy, config
+        self.policy, self.config, self.generator = policy, config, generator
         self._parts = []
         for part, embedded in zip(trajectories, texts, strict=True):
             last = np.flatnonzero(part.terminals)
@@ -106,7 +106,7 @@ class CloningLearner:
 
     def batch(self) -> dict[str, Tensor]:
         """Draw trajectories, and states of each."""
-        generator, config = self.descent.generator, self.config
+        generator, config = self.generator, self.config
         number = int(torch.randint(len(self._parts), (), generator=generator))
         rooms, room, poses, actions, first, last, texts = self._parts[number]
         pick = torch.randint(len(first), (config.rooms,), generator=generator)

@@ -72,6 +72,7 @@ def compose_grid_agent(
         ReachablePoses(),
         actions=np.arange(len(ACTIONS)),
         device=device,
+        sharpness=config.sharpness,
         temperature=config.temperature,
         compare_separate=config.compare_separate,
     )

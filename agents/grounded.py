@@ -31,7 +31,7 @@ _SCORES_AT_ONCE = 1 << 18
 class Posterior:
     """Where an instruction may lead: ``goals`` [M, S], ``probabilities`` [M]."""
 
-    goals: NDArray[np.float32]
+    goals: NDArray[Any]
     probabilities: NDArray[np.float32]
 
     @property
@@ -51,6 +51,8 @@ class GroundedAgent:
         candidates: draws candidate goals for each new episode.
         actions: the actions to compare [A, ...].
         device: where the modules are.
+        sharpness: the fit is multiplied by this. 1 takes the language side at its word; above it,
+            what fits best counts for more than its calibration says.
         temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
             takes the best. A little of it frees agents with few actions from going in circles.
         compare_separate: offer ``direct`` although the goal encoders are not shared, to show that
@@ -69,6 +71,7 @@ class GroundedAgent:
         *,
         actions: NDArray[Any],
         device: torch.device | str = "cpu",
+        sharpness: float = 1.0,
         temperature: float = 0.0,
         compare_separate: bool = False,
     ) -> None:
@@ -78,7 +81,8 @@ class GroundedAgent:
         self._direct = self._shared or (compare_separate and "shared encoder" in grounding.needs)
         self.critic, self.language = critic.eval(), language.eval()
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
-        self.device, self.temperature = torch.device(device), temperature
+        self.device = torch.device(device)
+        self.sharpness, self.temperature = sharpness, temperature
         self._actions = torch.from_numpy(actions).to(self.device)
         self._texts: dict[str, Tensor] = {}
         self.reset()
@@ -192,7 +196,7 @@ class GroundedAgent:
             goals = torch.from_numpy(batch.goals[rows]).to(self.device)
             observations = torch.from_numpy(batch.observations[rows]).to(self.device)
             embedded = self.language.embed_goals(observations, goals)
-        return self.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
+        return self.sharpness * self.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
 
     def _decide(
         self, embedded: Tensor, batch: "_Batch", rows: slice

@@ -35,6 +35,7 @@ class RoomLearner:
         generator: torch.Generator,
     ) -> None:
         self.critic, self.replay, self.config = critic, replay, config
+        self.generator = generator
         self.descent = Descent(
             dict(critic.named_parameters()),
             config.learning_rate,
@@ -52,7 +53,7 @@ class RoomLearner:
     def batch(self) -> dict[str, Tensor]:
         """Draw state-actions with their futures; see ``GridReplay.sample``."""
         config = self.config
-        return self.replay.sample(config.rooms, config.states, self.descent.generator)
+        return self.replay.sample(config.rooms, config.states, self.generator)
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of Adam; see ``Learner.update``."""

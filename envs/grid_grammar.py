@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grammar import Meaning, Phrasing
+from langrl.envs.grammar import PHRASINGS, Meaning, Phrasing
 from langrl.envs.grid_templates import (
     COMPOUND_PARTS,
     FILLER_PARTS,
@@ -332,7 +332,7 @@ def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) 
         InstructionError: if a compound has a compound as a part, or no text says it.
         UnknownNameError: if there is no such phrasing, kind of meaning, colour or type.
     """
-    lookup(LEADS, phrasing, "phrasing")
+    lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
     level_of(meaning)
     parts = meaning[1:] if meaning[0] != "thing" else (meaning,)
     phrases = phrases_of(meaning[0], tuple(shape_of(part) for part in parts), phrasing)

@@ -42,7 +42,7 @@ def render_rooms(rooms: Rooms, poses: Poses | None = None, pixels: int = TILE) -
     agents = np.zeros(rooms.shape[:3], np.int64)
     if poses is not None:
         agents[np.arange(len(poses)), poses[:, 0], poses[:, 1]] = poses[:, 2] + 1
-    count, height, width = agents.shape
+    count, height, width = rooms.shape[:3]
     codes = (rooms[..., 0].astype(np.int64) * len(COLOURS) + rooms[..., 1]) * _AGENTS + agents
     distinct, places = np.unique(codes, return_inverse=True)
     tiles = np.zeros((len(distinct), pixels, pixels, 3), np.uint8)

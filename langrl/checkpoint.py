@@ -44,7 +44,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         (temporary / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     for name, tensors in checkpoint.tensors.items():
         kept = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        save_file(kept, temporary / f"{name}.safetensors")
+        path = temporary / f"{name}.safetensors"
+        save_file(kept, path)
+        path.chmod(0o644)  # it is written for its owner alone, and checkpoints are shared
     digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
     manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
     (temporary / MANIFEST).write_text(manifest)

@@ -12,12 +12,19 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import tyro
 from pydantic import Field
 
-from langrl.config import GridRunConfig, RunConfig, dump_config, load_config, preset_names
+from langrl.config import (
+    AnyRunConfig,
+    GridRunConfig,
+    RunConfig,
+    dump_config,
+    load_config,
+    preset_names,
+)
 from langrl.envs.grammar import KINDS
 from langrl.envs.grid_grammar import LEVELS
 from langrl.errors import ConfigError, LangRLError, lookup
@@ -207,7 +214,9 @@ def train(arguments: list[str]) -> None:
     trajectories, rest = _take_flag(rest, "--trajectories")
     if trajectories is not None:
         rest += ["--data.trajectories", trajectories]
-    base = load_config(source, RunConfig, GridRunConfig) if source else RunConfig()
+    base: AnyRunConfig = RunConfig()
+    if source:
+        base = cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig))
     model = _TrainArguments if isinstance(base, RunConfig) else _GridTrainArguments
     paths, config = _split(
         parse(

@@ -6,7 +6,7 @@ everything below receives objects.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -78,7 +78,7 @@ def resolve(config: AnyRunConfig) -> AnyRunConfig:
 
 def load_run_config(source: str) -> AnyRunConfig:
     """Read a preset or a file of a run in any sort of world; see ``load_config``."""
-    return load_config(source, RunConfig, GridRunConfig)
+    return cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig))
 
 
 def train_run(config: AnyRunConfig, folder: Path, label: str) -> tuple[Run, float]:

@@ -148,7 +148,7 @@ class GridScene:
         films = {}
         for method, episodes in results.items():
             rooms, poses = read_observation(episodes.paths[0])
-            frames = render_rooms(rooms, poses, grid_plots.PIXELS)
+            frames = list(render_rooms(rooms, poses, grid_plots.PIXELS))
             end = "success" if episodes.success[0] else "failure"
             films[f"{method}\n{end}"] = frames
             grid_plots.save_film(frames, folder / f"film-{method}")

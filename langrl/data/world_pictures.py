@@ -68,8 +68,8 @@ class WorldPictures:
             drawn.append(np.stack([self._env.render_goal(goal) for goal in goals]))
             matches.append(np.stack([self._denoted(goals, text) for text in texts]))
         positives = np.concatenate(matches, 1)  # [K, M]
-        fitting = positives.any(1) & ~positives.all(1)
-        kept = [text for text, fits in zip(texts, fitting, strict=True) if fits]
+        fitting = np.flatnonzero(positives.any(1) & ~positives.all(1))
+        kept = [texts[n] for n in fitting]
         return PictureTexts(np.concatenate(drawn), kept, positives[fitting])
 
     def _denoted(self, goals: Any, text: str) -> Any:

@@ -28,7 +28,7 @@ class Episodes:
         steps: length of each episode [N].
         shortest_steps: length of a shortest one [N]; nan where the denotation is unknown.
         ambiguity_bits: log2 of the number of denoted intents [N]; nan where unknown.
-        paths: states of each episode, N arrays [T + 1, S].
+        paths: states of each episode, N arrays [T + 1, ...].
     """
 
     instructions: tuple[str, ...]
@@ -36,7 +36,7 @@ class Episodes:
     steps: NDArray[np.int64]
     shortest_steps: NDArray[np.float64]
     ambiguity_bits: NDArray[np.float64]
-    paths: list[NDArray[np.float32]]
+    paths: list[NDArray[Any]]
 
     @property
     def spl(self) -> NDArray[np.float64]:

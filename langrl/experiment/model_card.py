@@ -79,9 +79,7 @@ def _how(config: Any) -> str:
     if config.folder is not None:
         return "On images that were neither trained nor calibrated on, all against all captions."
     if config.environments:
-        return (
-            "In episodes that were not trained or calibrated on, all goals against all texts."
-        )
+        return "In episodes that were not trained or calibrated on, all goals against all texts."
     return (
         "In rooms that were neither trained nor calibrated on; ROC AUC among the pictures of one"
         " room (all poses that face an object, as many that face none), averaged within and then"

@@ -30,6 +30,9 @@ class GridGroundingConfig(Settings):
     strategy: StrategyName = Field(
         "log_sum_exp", description="how goals are marginalised or chosen"
     )
+    sharpness: float = Field(
+        6.0, gt=0, le=100, description="factor on the fit; above 1, the best fit counts for more"
+    )
     temperature: float = Field(
         0.2, ge=0, le=100, description="of the softmax that actions are drawn from; 0: the best"
     )

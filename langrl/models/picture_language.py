@@ -44,7 +44,7 @@ class PictureLanguage(nn.Module):
     def _embed_world(self, observation: NDArray[Any], goals: NDArray[Any]) -> Tensor:
         distinct, rows = np.unique(goals, axis=0, return_inverse=True)
         pictures = self.render(observation, distinct)
-        key = hashlib.sha256(np.ascontiguousarray(pictures)).digest()
+        key = hashlib.sha256(pictures.tobytes()).digest()
         if key not in self._cache:
             if len(self._cache) >= _CACHED:
                 self._cache.clear()

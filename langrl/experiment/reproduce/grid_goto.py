@@ -4,6 +4,7 @@ One agent a seed, trained on trajectories of all four worlds without language, f
 in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
 """
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -12,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from langrl.agents.cloning import CloningAgent, CloningLearner, InstructionPolicy
 from langrl.agents.grid_saved import picture_language
 from langrl.agents.saved import load_agent
-from langrl.checkpoint import Checkpoint
-from langrl.compose import is_trained, train_run
+from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
+from langrl.compose import check_empty, is_trained, train_run
 from langrl.compose_grid import make_grid_tasks
 from langrl.config import GridRunConfig, load_config
 from langrl.data.grid_experts import GridTrajectories, grid_experts
@@ -32,6 +34,7 @@ from langrl.experiment.logs import console, print_table, write_results
 from langrl.experiment.statistics import mean_and_sem
 from langrl.experiment.training import Training
 from langrl.grid_scene import BASELINES
+from langrl.models.language_image import LanguageImageModel
 from langrl.protocols import Agent
 
 GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
@@ -152,11 +155,49 @@ def _same_width(config: GridRunConfig) -> bool:
 def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     """Train a policy on paired data, as many trajectories as the agent had; returns its maker.
 
-    It takes half as many steps as the critic.
+    It takes half as many steps as the critic. A policy that was trained before is used again.
     """
     data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
-    generator = np.random.default_rng(data_seed)
     model = picture_language(config.language, config.device).model
+    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
+    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        width = model.encode_text(["go to a ball"]).shape[1]
+        policy = InstructionPolicy(width, len(ACTIONS), config.critic)
+    done, key = step_folder(folder, settings.steps), _cloning_key(config, model)
+    if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
+        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
+        fill(dict(policy.named_parameters()), stored.tensors["weights"])
+    else:
+        check_empty(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts, texts = _paired(config, model, np.random.default_rng(data_seed))
+        draw = torch.Generator().manual_seed(seed)
+        learner = CloningLearner(policy, parts, texts, settings, draw)
+        Training(
+            learner,
+            settings.steps,
+            folder,
+            config.logging,
+            lambda: Checkpoint({"state": key}, {"weights": learner.state()["weights"]}),
+        ).run(f"seed {config.seed}, behaviour cloning")
+    temperature = config.grounding.temperature
+    return lambda: CloningAgent(policy, model.encode_text, temperature)
+
+
+def _cloning_key(config: GridRunConfig, model: LanguageImageModel) -> dict[str, Any]:
+    """Return what a cloned policy depends on, texts' embeddings included."""
+    embedded = model.encode_text(["go to the red ball"]).numpy()
+    parts = ("world", "data", "critic", "learner", "seed")
+    settings = config.model_dump(mode="json", include=set(parts))
+    return settings | {"text_sha256": hashlib.sha256(embedded.tobytes()).hexdigest()}
+
+
+def _paired(
+    config: GridRunConfig, model: LanguageImageModel, generator: np.random.Generator
+) -> tuple[list[GridTrajectories], list[Tensor]]:
+    """Return trajectories in each world of the config, and embeddings of what each was told."""
     parts, texts = [], []
     for world in config.world.worlds:
         part, written = _told(config, world, generator)
@@ -164,18 +205,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
         embedded = model.encode_text(list(distinct))
         parts.append(part)
         texts.append(embedded[[distinct[text] for text in written]])
-    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        policy = InstructionPolicy(texts[0].shape[1], len(ACTIONS), config.critic)
-    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
-    draw = torch.Generator().manual_seed(seed)
-    learner = CloningLearner(policy, parts, texts, settings, draw)
-    folder.mkdir(parents=True)
-    snapshot = lambda: Checkpoint({"state": {"step": learner.step}}, learner.state())  # noqa: E731
-    Training(learner, settings.steps, folder, config.logging, snapshot).run("behaviour cloning")
-    temperature = config.grounding.temperature
-    return lambda: CloningAgent(policy, model.encode_text, temperature)
+    return parts, texts
 
 
 def _told(
@@ -224,8 +254,8 @@ def _over_seeds(measured: list[Row]) -> list[Row]:
     """Return means over training seeds with their standard errors over seeds."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     keys = ("world", "level", "phrasing", "method")
-    for row in measured:
-        groups[tuple(row[key] for key in keys)].append(row)
+    for each in measured:
+        groups[tuple(each[key] for key in keys)].append(each)
     rows = []
     for labels, group in groups.items():
         row: Row = dict(zip(keys, labels, strict=True))
@@ -241,8 +271,8 @@ def _over_levels(rows: list[Row]) -> list[Row]:
     """Return the mean over the levels of each world, phrasing and method."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     keys = ("world", "phrasing", "method")
-    for row in rows:
-        groups[tuple(row[key] for key in keys)].append(row)
+    for each in rows:
+        groups[tuple(each[key] for key in keys)].append(each)
     return [
         dict(zip(keys, labels, strict=True))
         | {name: mean_and_sem([row[name] for row in group])[0] for name in ("success", "spl")}
