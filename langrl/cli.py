@@ -233,13 +233,8 @@ def train(arguments: list[str]) -> None:
         return
     from langrl import commands
 
-    if paths.resume is not None:
-        if source or config != base or paths.out is not None:
-            raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-        commands.train(None, paths.resume, _command("train", arguments))
-        return
-    name = Path(source).stem if source else "train"
-    commands.train(config, paths.out or Path("runs") / name, _command("train", arguments))
+    folder, goes_on = _run_folder(paths, source, config != base, "train")
+    commands.train(None if goes_on else config, folder, _command("train", arguments))
 
 
 class _TrainArguments(RunConfig, TrainPaths):
@@ -262,6 +257,21 @@ def _split(given: Settings, model: type[C]) -> tuple[TrainPaths, C]:
     values = {name: getattr(given, name) for name in type(given).model_fields}
     own = {name: values.pop(name) for name in TrainPaths.model_fields}
     return TrainPaths(**own), model(**values)
+
+
+def _run_folder(
+    paths: TrainPaths, source: str | None, changed: bool, name: str
+) -> tuple[Path, bool]:
+    """Return the folder of a run, and whether it is one that goes on.
+
+    Raises:
+        ConfigError: if a run is to go on with another config than its own.
+    """
+    if paths.resume is None:
+        return paths.out or Path("runs") / (Path(source).stem if source else name), False
+    if source or changed or paths.out is not None:
+        raise ConfigError("--resume goes on with the run's own config; leave other flags out")
+    return paths.resume, True
 
 
 def pretrain(arguments: list[str]) -> None:
@@ -287,13 +297,11 @@ def pretrain(arguments: list[str]) -> None:
         return
     from langrl import pretraining
 
-    if paths.resume is not None:
-        if source or config != base or paths.out is not None:
-            raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-        pretraining.resume(paths.resume, _command("pretrain", arguments))
-        return
-    name = Path(source).stem if source else "pretrain"
-    pretraining.pretrain(config, paths.out or Path("runs") / name, _command("pretrain", arguments))
+    folder, goes_on = _run_folder(paths, source, config != base, "pretrain")
+    if goes_on:
+        pretraining.resume(folder, _command("pretrain", arguments))
+    else:
+        pretraining.pretrain(config, folder, _command("pretrain", arguments))
 
 
 def _train_help() -> str:

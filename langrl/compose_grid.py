@@ -25,7 +25,7 @@ from langrl.data.grid_experts import GridReplay, GridTrajectories, grid_experts
 from langrl.envs.grammar import Phrasing
 from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
 from langrl.errors import CheckpointError
-from langrl.experiment.logs import versions
+from langrl.experiment.training import run_state
 from langrl.settings import with_changes
 
 
@@ -42,12 +42,7 @@ class GridRun:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
         documents = {
             "agent": self.description.model_dump(mode="json"),
-            "state": {
-                "step": self.learner.step,
-                "threads": self.config.threads,
-                "versions": versions(),
-                "data_sha256": self.data_sha256,
-            },
+            "state": run_state(self.learner, self.config.threads, self.data_sha256),
         }
         return Checkpoint(documents, self.learner.state())
 

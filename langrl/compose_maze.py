@@ -26,7 +26,7 @@ from langrl.envs.layouts import LAYOUTS
 from langrl.envs.maze_world import StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.experiment.config import EvaluationConfig
-from langrl.experiment.logs import versions
+from langrl.experiment.training import run_state
 from langrl.models.build import CriticsDescription, build_critics
 from langrl.models.config import TextConfig
 from langrl.models.encoders import CompactTextEncoder, PretrainedTextEncoder
@@ -50,12 +50,7 @@ class MazeRun:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
         documents = {
             "agent": self.description.model_dump(mode="json"),
-            "state": {
-                "step": self.learner.step,
-                "threads": self.config.threads,
-                "versions": versions(),
-                "data_sha256": self.data_sha256,
-            },
+            "state": run_state(self.learner, self.config.threads, self.data_sha256),
         }
         return Checkpoint(documents, self.learner.state() | {"goals": {"density": self.density}})
 

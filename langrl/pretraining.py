@@ -28,7 +28,7 @@ from langrl.experiment.picture_figures import (
     reliability_figure,
 )
 from langrl.experiment.plots import curves_figure, save
-from langrl.experiment.training import Training
+from langrl.experiment.training import Training, run_state
 from langrl.models.encoders import load_sentence_transformer
 from langrl.models.language_image import (
     LanguageImageModel,
@@ -73,12 +73,7 @@ class Pretraining:
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
         description = self.learner.model.description.model_dump(mode="json")
-        state = {
-            "step": self.learner.step,
-            "threads": self.config.threads,
-            "versions": versions(),
-            "data_sha256": self.data_sha256,
-        }
+        state = run_state(self.learner, self.config.threads, self.data_sha256)
         return Checkpoint({"description": description, "state": state}, self.learner.state())
 
 

@@ -4,16 +4,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
 from langrl.errors import NonFiniteError
 from langrl.experiment.config import LoggingConfig
-from langrl.experiment.logs import MetricsLog, progress
+from langrl.experiment.logs import MetricsLog, progress, versions
 from langrl.protocols import Learner
 
 BAD_BATCH = "nonfinite_batch.safetensors"
+
+
+def run_state(learner: Learner, threads: int, data_sha256: str) -> dict[str, Any]:
+    """Return what a checkpoint says of a run's state beside its tensors."""
+    return {
+        "step": learner.step,
+        "threads": threads,
+        "versions": versions(),
+        "data_sha256": data_sha256,
+    }
 
 
 @dataclass(frozen=True)
