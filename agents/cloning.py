@@ -53,6 +53,10 @@ class InstructionPolicy(nn.Module):
 
     def forward(self, rooms: Tensor, texts: Tensor, poses: Tensor) -> Tensor:
         """Map rooms [B, H, W, 2], texts [B, D] and poses [B, S, 3] to logits [B, S, A]."""
+        return self.head(self.read(rooms, texts), poses)
+
+    def read(self, rooms: Tensor, texts: Tensor) -> Tensor:
+        """Return features of every cell [B, H, W, C], given the text."""
         kinds = functional.one_hot(rooms[..., 0].long(), _TYPES)
         colours = functional.one_hot(rooms[..., 1].long(), _COLOURS)
         height, width = rooms.shape[1:3]
@@ -65,7 +69,7 @@ class InstructionPolicy(nn.Module):
         for n, (norm, convolve) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             scale, shift = films[:, n].unbind(1)  # [B, C, 1, 1]
             features = features + convolve(functional.silu(norm(features) * (1 + scale) + shift))
-        return self.head(features.permute(0, 2, 3, 1), poses)
+        return features.permute(0, 2, 3, 1)
 
 
 class CloningLearner:
@@ -163,9 +167,16 @@ class CloningAgent:
         generator: np.random.Generator | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Start new episodes; there is nothing to forget but the source of randomness."""
+        """Start new episodes, with a new source of randomness if one is given."""
+        self._told: tuple[NDArray[Any], list[str]] = (np.zeros(0), [])
         if generator is not None:
             self._generator = torch.Generator().manual_seed(int(generator.integers(2**63)))
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+        rooms, texts = self._told
+        self._told = rooms[mask], [text for text, kept in zip(texts, mask, strict=True) if kept]
+        self._features = self._features[torch.from_numpy(mask)]
 
     @torch.no_grad()
     def act(
@@ -174,13 +185,16 @@ class CloningAgent:
         """Return an action, or N of them."""
         states, texts, single = read_observations(observations, instructions, 3)
         rooms, poses = read_observation(states)
-        for text in dict.fromkeys(texts):
-            if text not in self._texts:
-                self._texts[text] = self.encode_text([text])[0]
-        embedded = torch.stack([self._texts[text] for text in texts])
-        logits = self.policy(
-            torch.from_numpy(rooms), embedded, torch.from_numpy(poses).unsqueeze(1)
-        )[:, 0]
+        if not (texts == self._told[1] and np.array_equal(rooms, self._told[0])):
+            embedded = torch.stack([self._embed(text) for text in texts])
+            self._features = self.policy.read(torch.from_numpy(rooms), embedded)
+            self._told = rooms.copy(), texts
+        logits = self.policy.head(self._features, torch.from_numpy(poses).unsqueeze(1))[:, 0]
         chances = (logits / self.temperature).softmax(1)
         actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()
         return actions[0] if single else actions
+
+    def _embed(self, text: str) -> Tensor:
+        if text not in self._texts:
+            self._texts[text] = self.encode_text([text])[0]
+        return self._texts[text]

@@ -46,6 +46,9 @@ class GridPlanner:
     ) -> None:
         """Start new episodes; a planner has nothing to forget."""
 
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with some of the episodes; a planner looks at each observation by itself."""
+
     def act(
         self, observations: Observation, instructions: str | Sequence[str] | None = None
     ) -> NDArray[Any]:

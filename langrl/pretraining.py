@@ -18,6 +18,7 @@ from langrl.data.augment import NO_WORDS, find_near_words
 from langrl.envs.grid_grammar import TYPES
 from langrl.errors import CheckpointError, ConfigError, DomainError
 from langrl.experiment.colour_names import BASIC, colour_memberships
+from langrl.experiment.jobs import flushed_subnormals
 from langrl.experiment.logs import console, print_table, read_metrics, versions, write_results
 from langrl.experiment.model_card import model_card
 from langrl.experiment.picture_evaluation import RoomSample, calibrate_on
@@ -77,6 +78,7 @@ class Pretraining:
         return Checkpoint({"description": description, "state": state}, self.learner.state())
 
 
+@flushed_subnormals()
 def pretrain(config: PretrainConfig, out: Path, command: str) -> list[dict[str, Any]]:
     """Train a language-image model in a new run folder; its model is in ``out/model``.
 
@@ -94,6 +96,7 @@ def pretrain(config: PretrainConfig, out: Path, command: str) -> list[dict[str, 
     return _finish(run, out, command)
 
 
+@flushed_subnormals()
 def resume(out: Path, command: str) -> list[dict[str, Any]]:
     """Go on with a run from its newest checkpoint, to the bits of an uninterrupted one.
 
@@ -119,7 +122,6 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
     torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # subnormal numbers are many times slower
     table = word_table(config, out)
     source = picture_source(config, find_near_words(table, BASIC) if table else NO_WORDS)
     model = start_model(config, table)

@@ -67,16 +67,25 @@ def _alone(function: Callable[..., R], *job: Any) -> R:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread, with subnormal numbers flushed to 0: they are many times slower."""
-    threads = torch.get_num_threads()
+def flushed_subnormals() -> Iterator[None]:
+    """Compute with subnormal numbers flushed to 0: they are many times slower."""
     flushed = (torch.full((), 1e-40) * 1.0).item() == 0.0  # there is no way to ask
-    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(flushed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, with subnormal numbers flushed to 0."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with flushed_subnormals():
+            yield
+    finally:
         torch.set_num_threads(threads)
 
 

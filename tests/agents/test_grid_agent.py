@@ -71,12 +71,21 @@ def test_the_posterior_covers_exactly_the_free_poses(make_agent, observations):
 
 
 def test_the_fit_is_the_log_ratio_of_the_goals_pictures(make_agent, observations, tiny_language):
-    agent = make_agent()
+    agent = make_agent(sharpness=1)
     posterior = agent.posterior({"observation": observations[1]}, "find a key")
     model = picture_language(str(tiny_language), "cpu").model
     pictures = render_goals(observations[1], posterior.goals)
     expected = model.log_ratio(pictures, ["find a key"])[:, 0].softmax(0)
     np.testing.assert_allclose(posterior.probabilities, expected, rtol=1e-4)
+
+
+def test_a_sharper_agent_believes_more_in_what_fits_best(make_agent, observations):
+    seen = {"observation": observations[1]}
+    calibrated, sharp = (
+        make_agent(sharpness=factor).posterior(seen, "find a key") for factor in (1, 3)
+    )
+    expected = calibrated.probabilities**3
+    np.testing.assert_allclose(sharp.probabilities, expected / expected.sum(), rtol=1e-4)
 
 
 def test_another_room_starts_a_new_episode_without_being_told(make_agent, observations):

@@ -96,16 +96,19 @@ def test_going_on_from_a_state_gives_the_same_bits():
     second = make()
     second.load_state(state)
     run(second, 3)
-    for name, value in straight.parameters.items():
-        assert torch.equal(value, second.parameters[name]), name
+    for name, value in straight.descent.parameters.items():
+        assert torch.equal(value, second.descent.parameters[name]), name
 
 
 def test_the_learning_rate_rises_and_falls():
     learner = make(steps=100)
     rates = []
     for step in (0, 2, 50, 99):
-        learner.step = step
-        rates.append(learner._schedule())
+        learner.descent.step = step
+        run(learner, 1)
+        rates.append(
+            learner.descent.optimizer.param_groups[0]["lr"] / learner.descent.learning_rate
+        )
     assert rates[0] < rates[1]
     assert rates[1] > rates[2] > rates[3]
     assert rates[3] < 0.001

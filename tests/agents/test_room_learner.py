@@ -138,3 +138,22 @@ def test_a_cloned_policy_acts_by_its_text():
     assert actions.shape == (3,)
     single = agent.act({"observation": seen[0], "instruction": "left"})
     assert single.shape == ()
+
+
+def test_what_a_cloned_policy_has_read_is_dropped_with_the_episodes_that_are_over():
+    learner = cloning_learner(steps=1)
+    words = {"left": torch.tensor([[1.0, 0.0]]), "right": torch.tensor([[0.0, 1.0]])}
+    agents = [
+        CloningAgent(learner.policy, lambda texts: words[texts[0]], temperature=1e-4)
+        for _ in range(2)
+    ]
+    rooms = draw_rooms(GRID_WORLDS["goto"], 6, np.random.default_rng(1))
+    poses = np.array([np.append(np.argwhere(room[..., 0] == 1)[3], 1) for room in rooms])
+    seen, texts = observe(rooms, poses), ["left", "right"] * 3
+    agents[0].act({"observation": seen, "instruction": texts})
+    mask = np.array([True, False, False, True, True, False])
+    agents[0].keep(mask)
+    rest = {"observation": seen[mask], "instruction": np.array(texts)[mask].tolist()}
+    np.testing.assert_array_equal(agents[0].act(rest), agents[1].act(rest))
+    elsewhere = {"observation": seen[::-1][:3], "instruction": rest["instruction"]}
+    np.testing.assert_array_equal(agents[0].act(elsewhere), agents[1].act(elsewhere))

@@ -16,7 +16,7 @@ from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.grid_templates import expand
 from langrl.errors import ConfigError, UnknownNameError
 from langrl.experiment.colour_names import BASIC, colour_memberships
-from langrl.models.word_table import WordTable, distil_words, vocabulary_words
+from langrl.models.word_table import WordTable, distil_words, kind_memberships, vocabulary_words
 
 VECTORS = {
     "red": [1.0, 0.0, 0.0], "reds": [0.9, 0.1, 0.0], "blue": [0.0, 1.0, 0.0],
@@ -62,10 +62,23 @@ def test_rows_keep_the_geometry_of_the_centred_embeddings():
 
 def test_a_row_holds_the_colour_of_a_colours_name_also_of_a_new_word():
     table = distil_words(Model(), 2, {"red": np.array([1.0, 0.0]), "mauve": np.array([0.3, 0.7])})
-    assert table.words[-1] == "mauve"
+    assert table.words[:2] == ("mauve", "red")  # a misspelt word is the first that it may be
     assert table.colours[table.number("red")].tolist() == [1, 0]
     assert table.rows[table.number("mauve"), 2:].tolist() == pytest.approx([1.8, 4.2])
     assert table.rows[table.number("blue"), 2:].tolist() == [0, 0]
+
+
+def test_a_word_is_of_the_kind_it_is_nearest_to_by_a_clear_lead():
+    unit = torch.nn.functional.normalize(
+        torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [1.0, 1.0], [-1.0, -1.0]]), dim=1
+    )
+    found = kind_memberships(unit, [0, 1])
+    assert found[0].tolist() == [1, 0]
+    assert found[1].tolist() == [0, 1]
+    assert found[2].tolist() == pytest.approx([1, 0])  # near enough, and far from the other
+    assert found[3].tolist() == pytest.approx([0, 0], abs=1e-3)  # as near to either
+    assert found[4].tolist() == [0, 0]  # near to neither
+    assert kind_memberships(unit, []).shape == (5, 0)
 
 
 def test_a_table_wider_than_the_embeddings_is_refused():
