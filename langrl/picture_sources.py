@@ -64,8 +64,8 @@ class Source(Protocol):
         ...
 
 
-def picture_source(config: PretrainConfig, words: NearWords) -> Source:
-    """Return the source that a config names.
+def picture_source(config: PretrainConfig) -> Source:
+    """Return the source that a config names; grid worlds without near words.
 
     Raises:
         ConfigError: if a folder, an image or an environment cannot be used.
@@ -76,7 +76,7 @@ def picture_source(config: PretrainConfig, words: NearWords) -> Source:
         return FolderSource(config, tuple(pictures.split(config.held_out, generator)))
     if config.environments:
         return WorldSource(config, tuple(_open(name) for name in config.environments))
-    return GridSource(config, words)
+    return GridSource(config)
 
 
 def _open(name: str) -> WorldPictures:
@@ -92,7 +92,7 @@ class GridSource:
     """Rooms of grid worlds, with the exact mask of what fits what, and texts that vary."""
 
     config: PretrainConfig
-    words: NearWords
+    words: NearWords = NO_WORDS
 
     def draw(self, step: int) -> PictureTexts:
         """Return the batch of a step; the first ones have simple texts."""

@@ -14,7 +14,7 @@ from langrl.agents.language_image import LanguageImageLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from langrl.compose import CONFIG_FILE, check_empty, read_newest, take_up, write_config
 from langrl.config import load_config
-from langrl.data.augment import NO_WORDS, find_near_words
+from langrl.data.augment import find_near_words
 from langrl.envs.grid_grammar import TYPES
 from langrl.errors import CheckpointError, ConfigError, DomainError
 from langrl.experiment.colour_names import BASIC, colour_memberships
@@ -41,7 +41,7 @@ from langrl.models.patch_init import whiten_patches
 from langrl.models.sentence_pair import PairDescription, SentenceTransformerPair
 from langrl.models.towers import CompactImageTower, CompactTextTower
 from langrl.models.word_table import WordTable, distil_words
-from langrl.picture_sources import Source, picture_source
+from langrl.picture_sources import GridSource, Source, picture_source
 from langrl.pretrain_config import PretrainConfig
 
 MODEL_FOLDER = "model"
@@ -122,8 +122,10 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
     torch.set_num_threads(config.threads)
+    source = picture_source(config)  # refused before a minute of distillation, not after
     table = word_table(config, out)
-    source = picture_source(config, find_near_words(table, BASIC) if table else NO_WORDS)
+    if isinstance(source, GridSource) and table is not None:
+        source = GridSource(config, find_near_words(table, BASIC))
     model = start_model(config, table)
     if config.start is None:
         assert isinstance(model.pair.image, CompactImageTower)
