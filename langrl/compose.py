@@ -109,12 +109,13 @@ def write_config(folder: Path, config: Settings) -> None:
 
 
 def is_trained(folder: Path, config: AnyRunConfig) -> bool:
-    """Whether the folder holds a finished run of this very config."""
+    """Whether the folder holds a finished run of this config, however it was evaluated."""
     done = step_folder(folder, config.learner.steps)
     file = folder / CONFIG_FILE
     if not (done.is_dir() and file.is_file()):
         return False
-    return load_run_config(str(file)) == resolve(config)
+    stored = load_run_config(str(file))
+    return stored.model_copy(update={"evaluation": config.evaluation}) == resolve(config)
 
 
 def resume_run(folder: Path, label: str) -> tuple[Run, float]:
