@@ -29,7 +29,9 @@ def read_observations(
         ShapeError: if the numbers of states and instructions differ.
         NonFiniteError: if a state is NaN or infinite.
     """
-    states = np.asarray(observations["observation"], np.float32 if axes == 1 else None)
+    given = observations["observation"]
+    # Contiguous: torch takes no array that runs backwards.
+    states = np.asarray(given, np.float32 if axes == 1 else None, order="C")
     single = states.ndim == axes
     if states.ndim not in (axes, axes + 1):
         shape = "[S] or [N, S]" if axes == 1 else f"of {axes} axes, or N of them"
