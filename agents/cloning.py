@@ -160,6 +160,7 @@ class CloningAgent:
     ) -> None:
         self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
         self._texts: dict[str, Tensor] = {}
+        self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_told``
         self.reset(np.random.default_rng(0))
 
     def reset(

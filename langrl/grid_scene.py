@@ -49,7 +49,7 @@ class GridScene:
     groundings = tuple(name for name in GROUNDINGS if name != "direct")
     compared = (*groundings, *BASELINES)
     sort = "level"
-    columns = ("ambiguity_bits",)
+    columns: tuple[str, ...] = ()
 
     @property
     def world(self) -> str:
