@@ -3,7 +3,7 @@
 Axes: ``N`` episodes, ``R`` rows, ``C`` columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,26 @@ class OracleAgent:
         return layout.free_cells[onward] + 0.5
 
 
-class RandomAgent:
-    """Moves in a uniformly random direction at each step."""
+def random_directions(count: int, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return directions [count, 2] of length 1, uniform over angles."""
+    angle = generator.uniform(0, 2 * np.pi, count)
+    return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
 
-    def __init__(self) -> None:
+
+class RandomAgent:
+    """Takes a random action at each step.
+
+    Args:
+        draw: returns ``count`` actions [count, ...]; directions in a maze by default.
+        axes: how many axes an observation has.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[int, np.random.Generator], NDArray[Any]] = random_directions,
+        axes: int = 1,
+    ) -> None:
+        self._draw, self._axes = draw, axes
         self._generator = np.random.default_rng(0)
 
     def reset(
@@ -69,9 +85,8 @@ class RandomAgent:
 
     def act(
         self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[np.float32]:
-        """Return a direction [2] or [N, 2]."""
-        positions, _, single = read_observations(observations, instructions)
-        angle = self._generator.uniform(0, 2 * np.pi, len(positions))
-        actions = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    ) -> NDArray[Any]:
+        """Return an action, or N of them."""
+        states, _, single = read_observations(observations, instructions, self._axes)
+        actions = self._draw(len(states), self._generator)
         return actions[0] if single else actions

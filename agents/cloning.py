@@ -19,13 +19,13 @@ from langrl.agents.config import RoomLearnerConfig
 from langrl.agents.descent import Descent
 from langrl.agents.observations import read_observations
 from langrl.data.grid_experts import GridTrajectories
+from langrl.envs.grid_grammar import COLOURS, TYPES
 from langrl.envs.grid_rooms import read_observation
 from langrl.models.config import RoomCriticConfig
-from langrl.models.room_critic import PoseHead
+from langrl.models.room_critic import PoseHead, coordinate_planes
 from langrl.protocols import Observation
 
-_TYPES, _COLOURS = 8, 6
-_FAR = 8.0  # cells; the scale of coordinates
+_TYPES, _COLOURS = 1 + max(TYPES.values()), len(COLOURS)
 
 
 class InstructionPolicy(nn.Module):
@@ -59,11 +59,8 @@ class InstructionPolicy(nn.Module):
         """Return features of every cell [B, H, W, C], given the text."""
         kinds = functional.one_hot(rooms[..., 0].long(), _TYPES)
         colours = functional.one_hot(rooms[..., 1].long(), _COLOURS)
-        height, width = rooms.shape[1:3]
-        row = torch.arange(height, device=rooms.device)[:, None] / _FAR - 1
-        column = torch.arange(width, device=rooms.device)[None] / _FAR - 1
-        shape = rooms.shape[:3]
-        planes = [kinds, colours, row.expand(shape)[..., None], column.expand(shape)[..., None]]
+        where = torch.stack(coordinate_planes(rooms[..., 0]), -1)
+        planes = [kinds, colours, where]
         features = self.first(torch.cat(planes, -1).permute(0, 3, 1, 2).float())  # [B, C, H, W]
         films = self.film(texts).unflatten(1, (len(self.norms), 2, -1))[..., None, None]
         for n, (norm, convolve) in enumerate(zip(self.norms, self.convolutions, strict=True)):

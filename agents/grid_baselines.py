@@ -26,7 +26,7 @@ from langrl.envs.grid_rooms import (
 )
 from langrl.protocols import Observation
 
-_AXES = 3  # of an observation
+AXES = 3  # of an observation
 
 
 class GridPlanner:
@@ -53,7 +53,7 @@ class GridPlanner:
         self, observations: Observation, instructions: str | Sequence[str] | None = None
     ) -> NDArray[Any]:
         """Return the next action, or N of them; ``done`` where there is nothing to go to."""
-        states, texts, single = read_observations(observations, instructions, _AXES)
+        states, texts, single = read_observations(observations, instructions, AXES)
         rooms, poses = read_observation(states)
         free = is_free(rooms)
         distances = pose_distances(free, facing(self.choose(rooms, texts), free))
@@ -74,24 +74,6 @@ def any_object(rooms: Rooms, texts: Sequence[str]) -> Mask:
     return is_object(rooms)
 
 
-class RandomActionAgent:
-    """Takes each action with the same chance."""
-
-    def __init__(self) -> None:
-        self._generator = np.random.default_rng(0)
-
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Start new episodes, with a new source of randomness if one is given."""
-        self._generator = generator or self._generator
-
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
-        """Return an action, or N of them."""
-        states, _, single = read_observations(observations, instructions, _AXES)
-        actions = self._generator.integers(len(ACTIONS), size=len(states))
-        return actions[0] if single else actions
+def random_actions(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return actions [count], each with the same chance."""
+    return generator.integers(len(ACTIONS), size=count)

@@ -51,7 +51,8 @@ def render_goals(observation: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.u
 @lru_cache(maxsize=4)  # agents share what they have embedded
 def picture_language(source: str, device: str) -> PictureLanguage:
     """Return the language side on a model: 'bundled', a hub name or a folder."""
-    return PictureLanguage(load_language_image_model(source, device), render_goals)
+    model = load_language_image_model(source, device)
+    return PictureLanguage(model, render_goals, lambda observation: observation[..., :2])
 
 
 def compose_grid_agent(

@@ -61,11 +61,12 @@ def phrases_of(
         (expand(template), is_sentence)
         for templates, is_sentence in sources
         for template in templates
-        if _fits(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
+        if slots_fit(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
     ]
 
 
-def _fits(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
+def slots_fit(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
+    """Return whether a template with these slots can say a meaning of this kind and shapes."""
     if kind == "both" and "a" not in slots:
         return shapes == ("colour", "type")
     named = {"c": "colour", "t": "type", "ct": "full"}.get("".join(sorted(slots - {"a", "b"})))

@@ -50,11 +50,6 @@ class Scene(Protocol):
         ...
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of results beside those that every world has."""
-        ...
-
-    @property
     def name(self) -> str:
         """What to call the world in titles."""
         ...
@@ -252,7 +247,8 @@ def demo(config: AnyRunConfig, instruction: str, out: Path, command: str) -> Non
         for method, episodes in results.items()
     ]
     title = f"following instructions in {scene.name}"
-    print_table(title, rows, ("method", *COLUMNS, *scene.columns))
+    published = scene.published("log_sum_exp")
+    print_table(title, rows, ("method", *COLUMNS, *published))
     figures = out / "figures"
     plots.save(plots.methods_figure(rows, title, "world"), figures / "methods.png")
     scene.describe(agent(), instruction)

@@ -9,7 +9,14 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from langrl.agents.grid_baselines import GridPlanner, RandomActionAgent, any_object, denoted_objects
+from langrl.agents.baselines import RandomAgent
+from langrl.agents.grid_baselines import (
+    AXES,
+    GridPlanner,
+    any_object,
+    denoted_objects,
+    random_actions,
+)
 from langrl.agents.grounded import GroundedAgent
 from langrl.compose_grid import make_grid_tasks
 from langrl.config import GridRunConfig
@@ -35,7 +42,7 @@ SHOWN = (
 BASELINES: dict[str, Callable[[], Agent]] = {
     "nearest_object": lambda: GridPlanner(any_object),
     "oracle": lambda: GridPlanner(denoted_objects),
-    "random": RandomActionAgent,
+    "random": lambda: RandomAgent(random_actions, AXES),
 }
 AgentOf = Callable[..., GroundedAgent]
 
@@ -49,7 +56,6 @@ class GridScene:
     groundings = tuple(name for name in GROUNDINGS if name != "direct")
     compared = (*groundings, *BASELINES)
     sort = "level"
-    columns: tuple[str, ...] = ()
 
     @property
     def world(self) -> str:

@@ -47,7 +47,6 @@ class MazeScene:
     compared = (*GROUNDINGS, "oracle", "random")
     sort = "kind"
     sorts = KINDS
-    columns = ("published_success", "published_spl")
 
     @property
     def world(self) -> StreetMaze:
@@ -79,7 +78,7 @@ class MazeScene:
     def published(self, method: str) -> dict[str, float | None]:
         """Return published numbers of a method, None where there are none."""
         values = STREET_MAZES.get((self.config.world.layout, method), (None, None))
-        return dict(zip(self.columns, values, strict=True))
+        return dict(zip(("published_success", "published_spl"), values, strict=True))
 
     def describe(self, agent: GroundedAgent, instruction: str) -> None:
         """Print what an instruction means in a maze, and what the agent makes of it."""

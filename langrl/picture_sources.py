@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,6 +165,10 @@ class WorldSource:
 
     def shown_samples(self) -> list[RoomSample]:
         """Return what is measured."""
+        return self._measured
+
+    @cached_property
+    def _measured(self) -> list[RoomSample]:
         return self._samples(_MEASURED)
 
     def _samples(self, part: int) -> list[RoomSample]:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.data.paraphrases import ASIDES, COMPOUNDS, FILLERS, LEADS, NOUNS
-from langrl.envs.grammar import PHRASINGS, Meaning
+from langrl.envs import grid_words
+from langrl.envs.grammar import Meaning
 from langrl.envs.grid_grammar import COLOURS, HELD_OUT_WORDS, TYPES, synonyms_in, write
 from langrl.envs.grid_templates import VOCABULARY as GRAMMAR_WORDS
-from langrl.envs.grid_templates import _fits, expand, pick, shape_of
+from langrl.envs.grid_templates import expand, pick, shape_of, slots_fit
 from langrl.models.word_table import WordTable
 
 _NEIGHBOURS = {"colour": 10, "type": 100}  # nearest words of one that are looked at
@@ -114,7 +115,7 @@ def _phrases(kind: str, shapes: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [
         expand(template)
         for template in COMPOUNDS[kind]
-        if _fits(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
+        if slots_fit(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
     ]
 
 
@@ -123,10 +124,8 @@ _LEADS = [expand(lead) for lead in LEADS]
 
 def _say(thing: Meaning, generator: np.random.Generator) -> str:
     """Return a noun phrase for a thing, seen or further."""
-    from langrl.envs.grid_words import NOUNS as SEEN
-
     shape = shape_of(thing)
-    source = SEEN[shape]["seen"] if generator.random() < 0.4 else NOUNS[shape]
+    source = grid_words.NOUNS[shape]["seen"] if generator.random() < 0.4 else NOUNS[shape]
     text = pick(expand(pick(source, generator)), generator)
     return text.format(c=thing[1], t=thing[2])
 
@@ -206,14 +205,3 @@ class TextWriter:
         if word in self.words.near and generator.random() < self.near_words:
             return self.words.draw(word, generator)
         return word
-
-
-def held_out_templates() -> frozenset[str]:
-    """Return every held-out template, expanded; none of them may be a paraphrase."""
-    from langrl.envs import grid_words
-
-    tables = (grid_words.NOUNS, grid_words.CLAUSES, grid_words.COMPOUNDS, grid_words.SENTENCES)
-    templates = [t for table in tables for kind in table.values() for t in kind[PHRASINGS[1]]]
-    templates += grid_words.LEADS["held_out"]
-    templates += [filler for filler in grid_words.FILLERS["held_out"] if filler != "{}"]
-    return frozenset(text for template in templates for text in expand(template))

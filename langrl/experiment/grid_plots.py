@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from langrl.envs.grid_rooms import AHEAD
 from langrl.experiment.plots import figure
 
 PIXELS = 32  # a cell, in drawings
 DENOTED, PATH = "#4dff88", "#4da6ff"
 HEAT = LinearSegmentedColormap.from_list("heat", ["#5a3000", "#ff8c00", "#fff2b3"])
 _MARKERS = (">", "v", "<", "^")  # east, south, west, north
-_AHEAD = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _FRAMES = 8  # pictures in a film strip
 
 
@@ -71,8 +71,8 @@ def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any
     largest = max(float(probabilities.max()), 1e-9)
     for direction, marker in enumerate(_MARKERS):
         here = (goals[:, 2] == direction) & (probabilities > 0.02 * largest)
-        row = goals[here, 0] + 0.5 + 0.26 * _AHEAD[direction][0]
-        column = goals[here, 1] + 0.5 + 0.26 * _AHEAD[direction][1]
+        row = goals[here, 0] + 0.5 + 0.26 * AHEAD[direction, 0]
+        column = goals[here, 1] + 0.5 + 0.26 * AHEAD[direction, 1]
         share = probabilities[here] / largest
         ax.scatter(
             column, row, s=12 + 70 * share, c=share, cmap=HEAT, vmin=0, vmax=1, marker=marker,

@@ -4,7 +4,6 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``J`` alternatives of 
 ``D`` embedding size.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,11 +26,17 @@ class PictureLanguage(nn.Module):
         model: h(picture, text).
         render: draws goals [M, S] of the world of one observation, as pictures uint8
             [M, H, W, 3].
+        seen: what of an observation decides the pictures; all of it by default.
     """
 
-    def __init__(self, model: LanguageImageModel, render: Render) -> None:
+    def __init__(
+        self,
+        model: LanguageImageModel,
+        render: Render,
+        seen: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
+    ) -> None:
         super().__init__()
-        self.model, self.render = model, render
+        self.model, self.render, self.seen = model, render, seen
         self._cache: dict[bytes, Tensor] = {}
 
     @torch.no_grad()
@@ -43,11 +48,12 @@ class PictureLanguage(nn.Module):
 
     def _embed_world(self, observation: NDArray[Any], goals: NDArray[Any]) -> Tensor:
         distinct, rows = np.unique(goals, axis=0, return_inverse=True)
-        pictures = self.render(observation, distinct)
-        key = hashlib.sha256(pictures.tobytes()).digest()
+        # Not the pictures themselves: drawing them takes as long as all that follows.
+        key = self.seen(observation).tobytes() + distinct.tobytes()
         if key not in self._cache:
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
+            pictures = self.render(observation, distinct)
             self._cache[key] = self.model.encode_image(pictures).cpu()
         return self._cache[key][torch.from_numpy(rows.reshape(-1))]
 

@@ -7,15 +7,23 @@ actions, ``C`` channels, ``D`` embedding size.
 import torch
 from torch import Tensor, nn
 
+from langrl.envs.grid_grammar import EMPTY
+from langrl.envs.grid_rooms import AHEAD, DOOR
 from langrl.functional.energies import Energy
 from langrl.models.blocks import mlp
 from langrl.models.config import RoomCriticConfig
 from langrl.models.critics import Scale
 
 _PLANES = 4  # free, doorway, and two coordinates
-_EMPTY, _DOOR = 1, 4  # minigrid's numbers
 _FAR = 8.0  # cells; the scale of coordinates
 _DIRECTIONS = 4
+
+
+def coordinate_planes(kind: Tensor) -> list[Tensor]:
+    """Return each cell's row and column, of the size of 1, as planes like ``kind`` [B, H, W]."""
+    row = torch.arange(kind.shape[1], device=kind.device) / _FAR - 1
+    column = torch.arange(kind.shape[2], device=kind.device) / _FAR - 1
+    return [row[:, None].expand(kind.shape), column.expand(kind.shape)]
 
 
 class RoomEncoder(nn.Module):
@@ -38,12 +46,9 @@ class RoomEncoder(nn.Module):
     def forward(self, rooms: Tensor) -> Tensor:
         """Return features."""
         kind = rooms[..., 0]
-        door = kind == _DOOR
-        free = (kind == _EMPTY) | door
-        row = torch.arange(kind.shape[1], device=kind.device) / _FAR - 1
-        column = torch.arange(kind.shape[2], device=kind.device) / _FAR - 1
-        planes = [free.float(), door.float()]
-        planes += [row[:, None].expand(kind.shape), column.expand(kind.shape)]
+        door = kind == DOOR
+        free = (kind == EMPTY) | door
+        planes = [free.float(), door.float(), *coordinate_planes(kind)]
         features = self.first(torch.stack(planes, 1))  # [B, C, H, W]
         for block in self.blocks:
             features = features + block(features)
@@ -56,9 +61,8 @@ class PoseHead(nn.Module):
     def __init__(self, channels: int, width: int, outputs: int) -> None:
         super().__init__()
         self.net = mlp(2 * channels + _DIRECTIONS, width, 2, outputs)
-        ahead = torch.tensor([[0, 1], [1, 0], [0, -1], [-1, 0]])  # east, south, west, north
         self.ahead: Tensor
-        self.register_buffer("ahead", ahead, persistent=False)
+        self.register_buffer("ahead", torch.from_numpy(AHEAD), persistent=False)
 
     def forward(self, features: Tensor, poses: Tensor) -> Tensor:
         """Map features [B, H, W, C] and poses [B, S, 3] to [B, S, outputs].

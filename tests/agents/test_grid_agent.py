@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-from langrl.agents.grid_baselines import GridPlanner, RandomActionAgent, any_object, denoted_objects
+from langrl.agents.baselines import RandomAgent
+from langrl.agents.grid_baselines import (
+    AXES,
+    GridPlanner,
+    any_object,
+    denoted_objects,
+    random_actions,
+)
 from langrl.agents.grid_saved import (
     GridAgentDescription,
     build_room_critic,
@@ -193,7 +200,7 @@ def test_an_oracle_that_cannot_read_gives_up():
 
 
 def test_random_actions_come_from_the_generator(observations):
-    agent = RandomActionAgent()
+    agent = RandomAgent(random_actions, AXES)
     batch = {"observation": observations.repeat(50, 0), "instruction": TEXTS * 50}
     drawn = []
     for seed in (0, 0, 1):

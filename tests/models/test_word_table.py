@@ -6,11 +6,11 @@ from langrl.data.augment import (
     NO_WORDS,
     TextWriter,
     find_near_words,
-    held_out_templates,
     is_held_out,
     paraphrase,
 )
 from langrl.data.paraphrases import ASIDES, COMPOUNDS, FILLERS, LEADS, NOUNS
+from langrl.envs import grid_words
 from langrl.envs.grid_grammar import LEVELS, draw_meaning, level_of, synonyms_in
 from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.grid_templates import expand
@@ -129,6 +129,14 @@ def test_inflections_of_held_out_words_are_held_out():
     assert is_held_out("crates")
     assert is_held_out("orb")
     assert not is_held_out("absorb")
+
+
+def held_out_templates() -> frozenset[str]:
+    tables = (grid_words.NOUNS, grid_words.CLAUSES, grid_words.COMPOUNDS, grid_words.SENTENCES)
+    templates = [t for table in tables for kind in table.values() for t in kind["held_out"]]
+    templates += grid_words.LEADS["held_out"]
+    templates += [filler for filler in grid_words.FILLERS["held_out"] if filler != "{}"]
+    return frozenset(text for template in templates for text in expand(template))
 
 
 def test_no_paraphrase_is_a_held_out_template_or_has_a_held_out_word():
