@@ -11,7 +11,6 @@ arXiv:2004.11362; logistic: Zhai et al. 2023, arXiv:2303.15343.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -54,8 +53,6 @@ class LanguageImageLearner:
     ) -> None:
         self.model, self.draw, self.logistic_weight = model, draw, logistic_weight
         self.device = torch.device(device)
-        self._drawing = ThreadPoolExecutor(1)
-        self._ahead: tuple[int, Future[PictureTexts]] = (-1, Future())
         # Of the logistic loss only: calibration fits its own on held-out pairs.
         self.match_offset = nn.Parameter(torch.tensor(-5.0, device=self.device))
         self.match_slope = nn.Parameter(torch.tensor(0.0, device=self.device))  # its log
@@ -78,10 +75,7 @@ class LanguageImageLearner:
 
     def batch(self) -> dict[str, Tensor]:
         """Return pictures uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
-        step = self.step
-        drawn = self._ahead[1].result() if self._ahead[0] == step else self.draw(step)
-        # The next one is drawn on another core while this one is learned.
-        self._ahead = (step + 1, self._drawing.submit(self.draw, step + 1))
+        drawn = self.draw(self.step)
         return {
             "pictures": torch.from_numpy(drawn.pictures).to(self.device),
             "positives": torch.from_numpy(drawn.positives).to(self.device),

@@ -101,14 +101,22 @@ def with_typo(text: str, generator: np.random.Generator) -> str:
     if not found:
         return text
     match = pick(found, generator)
-    wrong = _misspell(match[0], generator)
-    while wrong in VOCABULARY:  # which has it if it is another word, or no change at all
-        wrong = _misspell(match[0], generator)
+    wrong = misspell(match[0], generator)
     return text[: match.start()] + wrong + text[match.end() :]
 
 
-def _misspell(word: str, generator: np.random.Generator) -> str:
-    """Drop, double, replace or swap inner letters of a word."""
+def misspell(word: str, generator: np.random.Generator) -> str:
+    """Drop, double, replace or swap inner letters of a word of four letters or more.
+
+    What comes out is no word that the grammar knows.
+    """
+    wrong = _slip(word, generator)
+    while wrong == word or wrong in VOCABULARY:
+        wrong = _slip(word, generator)
+    return wrong
+
+
+def _slip(word: str, generator: np.random.Generator) -> str:
     i = 1 + int(generator.random() * (len(word) - 2))
     before, letter, after = word[:i], word[i], word[i + 1 :]
     other = "abcdefghijklmnopqrstuvwxyz"[int(generator.random() * 26)]

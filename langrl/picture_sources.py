@@ -7,7 +7,7 @@ on and to show. A seed for each step: a resumed run draws what it would have dra
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +35,6 @@ from langrl.pretrain_config import PretrainConfig
 _PLAIN = ("full", "colour", "type")  # levels of the first steps
 # The harder ones more often.
 _VARIED = (*LEVELS, "negation", "negation", "disjunction", "relation", "relation", "relation")
-_HARDEST = {"paraphrases": 0.8, "near_words": 1.0, "typos": 0.4, "idle": 0.8}
 _CELLS = 64  # of a room of usual size; batches of larger rooms have fewer of them
 _TRAINED, _MEASURED, _CALIBRATED = 0, 1, 2  # numbers that keep seeds apart
 Rows = list[dict[str, Any]]
@@ -118,14 +117,14 @@ class GridSource:
         return TextWriter(self.words, *rates)
 
     def calibration_samples(self) -> list[RoomSample]:
-        """Return pairs of other rooms, with the hardest texts.
+        """Return pairs of other rooms, in templates and near words that are never trained on.
 
         They stand for what users will say: on texts as in training, the model is surer than it is
         right about words that it has not been trained on.
         """
         config = self.config
         generator = np.random.default_rng([config.seed, _CALIBRATED])
-        writer = TextWriter(self.words, **_HARDEST)
+        writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, reserved=True)
         rooms = max(2, config.evaluation_rooms // 2)
         return sample_rooms(config.worlds, rooms, writer.write, generator)
 

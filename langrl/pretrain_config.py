@@ -78,6 +78,9 @@ class PretrainConfig(Settings):
         "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
     )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+    workers: int = Field(
+        0, ge=0, le=64, description="processes that draw batches ahead; no bit depends on them"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

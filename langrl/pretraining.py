@@ -14,6 +14,7 @@ from langrl.agents.language_image import LanguageImageLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from langrl.compose import CONFIG_FILE, check_empty, read_newest, take_up, write_config
 from langrl.config import load_config
+from langrl.data.ahead import DrawnAhead
 from langrl.data.augment import find_near_words
 from langrl.envs.grid_grammar import TYPES
 from langrl.errors import CheckpointError, ConfigError, DomainError
@@ -133,7 +134,7 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
         whiten_patches(model.pair.image, torch.from_numpy(source.draw(0).pictures), generator)
     learner = LanguageImageLearner(
         model.to(config.device),
-        source.draw,
+        DrawnAhead(source.draw, config.steps, config.workers),
         steps=config.steps,
         learning_rate=config.learning_rate,
         logistic_weight=config.logistic_weight,

@@ -17,6 +17,7 @@ from langrl.models.config import (
 from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image import TowersDescription, build_language_image_model
 
+CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball", "green", "key")
 SMALL = ".....\n.###.\n.....\n###..\n....."
 
 
@@ -68,3 +69,57 @@ def tiny_language(tmp_path_factory):
     model = build_language_image_model(TowersDescription(config=config), seed=0)
     model.save(folder, "a test's model", {})
     return folder
+
+
+def write_clip(folder):
+    """Write a CLIP of a few thousand weights, with a tokeniser of a few words."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerFast
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    words = Tokenizer(
+        WordLevel({word: n for n, word in enumerate(CLIP_WORDS)}, unk_token="<unknown>")
+    )
+    words.pre_tokenizer = Whitespace()
+    words.post_processor = TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 0), ("<end>", 1)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<start>", eos_token="<end>", unk_token="<unknown>",
+        pad_token="<end>", model_max_length=16,
+    )  # fmt: skip
+    size = {
+        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2
+    }  # fmt: skip
+    config = CLIPConfig(
+        text_config={
+            **size, "vocab_size": len(CLIP_WORDS), "max_position_embeddings": 16,
+            "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+        },
+        vision_config={**size, "image_size": 32, "patch_size": 8},
+        projection_dim=8,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        CLIPModel(config).save_pretrained(folder)
+    square = {"height": 32, "width": 32}
+    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """The folder of a tiny CLIP, as a SentenceTransformer writes it."""
+    pytest.importorskip("sentence_transformers", minversion="6")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    folder = tmp_path_factory.mktemp("clip")
+    write_clip(folder / "plain")
+    modules = [Transformer(str(folder / "plain")), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "wrapped"))
+    return folder / "wrapped"

@@ -99,6 +99,23 @@ def test_the_grid_demo_trains_once_and_tells_the_whole_story(tiny, tmp_path, mon
     assert "using the run in" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("source", ["as it is", "fine-tuned"])
+def test_a_clip_grounds_an_agent(source, clip, tmp_path):
+    language = clip
+    if source == "fine-tuned":
+        arguments = ["--worlds", "goto", "--steps", 2, "--rooms-per-batch", 2, "--start", clip]
+        arguments += ["--train", "heads", "--evaluation-rooms", 2, "--texts-per-room", 4]
+        assert run_langrl("pretrain", *arguments, "--out", tmp_path / "clip") == 0
+        language = tmp_path / "clip" / "model"
+    run = tmp_path / "run"
+    assert run_langrl("train", *shlex.split(TINY), "--language", language, "--out", run) == 0
+    rows = {row["method"]: row for row in json.loads((run / "results.json").read_text())["rows"]}
+    assert rows["log_sum_exp"]["episodes"] == 4
+    arguments = ["--instruction", "go to the red ball", "--episodes", 2, "--methods", "max_goal"]
+    assert run_langrl("evaluate", run, *arguments, "--out", tmp_path / "told") == 0
+    assert (tmp_path / "told" / "figures" / "belief.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

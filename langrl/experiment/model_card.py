@@ -84,9 +84,8 @@ def _how(config: Any) -> str:
         "In rooms that were neither trained nor calibrated on; ROC AUC among the pictures of one"
         " room (all poses that face an object, as many that face none), averaged within and then"
         " over groups: levels of meaning, and words (held-out: unseen synonyms). Retrieval is"
-        " recall@1 in the room. Calibrated in other rooms on training's hardest texts: near words"
-        " for every colour and type, many typos, idle words; none of them held out. How hard they"
-        " are was chosen with a look at the held-out calibration error in still other rooms."
+        " recall@1 in the room. Calibrated in other rooms on texts of templates and near words that"
+        " were reserved for it: none of them was trained on, and none of them is held out."
     )
 
 

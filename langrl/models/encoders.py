@@ -26,6 +26,10 @@ _PAD, _UNKNOWN = 0, 1
 _WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
 _VOCABULARY_SIZE = 8192
 _CACHED_TEXTS = 100_000
+_CONTRACTED = re.compile(
+    r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
+)
+_WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
 
 
 class StateActionEncoder(nn.Module):
@@ -66,8 +70,13 @@ class GoalEncoder(nn.Module):
 
 
 def split_words(text: str) -> list[str]:
-    """Return a text's words, numbers and other characters, lower-case."""
-    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", check_instruction(text).lower())
+    """Return a text's words, numbers and other characters, lower-case.
+
+    "isn't" is "is" and "not", so that a negation is one word however it is written.
+    """
+    lower = check_instruction(text).lower()
+    whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
+    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", whole)
 
 
 class CompactTextEncoder(nn.Module):

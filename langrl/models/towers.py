@@ -26,6 +26,7 @@ _GROUPS, _HEADS = 8, 4
 _PAD, _UNKNOWN, _FIRST_WORD = 0, 1, 2
 _SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
 _CORRECTED = 10_000  # corrections kept
+_TOGETHER = 64  # texts that are embedded together
 _TRIGRAMS = 12  # of a word; the rest is cut off
 _PICTURE_MODES = ("RGB", "RGBA", "L", "P", "1")  # others hold more than 8 bits, or other colours
 
@@ -325,6 +326,16 @@ class CompactTextTower(nn.Module):
         words, trigrams = tokens["words"], tokens["trigrams"]
         if not len(words):  # torch's attention takes no empty batch
             return self.positions.new_zeros(0, self.pool.head.out_features)
+        lengths = (words != _PAD).sum(1)
+        # Texts of like length together: most are less than half as long as the longest one.
+        order = lengths.argsort(stable=True)
+        embedded = []
+        for part in order.split(_TOGETHER):
+            longest = max(1, int(lengths[part].max()))
+            embedded.append(self._embed(words[part, :longest], trigrams[part, :longest]))
+        return torch.cat(embedded)[order.argsort()]
+
+    def _embed(self, words: Tensor, trigrams: Tensor) -> Tensor:
         real = words != _PAD  # [K, L]
         bags = self.trigrams(trigrams.flatten(0, 1)).unflatten(0, words.shape)  # [K, L, C]
         hidden = bags + self.positions[: words.shape[1]]

@@ -15,6 +15,7 @@ from langrl.models.encoders import (
     PretrainedTextEncoder,
     StateActionEncoder,
     load_sentence_transformer,
+    split_words,
 )
 
 CRITIC = CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2)
@@ -74,6 +75,20 @@ def compact():
     torch.manual_seed(0)
     vocabulary = CompactTextEncoder.learn_vocabulary([*TEXTS, "row 11 or column 3"])
     return CompactTextEncoder(vocabulary, 8, TextConfig(width=16))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It isn't red", "it is not red"),
+        ("DON\u2019T go", "do not go"),
+        ("i cant and won't", "i can not and will not"),
+        ("isnt wasn't", "is not was not"),
+        ("a want, an ant, font 11", "a want , an ant , font 11"),
+    ],
+)
+def test_a_contracted_not_is_a_word(text, words):
+    assert split_words(text) == words.split()
 
 
 def test_the_vocabulary_lists_frequent_words_first():

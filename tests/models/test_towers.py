@@ -188,6 +188,14 @@ def test_padding_does_not_change_an_embedding(text, training):
             assert torch.allclose(together[row], text.encode(alone)[0], atol=1e-5)
 
 
+def test_what_texts_are_embedded_with_does_not_change_them(text, monkeypatch):
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(WORDS, n)) for n in generator.integers(1, 20, 30)]
+    together = text.encode(texts)
+    monkeypatch.setattr("langrl.models.towers._TOGETHER", 4)
+    assert torch.allclose(text.encode(texts), together, atol=1e-5)
+
+
 def test_tokens_are_words_and_trigrams(text):
     tokens = text.tokenise(["Go zork", "a"])
     assert tokens["words"].tolist() == [[2, 1], [1, 0]]

@@ -1,15 +1,19 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from langrl.data.augment import (
     NO_WORDS,
+    NearWords,
     TextWriter,
     find_near_words,
     is_held_out,
     paraphrase,
 )
-from langrl.data.paraphrases import ASIDES, COMPOUNDS, FILLERS, LEADS, NOUNS
+from langrl.data.compound_paraphrases import COMPOUNDS, EXCLUDED, EXCLUDED_MANY, SENTENCES
+from langrl.data.paraphrases import ASIDES, FILLERS, LEADS, NOUNS
 from langrl.envs import grid_words
 from langrl.envs.grid_grammar import LEVELS, draw_meaning, level_of, synonyms_in
 from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
@@ -140,7 +144,8 @@ def held_out_templates() -> frozenset[str]:
 
 
 def test_no_paraphrase_is_a_held_out_template_or_has_a_held_out_word():
-    templates = [t for table in (NOUNS, COMPOUNDS) for kind in table.values() for t in kind]
+    tables = (NOUNS, COMPOUNDS, SENTENCES, EXCLUDED, EXCLUDED_MANY)
+    templates = [t for table in tables for kind in table.values() for t in kind]
     every = {
         text for template in [*templates, *LEADS, *FILLERS, *ASIDES] for text in expand(template)
     }
@@ -159,6 +164,47 @@ def test_training_texts_never_have_a_held_out_word():
     assert len(texts) > 300
     assert not [text for text in texts if synonyms_in(text)]
     assert any("balls" in text for text in texts)
+
+
+def test_some_near_words_are_reserved():
+    words = tuple("abcdefghijklmnop")
+    shares = np.cumsum(np.arange(16) + 1.0) / 136
+    near = NearWords({"red": (words, shares), "blue": (("q",), np.ones(1))}, ())
+    trained, reserved = near.part(False), near.part(True)
+    assert reserved.near["red"] == (("h", "p"), pytest.approx([1 / 3, 1]))
+    assert set(trained.near["red"][0]) == set(words) - {"h", "p"}
+    assert trained.near["red"][1][:2] == pytest.approx([1 / 112, 3 / 112])
+    assert "blue" not in reserved.near
+
+
+def test_reserved_texts_are_none_that_are_trained_on():
+    generator = np.random.default_rng(0)
+    meaning = ("except", ("thing", None, "ball"), ("thing", "red", None))
+    said = [
+        {re.sub(r".*find ", "", paraphrase(meaning, generator, part)) for _ in range(2000)}
+        for part in (False, True)
+    ]
+    assert len(said[1]) > 200
+    shared = said[0] & said[1]
+    assert len(shared) < 0.01 * len(said[1])
+
+
+@pytest.mark.parametrize("kind", COMPOUNDS)
+def test_every_slot_of_a_compound_is_known(kind):
+    slots = {
+        slot for t in COMPOUNDS[kind] + SENTENCES.get(kind, []) for slot in re.findall("{(.*?)}", t)
+    }
+    assert slots <= {"a", "b", "c", "t"} | ({"bs"} if kind == "except" else set())
+
+
+def test_typos_are_in_words_of_colour_and_type_only():
+    writer = TextWriter(NO_WORDS, 0.0, 0.0, 1.0, 0.0)
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        words = writer.vary("please find the purple ball or a red box", generator).split()
+        assert words[:3] + words[5:] == ["please", "find", "the", "or", "a", "red", "box"]
+        assert words[3] != "purple"
+        assert words[4] != "ball"
 
 
 def test_plain_texts_are_seen_ones():

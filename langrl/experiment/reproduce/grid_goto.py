@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from langrl.experiment import plots
 from langrl.experiment.comparison import compare, summarise
 from langrl.experiment.jobs import chained, run_jobs
 from langrl.experiment.logs import console, print_table, write_results
+from langrl.experiment.record import Record, Row
 from langrl.experiment.statistics import mean_and_sem
 from langrl.experiment.training import Training
 from langrl.grid_scene import BASELINES
@@ -42,7 +44,6 @@ COLUMNS = (
     "world", "level", "phrasing", "method", "success", "success_sem", "spl",
     "mean_ambiguity_bits",
 )  # fmt: skip
-Row = dict[str, Any]
 _ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
 
 
@@ -88,27 +89,55 @@ def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language
     config = _config(seed, episodes, steps, language)
     seconds = train_agent(config, folder / f"seed-{seed}")
     agents = _agents(config, folder / f"seed-{seed}", folder / f"seed-{seed}-cloning")
+    record = Record(folder / f"seed-{seed}.jsonl", _evaluation_key(config))
+    if len(record):
+        console.print(f"seed {seed}: {len(record)} conditions are measured already")
     rows = []
     for world, spec in GRID_WORLDS.items():
         for level in spec.levels:
             for phrasing in PHRASINGS:
-                results = compare(
-                    agents,
-                    lambda world=world, level=level, phrasing=phrasing: make_grid_tasks(  # type: ignore[misc]
-                        world, episodes, (level,), phrasing
-                    ),
-                    config.evaluation.seed,
-                    f"{world}, {level}, {phrasing}",
-                )
-                for method, done in results.items():
-                    bits = float(np.nanmean(done.ambiguity_bits))
-                    rows.append(
-                        {"world": world, "level": level, "phrasing": phrasing, "method": method}
-                        | summarise(done)
-                        | {"mean_ambiguity_bits": bits, "seed": seed}
-                        | {"train_seconds": round(seconds, 1)}
-                    )
-    return rows
+                labels = {"world": world, "level": level, "phrasing": phrasing}
+                title = ", ".join(labels.values())
+                measure = partial(_measure, config, agents, labels, title)
+                rows += record.rows(title, measure)
+    return [row | {"train_seconds": round(seconds, 1)} for row in rows]
+
+
+def _measure(
+    config: GridRunConfig,
+    agents: Mapping[str, Callable[[], Agent]],
+    labels: dict[str, str],
+    title: str,
+) -> list[Row]:
+    """Return a row for each method in one world, with one level of instructions."""
+    make_env = partial(
+        make_grid_tasks,
+        labels["world"],
+        config.evaluation.episodes,
+        (labels["level"],),
+        labels["phrasing"],
+    )
+    results = compare(agents, make_env, config.evaluation.seed, title)
+    return [
+        {**labels, "method": method}
+        | summarise(done)
+        | {"mean_ambiguity_bits": float(np.nanmean(done.ambiguity_bits)), "seed": config.seed}
+        for method, done in results.items()
+    ]
+
+
+def _evaluation_key(config: GridRunConfig) -> dict[str, Any]:
+    """Return what the rows of a seed depend on."""
+    return config.model_dump(mode="json") | _fingerprint(config) | {"methods": [*GROUNDED]}
+
+
+def _fingerprint(config: GridRunConfig) -> dict[str, str]:
+    """Return the digest of the weights of a config's language-image model."""
+    digest = hashlib.sha256()
+    model = picture_language(config.language, config.device).model
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return {"language_sha256": digest.hexdigest()}
 
 
 def train_agent(config: GridRunConfig, folder: Path) -> float:
@@ -165,7 +194,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
         torch.manual_seed(seed)
         width = model.encode_text(["go to a ball"]).shape[1]
         policy = InstructionPolicy(width, len(ACTIONS), config.critic)
-    done, key = step_folder(folder, settings.steps), _cloning_key(config, model)
+    done, key = step_folder(folder, settings.steps), _cloning_key(config)
     if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
         console.print(f"seed {config.seed}: using the cloned policy in {folder}")
         fill(dict(policy.named_parameters()), stored.tensors["weights"])
@@ -186,12 +215,10 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     return lambda: CloningAgent(policy, model.encode_text, temperature)
 
 
-def _cloning_key(config: GridRunConfig, model: LanguageImageModel) -> dict[str, Any]:
-    """Return what a cloned policy depends on, texts' embeddings included."""
-    embedded = model.encode_text(["go to the red ball"]).numpy()
-    parts = ("world", "data", "critic", "learner", "seed")
-    settings = config.model_dump(mode="json", include=set(parts))
-    return settings | {"text_sha256": hashlib.sha256(embedded.tobytes()).hexdigest()}
+def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
+    """Return what a cloned policy depends on, the texts' embeddings included."""
+    parts = {"world", "data", "critic", "learner", "seed"}
+    return config.model_dump(mode="json", include=parts) | _fingerprint(config)
 
 
 def _paired(

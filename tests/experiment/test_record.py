@@ -1,0 +1,45 @@
+import pytest
+
+from langrl.experiment.record import Record
+
+ROWS = [{"method": "oracle", "success": 1.0, "spl": None}]
+
+
+def never():
+    raise AssertionError("measured again")
+
+
+def test_rows_are_measured_once(tmp_path):
+    path = tmp_path / "runs" / "seed-0.jsonl"
+    assert len(Record(path, {"seed": 0})) == 0
+    assert Record(path, {"seed": 0}).rows("a room", lambda: ROWS) == ROWS
+    record = Record(path, {"seed": 0})
+    assert len(record) == 1
+    assert record.rows("a room", never) == ROWS
+
+
+def test_rows_of_another_key_are_not_used(tmp_path):
+    path = tmp_path / "seed-0.jsonl"
+    Record(path, {"episodes": 2}).rows("a room", lambda: ROWS)
+    with pytest.raises(AssertionError, match="measured again"):
+        Record(path, {"episodes": 3}).rows("a room", never)
+    assert Record(path, {"episodes": 2}).rows("a room", never) == ROWS
+
+
+def test_a_line_that_was_torn_by_a_kill_is_measured_again(tmp_path):
+    path = tmp_path / "seed-0.jsonl"
+    for label in ("one", "two"):
+        Record(path, 0).rows(label, lambda: ROWS)
+    path.write_text(path.read_text()[:-20])
+    record = Record(path, 0)
+    assert record.rows("one", never) == ROWS
+    other = [{"method": "random"}]
+    assert record.rows("two", lambda: other) == other
+    assert Record(path, 0).rows("two", never) == other
+
+
+def test_rows_of_a_failure_are_not_kept(tmp_path):
+    path = tmp_path / "seed-0.jsonl"
+    with pytest.raises(AssertionError):
+        Record(path, 0).rows("one", never)
+    assert len(Record(path, 0)) == 0
