@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.agents.descent import Descent
+from langrl.data.picture_labels import SHOWN, SLOTS
 from langrl.data.pictures import PictureTexts
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.language_image import LanguageImageModel
@@ -27,6 +28,7 @@ _WARMUP = 0.03  # of all steps
 _DECAY = 0.01  # AdamW's weight decay, of matrices only
 _LARGEST_NORM = 1.0  # of the gradient
 _BETAS = (0.9, 0.98)  # AdamW's
+_STEEP = 10.0  # of labels' logits: embeddings have a length of 1
 
 
 class LanguageImageLearner:
@@ -38,6 +40,8 @@ class LanguageImageLearner:
         steps: the last step, at which the learning rate reaches 0.
         learning_rate: AdamW's highest.
         logistic_weight: weight of the logistic loss.
+        label_weight: weight of the loss of naming what pictures show and texts mean, from their
+            embeddings; above 0, the batches need these labels.
         device: where the model is.
     """
 
@@ -49,15 +53,20 @@ class LanguageImageLearner:
         steps: int,
         learning_rate: float,
         logistic_weight: float = 1.0,
+        label_weight: float = 0.0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.model, self.draw, self.logistic_weight = model, draw, logistic_weight
+        self.model, self.draw = model, draw
+        self.logistic_weight, self.label_weight = logistic_weight, label_weight
         self.device = torch.device(device)
         # Of the logistic loss only: calibration fits its own on held-out pairs.
         self.match_offset = nn.Parameter(torch.tensor(-5.0, device=self.device))
         self.match_slope = nn.Parameter(torch.tensor(0.0, device=self.device))  # its log
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         trained |= {"match_offset": self.match_offset, "match_slope": self.match_slope}
+        self.labels = _LabelHeads(self._embedding_size()).to(self.device) if label_weight else None
+        if self.labels is not None:
+            trained |= {f"labels.{name}": value for name, value in self.labels.named_parameters()}
         self.descent = Descent(
             trained,
             learning_rate,
@@ -68,6 +77,9 @@ class LanguageImageLearner:
             betas=_BETAS,
         )
 
+    def _embedding_size(self) -> int:
+        return self.model.encode_text(["a"]).shape[1]
+
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
@@ -76,11 +88,12 @@ class LanguageImageLearner:
     def batch(self) -> dict[str, Tensor]:
         """Return pictures uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
         drawn = self.draw(self.step)
-        return {
-            "pictures": torch.from_numpy(drawn.pictures).to(self.device),
-            "positives": torch.from_numpy(drawn.positives).to(self.device),
-            "texts": to_bytes(drawn.texts),
-        }
+        arrays = {"pictures": drawn.pictures, "positives": drawn.positives}
+        if self.labels is not None:
+            known = {"shown": drawn.shown, "meant": drawn.meant}
+            arrays |= {name: array for name, array in known.items() if array is not None}
+        batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        return batch | {"texts": to_bytes(drawn.texts)}
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of AdamW; see ``Learner.update``."""
@@ -105,6 +118,10 @@ class LanguageImageLearner:
             # Matches are about one in ten: their share is what brings this to the other's size.
             loss = loss + self.logistic_weight * matching / positives.float().mean()
             metrics["matching"] = matching.detach()
+        if self.labels is not None:
+            naming = self.labels.loss(pictures, batch["shown"], texts, batch["meant"])
+            loss = loss + self.label_weight * naming
+            metrics["naming"] = naming.detach()
         return loss, metrics | {"scale": model.scale.log_scale.detach().exp()}
 
     def state(self) -> dict[str, dict[str, Any]]:
@@ -114,6 +131,33 @@ class LanguageImageLearner:
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
         self.descent.load_state(state)
+
+
+class _LabelHeads(nn.Module):
+    """Names what pictures show and what texts mean, linearly, from their embeddings."""
+
+    def __init__(self, embedding: int) -> None:
+        super().__init__()
+        self.shown = nn.Linear(embedding, len(SHOWN))
+        self.meant = nn.Linear(embedding, sum(map(len, SLOTS)))
+
+    def loss(self, pictures: Tensor, shown: Tensor, texts: Tensor, meant: Tensor) -> Tensor:
+        """Return the mean loss of both.
+
+        Args:
+            pictures: embeddings [M, D].
+            shown: bool [M, P].
+            texts: embeddings [K, D].
+            meant: int64 [K, S].
+        """
+        seen = functional.binary_cross_entropy_with_logits(
+            _STEEP * self.shown(pictures), shown.to(pictures)
+        )
+        # Few labels hold: their share is what brings this to the other's size.
+        total = seen / shown.float().mean().clamp(min=1e-3)
+        slots = (_STEEP * self.meant(texts)).split([len(slot) for slot in SLOTS], 1)
+        read = [functional.cross_entropy(slot, meant[:, n]) for n, slot in enumerate(slots)]
+        return total + torch.stack(read).mean()
 
 
 def to_bytes(texts: Sequence[str]) -> Tensor:

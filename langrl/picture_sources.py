@@ -113,8 +113,15 @@ class GridSource:
 
     def _writer(self) -> TextWriter:
         texts = self.config.texts
-        rates = (texts.paraphrases, texts.near_words, texts.typos, texts.idle_words, texts.asides)
-        return TextWriter(self.words, *rates)
+        return TextWriter(
+            self.words,
+            texts.paraphrases,
+            texts.near_words,
+            texts.typos,
+            texts.idle_words,
+            texts.asides,
+            texts.lost_words,
+        )
 
     def calibration_samples(self) -> list[RoomSample]:
         """Return pairs of other rooms, in templates and near words that are never trained on.
@@ -124,7 +131,7 @@ class GridSource:
         """
         config = self.config
         generator = np.random.default_rng([config.seed, _CALIBRATED])
-        writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, reserved=True)
+        writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
         rooms = max(2, config.evaluation_rooms // 2)
         return sample_rooms(config.worlds, rooms, writer.write, generator)
 

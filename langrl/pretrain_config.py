@@ -19,6 +19,7 @@ class TextsConfig(Settings):
     typos: float = Field(0.1, ge=0, le=1, description="colours and types that are misspelt")
     idle_words: float = Field(0.15, ge=0, le=1, description="texts with words that say nothing")
     asides: float = Field(0.0, ge=0, le=1, description="texts with a remark about something else")
+    lost_words: float = Field(0.0, ge=0, le=1, description="words that are lost, any of them")
     plain_until: float = Field(
         0.08, ge=0, le=1, description="share of the steps in which texts are simple and as seen"
     )
@@ -61,6 +62,9 @@ class PretrainConfig(Settings):
     word_limit: int | None = Field(
         None, ge=1, description="new model: words that are distilled, the first ones; all if unset"
     )
+    frequent_words: int = Field(
+        0, ge=0, description="new model: frequent English words distilled beside the model's own"
+    )
     texts: TextsConfig = TextsConfig()
     rooms_per_batch: int = Field(16, ge=1, le=4096, description="worlds: rooms in a batch")
     pictures_per_room: int = Field(16, ge=2, le=4096, description="worlds: poses of each room")
@@ -70,6 +74,9 @@ class PretrainConfig(Settings):
     learning_rate: float = Field(2e-3, gt=0, le=1, description="AdamW's highest")
     logistic_weight: float = Field(
         0.1, ge=0, description="weight of the logistic loss beside symmetric InfoNCE"
+    )
+    label_weight: float = Field(
+        0.0, ge=0, description="worlds: weight of naming what pictures show and texts mean"
     )
     evaluation_rooms: int = Field(60, ge=2, le=100_000, description="rooms of each world measured")
     logging: LoggingConfig = LoggingConfig()
@@ -91,6 +98,8 @@ class PretrainConfig(Settings):
             raise ValueError("worlds names one twice; name each once")
         if self.folder is not None and self.environments:
             raise ValueError("pictures come from a folder or from environments; set one of them")
+        if self.label_weight and (self.folder is not None or self.environments):
+            raise ValueError("label_weight needs grid worlds, whose labels are known; set it to 0")
         if self.train == "heads" and self.start is None:
             raise ValueError("train: heads needs a SentenceTransformer to start from; set start")
         return self

@@ -19,6 +19,7 @@ from langrl.data.augment import find_near_words
 from langrl.envs.grid_grammar import TYPES
 from langrl.errors import CheckpointError, ConfigError, DomainError
 from langrl.experiment.colour_names import BASIC, colour_memberships
+from langrl.experiment.frequent_words import frequent_words
 from langrl.experiment.jobs import flushed_subnormals
 from langrl.experiment.logs import console, print_table, read_metrics, versions, write_results
 from langrl.experiment.model_card import model_card
@@ -138,6 +139,7 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
         steps=config.steps,
         learning_rate=config.learning_rate,
         logistic_weight=config.logistic_weight,
+        label_weight=config.label_weight,
         device=config.device,
     )
     return Pretraining(config, learner, source)
@@ -156,8 +158,9 @@ def word_table(config: PretrainConfig, out: Path) -> WordTable | None:
         embeddings = tensors["embeddings"].float()
         return WordTable(words, tensors["rows"], embeddings, tensors["colours"])
     model = load_sentence_transformer(config.words)
+    further = frequent_words(config.frequent_words) if config.frequent_words else ()
     table = distil_words(
-        model, config.table_width, colour_memberships(), config.word_limit, tuple(TYPES)
+        model, config.table_width, colour_memberships(), config.word_limit, tuple(TYPES), further
     )
     rounded = table.embeddings.half()  # near words are the same before and after a resume
     tensors = {"rows": table.rows, "embeddings": rounded, "colours": table.colours}

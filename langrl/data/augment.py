@@ -214,6 +214,7 @@ class TextWriter:
         typos: chance that a colour or type is misspelt, if it has four letters or more.
         idle: share of texts with idle words before or after.
         asides: share of texts with a remark of idle words before or after.
+        lost: chance that a word is lost; "_" is written for it.
         reserved: whether to write with the templates and near words that are never trained on.
     """
 
@@ -223,6 +224,7 @@ class TextWriter:
     typos: float
     idle: float
     asides: float = 0.0
+    lost: float = 0.0
     reserved: bool = False
 
     def write(self, meaning: Meaning, generator: np.random.Generator) -> str:
@@ -245,6 +247,8 @@ class TextWriter:
             before, after = pick(ASIDES, generator).split("{}")
             before, after = (self._filled(part, generator) for part in (before, after))
             text = before + text + after
+        if self.lost:
+            text = " ".join("_" if generator.random() < self.lost else w for w in text.split(" "))
         assert not synonyms_in(text), f"a held-out word in {text!r}"
         return text
 

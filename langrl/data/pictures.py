@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from langrl.data.picture_labels import SHOWN, meant_labels
 from langrl.envs.grammar import Meaning
 from langrl.envs.grid_grammar import LEVELS, denoted, draw_meaning_of
 from langrl.envs.grid_pictures import render_rooms
@@ -32,11 +33,15 @@ class PictureTexts:
         pictures: uint8 [M, height, width, 3].
         texts: K texts.
         positives: bool [K, M].
+        shown: what each picture shows, bool [M, P], where it is known; see ``picture_labels``.
+        meant: what each text means, int64 [K, S], where it is known.
     """
 
     pictures: NDArray[np.uint8]
     texts: list[str]
     positives: NDArray[np.bool_]
+    shown: NDArray[np.bool_] | None = None
+    meant: NDArray[np.int64] | None = None
 
 
 def draw_pictures(
@@ -136,4 +141,6 @@ def world_batch(
         render_rooms(drawn[number], poses),
         [write(meaning, generator) for meaning in meanings],
         satisfies(meanings, drawn, number, poses),
+        satisfies(SHOWN, drawn, number, poses).T,
+        meant_labels(meanings),
     )

@@ -72,6 +72,11 @@ def _what(config: Any) -> str:
             " words of that table like any other; no training text has one, nor a held-out"
             " template."
         )
+        if config.frequent_words:
+            what += (
+                " Beside that model's own words, it has the most frequent ones of SymSpell's list"
+                " (MIT; counts from Google Books n-grams, CC BY 3.0; words from SCOWL)."
+            )
     return what
 
 

@@ -218,10 +218,10 @@ def spelling_neighbours(word: str) -> set[str]:
 
 
 class CompactTextTower(nn.Module):
-    """A small text tower in plain torch: words from a table and from their trigrams, in context.
+    """A small text tower in plain torch: words from a table or from their trigrams, in context.
 
-    A word is the sum of its row in a frozen table, projected, and of the mean of its character
-    trigrams' embeddings, so that an unknown word still says something. A word of four letters or
+    A word is its row in a frozen table, projected; a word that is not there is the mean of its
+    character trigrams' embeddings, so that it still says something. A word of four letters or
     more that is not in the table is looked up as the first word there that is one slip away. Two
     texts of the same words in another order differ: positions are learned.
 
@@ -301,8 +301,9 @@ class CompactTextTower(nn.Module):
         for k, row in enumerate(rows):
             for place, word in enumerate(row):
                 words[k, place] = self._look_up(word)
-                parts = _trigrams(word, self.config.buckets)
-                trigrams[k, place, : len(parts)] = parts
+                if words[k, place] == _UNKNOWN:
+                    parts = _trigrams(word, self.config.buckets)
+                    trigrams[k, place, : len(parts)] = parts
         device = self.positions.device
         return {
             "words": torch.from_numpy(words).to(device),

@@ -70,8 +70,9 @@ def distil_words(
     colours: Mapping[str, NDArray[np.float64]] | None = None,
     limit: int | None = None,
     kinds: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> WordTable:
-    """Return a table of the whole words in a SentenceTransformer's vocabulary.
+    """Return a table of the whole words in a SentenceTransformer's vocabulary, and further ones.
 
     Each word is embedded alone; the embeddings are centred and reduced to their ``width`` principal
     components. Names of colours get their memberships in basic colours as further numbers, and all
@@ -84,13 +85,14 @@ def distil_words(
         colours: memberships [B] by name; a name that is no word of the vocabulary is added.
         limit: only that many words, the first ones; all by default.
         kinds: names of kinds of things.
+        further: words that come after those of the vocabulary.
 
     Raises:
         ConfigError: if the model has no such vocabulary, or fewer words than ``width``.
     """
     colours = colours or {}
     known = vocabulary_words(model)[:limit]
-    words = list(dict.fromkeys([*kinds, *sorted(colours), *known]))
+    words = list(dict.fromkeys([*kinds, *sorted(colours), *known, *further]))
     embeddings = embed_words(model, words)
     if width > min(embeddings.shape):
         raise ConfigError(

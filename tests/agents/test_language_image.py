@@ -124,3 +124,21 @@ def test_whitened_patches_have_unit_variance_where_pictures_vary():
     variances = torch.linalg.eigvalsh(patches.T.cov()).flip(0)
     assert patches.mean(0).abs().max() < 1e-2
     assert variances[:4].tolist() == pytest.approx([1.0] * 4, rel=0.02)
+
+
+def test_labels_are_learned_from_embeddings():
+    learner = make(steps=60, label_weight=1.0)
+    metrics = run(learner, 60)
+    naming = [float(m["naming"]) for m in metrics]
+    assert np.mean(naming[-5:]) < 0.6 * naming[0]
+    assert "naming" not in make().update(draw_tensors())
+
+
+def test_label_heads_resume_bit_for_bit():
+    one, other = make(label_weight=1.0), make(label_weight=1.0)
+    run(one, 3)
+    other.load_state(one.state())
+    for learner in (one, other):
+        run(learner, 2)
+    for name, value in one.descent.parameters.items():
+        assert torch.equal(value, other.descent.parameters[name]), name

@@ -1,4 +1,5 @@
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from langrl.envs import grid_words
 from langrl.envs.grid_grammar import LEVELS, draw_meaning, level_of, synonyms_in
 from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.grid_templates import expand
-from langrl.errors import ConfigError, UnknownNameError
+from langrl.errors import ConfigError, MissingExtraError, UnknownNameError
 from langrl.experiment.colour_names import BASIC, colour_memberships
+from langrl.experiment.frequent_words import frequent_words
 from langrl.models.word_table import WordTable, distil_words, kind_memberships, vocabulary_words
 
 VECTORS = {
@@ -205,6 +207,34 @@ def test_typos_are_in_words_of_colour_and_type_only():
         assert words[:3] + words[5:] == ["please", "find", "the", "or", "a", "red", "box"]
         assert words[3] != "purple"
         assert words[4] != "ball"
+
+
+def test_lost_words_are_a_share_of_all():
+    writer = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0, lost=0.25)
+    said = "go to the red ball and do not touch a blue key on your way"
+    texts = [writer.vary(said, np.random.default_rng(n)).split() for n in range(100)]
+    assert {len(text) for text in texts} == {len(said.split())}
+    lost = np.mean([word == "_" for text in texts for word in text])
+    assert lost == pytest.approx(0.25, abs=0.04)
+
+
+def test_further_words_come_after_the_vocabulary():
+    table = distil_words(Model(), 3, kinds=("ball",), further=("zork", "red"))
+    assert table.words == ("ball", *(word for word in VECTORS if word != "ball"), "zork")
+
+
+def test_frequent_words_come_first():
+    pytest.importorskip("symspellpy")
+    words = frequent_words(30_000)
+    assert words[:2] == ["the", "of"]
+    assert len(set(words)) == 30_000
+    assert {"carton", "orb"} <= set(words)
+
+
+def test_without_the_list_of_words_the_repair_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "symspellpy", None)
+    with pytest.raises(MissingExtraError, match=r"langrl\[offline\]"):
+        frequent_words(5)
 
 
 def test_plain_texts_are_seen_ones():
