@@ -98,6 +98,8 @@ class PretrainConfig(Settings):
             raise ValueError("worlds names one twice; name each once")
         if self.folder is not None and self.environments:
             raise ValueError("pictures come from a folder or from environments; set one of them")
+        if self.frequent_words and self.words is None:
+            raise ValueError("frequent_words are distilled from words; set words, or it to 0")
         if self.label_weight and (self.folder is not None or self.environments):
             raise ValueError("label_weight needs grid worlds, whose labels are known; set it to 0")
         if self.train == "heads" and self.start is None:

@@ -129,6 +129,8 @@ def test_heads_need_a_sentence_transformer(run, tmp_path):
         ({"worlds": ["goto", "goto"]}, "twice"),
         ({"train": "heads"}, "set start"),
         ({"stepps": 3}, "stepps"),
+        ({"label_weight": 1.0, "environments": ["langrl/GridGoTo-v0"]}, "label_weight needs"),
+        ({"frequent_words": 9, "words": None}, "set words"),
     ],
 )
 def test_a_wrong_config_is_told(changes, problem):
