@@ -89,9 +89,8 @@ class LanguageImageLearner:
         """Return pictures uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
         drawn = self.draw(self.step)
         arrays = {"pictures": drawn.pictures, "positives": drawn.positives}
-        if self.labels is not None:
-            known = {"shown": drawn.shown, "meant": drawn.meant}
-            arrays |= {name: array for name, array in known.items() if array is not None}
+        labels = {"shown": drawn.shown, "meant": drawn.meant}
+        arrays |= {name: array for name, array in labels.items() if array is not None}
         batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
         return batch | {"texts": to_bytes(drawn.texts)}
 

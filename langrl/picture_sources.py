@@ -109,6 +109,7 @@ class GridSource:
             pictures=config.pictures_per_room,
             texts=config.texts_per_room,
             levels=_PLAIN if plain else _VARIED,
+            labels=config.label_weight > 0,
         )
 
     def _writer(self) -> TextWriter:

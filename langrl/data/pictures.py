@@ -33,8 +33,8 @@ class PictureTexts:
         pictures: uint8 [M, height, width, 3].
         texts: K texts.
         positives: bool [K, M].
-        shown: what each picture shows, bool [M, P], where it is known; see ``picture_labels``.
-        meant: what each text means, int64 [K, S], where it is known.
+        shown: what each picture shows, bool [M, P], if asked for; see ``picture_labels``.
+        meant: what each text means, int64 [K, S], if asked for.
     """
 
     pictures: NDArray[np.uint8]
@@ -113,6 +113,7 @@ def world_batch(
     pictures: int,
     texts: int,
     levels: Sequence[str] = LEVELS,
+    labels: bool = False,
 ) -> PictureTexts:
     """Draw rooms, pictures of poses in them, and texts about what is faced there.
 
@@ -126,6 +127,7 @@ def world_batch(
         pictures: of each room.
         texts: of each room.
         levels: what levels of meaning are drawn.
+        labels: whether to say what the pictures show and the texts mean.
     """
     drawn = draw_rooms(spec, rooms, generator)
     number, poses = draw_pictures(drawn, pictures, generator)
@@ -141,6 +143,6 @@ def world_batch(
         render_rooms(drawn[number], poses),
         [write(meaning, generator) for meaning in meanings],
         satisfies(meanings, drawn, number, poses),
-        satisfies(SHOWN, drawn, number, poses).T,
-        meant_labels(meanings),
+        satisfies(SHOWN, drawn, number, poses).T if labels else None,
+        meant_labels(meanings) if labels else None,
     )

@@ -21,7 +21,7 @@ SIZES = LanguageImageConfig(
 def draw(step):
     return world_batch(
         GRID_WORLDS["goto"], lambda m, g: write(m, g, "seen"), np.random.default_rng(step),
-        rooms=8, pictures=6, texts=3, levels=("full", "colour", "type"),
+        rooms=8, pictures=6, texts=3, levels=("full", "colour", "type"), labels=True,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def test_every_drawn_meaning_has_labels_of_its_own():
 def test_a_batch_says_what_its_pictures_show():
     drawn = world_batch(
         GRID_WORLDS["goto"], lambda m, g: write(m, g, "seen"), np.random.default_rng(0),
-        rooms=20, pictures=8, texts=3,
+        rooms=20, pictures=8, texts=3, labels=True,
     )  # fmt: skip
     faced = drawn.shown[:, SHOWN.index(ANYTHING)].reshape(20, 8)
     assert faced[:, :4].all()
