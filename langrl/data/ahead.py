@@ -30,7 +30,8 @@ class DrawnAhead(Generic[T]):
 
     def __init__(self, draw: Callable[[int], T], steps: int, workers: int) -> None:
         self._draw, self._steps, self._workers = draw, steps, workers
-        self._next, self._batches = -1, iter(())  # type: ignore[var-annotated]
+        self._next = -1
+        self._batches: Iterator[T] = iter(())
 
     def __call__(self, step: int) -> T:
         """Return the batch of a step; quick if it comes after the one that was asked for last."""

@@ -25,7 +25,7 @@ from langrl.compose_grid import make_grid_tasks
 from langrl.config import GridRunConfig, load_config
 from langrl.data.grid_experts import GridTrajectories, grid_experts
 from langrl.envs import grid_grammar
-from langrl.envs.grammar import PHRASINGS
+from langrl.envs.grammar import PHRASINGS, Phrasing
 from langrl.envs.grid_rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
 from langrl.errors import InstructionError
 from langrl.experiment import plots
@@ -96,30 +96,24 @@ def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language
     for world, spec in GRID_WORLDS.items():
         for level in spec.levels:
             for phrasing in PHRASINGS:
-                labels = {"world": world, "level": level, "phrasing": phrasing}
-                title = ", ".join(labels.values())
-                measure = partial(_measure, config, agents, labels, title)
-                rows += record.rows(title, measure)
+                measure = partial(_measure, config, agents, world, level, phrasing)
+                rows += record.rows(f"{world}, {level}, {phrasing}", measure)
     return [row | {"train_seconds": round(seconds, 1)} for row in rows]
 
 
 def _measure(
     config: GridRunConfig,
     agents: Mapping[str, Callable[[], Agent]],
-    labels: dict[str, str],
-    title: str,
+    world: str,
+    level: str,
+    phrasing: Phrasing,
 ) -> list[Row]:
     """Return a row for each method in one world, with one level of instructions."""
-    make_env = partial(
-        make_grid_tasks,
-        labels["world"],
-        config.evaluation.episodes,
-        (labels["level"],),
-        labels["phrasing"],
-    )
+    make_env = partial(make_grid_tasks, world, config.evaluation.episodes, (level,), phrasing)
+    title = f"{world}, {level}, {phrasing}"
     results = compare(agents, make_env, config.evaluation.seed, title)
     return [
-        {**labels, "method": method}
+        {"world": world, "level": level, "phrasing": phrasing, "method": method}
         | summarise(done)
         | {"mean_ambiguity_bits": float(np.nanmean(done.ambiguity_bits)), "seed": config.seed}
         for method, done in results.items()
