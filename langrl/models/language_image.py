@@ -26,6 +26,7 @@ from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.energies import cosine
 from langrl.models.config import LanguageImageConfig
 from langrl.models.critics import Scale
+from langrl.models.inputs import read_pictures, read_texts
 from langrl.models.sentence_pair import (
     PairDescription,
     SentenceTransformerPair,
@@ -38,8 +39,6 @@ from langrl.models.towers import (
     PretrainedTextTower,
     TextTower,
     TowerPair,
-    read_pictures,
-    read_texts,
 )
 from langrl.settings import Settings, describe_invalid
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from langrl.models.towers import CompactImageTower, read_pictures
+from langrl.models.inputs import read_pictures
+from langrl.models.towers import CompactImageTower
 
 _LEAST = 1e-4  # of the largest variance, below which directions are not blown up
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
-from langrl.models.towers import read_pictures, read_texts
+from langrl.models.inputs import read_pictures, read_texts
 from langrl.settings import Settings
 
 _CHUNK = 256

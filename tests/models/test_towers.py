@@ -10,13 +10,12 @@ from PIL import Image
 
 from langrl.errors import ConfigError, InstructionError, NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextTowerConfig
+from langrl.models.inputs import read_pictures, read_texts
 from langrl.models.towers import (
     CompactImageTower,
     CompactTextTower,
     PretrainedTextTower,
     TowerPair,
-    read_pictures,
-    read_texts,
 )
 
 IMAGE = ImageTowerConfig(channels=16, depth=2)
