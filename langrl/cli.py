@@ -179,6 +179,8 @@ def _unbox(text: str) -> str:
         r" (?P<problem>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type=",
         message,
     )
+    if invalid and invalid["field"] == "Value":  # "Value error, ...": several settings together
+        return invalid["problem"].removeprefix("error, ")
     if invalid:
         group = invalid["group"].strip(":")
         path = (

@@ -35,4 +35,6 @@ def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
             known = dict(known[str(part)].annotation.model_fields)
         return f"unknown key {field!r}; {suggestion(str(first['loc'][-1]), known)}"
     problem = first["msg"].removeprefix("Value error, ")
+    if not field:  # several settings together
+        return problem
     return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"

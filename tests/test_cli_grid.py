@@ -124,6 +124,8 @@ def test_a_clip_grounds_an_agent(source, clip, tmp_path):
         ("train --config grid-goto --language ./nowhere", ["nowhere"]),
         ("demo --world grid --config street-fork", ["task is 'street-maze'"]),
         ("train --config pretrain-bundled", ["task is 'language-image'"]),
+        ("pretrain --worlds goto goto", ["langrl: error: worlds names one twice; name each once"]),
+        ("pretrain --words None --frequent-words 9", ["error: frequent_words are", "set words"]),
         ("evaluate RUN --kinds colours", ["did you mean 'colour'"]),
         ("evaluate RUN --methods direct", ["no method named 'direct'"]),
         ("evaluate RUN --layout fork", ["grid world", "leave the layout out"]),

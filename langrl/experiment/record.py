@@ -26,10 +26,10 @@ class Record:
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if entry["key"] == self._key:
-                self._rows[entry["label"]] = entry["rows"]
+                if entry["key"] == self._key:
+                    self._rows[entry["label"]] = entry["rows"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                continue  # no line of a record: what it may have said is measured again
 
     def __len__(self) -> int:
         """Return how many labels have rows."""

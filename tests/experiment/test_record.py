@@ -43,3 +43,10 @@ def test_rows_of_a_failure_are_not_kept(tmp_path):
     with pytest.raises(AssertionError):
         Record(path, 0).rows("one", never)
     assert len(Record(path, 0)) == 0
+
+
+def test_lines_of_something_else_are_passed_over(tmp_path):
+    path = tmp_path / "seed-0.jsonl"
+    path.write_text('[]\n3\n{"step": 1}\nhello\n')
+    assert Record(path, 0).rows("one", lambda: ROWS) == ROWS
+    assert Record(path, 0).rows("one", never) == ROWS
