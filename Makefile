@@ -43,9 +43,9 @@ clean:
 	touch $@
 
 .venv/test.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[test,offline]'
+	$(INSTALL) --no-build-isolation -e '.[test,offline,sb3,robotics]'
 	touch $@
 
 .venv/dev.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[dev,offline]'
+	$(INSTALL) --no-build-isolation -e '.[dev,offline,sb3,robotics]'
 	touch $@

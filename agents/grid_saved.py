@@ -43,16 +43,21 @@ def build_room_critic(config: RoomCriticConfig, seed: int) -> RoomCritic:
 
 
 def render_goals(observation: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.uint8]:
-    """Draw poses [M, 3] in the room of an observation [H, W, 3]; uint8 [M, height, width, 3]."""
+    """Draw poses [M, 3 or 4] in the room of an observation [H, W, 3]; uint8 [M, height, ...]."""
     rooms = np.broadcast_to(observation[..., :2], (len(goals), *observation.shape[:2], 2))
     return render_rooms(rooms, goals)
+
+
+def room_of(observation: NDArray[Any]) -> NDArray[Any]:
+    """Return what of an observation [H, W, 3] decides the pictures of goals: the room."""
+    return observation[..., :2]
 
 
 @lru_cache(maxsize=4)  # agents share what they have embedded
 def picture_language(source: str, device: str) -> PictureLanguage:
     """Return the language side on a model: 'bundled', a hub name or a folder."""
     model = load_language_image_model(source, device)
-    return PictureLanguage(model, render_goals, lambda observation: observation[..., :2])
+    return PictureLanguage(model, render_goals, room_of)
 
 
 def compose_grid_agent(

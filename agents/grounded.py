@@ -6,9 +6,8 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from langrl.agents.observations import read_observations
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates
+from langrl.grounding.chooser import Posterior, TextCache
 from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.picture_language import PictureLanguage
@@ -27,18 +27,25 @@ from langrl.protocols import Observation
 _SCORES_AT_ONCE = 1 << 18
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Where an instruction may lead: ``goals`` [M, S], ``probabilities`` [M]."""
+class Proposal(Protocol):
+    """Proposes actions that a critic is to compare."""
 
-    goals: NDArray[Any]
-    probabilities: NDArray[np.float32]
+    def propose(
+        self,
+        observations: NDArray[Any],
+        goals: NDArray[Any],
+        beliefs: NDArray[np.float32],
+        generator: np.random.Generator,
+    ) -> NDArray[Any]:
+        """Return actions [N, A, ...], as many for each episode.
 
-    @property
-    def entropy_bits(self) -> float:
-        """Uncertainty about the goal in bits, at most log2 M."""
-        p = self.probabilities[self.probabilities > 0].astype(np.float64)
-        return float(-(p * np.log2(p)).sum())
+        Args:
+            observations: [N, ...].
+            goals: candidates [N, M, G].
+            beliefs: their probabilities given the instruction [N, M].
+            generator: source of randomness.
+        """
+        ...
 
 
 class GroundedAgent:
@@ -49,7 +56,8 @@ class GroundedAgent:
         language: h(g, l).
         grounding: the strategy.
         candidates: draws candidate goals for each new episode.
-        actions: the actions to compare [A, ...].
+        actions: the actions to compare [A, ...], or what proposes some for each observation, such
+            as ``langrl.agents.policies.PolicyActions``.
         device: where the modules are.
         sharpness: the fit is multiplied by this. 1 takes the language side at its word; above it,
             what fits best counts for more than its calibration says.
@@ -69,7 +77,7 @@ class GroundedAgent:
         grounding: Grounding,
         candidates: Candidates,
         *,
-        actions: NDArray[Any],
+        actions: NDArray[Any] | Proposal,
         device: torch.device | str = "cpu",
         sharpness: float = 1.0,
         temperature: float = 0.0,
@@ -83,8 +91,7 @@ class GroundedAgent:
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device = torch.device(device)
         self.sharpness, self.temperature = sharpness, temperature
-        self._actions = torch.from_numpy(actions).to(self.device)
-        self._texts: dict[str, Tensor] = {}
+        self.embed_texts = TextCache(language)
         self.reset()
 
     @classmethod
@@ -142,9 +149,11 @@ class GroundedAgent:
             raise ShapeError("act needs at least one observation, got a batch of 0")
         batch = self._rows(states, texts)
         state = torch.from_numpy(states).to(self.device)
-        embedded = self.critic.embed_actions(batch.context, state, self._actions)  # [N, A, D]
+        actions = self._propose(states, batch)  # [N, A, ...]
+        compared = torch.from_numpy(actions).to(self.device)
+        embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
-        size = max(1, _SCORES_AT_ONCE // (len(self.actions) * batch.goals.shape[1]))
+        size = max(1, _SCORES_AT_ONCE // (actions.shape[1] * batch.goals.shape[1]))
         chosen, memories = [], []
         for start in range(0, len(states), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
@@ -152,8 +161,22 @@ class GroundedAgent:
             memories.append(memory)
             chosen.append(self._pick(self._action_scores(decision, embedded[rows], batch, rows)))
         batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
-        actions = self.actions[torch.cat(chosen).cpu().numpy()]
-        return actions[0] if single else actions
+        taken = actions[np.arange(len(states)), torch.cat(chosen).cpu().numpy()]
+        return taken[0] if single else taken
+
+    def _propose(self, states: NDArray[Any], batch: "_Batch") -> NDArray[Any]:
+        """Return the actions to compare in each state [N, A, ...]."""
+        if isinstance(self.actions, np.ndarray):
+            # Repeated, not a view of one row: torch takes no array that it could not write to.
+            return self.actions[None].repeat(len(states), 0)
+        log_posterior = Scores(batch.fit, batch.log_weights).log_posterior
+        beliefs = log_posterior.exp().cpu().numpy()
+        proposed = self.actions.propose(states, batch.goals, beliefs, self._generator)
+        if proposed.ndim < 2 or len(proposed) != len(states):
+            raise ShapeError(
+                f"proposed actions are [{len(states)}, A, ...], got {list(proposed.shape)}"
+            )
+        return proposed
 
     def _pick(self, scores: Tensor) -> Tensor:
         """Return an action for each row of scores [n, A]: the best, or a draw near it."""
@@ -235,18 +258,6 @@ class GroundedAgent:
         self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states, self._generator)
         self._batch.listen(texts)
         return self._batch
-
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return embeddings [K, J, D]; each distinct text is encoded once, by itself.
-
-        By itself, because the last bits of an embedding vary with what else is in the batch.
-        """
-        if len(self._texts) > 10_000:
-            self._texts.clear()
-        for text in dict.fromkeys(texts):
-            if text not in self._texts:
-                self._texts[text] = self.language.encode_text([text])[0]
-        return torch.stack([self._texts[text] for text in texts])
 
 
 class _Batch:

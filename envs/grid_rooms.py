@@ -284,3 +284,11 @@ def read_observation(observations: NDArray[np.uint8]) -> tuple[Rooms, Poses]:
     row, column = np.divmod(at, agents.shape[2])
     turns = flat[np.arange(len(flat)), at].astype(np.int64) - 1
     return observations[..., :2], np.stack([row, column, turns], 1)
+
+
+def reachable_poses(observations: NDArray[np.uint8]) -> list[Poses]:
+    """Return every pose [M, 3] that can be reached, for each of observations [N, H, W, 3]."""
+    rooms, poses = read_observation(observations)
+    here = np.zeros(rooms.shape[:3], bool)
+    here[np.arange(len(rooms)), poses[:, 0], poses[:, 1]] = True
+    return [list_poses(cells) for cells in connected(is_free(rooms), here)]

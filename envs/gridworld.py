@@ -15,10 +15,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from langrl.envs import grid_grammar
+from langrl.envs.autoreset import Autoreset
+from langrl.envs.goals import PoseGoals
 from langrl.envs.grammar import Phrasing
 from langrl.envs.grid_episodes import TRIES, Episodes, Mode, check_goals, denoted_cells
 from langrl.envs.grid_pictures import render_rooms
@@ -36,7 +39,7 @@ from langrl.envs.grid_rooms import (
     observe,
 )
 from langrl.envs.instruction_space import InstructionSpace
-from langrl.errors import ConfigError, InstructionError
+from langrl.errors import InstructionError
 
 MAX_STEPS = 100
 
@@ -107,6 +110,7 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         self.render_mode = render_mode
         self._episodes = Episodes(world, 1, levels, phrasing, mode)
         self.observation_space, self.action_space = _spaces(self._episodes)
+        self.goals = PoseGoals(self._episodes.spec.size)
 
     @property
     def room(self) -> Rooms:
@@ -188,12 +192,11 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
 class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArray[Any]]):
     """N grid worlds stepped as one array; ``gym.make_vec`` builds it. Arguments: ``GridGoToEnv``'s.
 
-    An episode that ends is reset by the next step, which ignores its action (NEXT_STEP). Layouts
+    An episode that ends is reset by the next step, which ignores its action (NEXT_STEP), or by
+    ``reset(options={"reset_mask": [N]})`` where ``autoreset_mode`` is DISABLED. Layouts
     depend on the seed alone until an episode ends, whatever levels and phrasing are asked for,
     unless no instruction of the levels fits a layout, which is then replaced.
     """
-
-    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -203,13 +206,12 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
         phrasing: Phrasing = "seen",
         mode: Mode = "disjunctive",
         max_episode_steps: int = MAX_STEPS,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        if num_envs < 1 or max_episode_steps < 1:
-            raise ConfigError("num_envs and max_episode_steps must be at least 1")
+        self._autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
+        self.metadata = {"autoreset_mode": self._autoreset.mode}
         self._episodes = Episodes(world, num_envs, levels, phrasing, mode)
-        self._elapsed = np.zeros(num_envs, int)
-        self._done = np.zeros(num_envs, bool)
         self.single_observation_space, self.single_action_space = _spaces(self._episodes)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -221,9 +223,9 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
         super().reset(seed=seed)
         if seed is not None or not self._episodes.seeded:
             self._episodes.seed(self.np_random)
-        self._episodes.begin(np.arange(self.num_envs), self.np_random, options or {})
-        self._elapsed[:] = 0
-        self._done[:] = False
+        rows, options = self._autoreset.read(options)
+        self._episodes.begin(rows, self.np_random, options)
+        self._autoreset.begin(rows)
         none = np.zeros(self.num_envs, bool)
         return self._observe(), self._episodes.report(none, none.copy())
 
@@ -231,15 +233,12 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
         self, actions: NDArray[Any]
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
-        ended = np.flatnonzero(self._done)
+        ended = self._autoreset.renew()
         said, success, intended = self._episodes.advance(actions)
-        self._elapsed += 1
         if len(ended):
             self._episodes.begin(ended, self.np_random, {})
-            self._elapsed[ended] = 0
             said[ended] = success[ended] = intended[ended] = False
-        truncated = (self._elapsed >= self.max_episode_steps) & ~said
-        self._done = said | truncated
+        truncated = self._autoreset.count(ended, said)
         reward = intended if self._episodes.mode == "hidden_intent" else success
         info = self._episodes.report(success, intended)
         return self._observe(), reward.astype(np.float64), said, truncated, info

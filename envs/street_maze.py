@@ -14,9 +14,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from langrl.envs.autoreset import Autoreset
+from langrl.envs.goals import MazeGoals
 from langrl.envs.grammar import KINDS, PHRASINGS, MazeGrammar, Phrasing
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.layouts import Layout
@@ -210,6 +213,7 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
         self.render_mode = render_mode
         self._episodes = _Episodes(self.world, 1, kinds, phrasing, angle_noise)
         self.observation_space, self.action_space = _spaces(self.world, kinds, phrasing)
+        self.goals = MazeGoals(self.world)
 
     def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
         """As ``StreetMaze.denotation``."""
@@ -265,12 +269,11 @@ class StreetMazeEnv(gym.Env[dict[str, Any], NDArray[np.float32]]):
 class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float32], NDArray[Any]]):
     """N mazes stepped as one array; ``gym.make_vec`` builds it. Arguments as ``StreetMazeEnv``.
 
-    An episode that ends is reset by the next step, which ignores its action (NEXT_STEP). Starts
+    An episode that ends is reset by the next step, which ignores its action (NEXT_STEP), or by
+    ``reset(options={"reset_mask": [N]})`` where ``autoreset_mode`` is DISABLED. Starts
     and instructions depend on the seed alone until an episode ends, and the noise of step t on
     the seed and t alone, so different agents meet the same tasks and the same noise.
     """
-
-    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -280,14 +283,13 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
         phrasing: Phrasing = "seen",
         angle_noise: float = 0.0,
         max_episode_steps: int = 100,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        if num_envs < 1 or max_episode_steps < 1:
-            raise ConfigError("num_envs and max_episode_steps must be at least 1")
+        self._autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
+        self.metadata = {"autoreset_mode": self._autoreset.mode}
         self.world = StreetMaze(layout)
         self._episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
-        self._elapsed = np.zeros(num_envs, int)
-        self._done = np.zeros(num_envs, bool)
         self.single_observation_space, self.single_action_space = _spaces(
             self.world, kinds, phrasing
         )
@@ -305,27 +307,24 @@ class StreetMazeVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[np.float3
         super().reset(seed=seed)
         if seed is not None or self._episodes.noise is None:
             self._episodes.seed(self.np_random)
-        self._episodes.begin(np.arange(self.num_envs), self.np_random, options or {})
-        self._elapsed[:] = 0
-        self._done[:] = False
+        rows, options = self._autoreset.read(options)
+        self._episodes.begin(rows, self.np_random, options)
+        self._autoreset.begin(rows)
         return self._observe(), self._info(np.zeros(self.num_envs, bool))
 
     def step(
         self, actions: NDArray[np.float32]
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
-        ended = np.flatnonzero(self._done)
+        ended = self._autoreset.renew()
         if len(ended):  # whatever their actions are, they do not count
             actions = np.array(actions)
             actions[ended] = 0
         success = self._episodes.advance(actions)
-        self._elapsed += 1
         if len(ended):
             self._episodes.begin(ended, self.np_random, {})
-            self._elapsed[ended] = 0
             success[ended] = False
-        truncated = (self._elapsed >= self.max_episode_steps) & ~success
-        self._done = success | truncated
+        truncated = self._autoreset.count(ended, success)
         return self._observe(), success.astype(np.float64), success, truncated, self._info(success)
 
     def _observe(self) -> dict[str, Any]:

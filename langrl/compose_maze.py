@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from langrl.agents.contrastive import ContrastiveLearner
@@ -21,16 +19,15 @@ from langrl.data.experts import maze_experts
 from langrl.data.pairs import StateTextPairs, maze_pairs
 from langrl.data.replay import TrajectoryReplay, geometric_futures
 from langrl.data.trajectories import Trajectories, load_trajectories
-from langrl.envs.grammar import Phrasing
 from langrl.envs.layouts import LAYOUTS
 from langrl.envs.maze_world import StreetMaze
 from langrl.errors import TrajectoryError
-from langrl.experiment.config import EvaluationConfig
 from langrl.experiment.training import run_state
 from langrl.models.build import CriticsDescription, build_critics
 from langrl.models.config import TextConfig
-from langrl.models.encoders import CompactTextEncoder, PretrainedTextEncoder
+from langrl.models.encoders import PretrainedTextEncoder
 from langrl.settings import with_changes
+from langrl.words import WordTokeniser
 
 _DENSITY_DRAWS = 200_000
 
@@ -139,7 +136,7 @@ def _describe_critics(
         action_size=2,
         critic=config.critic,
         text=config.text,
-        vocabulary=CompactTextEncoder.learn_vocabulary(pairs.texts) if compact else (),
+        vocabulary=WordTokeniser.learn(pairs.texts).vocabulary if compact else (),
         text_width=None if compact else text_width(config.text),
     )
 
@@ -178,21 +175,3 @@ def _digest(trajectories: Trajectories, pairs: StateTextPairs) -> str:
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(json.dumps(pairs.texts).encode())
     return digest.hexdigest()
-
-
-def make_tasks(
-    world: StreetMaze,
-    config: EvaluationConfig,
-    kinds: tuple[str, ...] = ("row", "column"),
-    phrasing: Phrasing = "seen",
-    episodes: int | None = None,
-) -> VectorEnv[Any, Any, Any]:
-    """Return the vector environment that agents are evaluated in."""
-    return gym.make_vec(
-        "langrl/StreetMaze-v0",
-        num_envs=episodes or config.episodes,
-        layout=world.layout,
-        kinds=kinds,
-        phrasing=phrasing,
-        angle_noise=config.angle_noise,
-    )

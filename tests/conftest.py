@@ -14,8 +14,8 @@ from langrl.models.config import (
     TextConfig,
     TextTowerConfig,
 )
-from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image import TowersDescription, build_language_image_model
+from langrl.words import WordTokeniser
 
 CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball", "green", "key")
 SMALL = ".....\n.###.\n.....\n###..\n....."
@@ -44,7 +44,7 @@ def description(pairs):
         action_size=2,
         critic=CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2),
         text=TextConfig(width=16),
-        vocabulary=CompactTextEncoder.learn_vocabulary(pairs.texts),
+        vocabulary=WordTokeniser.learn(pairs.texts).vocabulary,
         text_width=None,
     )
 

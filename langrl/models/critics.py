@@ -78,9 +78,17 @@ class GoalCritic(nn.Module):
         return torch.zeros(len(now), dtype=torch.bool, device=now.device)
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
-        """Embed observations [N, S] with each of the actions [A, ...]; returns [N, A, D]."""
-        every = actions.expand(len(observations), *actions.shape)  # [N, A, ...]
-        return self.state_action(observations.unsqueeze(1), every)
+        """Embed observations [N, S] with each of their actions [N, A, ...]; returns [N, A, D]."""
+        return self.state_action(observations.unsqueeze(1), actions)
+
+    def features(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Return what the encoders say of states [B, S] and a goal each [B, S], for a policy.
+
+        That is, a state before it meets an action, and embeddings of the state as a goal and of
+        the goal [B, width + 2 D].
+        """
+        states = self.state_action.read(observations)
+        return torch.cat([states, self.goal(observations), self.goal(goals)], -1)
 
     def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
         """Embed candidate goals [N, M, S] without gradients; returns [N, M, D]."""

@@ -5,8 +5,6 @@ Axes: ``S`` numbers in a state, ``A`` in an action, ``D`` in an embedding, ``K``
 goal space, and one embedding can only be close to what lies between them.
 """
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +18,11 @@ from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.protocols import check_instruction
+from langrl.words import PAD, UNKNOWN, WordTokeniser
 
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
-_PAD, _UNKNOWN = 0, 1
 _WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
-_VOCABULARY_SIZE = 8192
 _CACHED_TEXTS = 100_000
-_CONTRACTED = re.compile(
-    r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
-)
-_WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
 
 
 class StateActionEncoder(nn.Module):
@@ -51,9 +44,13 @@ class StateActionEncoder(nn.Module):
             nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, config.embedding)
         )
 
+    def read(self, state: Tensor) -> Tensor:
+        """Return what is known of states before they meet an action [..., width]."""
+        return self.state(self.position(state))
+
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Return embeddings; states and actions broadcast over leading axes."""
-        return self.head(self.state(self.position(state)) + self.action(action))
+        return self.head(self.read(state) + self.action(action))
 
 
 class GoalEncoder(nn.Module):
@@ -67,16 +64,6 @@ class GoalEncoder(nn.Module):
     def forward(self, goal: Tensor) -> Tensor:
         """Return embeddings."""
         return self.net(self.position(goal))
-
-
-def split_words(text: str) -> list[str]:
-    """Return a text's words, numbers and other characters, lower-case.
-
-    "isn't" is "is" and "not", so that a negation is one word however it is written.
-    """
-    lower = check_instruction(text).lower()
-    whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
-    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", whole)
 
 
 class CompactTextEncoder(nn.Module):
@@ -94,21 +81,13 @@ class CompactTextEncoder(nn.Module):
 
     def __init__(self, vocabulary: Sequence[str], embedding: int, config: TextConfig) -> None:
         super().__init__()
-        self.vocabulary = tuple(vocabulary)
+        self.tokeniser = WordTokeniser(vocabulary)
         self.config = config
-        self._number = {word: n for n, word in enumerate(self.vocabulary, start=2)}
         width = config.width
-        self.words = nn.Embedding(len(self.vocabulary) + 2, _WORD_SIZE)
+        self.words = nn.Embedding(len(self.tokeniser), _WORD_SIZE)
         self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
         self.attention = nn.Linear(width, config.alternatives)
         self.head = mlp(width, width, 2, embedding)
-
-    @staticmethod
-    def learn_vocabulary(texts: Sequence[str]) -> tuple[str, ...]:
-        """Return the most frequent words of the training texts, most frequent first."""
-        counts = Counter(word for text in texts for word in split_words(text))
-        ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        return tuple(ranked[:_VOCABULARY_SIZE])
 
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return word numbers, int64 [K, L], padded to the longest text.
@@ -116,13 +95,7 @@ class CompactTextEncoder(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        rows = [
-            [
-                self._number.get(word, _UNKNOWN)
-                for word in split_words(text)[: self.config.max_words]
-            ]
-            for text in texts
-        ]
+        rows = [self.tokeniser(text)[: self.config.max_words] for text in texts]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
         for row, numbers in zip(tokens, rows, strict=True):
             row[: len(numbers)] = torch.tensor(numbers)
@@ -131,13 +104,13 @@ class CompactTextEncoder(nn.Module):
     def corrupt(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """Turn a share ``unknown_rate`` of the words into the unknown word; training only."""
         draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
-        return tokens.masked_fill((draw < self.config.unknown_rate) & (tokens != _PAD), _UNKNOWN)
+        return tokens.masked_fill((draw < self.config.unknown_rate) & (tokens != PAD), UNKNOWN)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map word numbers [K, L] to embeddings [K, J, D]."""
         side = _WINDOW // 2
         windows = functional.pad(tokens, (side, side)).unfold(1, _WINDOW, 1)  # [K, L, window]
-        real = tokens != _PAD
+        real = tokens != PAD
         # Only real words are computed: texts are half as long as the longest on average.
         context = self.context(self.words(windows[real]).flatten(1))  # [words, width]
         hidden = context.new_zeros(*tokens.shape, context.shape[1])

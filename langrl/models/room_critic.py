@@ -113,17 +113,34 @@ class RoomCritic(nn.Module):
         return self.state_action(features, poses).unflatten(-1, (self.actions, -1))
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
-        """Embed observations [N, H, W, 3] with actions, numbers [A]; returns [N, A, D]."""
-        agent = observations[..., 2].flatten(1).long()  # [N, H * W], direction + 1 in one cell
-        turn, cell = agent.max(1)
-        width = observations.shape[2]
-        poses = torch.stack([cell // width, cell % width, turn - 1], 1)  # [N, 3]
-        return self.embed_poses(context, poses.unsqueeze(1)).squeeze(1)[:, actions]
+        """Embed observations [N, H, W, 3] with actions, numbers [N, A]; returns [N, A, D]."""
+        every = self.embed_poses(context, _agents(observations).unsqueeze(1)).squeeze(1)
+        return every.gather(1, actions.unsqueeze(-1).expand(-1, -1, every.shape[-1]))
+
+    def features(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Return what the encoders say of observations [B, H, W, 3] and a goal each [B, 3 or 4].
+
+        That is, f(s, a, g) of every action, the embeddings of the state with each, and that of the
+        goal [B, A + A D + D].
+        """
+        context = self.read(observations)
+        states = self.embed_poses(context, _agents(observations).unsqueeze(1)).squeeze(1)
+        goal = self.embed_goals(context, goals.long().unsqueeze(1))  # [B, 1, D]
+        scores = self.score(states, goal).squeeze(-1)  # [B, A]
+        return torch.cat([scores, states.flatten(1), goal.squeeze(1)], -1)
 
     def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals, poses [N, M, 3]; returns [N, M, D]."""
-        return self.goal(context, goals)
+        """Embed candidate goals, poses [N, M, 3], or with ``done`` said [N, M, 4]; [N, M, D]."""
+        return self.goal(context, goals[..., :3])
 
     def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
         """Compare embeddings [..., N, D] and [..., M, D]; returns f [..., N, M] in nats."""
         return self.scale(self.energy(state_actions, goals))
+
+
+def _agents(observations: Tensor) -> Tensor:
+    """Return the poses [N, 3] of the agents in observations [N, H, W, 3]."""
+    agent = observations[..., 2].flatten(1).long()  # [N, H * W], direction + 1 in one cell
+    turn, cell = agent.max(1)
+    width = observations.shape[2]
+    return torch.stack([cell // width, cell % width, turn - 1], 1)

@@ -144,11 +144,13 @@ def in_chunks(module: nn.Module, embed: Callable[[Any], Tensor], inputs: Any) ->
     """Embed all inputs, 256 at a time, without gradients and in ``module``'s evaluation mode."""
     starts = range(0, len(inputs), _CHUNK) or [0]  # no inputs: [0, D], not an error
     training = module.training
-    module.eval()
+    if training:
+        module.eval()
     try:
         return torch.cat([embed(inputs[start : start + _CHUNK]) for start in starts])
     finally:
-        module.train(training)
+        if training:
+            module.train()
 
 
 def check_digests(folder: Path, sha256: Mapping[str, str]) -> None:

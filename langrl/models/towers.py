@@ -18,12 +18,13 @@ from torch.nn import functional
 
 from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
-from langrl.models.encoders import PretrainedTextEncoder, split_words
+from langrl.models.encoders import PretrainedTextEncoder
 from langrl.models.inputs import read_pictures, read_texts
+from langrl.words import PAD, UNKNOWN, split_words
 
 _SMALLEST, _LARGEST = 3, 32  # patches along a picture's side
 _GROUPS, _HEADS = 8, 4
-_PAD, _UNKNOWN, _FIRST_WORD = 0, 1, 2
+_FIRST_WORD = 2
 _SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
 _CORRECTED = 10_000  # corrections kept
 _TOGETHER = 64  # texts that are embedded together
@@ -164,7 +165,7 @@ class CompactTextTower(nn.Module):
         self.register_buffer("table", torch.zeros(rows, table_width, dtype=torch.int8))
         self.register_buffer("table_scale", torch.zeros(rows, dtype=torch.float16))
         self.project = nn.Linear(table_width, width, bias=False) if rows else None
-        self.trigrams = nn.EmbeddingBag(config.buckets + 1, width, mode="mean", padding_idx=_PAD)
+        self.trigrams = nn.EmbeddingBag(config.buckets + 1, width, mode="mean", padding_idx=PAD)
         self.positions = nn.Parameter(0.1 * torch.randn(config.max_words, width))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -209,12 +210,12 @@ class CompactTextTower(nn.Module):
         """
         rows = [split_words(text)[: self.config.max_words] for text in read_texts(texts)]
         length = max(map(len, rows), default=1)
-        words = np.full((len(rows), length), _PAD, dtype=np.int64)
-        trigrams = np.full((len(rows), length, _TRIGRAMS), _PAD, dtype=np.int64)
+        words = np.full((len(rows), length), PAD, dtype=np.int64)
+        trigrams = np.full((len(rows), length, _TRIGRAMS), PAD, dtype=np.int64)
         for k, row in enumerate(rows):
             for place, word in enumerate(row):
                 words[k, place] = self._look_up(word)
-                if words[k, place] == _UNKNOWN:
+                if words[k, place] == UNKNOWN:
                     parts = _trigrams(word, self.config.buckets)
                     trigrams[k, place, : len(parts)] = parts
         device = self.positions.device
@@ -232,7 +233,7 @@ class CompactTextTower(nn.Module):
                 self._corrected.clear()
             likely = spelling_neighbours(word) if _SHORTEST <= len(word) <= _LONGEST else ()
             numbers = [self._number[other] for other in likely if other in self._number]
-            self._corrected[word] = min(numbers, default=_UNKNOWN)
+            self._corrected[word] = min(numbers, default=UNKNOWN)
         return self._corrected[word]
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
@@ -240,7 +241,7 @@ class CompactTextTower(nn.Module):
         words, trigrams = tokens["words"], tokens["trigrams"]
         if not len(words):  # torch's attention takes no empty batch
             return self.positions.new_zeros(0, self.pool.head.out_features)
-        lengths = (words != _PAD).sum(1)
+        lengths = (words != PAD).sum(1)
         # Texts of like length together: most are less than half as long as the longest one.
         order = lengths.argsort(stable=True)
         embedded = []
@@ -250,7 +251,7 @@ class CompactTextTower(nn.Module):
         return torch.cat(embedded)[order.argsort()]
 
     def _embed(self, words: Tensor, trigrams: Tensor) -> Tensor:
-        real = words != _PAD  # [K, L]
+        real = words != PAD  # [K, L]
         bags = self.trigrams(trigrams.flatten(0, 1)).unflatten(0, words.shape)  # [K, L, C]
         hidden = bags + self.positions[: words.shape[1]]
         if self.project is not None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from langrl.agents.grounded import GroundedAgent, Posterior
+from langrl.agents.grounded import GroundedAgent
 from langrl.agents.saved import AgentDescription, directions, load_agent, named_weights
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
 from langrl.envs.maze_world import StreetMaze
@@ -15,6 +15,7 @@ from langrl.errors import (
     ShapeError,
 )
 from langrl.grounding.candidates import SampledCandidates
+from langrl.grounding.chooser import Posterior
 from langrl.grounding.config import GroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.protocols import Agent

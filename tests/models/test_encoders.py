@@ -15,8 +15,8 @@ from langrl.models.encoders import (
     PretrainedTextEncoder,
     StateActionEncoder,
     load_sentence_transformer,
-    split_words,
 )
+from langrl.words import WordTokeniser, split_words
 
 CRITIC = CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2)
 TEXTS = ("go to row 3", "walk to column 11 or to row 0", "any cell of the upper half, please")
@@ -73,7 +73,7 @@ def test_a_state_of_another_width_is_refused(width):
 @pytest.fixture
 def compact():
     torch.manual_seed(0)
-    vocabulary = CompactTextEncoder.learn_vocabulary([*TEXTS, "row 11 or column 3"])
+    vocabulary = WordTokeniser.learn([*TEXTS, "row 11 or column 3"]).vocabulary
     return CompactTextEncoder(vocabulary, 8, TextConfig(width=16))
 
 
@@ -93,7 +93,7 @@ def test_a_contracted_not_is_a_word(text, words):
 
 def test_the_vocabulary_lists_frequent_words_first():
     texts = ["b b a", "Row 3, b", "row"]
-    assert CompactTextEncoder.learn_vocabulary(texts) == ("b", "row", ",", "3", "a")
+    assert WordTokeniser.learn(texts).vocabulary == ("b", "row", ",", "3", "a")
 
 
 def test_texts_give_embeddings(compact):
@@ -153,7 +153,7 @@ def test_corruption_is_reproducible_and_can_be_switched_off(compact):
     tokens = compact.tokenise(TEXTS).repeat(20, 1)
     one, two = (compact.corrupt(tokens, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(one, two)
-    never = CompactTextEncoder(compact.vocabulary, 8, TextConfig(unknown_rate=0))
+    never = CompactTextEncoder(compact.tokeniser.vocabulary, 8, TextConfig(unknown_rate=0))
     assert torch.equal(never.corrupt(tokens, torch.Generator()), tokens)
 
 

@@ -1,0 +1,334 @@
+"""Wrappers that give any environment language goals, and make worlds fit for other libraries.
+
+Axes: ``N`` rows of a batch, ``M`` goals, ``G`` numbers in a goal, ``D`` numbers in an embedding.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from langrl.envs.goals import FrameGoals, Goals
+from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.text_features import EmbeddedText, TextFeatures, TokenisedText
+from langrl.envs.wrapped_spaces import (
+    check_goal,
+    check_instructed,
+    goals_of,
+    is_instructed,
+    plain_space,
+    with_feature,
+)
+from langrl.errors import InstructionError
+from langrl.grounding.candidates import Candidates
+from langrl.grounding.chooser import GoalChooser, Language
+from langrl.grounding.strategies import Grounding
+from langrl.protocols import check_instruction
+from langrl.words import WordTokeniser
+
+Observation = dict[str, Any]
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+
+
+class _Choice:
+    """Writes one of some texts."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        if isinstance(texts, str) or not len(texts):
+            raise InstructionError("instructions is a list of texts, at least one; or a function")
+        self._texts = tuple(check_instruction(text) for text in texts)
+
+    def __call__(self, observation: Any, generator: np.random.Generator) -> str:
+        return self._texts[int(generator.integers(len(self._texts)))]
+
+
+class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
+    """Gives an environment an instruction in words: {"observation": ..., "instruction": text}.
+
+    ``reset(options={"instruction": text})`` sets it. If ``denotation`` is given, an episode ends
+    with a reward of 1 and ``info["is_success"]`` once what is achieved satisfies the instruction,
+    and the environment's own reward is 0; without it, reward and end are the environment's own.
+
+    Args:
+        env: any environment.
+        instructions: texts to draw from, or a function of (observation, generator) that writes one.
+        goals: what a goal is here; needed for a denotation, and by ``InstructionToGoal``.
+        denotation: which goals [M, G] satisfy a text, bool [M].
+
+    Raises:
+        InstructionError: if a text cannot be an instruction, or there is none.
+        GroundingError: if there is a denotation and no goals.
+        ShapeError: if observations are Dicts or Tuples.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        instructions: Sequence[str] | Callable[[Any, np.random.Generator], str],
+        goals: Goals | None = None,
+        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        super().__init__(env)
+        if denotation is not None:
+            goals = goals_of(env, goals, "AddInstruction with a denotation")
+        if goals is not None:
+            self.goals = goals
+        self._denotation = denotation
+        self._write = instructions if callable(instructions) else _Choice(instructions)
+        self._text = ""
+        seen = plain_space(env.observation_space, "AddInstruction")
+        text = InstructionSpace(self._sample)
+        self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
+
+    def _sample(self, generator: np.random.Generator) -> str:
+        return self._write(self.env.observation_space.sample(), generator)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new instruction; the option ``instruction`` sets it."""
+        options = dict(options or {})
+        text = options.pop("instruction", None)
+        observation, info = self.env.reset(seed=seed, options=options)
+        drawn = self._write(observation, self.np_random) if text is None else text
+        self._text = check_instruction(drawn)
+        success = {} if self._denotation is None else {"is_success": False}
+        return self._observe(observation), info | success
+
+    def step(self, action: Any) -> Step:
+        """Act; the episode ends where the instruction is satisfied, if that is known."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self._denotation is not None:
+            achieved = self.goals.achieved(np.asarray(observation)[None], np.asarray(action)[None])
+            success = bool(self._denotation(achieved, self._text)[0])
+            reward, terminated = float(success), terminated or success
+            info = info | {"is_success": success}
+        return self._observe(observation), float(reward), terminated, truncated, info
+
+    def _observe(self, observation: Any) -> Observation:
+        return {"observation": observation, "instruction": self._text}
+
+
+class _WithTextFeature(gym.ObservationWrapper[Observation, Any, Observation]):
+    """Replaces the text of an instruction by numbers."""
+
+    def __init__(self, env: gym.Env[Any, Any], feature: TextFeatures) -> None:
+        name = type(self).__name__
+        check_instructed(env, name)
+        plain_space(env.observation_space, name)
+        super().__init__(env)
+        self._feature = feature
+        self.observation_space = with_feature(env.observation_space, feature.space)
+
+    def observation(self, observation: Observation) -> Observation:
+        """Return the observation with numbers in the place of the text."""
+        return observation | {"instruction": self._feature([observation["instruction"]])[0]}
+
+
+class EmbedInstruction(_WithTextFeature):
+    """Replaces the instruction by its embedding, a Box [D]; each text is encoded once.
+
+    Args:
+        env: an environment with instructions.
+        text_encoder: anything with ``encode_text(texts)``, a SentenceTransformer, or a function
+            from K texts to [K, D]. It stays with the environment: no policy has to carry it.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        ShapeError: if its observations are Dicts or Tuples, or the encoder does not give [K, D].
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], text_encoder: Any) -> None:
+        super().__init__(env, EmbeddedText(text_encoder))
+
+
+class TokenizeInstruction(_WithTextFeature):
+    """Replaces the instruction by numbers of words, a Box of integers [length], padded with 0.
+
+    Args:
+        env: an environment with instructions.
+        tokeniser: which word has which number; ``WordTokeniser.learn`` makes one from texts.
+        length: how many words are read.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        ShapeError: if its observations are Dicts or Tuples.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], tokeniser: WordTokeniser, length: int = 32) -> None:
+        super().__init__(env, TokenisedText(tokeniser, length))
+
+
+class GoalEnv(gym.Wrapper[Observation, Any, Any, Any]):
+    """An environment of goals to reach, as hindsight relabelling needs it; without language.
+
+    Observations are {"observation", "achieved_goal", "desired_goal"}. A goal is drawn at each
+    ``reset``, or set by its option ``desired_goal``. The reward is 1 when it is reached, which
+    ends the episode, less ``step_cost`` at every step. ``compute_reward`` is vectorised.
+
+    Args:
+        env: a world of langrl, or any environment with ``goals``.
+        goals: what a goal is; the environment's own if not given.
+        step_cost: taken from every reward; 1 makes it -1 on the way and 0 at the goal.
+
+    Raises:
+        GroundingError: if it is not known what a goal is.
+        ShapeError: if observations are Dicts or Tuples, or a goal is not of the space of goals.
+    """
+
+    def __init__(
+        self, env: gym.Env[Any, Any], goals: Goals | None = None, step_cost: float = 0.0
+    ) -> None:
+        name = type(self).__name__
+        super().__init__(env)
+        self.goals, self.step_cost = goals_of(env, goals, name), step_cost
+        self._instructed = is_instructed(env.observation_space)
+        self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self.observation_space = spaces.Dict(
+            {
+                "observation": plain_space(env.observation_space, name),
+                "achieved_goal": self.goals.space,
+                "desired_goal": self.goals.space,
+            }
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new goal; the option ``desired_goal`` sets it."""
+        options = (dict(self.goals.options) if self._instructed else {}) | (options or {})
+        desired = options.pop("desired_goal", None)
+        observation, info = self.env.reset(seed=seed, options=options)
+        seen = self._plain(observation)
+        if desired is None:
+            desired = self.goals.draw(seen[None], self.np_random)[0]
+        self._desired = check_goal(desired, self.goals.space, "desired_goal")
+        return self._observe(seen, None), info | {"is_success": False}
+
+    def step(self, action: Any) -> Step:
+        """Act; the episode ends at the goal, or where the environment ends it."""
+        observation, _, terminated, truncated, info = self.env.step(action)
+        result = self._observe(self._plain(observation), np.asarray(action)[None])
+        reward = float(self.compute_reward(result["achieved_goal"], self._desired, info))
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
+        info = info | {"is_success": reached}
+        return result, reward, terminated or reached, truncated, info
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+        """Return the rewards [...] for goals achieved [..., G] where others are desired."""
+        return self.goals.reached(achieved_goal, desired_goal).astype(np.float32) - self.step_cost
+
+    def _plain(self, observation: Any) -> NDArray[Any]:
+        return np.asarray(observation["observation"] if self._instructed else observation)
+
+    def _observe(self, seen: NDArray[Any], action: Any) -> Observation:
+        achieved = self.goals.achieved(seen[None], action)[0]
+        return {
+            "observation": seen,
+            "achieved_goal": check_goal(achieved, self.goals.space, "achieved_goal"),
+            "desired_goal": self._desired.copy(),
+        }
+
+
+class RenderedGoals(GoalEnv):
+    """As ``GoalEnv``, for any environment that renders: goals are pictures, by their embeddings.
+
+    Args:
+        env: made with ``render_mode="rgb_array"``.
+        encode_image: maps pictures uint8 [M, H, W, 3] to embeddings [M, D], such as the
+            ``encode_image`` of a language-image model.
+        pictures: goals to draw from; frames that were seen before if not given.
+        similarity: the least cosine at which a goal is reached.
+        step_cost: as in ``GoalEnv``.
+
+    Raises:
+        GroundingError: if the environment does not render as pictures.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        encode_image: Callable[[NDArray[np.uint8]], Any],
+        pictures: NDArray[np.uint8] | None = None,
+        similarity: float = 0.99,
+        step_cost: float = 0.0,
+    ) -> None:
+        super().__init__(env, FrameGoals(env, encode_image, pictures, similarity), step_cost)
+
+
+class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any]):
+    """Turns each instruction into a goal, so that a policy of goals follows language.
+
+    Observations are those of ``GoalEnv``, with a ``desired_goal`` that is chosen at each ``reset``
+    for what the instruction says; reward and end are the environment's own. ``info`` of ``reset``
+    holds ``instruction``, ``candidates`` [M, G] and ``posterior`` [M], their probabilities.
+
+    Args:
+        env: an environment with instructions.
+        language: h(g, l): a ``LanguageCritic``, a ``PictureLanguage``, or one of your own.
+        grounding: a strategy that answers with a goal and needs no critic, or its name:
+            ``max_goal``, ``sampled_goal``.
+        candidates: draws candidate goals, of the space of goals.
+        goals: what a goal is; the environment's own if not given.
+        sharpness: factor on the fit, as in ``GroundedAgent``.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        GroundingError: if the strategy needs a critic, or it is not known what a goal is.
+        ShapeError: if observations are Dicts or Tuples, or candidates are no goals.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        language: Language,
+        grounding: Grounding | str,
+        candidates: Candidates,
+        goals: Goals | None = None,
+        sharpness: float = 1.0,
+    ) -> None:
+        check_instructed(env, "InstructionToGoal")
+        super().__init__(env)
+        self.goals = goals_of(env, goals, "InstructionToGoal")
+        self._chooser = GoalChooser(language, grounding, candidates, sharpness=sharpness)
+        self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self.observation_space = spaces.Dict(
+            {
+                "observation": plain_space(env.observation_space, "InstructionToGoal"),
+                "achieved_goal": self.goals.space,
+                "desired_goal": self.goals.space,
+            }
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode and choose a goal; options are the environment's."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        seen, text = np.asarray(observation["observation"]), observation["instruction"]
+        chosen, (posterior,) = self._chooser.choose(seen[None], [text], self.np_random)
+        self._desired = check_goal(chosen[0], self.goals.space, "a candidate")
+        told = {
+            "instruction": text,
+            "candidates": posterior.goals,
+            "posterior": posterior.probabilities,
+        }
+        return self._observe(seen, None), info | told
+
+    def step(self, action: Any) -> Step:
+        """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        result = self._observe(np.asarray(observation["observation"]), np.asarray(action)[None])
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
+        return result, float(reward), terminated, truncated, info | {"goal_reached": reached}
+
+    def _observe(self, seen: NDArray[Any], action: Any) -> Observation:
+        achieved = self.goals.achieved(seen[None], action)[0]
+        return {
+            "observation": seen,
+            "achieved_goal": check_goal(achieved, self.goals.space, "achieved_goal"),
+            "desired_goal": self._desired.copy(),
+        }

@@ -1,0 +1,153 @@
+"""From an instruction to a goal, without a critic: for policies that take goals.
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``J`` alternatives of a text,
+``D`` embedding size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langrl.errors import GroundingError, ShapeError, lookup
+from langrl.grounding.candidates import Candidates
+from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
+
+_CACHED_TEXTS = 10_000
+
+
+class Language(Protocol):
+    """A language side, h(g, l): ``LanguageCritic``, ``PictureLanguage``, or one of your own."""
+
+    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, G] of episodes with first observations [N, ...]."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts [K, J, D]."""
+        ...
+
+    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
+        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
+        ...
+
+
+class TextCache:
+    """Embeddings of texts, each encoded once and by itself.
+
+    By itself, because the last bits of an embedding vary with what else is in the batch.
+
+    Args:
+        language: encodes texts.
+    """
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._texts: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Return embeddings [K, J, D]."""
+        if len(self._texts) > _CACHED_TEXTS:
+            self._texts.clear()
+        for text in dict.fromkeys(texts):
+            if text not in self._texts:
+                self._texts[text] = self._language.encode_text([text])[0]
+        return torch.stack([self._texts[text] for text in texts])
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M]."""
+
+    goals: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def entropy_bits(self) -> float:
+        """Uncertainty about the goal in bits, at most log2 M."""
+        p = self.probabilities[self.probabilities > 0].astype(np.float64)
+        return float(-(p * np.log2(p)).sum())
+
+
+class GoalChooser:
+    """Turns instructions into goals by a strategy that answers with a goal and needs no critic.
+
+    Args:
+        language: h(g, l).
+        grounding: the strategy, or its name.
+        candidates: draws candidate goals for each episode.
+        sharpness: the fit is multiplied by this; see ``GroundedAgent``.
+        device: where the language side is.
+
+    Raises:
+        GroundingError: if the strategy needs a critic, which says which ones do not.
+        UnknownNameError: if there is no strategy of that name.
+    """
+
+    def __init__(
+        self,
+        language: Language,
+        grounding: Grounding | str,
+        candidates: Candidates,
+        *,
+        sharpness: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if isinstance(grounding, str):
+            grounding = lookup(GROUNDINGS, grounding, "grounding strategy")
+        check_needs(grounding, frozenset())
+        if isinstance(language, torch.nn.Module):
+            language.eval()
+        self.language, self.grounding, self.candidates = language, grounding, candidates
+        self.sharpness, self.device = sharpness, torch.device(device)
+        self._embed_texts = TextCache(language)
+
+    @torch.no_grad()
+    def choose(
+        self,
+        observations: NDArray[Any],
+        instructions: Sequence[str],
+        generator: np.random.Generator,
+    ) -> tuple[NDArray[Any], list[Posterior]]:
+        """Return a goal [N, G] for each episode, and what the instruction may mean there.
+
+        Args:
+            observations: the first ones of the episodes [N, ...].
+            instructions: N texts.
+            generator: source of candidates and of sampled goals.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+            ShapeError: if the numbers of observations and instructions differ.
+            GroundingError: if the strategy answers with no goal.
+        """
+        if len(observations) != len(instructions):
+            raise ShapeError(
+                f"got {len(observations)} observations and {len(instructions)} instructions;"
+                " pair them"
+            )
+        goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
+        embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
+        texts = self._embed_texts(instructions).unsqueeze(1)  # [N, 1, J, D]
+        fit = self.sharpness * self.language.score(embedded, texts).squeeze(-1)  # [N, M]
+        seed = int(generator.integers(2**63))
+        decision, _ = self.grounding.ground(
+            Scores(fit, self._tensor(log_weights)),
+            None,
+            torch.Generator(fit.device).manual_seed(seed),
+        )
+        if decision.goal is None:
+            name = type(self.grounding).__name__
+            raise GroundingError(f"{name} answers with actions, not with a goal; use max_goal")
+        chosen = goals[np.arange(len(goals)), decision.goal.cpu().numpy()]
+        beliefs = decision.posterior.cpu().numpy()
+        pairs = zip(goals, beliefs, strict=True)
+        return chosen, [Posterior(candidates, belief) for candidates, belief in pairs]
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -1,0 +1,53 @@
+"""Words of instructions, and numbers for them; no torch here."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from langrl.protocols import check_instruction
+
+PAD, UNKNOWN = 0, 1
+_VOCABULARY_SIZE = 8192
+_CONTRACTED = re.compile(
+    r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
+)
+_WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
+
+
+def split_words(text: str) -> list[str]:
+    """Return a text's words, numbers and other characters, lower-case.
+
+    "isn't" is "is" and "not", so that a negation is one word however it is written.
+
+    Raises:
+        InstructionError: if the text cannot be an instruction.
+    """
+    lower = check_instruction(text).lower()
+    whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
+    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", whole)
+
+
+class WordTokeniser:
+    """Numbers of words: 0 is padding, 1 any word outside the vocabulary.
+
+    Args:
+        vocabulary: words in the order of their numbers, from 2.
+    """
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        self.vocabulary = tuple(vocabulary)
+        self._number = {word: n for n, word in enumerate(self.vocabulary, start=2)}
+
+    @classmethod
+    def learn(cls, texts: Sequence[str], size: int = _VOCABULARY_SIZE) -> "WordTokeniser":
+        """Return numbers for the most frequent words of some texts, most frequent first."""
+        counts = Counter(word for text in texts for word in split_words(text))
+        return cls(sorted(counts, key=lambda word: (-counts[word], word))[:size])
+
+    def __len__(self) -> int:
+        """Return how many numbers there are, those of padding and unknown words included."""
+        return len(self.vocabulary) + 2
+
+    def __call__(self, text: str) -> list[int]:
+        """Return the numbers of a text's words; raises InstructionError as ``split_words``."""
+        return [self._number.get(word, UNKNOWN) for word in split_words(text)]
