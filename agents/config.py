@@ -1,6 +1,8 @@
 """Settings of the contrastive learner; no torch here, so that ``langrl --help`` is quick."""
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from langrl.settings import Settings
 
@@ -27,3 +29,70 @@ class RoomLearnerConfig(Settings):
     warmup: int = Field(100, ge=0, description="steps in which the learning rate rises from 0")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     action_weight: float = Field(2.0, ge=0, description="weight of telling actions apart")
+
+
+class ReplayConfig(Settings):
+    """What off-policy algorithms (sac, dqn) remember, and which goals they relabel it with."""
+
+    kind: Literal["contrastive", "her"] = Field(
+        "contrastive", description="goals are geometric futures that end, or SB3's hindsight"
+    )
+    size: int = Field(1_000_000, ge=1000, le=100_000_000, description="transitions that are kept")
+    relabelled: float = Field(0.8, ge=0, lt=1, description="share of transitions with another goal")
+    discount: float = Field(0.9, ge=0, lt=1, description="contrastive: of the geometric future")
+    warmup: int = Field(100, ge=1, description="steps of each environment before the first update")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.kind == "her" and self.discount != type(self).model_fields["discount"].default:
+            raise ValueError("policy.replay.discount has no effect on her; leave it out")
+        return self
+
+
+class ExplorationConfig(Settings):
+    """How dqn explores."""
+
+    fraction: float = Field(0.2, gt=0, le=1, description="share of training in which it falls")
+    final: float = Field(0.1, ge=0, le=1, description="chance of a random action after that")
+
+
+class RolloutConfig(Settings):
+    """How ppo learns from what it has just done."""
+
+    length: int = Field(32, ge=2, le=100_000, description="steps of each environment per update")
+    epochs: int = Field(2, ge=1, le=1000, description="passes over them")
+    entropy: float = Field(0.01, ge=0, description="weight of the policy's entropy")
+
+
+class PolicyConfig(Settings):
+    """The Stable-Baselines3 algorithm that trains a policy."""
+
+    algorithm: Literal["sac", "dqn", "ppo"] = Field(
+        "sac", description="sac, dqn: a policy of goals; ppo: one that reads instructions"
+    )
+    steps: int = Field(320_000, ge=1, le=10_000_000_000, description="steps of all environments")
+    envs: int = Field(16, ge=1, le=100_000, description="environments side by side")
+    max_episode_steps: int = Field(100, ge=1, le=1_000_000, description="in training")
+    batch_size: int = Field(256, ge=2, le=1_000_000, description="transitions in a gradient step")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's, falling to 0 linearly")
+    discount: float = Field(0.97, ge=0, lt=1, description="of rewards")
+    step_cost: float = Field(0.0, ge=0, description="sac, dqn: taken from the reward at every step")
+    width: int = Field(256, ge=1, le=8192, description="units in a hidden layer, and of features")
+    depth: int = Field(2, ge=0, le=16, description="hidden layers on top of the features")
+    replay: ReplayConfig = ReplayConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
+    rollout: RolloutConfig = RolloutConfig()
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        parts = {"replay": ("sac", "dqn"), "exploration": ("dqn",), "rollout": ("ppo",)}
+        for name, algorithms in parts.items():
+            default = type(self).model_fields[name].default
+            if self.algorithm not in algorithms and getattr(self, name) != default:
+                raise ValueError(
+                    f"policy.{name} has no effect on {self.algorithm}; leave it out, or use"
+                    f" {' or '.join(algorithms)}"
+                )
+        if self.algorithm == "ppo" and self.step_cost:
+            raise ValueError("policy.step_cost has no effect on ppo; leave it out")
+        return self

@@ -5,6 +5,7 @@ run, so that ``langrl --help`` is quick.
 """
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -20,6 +21,7 @@ from pydantic import Field
 from langrl.config import (
     AnyRunConfig,
     GridRunConfig,
+    PolicyRunConfig,
     RunConfig,
     dump_config,
     load_config,
@@ -27,7 +29,7 @@ from langrl.config import (
 )
 from langrl.envs.grammar import KINDS
 from langrl.envs.grid_grammar import LEVELS
-from langrl.errors import ConfigError, LangRLError, lookup
+from langrl.errors import ConfigError, LangRLError, check_extra, lookup
 from langrl.grounding.config import StrategyName
 from langrl.pretrain_config import PretrainConfig
 from langrl.settings import Settings
@@ -37,7 +39,7 @@ DEMOS = {
     "grid": ("grid-goto", "go to something red or a key"),
 }
 """The preset and the instruction of each demo."""
-MethodName = Literal[StrategyName, "nearest_object", "oracle", "random"]
+MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
 
 
 class EvaluateArguments(Settings):
@@ -61,6 +63,12 @@ class EvaluateArguments(Settings):
     seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")
     layout: str | None = Field(
         None, description="refuse the run unless it was trained in this maze"
+    )
+    policy: Path | None = Field(
+        None, description="a Stable-Baselines3 zip to use in the place of the run's own policy"
+    )
+    trust_pickle: bool = Field(
+        False, description="read the zip, which runs code that its author chose"
     )
     out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
 
@@ -92,6 +100,18 @@ class JoinedModelsArguments(Settings):
     seeds: int = Field(3, ge=1, le=1000, description="trainings of the picture-sound model")
     steps: int = Field(500, ge=1, description="gradient steps of each training")
     language: str = Field("bundled", description="language-image model, by name or folder")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class Sb3ZeroShotArguments(Settings):
+    """Train policies of goals with Stable-Baselines3, and have them follow instructions."""
+
+    out: Path = Field(description="folder of the runs, results.json and figures")
+    seeds: int = Field(3, ge=1, le=1000, description="training seeds per world")
+    episodes: int = Field(
+        100, ge=1, le=100_000, description="per grounding, sort of instruction, phrasing and seed"
+    )
+    steps: int | None = Field(None, ge=1, description="environment steps, instead of the presets'")
     workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
@@ -218,13 +238,17 @@ def train(arguments: list[str]) -> None:
         rest += ["--data.trajectories", trajectories]
     base: AnyRunConfig = RunConfig()
     if source:
-        base = cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig))
-    model = _TrainArguments if isinstance(base, RunConfig) else _GridTrainArguments
+        base = cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig, PolicyRunConfig))
+    if isinstance(base, PolicyRunConfig):
+        check_extra("stable_baselines3", "sb3")
+    model = _TRAIN_ARGUMENTS[type(base)]
+    trust_pickle = "--trust-pickle" in rest
+    rest = [argument for argument in rest if argument != "--trust-pickle"]
     paths, config = _split(
         parse(
             model,
             rest,
-            "langrl train [--config NAME_OR_FILE] [--trajectories FILE]",
+            "langrl train [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]",
             default=model(**base.model_dump()),
             description=_train_help(),
         ),
@@ -236,7 +260,14 @@ def train(arguments: list[str]) -> None:
     from langrl import commands
 
     folder, goes_on = _run_folder(paths, source, config != base, "train")
-    commands.train(None if goes_on else config, folder, _command("train", arguments))
+    if trust_pickle and not goes_on:
+        raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
+    commands.train(
+        None if goes_on else config,
+        folder,
+        _command("train", arguments),
+        trust_pickle=trust_pickle,
+    )
 
 
 class _TrainArguments(RunConfig, TrainPaths):
@@ -245,6 +276,17 @@ class _TrainArguments(RunConfig, TrainPaths):
 
 class _GridTrainArguments(GridRunConfig, TrainPaths):
     """The same for grid worlds."""
+
+
+class _PolicyTrainArguments(PolicyRunConfig, TrainPaths):
+    """The same for policies of Stable-Baselines3."""
+
+
+_TRAIN_ARGUMENTS: dict[type[Settings], type[Settings]] = {
+    RunConfig: _TrainArguments,
+    GridRunConfig: _GridTrainArguments,
+    PolicyRunConfig: _PolicyTrainArguments,
+}
 
 
 class _PretrainArguments(PretrainConfig, TrainPaths):
@@ -312,7 +354,8 @@ def _train_help() -> str:
         " pretrained language-image model."
         f" --config takes a preset ({', '.join(preset_names())}) or a YAML file and gives the"
         " defaults; every flag overrides a field of it. --trajectories is short for"
-        " --data.trajectories."
+        " --data.trajectories; --trust-pickle lets --resume read a Stable-Baselines3 run's zip,"
+        " which runs code that is in it."
     )
 
 
@@ -354,6 +397,8 @@ def evaluate(arguments: list[str]) -> None:
         episodes=given.episodes,
         seed=given.seed,
         layout=given.layout,
+        policy=given.policy,
+        trust_pickle=given.trust_pickle,
     )
 
 
@@ -374,6 +419,7 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
     "grid-goto": (GridGoToArguments, "agents in four grid worlds: an hour"),
     "joined-models": (JoinedModelsArguments, "two models of one modality, joined"),
+    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: an hour"),
     "law": (LawArguments, "estimators of the marginal in the synthetic world"),
     "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
@@ -387,28 +433,14 @@ def reproduce(arguments: list[str]) -> None:
     given = parse(REPRODUCTIONS[name][0], rest, f"langrl reproduce {name}")
     _results_folder(given.out)
     command = _command("reproduce", arguments)
-    if name == "street-mazes":
-        from langrl.experiment.reproduce import street_mazes
+    if name == "sb3-zero-shot":
+        check_extra("stable_baselines3", "sb3")
+    options = given.model_dump() | {"command": command}
+    if "workers" in options and options["workers"] is None:
+        from langrl.experiment.jobs import cores
 
-        street_mazes.reproduce(given.out, given.seeds, given.episodes, given.steps, command)
-        return
-    from langrl.experiment.jobs import cores
-    from langrl.experiment.reproduce import (
-        grid_goto,
-        joined_models,
-        law,
-        law_auto,
-        law_independence,
-    )
-
-    options = given.model_dump() | {"workers": given.workers or cores(), "command": command}
-    module: Any = {
-        "grid-goto": grid_goto,
-        "joined-models": joined_models,
-        "law": law,
-        "law-independence": law_independence,
-        "law-auto": law_auto,
-    }[name]
+        options["workers"] = cores()
+    module = importlib.import_module(f"langrl.experiment.reproduce.{name.replace('-', '_')}")
     module.reproduce(**options)
 
 

@@ -3,18 +3,27 @@
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from gymnasium.vector import VectorEnv
 
+from langrl import GRID_IDS, MAZE_IDS
 from langrl.agents.grounded import GroundedAgent
-from langrl.agents.saved import load_agent
-from langrl.compose import CONFIG_FILE, Run, is_trained, load_run_config, resume_run, train_run
-from langrl.config import AnyRunConfig, RunConfig
+from langrl.agents.saved import check_same_maze, load_agent
+from langrl.compose import CONFIG_FILE, is_trained, load_run_config, resume_run, train_run
+from langrl.config import (
+    AnyRunConfig,
+    GridRunConfig,
+    GridWorldConfig,
+    PolicyRunConfig,
+    RunConfig,
+    WorldConfig,
+)
 from langrl.envs.grammar import Phrasing
 from langrl.envs.maze_world import StreetMaze
-from langrl.errors import ConfigError, lookup
+from langrl.errors import ConfigError, check_extra, lookup
 from langrl.experiment import plots
 from langrl.experiment.comparison import COLUMNS, compare, summarise
 from langrl.experiment.evaluation import Episodes
@@ -23,7 +32,8 @@ from langrl.grid_scene import GridScene
 from langrl.maze_scene import MazeScene
 from langrl.protocols import Agent
 
-AgentOf = Callable[..., GroundedAgent]
+AgentOf = Callable[..., Any]
+"""Makes an agent of a run: a ``GroundedAgent``, or a policy of Stable-Baselines3 as an agent."""
 
 
 class Scene(Protocol):
@@ -89,6 +99,16 @@ class Scene(Protocol):
 
 def scene_of(config: AnyRunConfig) -> Scene:
     """Return the scene of a run's world."""
+    if isinstance(config, PolicyRunConfig):
+        from langrl.compose_sb3 import groundings
+
+        if config.world in MAZE_IDS:
+            maze = RunConfig(
+                world=WorldConfig(layout=MAZE_IDS[config.world]), evaluation=config.evaluation
+            )
+            return MazeScene(maze, groundings(config))
+        world = GridWorldConfig(worlds=(GRID_IDS[config.world],))
+        return GridScene(GridRunConfig(world=world), groundings(config))
     return MazeScene(config) if isinstance(config, RunConfig) else GridScene(config)
 
 
@@ -106,24 +126,58 @@ def make_agents(
     return makers
 
 
-def train(config: AnyRunConfig | None, folder: Path, command: str) -> None:
-    """Train a run, or go on with the one in ``folder`` if there is no config; then evaluate it."""
-    if config is None:
-        run, seconds = resume_run(folder, f"resume {folder.name}")
-    else:
-        run, seconds = train_run(config, folder, f"train {folder.name}")
+def train(
+    config: AnyRunConfig | None, folder: Path, command: str, *, trust_pickle: bool = False
+) -> None:
+    """Train a run, or go on with the one in ``folder`` if there is no config; then evaluate it.
+
+    Args:
+        config: of a new run.
+        folder: of the run.
+        command: what the user typed, for the record.
+        trust_pickle: whether a zip of Stable-Baselines3 may be read, which runs code that is in it.
+
+    Raises:
+        ConfigError: if a run of Stable-Baselines3 is to go on, and its zip is not trusted.
+    """
+    run, seconds = _train(config, folder, trust_pickle)
     scene = scene_of(run.config)
     rows = _evaluate_run(run, scene, "evaluate")
     for row in rows:
         row["train_seconds"] = round(seconds, 1)
     print_table(f"{folder} ({seconds:.0f} s of training)", rows, ("method", *COLUMNS))
-    write_results(folder, command, run.config.model_dump(mode="json"), rows)
+    during = {"during": run.during} if isinstance(run.config, PolicyRunConfig) else {}
+    write_results(folder, command, run.config.model_dump(mode="json"), rows, **during)
     _training_figure(folder)
     scene.draw_posteriors(run.agent, folder / "figures" / "posterior.png")
     console.print(f"results: {folder / 'results.json'}; pictures: {folder / 'figures'}")
 
 
-def _evaluate_run(run: Run, scene: Scene, label: str) -> list[dict[str, Any]]:
+def _train(config: AnyRunConfig | None, folder: Path, trust_pickle: bool) -> tuple[Any, float]:
+    """Train a run, or go on with one; returns it and the seconds of training."""
+    known = _config_beside(folder) if config is None else config
+    if isinstance(known, PolicyRunConfig):
+        from langrl.sb3_runs import ZIP, resume_policy, train_policy
+
+        if config is not None:
+            return train_policy(known, folder, f"train {folder.name}")
+        check_trust(folder / ZIP, trust_pickle)
+        return resume_policy(folder, known, f"resume {folder.name}")
+    if config is None:
+        return resume_run(folder, f"resume {folder.name}")
+    return train_run(config, folder, f"train {folder.name}")
+
+
+def check_trust(path: Path, trust_pickle: bool) -> None:
+    """Raise ConfigError unless a zip of Stable-Baselines3 may be read."""
+    if not trust_pickle:
+        raise ConfigError(
+            f"{path} holds a pickle: reading it runs code that its author chose; add"
+            " --trust-pickle if you trust where it came from"
+        )
+
+
+def _evaluate_run(run: Any, scene: Scene, label: str) -> list[dict[str, Any]]:
     evaluation = run.config.evaluation
     agents = make_agents(run.agent, scene, scene.compared)
     results = compare(agents, lambda: scene.tasks(evaluation), evaluation.seed, label)
@@ -148,19 +202,15 @@ def evaluate(
     episodes: int,
     seed: int | None,
     layout: str | None,
+    policy: Path | None = None,
+    trust_pickle: bool = False,
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text."""
-    asked = None if layout is None else StreetMaze(layout)
-    load_agent(run, world=asked)  # refuses, before any work, what is no agent of this maze
-    config = _config_beside(run)
+    agent, config = _load(run, layout, policy, trust_pickle)
     scene = scene_of(config)
     settings = config.evaluation.model_copy(
         update={"episodes": episodes} | ({} if seed is None else {"seed": seed})
     )
-
-    def agent(**grounding: Any) -> GroundedAgent:
-        return load_agent(run, **grounding)
-
     agents = make_agents(agent, scene, methods or scene.compared)
     if instruction is None:
         for sort in kinds or ():
@@ -179,6 +229,39 @@ def evaluate(
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     console.print(f"results: {path}; pictures: {out / 'figures'}")
+
+
+def _load(
+    run: Path, layout: str | None, policy: Path | None, trust_pickle: bool
+) -> tuple[AgentOf, AnyRunConfig]:
+    """Return what makes the agents of a run, and its config; refuses what is none, before any work.
+
+    Args:
+        run: a run folder, or a checkpoint of one.
+        layout: the maze that it must have been trained in.
+        policy: a zip of Stable-Baselines3 to use in the place of the run's own policy.
+        trust_pickle: whether it may be read.
+    """
+    asked = None if layout is None else StreetMaze(layout)
+    config = _config_beside(run) if _has_config(run) else None
+    if not isinstance(config, PolicyRunConfig):
+        if policy is not None or trust_pickle:
+            raise ConfigError(f"{run} is no run of Stable-Baselines3; leave out its flags")
+        load_agent(run, world=asked)
+        return partial(load_agent, run), config or _config_beside(run)
+    from langrl.sb3_runs import load_policy, read_policy
+
+    if asked is not None:
+        home = MAZE_IDS.get(config.world)
+        check_same_maze(StreetMaze(home or "blank"), asked, run)
+        if home is None:
+            raise ConfigError(f"{run} was trained in {config.world}; leave the layout out")
+    if policy is None:
+        if trust_pickle:
+            raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")
+        return load_policy(run, config).agent, config
+    check_trust(policy, trust_pickle)
+    return read_policy(policy, run, config).agent, config
 
 
 def _evaluate_drawn(
@@ -215,10 +298,17 @@ def _follow(
     return compare(agents, lambda: scene.tasks(settings), settings.seed, "follow", options)
 
 
+def _has_config(run: Path) -> bool:
+    return any((folder / CONFIG_FILE).is_file() for folder in (run, run.parent.parent))
+
+
 def _config_beside(run: Path) -> AnyRunConfig:
     for folder in (run, run.parent.parent):
         if (folder / CONFIG_FILE).is_file():
-            return load_run_config(str(folder / CONFIG_FILE))
+            config = load_run_config(str(folder / CONFIG_FILE))
+            if isinstance(config, PolicyRunConfig):
+                check_extra("stable_baselines3", "sb3")
+            return config
     raise ConfigError(
         f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written"
     )

@@ -14,7 +14,15 @@ from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.compose_grid import build_grid_run
 from langrl.compose_maze import build_maze_run, resolve_layout
-from langrl.config import AnyRunConfig, GridRunConfig, RunConfig, dump_config, load_config
+from langrl.config import (
+    AnyRunConfig,
+    GridRunConfig,
+    OwnRunConfig,
+    PolicyRunConfig,
+    RunConfig,
+    dump_config,
+    load_config,
+)
 from langrl.errors import CheckpointError, ConfigError
 from langrl.experiment.logs import console, versions
 from langrl.experiment.training import Training
@@ -59,7 +67,7 @@ class Run(Trainable, Protocol):
         ...
 
 
-def build_run(config: AnyRunConfig) -> Run:
+def build_run(config: OwnRunConfig) -> Run:
     """Build everything that a run trains. The same config gives the same bits.
 
     Raises:
@@ -71,17 +79,17 @@ def build_run(config: AnyRunConfig) -> Run:
     return build_maze_run(config) if isinstance(config, RunConfig) else build_grid_run(config)
 
 
-def resolve(config: AnyRunConfig) -> AnyRunConfig:
+def resolve(config: OwnRunConfig) -> OwnRunConfig:
     """Return the config with files replaced by what they hold, so that the run is portable."""
     return resolve_layout(config) if isinstance(config, RunConfig) else config
 
 
 def load_run_config(source: str) -> AnyRunConfig:
     """Read a preset or a file of a run in any sort of world; see ``load_config``."""
-    return cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig))
+    return cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig, PolicyRunConfig))
 
 
-def train_run(config: AnyRunConfig, folder: Path, label: str) -> tuple[Run, float]:
+def train_run(config: OwnRunConfig, folder: Path, label: str) -> tuple[Run, float]:
     """Train a new run in ``folder`` and return it with the seconds of training.
 
     Raises:

@@ -6,17 +6,27 @@ the run folder as ``config.yaml``, which reruns it. No torch here, so that ``--h
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from langrl.agents.config import LearnerConfig, RoomLearnerConfig
+from langrl import GRID_IDS, MAZE_IDS
+from langrl.agents.config import LearnerConfig, PolicyConfig, RoomLearnerConfig
 from langrl.data.config import DataConfig, GridDataConfig
 from langrl.envs.grid_rooms import GRID_WORLDS
 from langrl.errors import ConfigError, lookup, suggestion
-from langrl.experiment.config import EvaluationConfig, GridEvaluationConfig, LoggingConfig
-from langrl.grounding.config import GridGroundingConfig, GroundingConfig
+from langrl.experiment.config import (
+    EvaluationConfig,
+    GridEvaluationConfig,
+    LoggingConfig,
+    PolicyEvaluationConfig,
+)
+from langrl.grounding.config import (
+    GridGroundingConfig,
+    GroundingConfig,
+    PolicyGroundingConfig,
+)
 from langrl.models.config import CriticConfig, RoomCriticConfig, TextConfig
 from langrl.settings import Settings, describe_invalid
 
@@ -84,7 +94,56 @@ class GridRunConfig(Settings):
     threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
 
 
-AnyRunConfig = RunConfig | GridRunConfig
+class PolicyRunConfig(Settings):
+    """A policy that Stable-Baselines3 trains, in a world of langrl."""
+
+    task: Literal["sb3"] = Field("sb3", description="what sort of config this is")
+    world: str = Field(
+        "langrl/StreetMaze-Fork-v0", description=f"of {', '.join((*MAZE_IDS, *GRID_IDS))}"
+    )
+    policy: PolicyConfig = PolicyConfig()
+    encoder: Literal["own", "frozen", "fine_tuned"] = Field(
+        "own", description="features of goals: the policy's own, or a trained critic's encoders"
+    )
+    critics: str | None = Field(
+        None,
+        description="run folder of `langrl train` in such a world: language side of mazes, and a"
+        " critic that ranks the policy's actions; in mazes, trained first if not given",
+    )
+    language: str = Field(
+        "bundled",
+        min_length=1,
+        description="grid worlds: language-image model, 'bundled', a name or a folder; ppo: or any"
+        " SentenceTransformer",
+    )
+    grounding: PolicyGroundingConfig = PolicyGroundingConfig()
+    evaluation: PolicyEvaluationConfig = PolicyEvaluationConfig()
+    logging: LoggingConfig = LoggingConfig(log_every=10_000, checkpoint_every=100_000)
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of worlds, weights and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        lookup(MAZE_IDS | GRID_IDS, self.world, "world")
+        algorithm, is_maze = self.policy.algorithm, self.world in MAZE_IDS
+        if algorithm == ("dqn" if is_maze else "sac"):
+            other = "sac" if is_maze else "dqn"
+            raise ValueError(
+                f"{algorithm} cannot act in {self.world}; set policy.algorithm {other}"
+            )
+        if self.encoder != "own" and (algorithm == "ppo" or (not is_maze and self.critics is None)):
+            raise ValueError(
+                f"encoder {self.encoder!r} needs a policy of goals and a trained critic; use sac or"
+                " dqn, and name the critic's run folder as critics"
+            )
+        return self
+
+
+OwnRunConfig = RunConfig | GridRunConfig  # what langrl trains itself
+AnyRunConfig = OwnRunConfig | PolicyRunConfig
 
 
 class _Loader(yaml.SafeLoader):

@@ -5,6 +5,7 @@ it; the command line prints that line and exits with status 2.
 """
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -83,3 +84,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(names)}"
+
+
+def check_extra(module: str, extra: str) -> None:
+    """Raise MissingExtraError, naming the extra to install, if a module is not there."""
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtraError(f'this needs {module}; pip install "langrl[{extra}]"')

@@ -52,10 +52,14 @@ class GridScene:
     """Grid worlds as the commands see them: those of the run's first world; see ``Scene``."""
 
     config: GridRunConfig
+    groundings: tuple[str, ...] = tuple(name for name in GROUNDINGS if name != "direct")
 
-    groundings = tuple(name for name in GROUNDINGS if name != "direct")
-    compared = (*groundings, *BASELINES)
     sort = "level"
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Methods that are compared by default, baselines included."""
+        return (*self.groundings, *BASELINES)
 
     @property
     def world(self) -> str:
@@ -104,6 +108,8 @@ class GridScene:
     def describe(self, agent: GroundedAgent, instruction: str) -> None:
         """Print what an instruction means in a room, and what the agent makes of it."""
         observation, denoted = self._start(instruction, seed=0)
+        if not hasattr(agent, "posterior"):  # a policy that reads instructions has no beliefs
+            return
         agent.reset()
         posterior = agent.posterior({"observation": observation}, instruction)
         if denoted is None:
@@ -130,14 +136,16 @@ class GridScene:
     def _panel(self, agent: GroundedAgent, text: str, seed: int) -> dict[str, Any]:
         observation, denoted = self._start(text, seed)
         agent.reset(np.random.default_rng(seed))
-        posterior = agent.posterior({"observation": observation}, text)
+        beliefs = {}
+        if hasattr(agent, "posterior"):
+            posterior = agent.posterior({"observation": observation}, text)
+            beliefs = {"goals": posterior.goals, "probabilities": posterior.probabilities}
         episodes = self._walk(agent, text, seed)
         rooms, _ = read_observation(observation[None])
         _, path = read_observation(episodes.paths[0])
         return {
             "picture": render_rooms(rooms, pixels=grid_plots.PIXELS)[0],
-            "goals": posterior.goals,
-            "probabilities": posterior.probabilities,
+            **beliefs,
             "denoted": denoted,
             "path": path,
             "title": f"“{text}”",

@@ -42,11 +42,15 @@ class MazeScene:
     """A maze as the commands see it; see ``Scene``."""
 
     config: RunConfig
+    groundings: tuple[str, ...] = tuple(GROUNDINGS)
 
-    groundings = tuple(GROUNDINGS)
-    compared = (*GROUNDINGS, "oracle", "random")
     sort = "kind"
     sorts = KINDS
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Methods that are compared by default, baselines included."""
+        return (*self.groundings, "oracle", "random")
 
     @property
     def world(self) -> StreetMaze:
@@ -84,6 +88,8 @@ class MazeScene:
         """Print what an instruction means in a maze, and what the agent makes of it."""
         mask = self.world.cell_mask(instruction)
         mass, bits = posterior_mass(agent, self.world, instruction)
+        if mass is None:
+            return
         if mask is None:
             console.print(
                 f"{instruction!r} is beyond the grammar: it is followed, its denotation is unknown"
@@ -141,9 +147,11 @@ def make_tasks(
 
 
 def posterior_mass(
-    agent: GroundedAgent, world: StreetMaze, instruction: str
-) -> tuple[NDArray[np.float64], float]:
-    """Return the posterior's mass in each cell [R, C], and its entropy in bits."""
+    agent: Any, world: StreetMaze, instruction: str
+) -> tuple[NDArray[np.float64] | None, float]:
+    """Return the posterior's mass in each cell [R, C], or None, and its entropy in bits."""
+    if not hasattr(agent, "posterior"):  # a policy that reads instructions has no beliefs
+        return None, 0.0
     start = world.layout.free_cells[0] + 0.5
     posterior = agent.posterior({"observation": start}, instruction)
     mass = plots.cell_mass(posterior.goals, posterior.probabilities, world.walls.shape)
@@ -179,5 +187,6 @@ def instruction_figure(
                 "title": f"{method}{score}",
             }
         )
-    title = f"“{instruction[:80]}”: posterior entropy {bits:.1f} bits"
+    belief = "" if heat is None else f": posterior entropy {bits:.1f} bits"
+    title = f"“{instruction[:80]}”{belief}"
     return plots.posterior_figure(world.walls, panels, title)

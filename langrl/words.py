@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from langrl.errors import ConfigError
 from langrl.protocols import check_instruction
 
 PAD, UNKNOWN = 0, 1
@@ -32,16 +33,33 @@ class WordTokeniser:
 
     Args:
         vocabulary: words in the order of their numbers, from 2.
+
+    Raises:
+        ConfigError: if the vocabulary is no list of words, or has one twice.
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        self.vocabulary = tuple(vocabulary)
+        self.vocabulary = _check_texts(vocabulary, "vocabulary", "words")
+        if repeated := [word for word, n in Counter(self.vocabulary).items() if n > 1]:
+            raise ConfigError(f"vocabulary has {repeated[0]!r} twice; list each word once")
         self._number = {word: n for n, word in enumerate(self.vocabulary, start=2)}
 
     @classmethod
     def learn(cls, texts: Sequence[str], size: int = _VOCABULARY_SIZE) -> "WordTokeniser":
-        """Return numbers for the most frequent words of some texts, most frequent first."""
-        counts = Counter(word for text in texts for word in split_words(text))
+        """Return numbers for the most frequent words of some texts, most frequent first.
+
+        Args:
+            texts: where the words are from.
+            size: how many words at most.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+            ConfigError: if there is no list of texts, or the size is below 1.
+        """
+        if size < 1:
+            raise ConfigError(f"size is a number of words, at least 1; got {size}")
+        listed = _check_texts(texts, "texts", "texts")
+        counts = Counter(word for text in listed for word in split_words(text))
         return cls(sorted(counts, key=lambda word: (-counts[word], word))[:size])
 
     def __len__(self) -> int:
@@ -51,3 +69,10 @@ class WordTokeniser:
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's words; raises InstructionError as ``split_words``."""
         return [self._number.get(word, UNKNOWN) for word in split_words(text)]
+
+
+def _check_texts(given: Iterable[str], name: str, what: str) -> tuple[str, ...]:
+    """Return a list of texts as a tuple; a text by itself would be taken for its letters."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigError(f"{name} is a list of {what}, got {type(given).__name__}; put it in one")
+    return tuple(given)

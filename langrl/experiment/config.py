@@ -20,6 +20,16 @@ class GridEvaluationConfig(Settings):
     seed: int = Field(1000, ge=0, description="seed of rooms, starts and instructions")
 
 
+class PolicyEvaluationConfig(EvaluationConfig):
+    """How a policy of Stable-Baselines3 is evaluated; noise is that of mazes."""
+
+    draw: bool = Field(False, description="draw actions of the policy, instead of taking the best")
+    every: int = Field(100_000, ge=1, description="steps between evaluations during training")
+    episodes_during: int = Field(
+        20, ge=1, le=10_000, description="episodes per sort of instruction in each of them"
+    )
+
+
 class LoggingConfig(Settings):
     """How often a run reports and stores."""
 

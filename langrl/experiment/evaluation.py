@@ -1,16 +1,19 @@
-"""Evaluation: run an agent through the episodes of a vector environment.
+"""Evaluation: run an agent through episodes.
 
-Axes: ``N`` episodes, ``T`` steps, ``S`` numbers in a state.
+Axes: ``N`` or ``E`` episodes, ``T`` steps, ``S`` numbers in a state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from langrl.agents.policies import Policy, predict
+from langrl.errors import ConfigError
 from langrl.protocols import Agent
 
 _KEEP_BELOW = (
@@ -97,3 +100,76 @@ def run_episodes(
     history = np.stack(states)  # [T + 1, N, S]
     paths = [history[: steps[n] + 1, n] for n in range(count)]
     return Episodes(instructions, success, steps, shortest, ambiguity, paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What happened in E episodes of wrapped environments.
+
+    Args:
+        success: [E].
+        steps: length of each episode [E].
+        ambiguity_bits: log2 of the number of denoted intents [E]; nan where unknown.
+    """
+
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    ambiguity_bits: NDArray[np.float64]
+
+    @property
+    def mean_ambiguity_bits(self) -> float | None:
+        """The mean where it is known; None where it is nowhere."""
+        known = self.ambiguity_bits[~np.isnan(self.ambiguity_bits)]
+        return float(known.mean()) if len(known) else None
+
+
+def follow(
+    policy: Policy,
+    make_env: Callable[[], gym.Env[Any, Any]],
+    episodes: int,
+    seed: int,
+    generator: np.random.Generator | None = None,
+) -> Followed:
+    """Have a policy act in one episode each of environments that are wrapped for it.
+
+    Args:
+        policy: maps batches of the environments' observations to actions.
+        make_env: makes an environment that reports ``is_success``; each gets its own.
+        episodes: E.
+        seed: episode n has seed + n.
+        generator: source of actions that are drawn; the best are taken if not given.
+
+    Raises:
+        ConfigError: if the environment does not say what success is.
+    """
+    envs = [make_env() for _ in range(episodes)]
+    starts = [env.reset(seed=seed + n) for n, env in enumerate(envs)]
+    observations = [observation for observation, _ in starts]
+    bits = np.array([info.get("ambiguity_bits", np.nan) for _, info in starts], float)
+    success, steps = np.zeros(episodes, bool), np.zeros(episodes, int)
+    running = list(range(episodes))
+    while running:
+        seen = _stack([observations[n] for n in running])
+        actions = predict(policy, seen, generator)
+        going = []
+        for n, action in zip(running, actions, strict=True):
+            observations[n], _, terminated, truncated, info = envs[n].step(action)
+            if "is_success" not in info:
+                raise ConfigError(
+                    f"{envs[n]} reports no info['is_success']; give AddInstruction a denotation,"
+                    " or the environment a success"
+                )
+            steps[n] += 1
+            success[n] |= bool(info["is_success"])
+            if not (terminated or truncated):
+                going.append(n)
+        running = going
+    for env in envs:
+        env.close()
+    return Followed(success, steps, bits)
+
+
+def _stack(observations: list[Any]) -> Any:
+    if isinstance(observations[0], Mapping):
+        return {name: np.stack([o[name] for o in observations]) for name in observations[0]}
+    return np.stack(observations)

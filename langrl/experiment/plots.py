@@ -29,6 +29,7 @@ COLOURS = {
     "oracle": "#444444",
     "random": "#d9d9d9",
 }
+CEILING = "given goals"
 ESTIMATORS = {
     "direct": "#9aa5b1",
     "gaussian": "#6a51a3",
@@ -164,6 +165,26 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) ->
     return _with_legend(fig, title)
 
 
+def followed_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Success of each grounding, a panel per phrasing, with the success in given goals as ticks."""
+    phrasings = list(dict.fromkeys(row["phrasing"] for row in rows))
+    fig = figure(8.0, 2.8 * len(phrasings))
+    panels = fig.subplots(len(phrasings), 1, sharex=True, squeeze=False).ravel()
+    for ax, phrasing in zip(panels, phrasings, strict=True):
+        bars = [
+            Bar(
+                f"{row['world']}, {row['algorithm']}", row["grounding"].replace("_", " "),
+                row["success"], row["success_sem"], row["goal_success"],
+                COLOURS.get(row["grounding"]), CEILING,
+            )
+            for row in rows
+            if row["phrasing"] == phrasing
+        ]  # fmt: skip
+        draw_bars(ax, bars)
+        ax.set_ylabel(f"success, {phrasing.replace('_', ' ')}")
+    return _with_legend(fig, title)
+
+
 def law_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Recall of each estimator, a panel per sort of models, a group per critic."""
     panels = {"shared": "one shared goal encoder", "separate": "two separate models",
@@ -191,18 +212,19 @@ def _law_bar(row: Mapping[str, Any]) -> "Bar":
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a comparison: in which group, of what, how high, and what was published."""
+    """One bar of a comparison: in which group, of what, how high, and a value to compare with."""
 
     group: str
     label: str
     height: float
     error: float | None = None
-    published: float | None = None
+    tick: float | None = None
     colour: str | None = None
+    ticked: str = "published"  # what the tick is
 
 
 def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
-    """Draw groups of bars between 0 and 1, one bar per label; a black tick is published."""
+    """Draw groups of bars between 0 and 1, one bar per label, with black ticks."""
     groups = list(dict.fromkeys(bar.group for bar in bars))
     labels = list(dict.fromkeys(bar.label for bar in bars))
     width = 0.85 / len(labels)
@@ -210,9 +232,9 @@ def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
         x = groups.index(bar.group) + (labels.index(bar.label) - (len(labels) - 1) / 2) * width
         error = np.nan_to_num(bar.error or 0.0)
         ax.bar(x, bar.height, width * 0.92, yerr=error, color=bar.colour, label=bar.label)
-        if bar.published is not None:
+        if bar.tick is not None:
             ends = [x - width / 2, x + width / 2]
-            ax.plot(ends, [bar.published] * 2, color="black", lw=2, label="published")
+            ax.plot(ends, [bar.tick] * 2, color="black", lw=2, label=bar.ticked)
     ax.set(ylim=(0, 1.05))
     ax.set_xticks(range(len(groups)), groups)
     ax.grid(axis="y", alpha=0.3)
@@ -225,8 +247,8 @@ def _with_legend(fig: Figure, title: str) -> Figure:
     for ax in fig.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    published = {label: found.pop(label) for label in ("published",) if label in found}
-    found |= published  # last
+    ticks = {label: found.pop(label) for label in ("published", CEILING) if label in found}
+    found |= ticks  # last
     fig.legend(found.values(), found.keys(), loc="outside right upper", fontsize=8)
     fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
@@ -291,13 +313,14 @@ def auto_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     """Training curves: a panel per metric over steps."""
-    names = [name for name in records[0] if name != "step"]
+    names = list(dict.fromkeys(name for r in records for name in r if name != "step"))
     columns = 4
     rows = -(-len(names) // columns)
     fig = figure(3 * columns, 2.2 * rows)
     axes = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
-        ax.plot([r["step"] for r in records], [r[name] for r in records], color=PATH, lw=1.2)
+        known = [(r["step"], r[name]) for r in records if name in r]
+        ax.plot(*zip(*known, strict=True), color=PATH, lw=1.2)
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=7)
         ax.grid(alpha=0.3)

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from langrl.errors import GroundingError, ShapeError, lookup
+from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
+from langrl.protocols import check_instruction
 
 _CACHED_TEXTS = 10_000
 
@@ -123,31 +124,55 @@ class GoalChooser:
 
         Raises:
             InstructionError: if a text cannot be an instruction.
-            ShapeError: if the numbers of observations and instructions differ.
+            ShapeError: if the numbers of observations and instructions differ, or are 0, or the
+                language side's scores are not one for each candidate.
+            NonFiniteError: if they, or the log weights, leave no goal possible.
             GroundingError: if the strategy answers with no goal.
         """
-        if len(observations) != len(instructions):
-            raise ShapeError(
-                f"got {len(observations)} observations and {len(instructions)} instructions;"
-                " pair them"
-            )
+        texts = self._read(observations, instructions)
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
         embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
-        texts = self._embed_texts(instructions).unsqueeze(1)  # [N, 1, J, D]
-        fit = self.sharpness * self.language.score(embedded, texts).squeeze(-1)  # [N, M]
+        encoded = self._embed_texts(texts).unsqueeze(1)  # [N, 1, J, D]
+        fit = self.sharpness * self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
+        scores = self._check(Scores(fit, self._tensor(log_weights)))
         seed = int(generator.integers(2**63))
         decision, _ = self.grounding.ground(
-            Scores(fit, self._tensor(log_weights)),
-            None,
-            torch.Generator(fit.device).manual_seed(seed),
+            scores, None, torch.Generator(fit.device).manual_seed(seed)
         )
         if decision.goal is None:
             name = type(self.grounding).__name__
             raise GroundingError(f"{name} answers with actions, not with a goal; use max_goal")
         chosen = goals[np.arange(len(goals)), decision.goal.cpu().numpy()]
-        beliefs = decision.posterior.cpu().numpy()
+        beliefs = decision.posterior.float().cpu().numpy()
         pairs = zip(goals, beliefs, strict=True)
         return chosen, [Posterior(candidates, belief) for candidates, belief in pairs]
+
+    @staticmethod
+    def _read(observations: NDArray[Any], instructions: Sequence[str]) -> list[str]:
+        """Return the instructions, if there is one for each of some observations."""
+        if isinstance(instructions, str) or len(observations) != len(instructions):
+            given = "one text" if isinstance(instructions, str) else len(instructions)
+            raise ShapeError(
+                f"got {len(observations)} observations and {given} as instructions; pair them, in"
+                " lists of one length"
+            )
+        if not len(observations):
+            raise ShapeError("a goal is chosen for at least one observation, got none")
+        return [check_instruction(text) for text in instructions]
+
+    def _check(self, scores: Scores) -> Scores:
+        name, shape = type(self.language).__name__, list(scores.log_weights.shape)
+        if list(scores.fit.shape) != shape:
+            raise ShapeError(
+                f"{name}.score gave {list(scores.fit.shape)} for candidates {shape} and one text;"
+                " return h [..., M, K], here with K = 1"
+            )
+        if scores.log_posterior.isnan().any():
+            raise NonFiniteError(
+                f"no goal is possible: scores of {name} or log weights of"
+                f" {type(self.candidates).__name__} are not finite; mend them"
+            )
+        return scores
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -39,3 +39,19 @@ class GridGroundingConfig(Settings):
     compare_separate: bool = Field(
         False, description="allow 'direct' between separate encoders, to see that it is chance"
     )
+
+
+class PolicyGroundingConfig(Settings):
+    """How an instruction becomes a goal for a policy, or a choice among its actions."""
+
+    strategy: StrategyName = Field("max_goal", description="how goals are marginalised or chosen")
+    candidates: int = Field(5000, ge=1, le=1_000_000, description="mazes: goals per episode (M)")
+    weighting: Literal["none", "data"] = Field(
+        "data", description="mazes: 'data' weighs candidates by the data's density of goals"
+    )
+    sharpness: float = Field(
+        6.0, gt=0, le=100, description="grid worlds: factor on the fit; see docs/grid-worlds.md"
+    )
+    actions: int = Field(
+        16, ge=1, le=10_000, description="actions that the policy proposes to a critic"
+    )

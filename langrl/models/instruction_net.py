@@ -4,14 +4,18 @@ Axes: ``B`` rows of a batch, ``C`` channels, ``H`` rows and ``W`` columns of pic
 along a side of a view, ``L`` words, ``T`` numbers of a text, ``F`` features.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.envs.grid_grammar import EMPTY, WALL
 from langrl.envs.grid_rooms import DOOR
+from langrl.errors import ShapeError
 from langrl.words import PAD
 
+CODES = 12  # minigrid's numbers of types and colours are below it
 _CODE = 16  # numbers that describe a place
 _SMALLEST = 12  # places along a side, down to which pictures are scaled by strides
 _WORD = 32  # numbers in a word's embedding
@@ -35,6 +39,40 @@ class Conditioned(nn.Module):
         if x.ndim == 3:
             scale, shift = scale.unsqueeze(1), shift.unsqueeze(1)
         return x * (1 + scale) + shift
+
+
+class PictureReader:
+    """Brings pictures into one form, and checks that those of codes hold codes.
+
+    Args:
+        shape: of a picture as it comes, (C, H, W) or (H, W, C). Stable-Baselines3 turns pictures
+            around before a policy sees them, and tells by the shape; so does this.
+        codes: how many values a channel takes, where pictures hold codes and not brightness.
+    """
+
+    def __init__(self, shape: Sequence[int], codes: int | None = None) -> None:
+        first, second, third = shape
+        self.is_first, self.codes = first == min(shape), codes
+        self.shape = (first, second, third) if self.is_first else (third, first, second)
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return pictures [B, C, H, W].
+
+        Raises:
+            ShapeError: if they hold something else than codes, where there are to be codes.
+        """
+        if self.codes is not None and len(pictures):
+            if pictures.is_floating_point() and bool(pictures.frac().any()):
+                raise ShapeError(
+                    "pictures of codes came in divided by 255; pass"
+                    ' policy_kwargs={"normalize_images": False} to the algorithm'
+                )
+            if (highest := int(pictures.max())) >= self.codes:
+                raise ShapeError(
+                    f"a picture holds {highest}, and codes are below {self.codes} here; pass more"
+                    " codes, or none where pictures hold brightness"
+                )
+        return pictures if self.is_first else pictures.permute(0, 3, 1, 2)
 
 
 class PictureBody(nn.Module):
@@ -128,6 +166,19 @@ class TokenisedTextBody(nn.Module):
         return functional.silu(self.head(highest))
 
 
+def view_side(height: int, width: int) -> int:
+    """Return V, the cells along a side of the view of a room of some size, walls included.
+
+    All of the room inside its walls is seen from anywhere.
+
+    Raises:
+        ShapeError: if nothing is inside the walls.
+    """
+    if min(height, width) < 3:
+        raise ShapeError(f"a room is at least 3 x 3, walls included, got {height} x {width}")
+    return 2 * max(height, width) - 5
+
+
 def agent_view(pictures: Tensor) -> Tensor:
     """Turn rooms so that the agent is in the middle and looks up.
 
@@ -135,13 +186,23 @@ def agent_view(pictures: Tensor) -> Tensor:
         pictures: observations of grid worlds [B, 3, H, W].
 
     Returns:
-        Type and colour of the cells around the agent [B, 2, V, V], V = 2 * max(H, W) - 5: all of
-        the room inside its walls is seen from anywhere. What is outside is wall.
+        Type and colour of the cells around the agent [B, 2, V, V], V by ``view_side``. What is
+        outside is wall.
+
+    Raises:
+        ShapeError: if pictures are of another shape, or show no agent.
     """
+    if pictures.ndim != 4 or pictures.shape[1] != 3:
+        raise ShapeError(f"agent_view needs pictures [B, 3, H, W], got {list(pictures.shape)}")
     height, width = pictures.shape[2:]
+    reach = view_side(height, width) // 2
     turn, cell = pictures[:, 2].flatten(1).max(1)
     turn = turn.long() - 1
-    reach = max(height, width) - 3
+    if bool(((turn < 0) | (turn > 3)).any()):
+        raise ShapeError(
+            "a picture shows the agent in one cell, as direction + 1 in its third channel, not"
+            " divided by 255; give observations of a grid world"
+        )
     row, column = cell // width, cell % width
     steps = torch.arange(-reach, reach + 1, device=pictures.device)
     up, right = (-steps)[:, None].expand(len(steps), -1), steps.expand(len(steps), -1)  # [V, V]

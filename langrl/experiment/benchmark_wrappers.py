@@ -1,0 +1,188 @@
+"""Speed of wrapped environments against bare ones, and sizes of policies, in one run each."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.agents.grid_saved import picture_language
+from langrl.envs.vector_wrappers import EmbedInstruction as EmbedInstructions
+from langrl.envs.wrappers import EmbedInstruction, GoalEnv, InstructionToGoal, TokenizeInstruction
+from langrl.errors import MissingExtraError, check_extra
+from langrl.experiment.jobs import one_thread
+from langrl.experiment.logs import console, progress
+from langrl.grounding.candidates import ReachablePoses
+from langrl.models.encoders import PACKAGED, load_sentence_transformer
+from langrl.models.language_image import BUNDLED, load_language_image_model
+from langrl.words import WordTokeniser
+
+_STEPS, _SIDE_BY_SIDE = 2000, 64
+_MAZE, _GRID = "langrl/StreetMaze-Fork-v0", "langrl/GridGoTo-v0"
+Env = gym.Env[Any, Any]
+
+
+def wrappers(rounds: int) -> list[dict[str, Any]]:
+    """Time steps of wrapped environments against bare ones, with the same seeds and actions.
+
+    Each pair is measured in turns, after one that does not count, in which caches are filled. Half
+    of the rows are of single environments, which step the fastest when random actions do not end
+    episodes; a reset, where instructions become goals, has rows of its own.
+    """
+    model = load_language_image_model()
+    language = picture_language(BUNDLED, "cpu")
+    words = WordTokeniser.learn(["go to row 3"])
+    goal_of = {
+        _MAZE: None,
+        _GRID: lambda env: InstructionToGoal(
+            env, language, "max_goal", ReachablePoses(said_done=True), sharpness=6.0
+        ),
+    }
+    rows = []
+    with one_thread(), progress("speed: wrappers", 9) as bar:
+        for world in (_MAZE, _GRID):
+            wraps: dict[str, Callable[[Env], Env]] = {
+                "EmbedInstruction": lambda env: EmbedInstruction(env, model),
+                "TokenizeInstruction": lambda env: TokenizeInstruction(env, words),
+                "GoalEnv": GoalEnv,
+            }
+            if goal_of[world] is not None:
+                wraps["InstructionToGoal"] = goal_of[world]  # type: ignore[assignment]
+            for name, wrap in wraps.items():
+                rows.append(_single(world, name, wrap, rounds))
+                bar.update(len(rows), "wrappers")
+        rows.append(_reset(_GRID, "InstructionToGoal, reset", wraps["InstructionToGoal"], rounds))
+        rows.append(_vector(model, rounds))
+        bar.update(len(rows), "wrappers")
+    return rows
+
+
+def _row(world: str, wrapper: str, plain: list[float], wrapped: list[float]) -> dict[str, Any]:
+    """Return a row of seconds per step, bare and wrapped."""
+    bare, around = statistics.median(plain), statistics.median(wrapped)
+    return {
+        "benchmark": "wrappers",
+        "variant": f"{world}, {wrapper}",
+        "steps_per_second": 1 / around,
+        "baseline_steps_per_second": 1 / bare,
+        "ratio": bare / around,
+        "overhead": around / bare - 1,
+    }
+
+
+def _in_turns(
+    bare: Callable[[], float], wrapped: Callable[[], float], rounds: int
+) -> tuple[list[float], list[float]]:
+    bare(), wrapped()  # caches are filled
+    pairs = [(bare(), wrapped()) for _ in range(max(3, rounds))]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _single(world: str, name: str, wrap: Callable[[Env], Env], rounds: int) -> dict[str, Any]:
+    plain, around = gym.make(world), wrap(gym.make(world))
+    actions = _actions(plain)
+    return _row(
+        world,
+        name,
+        *_in_turns(lambda: _walk(plain, actions), lambda: _walk(around, actions), rounds),
+    )
+
+
+def _actions(env: Env) -> NDArray[Any]:
+    generator = np.random.default_rng(0)
+    if isinstance(env.action_space, gym.spaces.Discrete):
+        return generator.integers(int(env.action_space.n) - 1, size=_STEPS)  # never "done"
+    return generator.uniform(-1, 1, (_STEPS, 2)).astype(np.float32)
+
+
+def _walk(env: Env, actions: NDArray[Any]) -> float:
+    """Return the seconds per step of a walk; resets are not counted."""
+    env.reset(seed=0)
+    took = 0.0
+    for start in range(0, len(actions), 50):  # a walk within most episodes' length
+        begin = time.perf_counter()
+        over = False
+        steps = 0
+        for action in actions[start : start + 50]:
+            _, _, terminated, truncated, _ = env.step(action)
+            steps += 1
+            if terminated or truncated:
+                over = True
+                break
+        took += (time.perf_counter() - begin) / steps
+        if over:
+            env.reset()
+    return took / (len(actions) / 50)
+
+
+def _reset(world: str, name: str, wrap: Callable[[Env], Env], rounds: int) -> dict[str, Any]:
+    plain, around = gym.make(world), wrap(gym.make(world))
+    return _row(world, name, *_in_turns(lambda: _resets(plain), lambda: _resets(around), rounds))
+
+
+def _resets(env: Env) -> float:
+    begin = time.perf_counter()
+    for seed in range(50):  # the same rooms each time, so that their pictures are embedded
+        env.reset(seed=seed)
+    return (time.perf_counter() - begin) / 50
+
+
+def _vector(model: Any, rounds: int) -> dict[str, Any]:
+    plain = gym.make_vec(_GRID, num_envs=_SIDE_BY_SIDE)
+    around = EmbedInstructions(gym.make_vec(_GRID, num_envs=_SIDE_BY_SIDE), model)
+    actions = np.random.default_rng(0).integers(3, size=(_STEPS // 20, _SIDE_BY_SIDE))
+
+    def walk(env: Any) -> float:
+        env.reset(seed=0)
+        begin = time.perf_counter()
+        for chosen in actions:
+            env.step(chosen)
+        return (time.perf_counter() - begin) / actions.size
+
+    name = f"EmbedInstruction, {_SIDE_BY_SIDE} side by side"
+    return _row(_GRID, name, *_in_turns(lambda: walk(plain), lambda: walk(around), rounds))
+
+
+def policy_size(rounds: int) -> list[dict[str, Any]]:
+    """Compare the zips of PPO policies whose instructions small and large text models embed."""
+    check_extra("stable_baselines3", "sb3")
+    from stable_baselines3 import PPO
+
+    from langrl.agents.sb3 import InstructionExtractor
+
+    encoders: dict[str, Any] = {BUNDLED: load_language_image_model()}
+    try:
+        encoders[PACKAGED] = load_sentence_transformer(PACKAGED)
+    except MissingExtraError as error:
+        console.print(f"policy-size: {PACKAGED} is left out: {error}")
+    rows: list[dict[str, Any]] = []
+    for name, encoder in encoders.items():
+        env = EmbedInstruction(gym.make(_GRID), encoder)
+        kwargs = {
+            "features_extractor_class": InstructionExtractor,
+            "features_extractor_kwargs": {"centre_on_agent": True},
+            "normalize_images": False,
+        }
+        model = PPO("MultiInputPolicy", env, policy_kwargs=kwargs, n_steps=64, device="cpu")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "policy.zip"
+            model.save(path)
+            size = path.stat().st_size
+        numbers = sum(value.nbytes for value in encoder.state_dict().values())
+        first = rows[0]["zip_megabytes"] if rows else size / 1e6
+        rows.append(
+            {
+                "benchmark": "policy-size",
+                "variant": name,
+                "text_megabytes": numbers / 1e6,
+                "embedding": env.observation_space["instruction"].shape[0],
+                "zip_megabytes": size / 1e6,
+                "ratio": size / 1e6 / first,
+            }
+        )
+    return rows

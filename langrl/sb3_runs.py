@@ -1,0 +1,287 @@
+"""Runs of Stable-Baselines3: training, a run folder, and agents that come of it.
+
+A run folder holds checkpoints as all runs do, without pickle, from which agents are loaded, and
+``policy.zip`` beside them, as Stable-Baselines3 writes it. Reading a zip runs code that is in it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger
+
+from langrl import MAZE_IDS
+from langrl.agents.grounded import GroundedAgent
+from langrl.agents.policies import GoalPolicy, InstructionPolicy, PolicyActions
+from langrl.checkpoint import (
+    Checkpoint,
+    fill,
+    find_checkpoint,
+    read_checkpoint,
+    step_folder,
+    write_checkpoint,
+)
+from langrl.compose import CONFIG_FILE, check_empty, train_run, write_config
+from langrl.compose_sb3 import (
+    ALGORITHMS,
+    CRITICS,
+    Side,
+    build_model,
+    critics_folder,
+    instruction_sorts,
+    language_side,
+    make_world,
+    text_encoder,
+    training_env,
+)
+from langrl.config import PolicyRunConfig, RunConfig, load_config
+from langrl.envs.goals import Goals
+from langrl.envs.grammar import Phrasing
+from langrl.envs.text_features import EmbeddedText
+from langrl.envs.wrappers import EmbedInstruction, GoalEnv, InstructionToGoal
+from langrl.errors import CheckpointError, ConfigError
+from langrl.experiment.callbacks import InstructionEvaluation, MetricsWriter, Recording
+from langrl.experiment.logs import MetricsLog, console, progress, versions
+from langrl.grounding.chooser import GoalChooser
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.protocols import Agent
+
+ZIP = "policy.zip"
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyRun:
+    """A run of Stable-Baselines3: its config, its folder, and the algorithm with the policy."""
+
+    config: PolicyRunConfig
+    folder: Path
+    model: BaseAlgorithm
+    during: list[dict[str, Any]] = field(default_factory=list)  # evaluations as it trained
+
+    @cached_property
+    def side(self) -> Side:
+        """What the policy follows instructions by; loaded once."""
+        return language_side(self.config, self.folder)
+
+    @cached_property
+    def encoder(self) -> Any:
+        """What encodes instructions for a policy that reads them; loaded once."""
+        return text_encoder(self.config)
+
+    def agent(self, strategy: str | None = None) -> Agent:
+        """Return the policy as an agent that follows instructions, by another strategy if given.
+
+        Raises:
+            GroundingError: if the strategy needs a critic and there is none.
+        """
+        config = self.config
+        draw = config.evaluation.draw
+        if config.policy.algorithm == "ppo":
+            feature = EmbeddedText(self.encoder)
+            return InstructionPolicy(self.model, feature, axes=_axes(config), draw=draw)
+        name = strategy or config.grounding.strategy
+        goals = make_world(config).get_wrapper_attr("goals")
+        side = self.side
+        if side.critic is not None and "critic" in GROUNDINGS[name].needs:
+            return GroundedAgent(
+                side.critic,
+                side.language,
+                GROUNDINGS[name],
+                side.candidates,
+                actions=self._proposal(goals),
+                device=config.device,
+                sharpness=side.sharpness,
+            )
+        chooser = GoalChooser(
+            side.language, name, side.candidates, sharpness=side.sharpness, device=config.device
+        )
+        return GoalPolicy(self.model, chooser, goals, axes=_axes(config), draw=draw)
+
+    def _proposal(self, goals: Goals) -> PolicyActions:
+        # A policy over directions spreads its proposals; DQN's draws are uniform ones at times.
+        draw = self.config.policy.algorithm != "dqn"
+        return PolicyActions(self.model, self.config.grounding.actions, goals, draw=draw)
+
+    def goal_task(self) -> gym.Env[Any, Any]:
+        """Return an environment of goals to reach, with the noise of evaluation."""
+        return GoalEnv(make_world(self.config, noise=True))
+
+    def instruction_task(
+        self, sort: str, phrasing: Phrasing = "seen", strategy: str | None = None
+    ) -> gym.Env[Any, Any]:
+        """Return an environment of instructions of a sort, wrapped as the policy needs it."""
+        config = self.config
+        world = make_world(config, (sort,), phrasing, noise=True)
+        if config.policy.algorithm == "ppo":
+            return EmbedInstruction(world, self.encoder)
+        side, name = self.side, strategy or config.grounding.strategy
+        return InstructionToGoal(
+            world, side.language, name, side.candidates, sharpness=side.sharpness
+        )
+
+
+def _axes(config: PolicyRunConfig) -> int:
+    return 1 if config.world in MAZE_IDS else 3
+
+
+def train_policy(config: PolicyRunConfig, folder: Path, label: str) -> tuple[PolicyRun, float]:
+    """Train a new run in ``folder`` and return it with the seconds of training.
+
+    Raises:
+        ConfigError: if the folder holds something already, or a model cannot be loaded.
+    """
+    check_empty(folder)
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
+    torch.set_num_threads(config.threads)
+    critics = critics_folder(config, folder)
+    if critics != folder / CRITICS:  # refused before the training, not after
+        text_encoder(config) if config.policy.algorithm == "ppo" else language_side(config, folder)
+    write_config(folder, config)
+    if critics == folder / CRITICS:
+        layout = MAZE_IDS[config.world]
+        trained = load_config(f"street-{layout}", RunConfig)
+        trained = trained.model_copy(update={"seed": config.seed, "device": config.device})
+        train_run(trained, critics, f"{label}, language side")
+    run = PolicyRun(config, folder, build_model(config, folder))
+    return run, _learn(run, label)
+
+
+def resume_policy(folder: Path, config: PolicyRunConfig, label: str) -> tuple[PolicyRun, float]:
+    """Go on with a run from its ``policy.zip``, with an empty replay: not to the same bits.
+
+    Reading the zip runs code that is in it.
+
+    Raises:
+        CheckpointError: if there is no zip.
+    """
+    torch.set_num_threads(config.threads)
+    model = read_zip(folder / ZIP, config)
+    model.set_env(training_env(config, config.policy.envs))
+    console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
+    run = PolicyRun(config, folder, model)
+    return run, _learn(run, label)
+
+
+def read_policy(path: Path, folder: Path, config: PolicyRunConfig) -> PolicyRun:
+    """Return a run with the policy of a zip instead of its own; errors as ``read_zip``."""
+    return PolicyRun(config, folder, read_zip(path, config))
+
+
+def read_zip(path: Path, config: PolicyRunConfig) -> BaseAlgorithm:
+    """Load a zip of Stable-Baselines3; this runs code that is in it.
+
+    Raises:
+        CheckpointError: if there is none, or it is no policy for the run's world.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"no policy in {path}; give the zip that Stable-Baselines3 has written"
+        )
+    count = config.policy.envs
+    try:
+        return ALGORITHMS[config.policy.algorithm].load(
+            path, env=training_env(config, count), device=config.device
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever is in a zip may go wrong in any way
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path} is no {config.policy.algorithm} policy for {config.world}: {detail}"
+        ) from error
+
+
+def _learn(run: PolicyRun, label: str) -> float:
+    config, model, folder = run.config, run.model, run.folder
+    steps = config.policy.steps
+    begin = time.perf_counter()
+    log = MetricsLog(folder, model.num_timesteps)
+    evaluation = config.evaluation
+    tasks: dict[str, Callable[[], gym.Env[Any, Any]]] = {
+        sort: lambda sort=sort: run.instruction_task(sort)  # type: ignore[misc]
+        for sort in instruction_sorts(config)
+    }
+    watch = InstructionEvaluation(
+        tasks, evaluation.every, evaluation.episodes_during, seed=evaluation.seed
+    )
+    try:
+        with progress(label, steps, model.num_timesteps) as bar:
+            model.set_logger(Logger(str(folder), [MetricsWriter(log)]))
+            logging = config.logging
+            model.learn(
+                steps - model.num_timesteps,
+                callback=[
+                    watch,
+                    Recording(
+                        bar, logging.log_every, logging.checkpoint_every, lambda _: store(run)
+                    ),
+                ],
+                log_interval=None,  # type: ignore[arg-type]
+                reset_num_timesteps=model.num_timesteps == 0,
+            )
+            store(run)
+    finally:
+        log.close()
+    run.during.extend(watch.rows)
+    return time.perf_counter() - begin
+
+
+def store(run: PolicyRun) -> None:
+    """Write a checkpoint of the policy, and the zip of the whole algorithm."""
+    step = run.model.num_timesteps
+    description = {
+        "kind": "sb3",
+        "algorithm": run.config.policy.algorithm,
+        "world": run.config.world,
+    }
+    documents = {"agent": description, "state": {"step": step, "versions": versions()}}
+    weights = {name: value.clone() for name, value in run.model.policy.state_dict().items()}
+    write_checkpoint(step_folder(run.folder, step), Checkpoint(documents, {"weights": weights}))
+    temporary = run.folder / f".{ZIP}.writing.zip"
+    run.model.save(temporary)
+    temporary.replace(run.folder / ZIP)
+
+
+def load_policy(folder: Path, config: PolicyRunConfig) -> PolicyRun:
+    """Load a run from its newest checkpoint; nothing that is read is run.
+
+    Raises:
+        CheckpointError: if there is none, it is damaged, or not of the config beside it.
+    """
+    path = find_checkpoint(folder)
+    checkpoint = read_checkpoint(path)
+    description = checkpoint.documents.get("agent")
+    if description != _description(config):
+        raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
+    model = build_model(config, folder, acting=True)
+    try:
+        fill(model.policy.state_dict(), checkpoint.tensors["weights"])
+    except (CheckpointError, KeyError) as error:
+        raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {error}") from error
+    return PolicyRun(config, folder, model)
+
+
+def _description(config: PolicyRunConfig) -> dict[str, str]:
+    return {"kind": "sb3", "algorithm": config.policy.algorithm, "world": config.world}
+
+
+def is_trained(folder: Path, config: PolicyRunConfig) -> bool:
+    """Whether the folder holds a finished run of this config, however it was evaluated."""
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        return False
+    stored = load_config(str(file), PolicyRunConfig)
+    if stored.model_copy(update={"evaluation": config.evaluation}) != config:
+        return False
+    try:
+        done = read_checkpoint(find_checkpoint(folder)).documents["state"]["step"]
+    except (CheckpointError, KeyError):
+        return False
+    return bool(done >= config.policy.steps)
