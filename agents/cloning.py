@@ -28,7 +28,7 @@ from langrl.protocols import Observation
 _TYPES, _COLOURS = 1 + max(TYPES.values()), len(COLOURS)
 
 
-class InstructionPolicy(nn.Module):
+class ClonedPolicy(nn.Module):
     """Maps rooms, texts and poses to logits of actions.
 
     Convolutions see the kinds and colours of objects, and each layer is scaled and shifted by the
@@ -70,7 +70,7 @@ class InstructionPolicy(nn.Module):
 
 
 class CloningLearner:
-    """Trains an ``InstructionPolicy`` to do what the experts did.
+    """Trains a ``ClonedPolicy`` to do what the experts did.
 
     Args:
         policy: what is trained.
@@ -82,7 +82,7 @@ class CloningLearner:
 
     def __init__(
         self,
-        policy: InstructionPolicy,
+        policy: ClonedPolicy,
         trajectories: Sequence[GridTrajectories],
         texts: Sequence[Tensor],
         config: RoomLearnerConfig,
@@ -141,7 +141,7 @@ class CloningLearner:
 
 
 class CloningAgent:
-    """Acts by an ``InstructionPolicy``.
+    """Acts by a ``ClonedPolicy``.
 
     Args:
         policy: a trained policy.
@@ -151,7 +151,7 @@ class CloningAgent:
 
     def __init__(
         self,
-        policy: InstructionPolicy,
+        policy: ClonedPolicy,
         encode_text: Callable[[Sequence[str]], Tensor],
         temperature: float,
     ) -> None:

@@ -7,7 +7,8 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``A`` acti
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from langrl.agents.observations import read_observations
 from langrl.envs.goals import Goals
 from langrl.envs.text_features import TextFeatures
+from langrl.envs.wrapped_spaces import check_goal
 from langrl.errors import ConfigError, ShapeError
 from langrl.grounding.chooser import GoalChooser, Posterior
 from langrl.protocols import Observation
@@ -31,15 +33,45 @@ class Policy(Protocol):
 
 
 def predict(
-    policy: Policy, observations: dict[str, Any], generator: np.random.Generator | None
+    policy: Policy, observations: Any, generator: np.random.Generator | None
 ) -> NDArray[Any]:
-    """Return a policy's actions [N, ...]: draws if there is a generator, or else the best ones."""
+    """Return a policy's actions [N, ...]: draws if there is a generator, or else the best ones.
+
+    Raises:
+        ShapeError: if there is not an action for each of the observations.
+    """
+    parts = observations.values() if isinstance(observations, Mapping) else [observations]
+    count = min(len(part) for part in parts)
     if generator is None:
-        return np.asarray(policy.predict(observations, deterministic=True)[0])
-    # Policies draw from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator.integers(2**63)))
-        return np.asarray(policy.predict(observations, deterministic=False)[0])
+        actions = np.asarray(policy.predict(observations, deterministic=True)[0])
+    else:
+        with _seeded(policy, int(generator.integers(2**63))):
+            actions = np.asarray(policy.predict(observations, deterministic=False)[0])
+    if actions.shape[:1] != (count,):
+        raise ShapeError(
+            f"the policy gave actions {list(actions.shape)} for {count} observations; predict"
+            " returns (actions [N, ...], state)"
+        )
+    return actions
+
+
+@contextmanager
+def _seeded(policy: Policy, seed: int) -> Iterator[None]:
+    """Seed what policies draw from, global generators and their space's; put it back afterwards."""
+    state, space = np.random.get_state(), getattr(policy, "action_space", None)  # noqa: NPY002
+    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    with torch.random.fork_rng(devices):
+        try:
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            if hasattr(space, "seed"):
+                policy.action_space = copy.deepcopy(space)  # type: ignore[attr-defined]
+                policy.action_space.seed(seed % 2**32)  # type: ignore[attr-defined]
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+            if hasattr(space, "seed"):
+                policy.action_space = space  # type: ignore[attr-defined]
 
 
 class _Episodes:
@@ -57,6 +89,16 @@ class _Episodes:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
         if generator is not None or not hasattr(self, "_generator"):
             self._generator = generator or np.random.default_rng(0)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+
+    def _read(
+        self, observations: Observation, instructions: str | Sequence[str] | None
+    ) -> tuple[NDArray[Any], list[str], bool]:
+        if np.shape(observations["observation"])[:1] == (0,):
+            raise ShapeError("act needs at least one observation, got a batch of 0")
+        return read_observations(observations, instructions, self._axes)
 
     @property
     def _drawing(self) -> np.random.Generator | None:
@@ -83,7 +125,7 @@ class InstructionPolicy(_Episodes):
         self, observations: Observation, instructions: str | Sequence[str] | None = None
     ) -> NDArray[Any]:
         """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
-        states, texts, single = read_observations(observations, instructions, self._axes)
+        states, texts, single = self._read(observations, instructions)
         seen = {"observation": states, "instruction": self._feature(texts)}
         actions = predict(self._policy, seen, self._drawing)
         return actions[0] if single else actions
@@ -109,6 +151,8 @@ class GoalPolicy(_Episodes):
         axes: int,
         draw: bool = False,
     ) -> None:
+        self._texts: list[str | None] = []  # what each episode was told when its goal was chosen
+        self._desired = np.zeros((0, *goals.space.shape), goals.space.dtype)
         super().__init__(axes, draw)
         self._policy, self._chooser, self._goals = policy, chooser, goals
 
@@ -120,32 +164,34 @@ class GoalPolicy(_Episodes):
         """Start new episodes: goals are chosen anew; see ``langrl.protocols.Agent``."""
         super().reset(generator, mask)
         if mask is None:
-            self._texts: list[str | None] = []
-        else:
-            over = np.asarray(mask, bool)
+            self._texts = []
+        elif self._texts:
+            over = self._check_mask(mask)
             pairs = zip(self._texts, over, strict=True)
             self._texts = [None if ended else text for text, ended in pairs]
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
-        rows = np.flatnonzero(mask)
-        self._texts = [self._texts[n] for n in rows]
-        self._desired = self._desired[rows]
+        if self._texts:
+            rows = np.flatnonzero(self._check_mask(mask))
+            self._texts = [self._texts[n] for n in rows]
+            self._desired = self._desired[rows]
+
+    def _check_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        array = np.asarray(mask, bool)
+        if array.shape != (len(self._texts),):
+            raise ShapeError(
+                f"a mask is bool [{len(self._texts)}], one for each episode, got"
+                f" {list(array.shape)}; reset without a mask before a batch of another size"
+            )
+        return array
 
     def act(
         self, observations: Observation, instructions: str | Sequence[str] | None = None
     ) -> NDArray[Any]:
         """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
-        states, texts, single = read_observations(observations, instructions, self._axes)
-        if len(self._texts) != len(texts):
-            self._texts = [None] * len(texts)
-            self._desired = np.zeros((len(texts), *self._goals.space.shape), np.float32)
-        pairs = zip(self._texts, texts, strict=True)
-        rows = [n for n, (old, new) in enumerate(pairs) if old != new]
-        if rows:
-            heard = [texts[n] for n in rows]
-            self._desired[rows], _ = self._chooser.choose(states[rows], heard, self._generator)
-            self._texts = list(texts)
+        states, texts, single = self._read(observations, instructions)
+        self._listen(states, texts)
         seen = {
             "observation": states,
             "achieved_goal": self._goals.achieved(states),
@@ -154,13 +200,27 @@ class GoalPolicy(_Episodes):
         actions = predict(self._policy, seen, self._drawing)
         return actions[0] if single else actions
 
+    def _listen(self, states: NDArray[Any], texts: list[str]) -> None:
+        """Choose goals where an instruction is new; all of them if the batch has another size."""
+        before, desired = self._texts, self._desired
+        if len(before) != len(texts):
+            before = [None] * len(texts)
+            desired = np.zeros((len(texts), *desired.shape[1:]), desired.dtype)
+        rows = [n for n, old in enumerate(before) if old != texts[n]]
+        if rows:
+            heard = [texts[n] for n in rows]
+            chosen, _ = self._chooser.choose(states[rows], heard, self._generator)
+            desired = desired.copy()
+            desired[rows] = [check_goal(goal, self._goals.space, "a candidate") for goal in chosen]
+        self._texts, self._desired = list(texts), desired
+
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
         """Return candidate goals with p(g|l), for a single observation; changes no episode.
 
         Raises:
             ShapeError: for a batch of observations.
         """
-        states, texts, single = read_observations(observation, instruction, self._axes)
+        states, texts, single = self._read(observation, instruction)
         if not single:
             raise ShapeError("posterior takes a single observation; call it for each of the batch")
         _, (found,) = self._chooser.choose(states, texts, copy.deepcopy(self._generator))
@@ -181,7 +241,7 @@ class PolicyActions:
         draw: draw actions for each goal, instead of taking the best.
 
     Raises:
-        ConfigError: if no action is to be proposed.
+        ConfigError: if ``count`` is below 1.
     """
 
     def __init__(
@@ -202,10 +262,19 @@ class PolicyActions:
         every = observations.repeat(self._count, 0)  # [N * A, ...]
         seen: Any = every
         if self._goals is not None:
+            if goals.shape[2:] != self._goals.space.shape:
+                raise ShapeError(
+                    f"candidates are {list(goals.shape[2:])} and the policy's goals"
+                    f" {list(self._goals.space.shape)}; draw candidates of its goals, in grid"
+                    " worlds by ReachablePoses(said_done=True)"
+                )
             drawn = _draw_goals(goals, beliefs, self._count, generator)
             achieved = self._goals.achieved(every)
             seen = {"observation": every, "achieved_goal": achieved, "desired_goal": drawn}
         actions = predict(self._policy, seen, generator if self._draw else None)
+        # As critics take them.
+        whole = np.issubdtype(actions.dtype, np.integer)
+        actions = actions.astype(np.int64 if whole else np.float32)
         return actions.reshape(len(observations), self._count, *actions.shape[1:])
 
 

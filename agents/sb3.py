@@ -5,7 +5,8 @@ actions, ``F`` features.
 """
 
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import gymnasium as gym
 import numpy as np
@@ -20,13 +21,16 @@ from langrl.errors import CheckpointError, ConfigError, MissingExtraError, Shape
 from langrl.models.blocks import FourierFeatures
 from langrl.models.critics import GoalCritic
 from langrl.models.instruction_net import (
+    CODES,
     EmbeddedTextBody,
     PictureBody,
+    PictureReader,
     TokenisedTextBody,
     VectorBody,
     agent_view,
     free_cells,
     pose_offset,
+    view_side,
 )
 from langrl.models.room_critic import RoomCritic
 
@@ -40,21 +44,23 @@ except ImportError as error:
         'langrl.agents.sb3 needs Stable-Baselines3; pip install "langrl[sb3]"'
     ) from error
 
-_CODES = 12  # minigrid's numbers of types and colours are below it
+_TAKEN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def check_space(space: spaces.Space[Any]) -> None:
     """Raise ShapeError, naming the wrapper that repairs it, if SB3 does not take a space."""
-    for name, part in space.items() if isinstance(space, spaces.Dict) else ():
+    parts = dict(space.items()) if isinstance(space, spaces.Dict) else {"observation": space}
+    for name, part in parts.items():
         if isinstance(part, spaces.Text):
             raise ShapeError(
                 f"{name!r} is text, which Stable-Baselines3 does not take; use EmbedInstruction,"
                 " TokenizeInstruction or InstructionToGoal of langrl.envs.wrappers"
             )
-        if isinstance(part, spaces.Dict | spaces.Tuple):
+        if not isinstance(part, _TAKEN):
+            inside = " inside a Dict" if isinstance(space, spaces.Dict) else ""
             raise ShapeError(
-                f"{name!r} is a {type(part).__name__} inside a Dict, which Stable-Baselines3 does"
-                " not take; wrap the environment in gymnasium.wrappers.FlattenObservation"
+                f"{name!r} is a {type(part).__name__}{inside}, which Stable-Baselines3 does not"
+                " take; wrap the environment in gymnasium.wrappers.FlattenObservation"
             )
 
 
@@ -84,10 +90,19 @@ class VectorAdapter(VecEnv):
     def reset(self) -> Any:
         """Start every episode; returns observations [N, ...]."""
         observations, infos = self.env.reset(seed=self._seeds[0], options=self._options[0] or None)
-        self.reset_infos = [self._info(infos, n) for n in range(self.num_envs)]
+        self.reset_infos = [_info_of(infos, n) for n in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
         return observations
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Set the options of the next ``reset``, those of the vector environment."""
+        if isinstance(options, list):
+            raise ConfigError(
+                "VectorAdapter takes one dict of options for all environments; where they differ,"
+                " give lists in it, such as {'instruction': [...]} with a text for each"
+            )
+        super().set_options(options)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep actions [N, ...] for ``step_wait``."""
@@ -98,20 +113,17 @@ class VectorAdapter(VecEnv):
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
         over = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if over.any():
-            for n in np.flatnonzero(over):
-                infos[n] = self._info(info, n) | {
-                    "terminal_observation": _row(observations, n),
-                    "TimeLimit.truncated": bool(truncated[n] and not terminated[n]),
-                }
+        ended: list[int] = np.flatnonzero(over).tolist()
+        for n in ended:
+            infos[n] = _info_of(info, n) | {
+                "terminal_observation": _row(observations, n),
+                "TimeLimit.truncated": bool(truncated[n] and not terminated[n]),
+            }
+        if ended:
             observations, info = self.env.reset(options={"reset_mask": over})
-            for n in np.flatnonzero(over):
-                self.reset_infos[n] = self._info(info, n)
+            for n in ended:
+                self.reset_infos[n] = _info_of(info, n)
         return observations, rewards.astype(np.float32), over, infos
-
-    @staticmethod
-    def _info(info: dict[str, Any], n: int) -> dict[str, Any]:
-        return {name: value[n] for name, value in info.items() if isinstance(value, np.ndarray)}
 
     def close(self) -> None:
         """Close the environments."""
@@ -119,18 +131,18 @@ class VectorAdapter(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return an attribute of the vector environment, once for each of the indices."""
-        value = getattr(self.env, attr_name) if attr_name != "render_mode" else None
+        value = None if attr_name == "render_mode" else getattr(self._owner(attr_name), attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the vector environment."""
-        setattr(self.env, attr_name, value)
+        setattr(self._owner(attr_name), attr_name, value)
 
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
     ) -> list[Any]:
         """Call a method of the vector environment once; its answer stands for each index."""
-        answer = getattr(self.env, method_name)(*args, **kwargs)
+        answer = getattr(self._owner(method_name), method_name)(*args, **kwargs)
         return [answer for _ in self._get_indices(indices)]
 
     def env_is_wrapped(
@@ -139,11 +151,32 @@ class VectorAdapter(VecEnv):
         """Return False: wrappers of single environments are not around these."""
         return [False for _ in self._get_indices(indices)]
 
+    def _owner(self, name: str) -> Any:
+        """Return the outermost environment that has an attribute, or the outermost of all."""
+        env: Any = self.env
+        while not hasattr(env, name) and hasattr(env, "env"):
+            env = env.env
+        return env if hasattr(env, name) else self.env
+
+
+def _info_of(info: dict[str, Any], n: int) -> dict[str, Any]:
+    """Return what the infos of a vector environment say of one of its environments."""
+    found: dict[str, Any] = {}
+    for name, values in info.items():
+        told = info.get(f"_{name}")  # which environments said it, if not all of them
+        if name.startswith("_") or (told is not None and not told[n]):
+            continue
+        if isinstance(values, dict):
+            found[name] = _info_of(values, n)
+        elif isinstance(values, np.ndarray):
+            found[name] = values[n]
+    return found
+
 
 def _row(observations: Any, n: int) -> Any:
     if isinstance(observations, dict):
-        return {name: part[n] for name, part in observations.items()}
-    return observations[n]
+        return {name: _row(part, n) for name, part in observations.items()}
+    return np.array(observations[n])  # a copy: some environments write over what they return
 
 
 # -- features extractors ----------------------------------------------------------------------
@@ -151,17 +184,13 @@ def _row(observations: Any, n: int) -> Any:
 
 def _part(space: spaces.Space[Any], name: str, extractor: str, wrapper: str) -> spaces.Box:
     """Return a part of a Dict of observations; ShapeError, naming the wrapper, if it has none."""
-    if isinstance(space, spaces.Dict) and name in space.spaces:
-        part = space[name]
-        if isinstance(part, spaces.Box):
-            return part
-        raise ShapeError(f"{extractor} reads numbers, and {name!r} is {part}; use {wrapper}")
-    raise ShapeError(f"{extractor} needs observations with {name!r}; use {wrapper}")
-
-
-def _channels_first(space: spaces.Box) -> bool:
-    # As SB3 does: it turns pictures around before a policy sees them, and tells by the shape.
-    return int(np.argmin(space.shape)) == 0
+    part = space.spaces.get(name) if isinstance(space, spaces.Dict) else None
+    if part is None:
+        raise ShapeError(f"{extractor} needs observations with {name!r}; use {wrapper}")
+    if isinstance(part, spaces.Box):
+        return part
+    repair = wrapper if isinstance(part, spaces.Text) else "FlattenObservation below the others"
+    raise ShapeError(f"{extractor} reads numbers, and {name!r} is {part}; use {repair}")
 
 
 class InstructionExtractor(BaseFeaturesExtractor):
@@ -181,6 +210,7 @@ class InstructionExtractor(BaseFeaturesExtractor):
 
     Raises:
         ShapeError: if there is no instruction, or it is text; names the wrapper that repairs it.
+            If codes or an agent are to be seen, and observations are other pictures or vectors.
     """
 
     def __init__(
@@ -195,39 +225,37 @@ class InstructionExtractor(BaseFeaturesExtractor):
         told = "EmbedInstruction or TokenizeInstruction of langrl.envs.wrappers"
         seen = _part(observation_space, "observation", "InstructionExtractor", told)
         text = _part(observation_space, "instruction", "InstructionExtractor", told)
+        if len(text.shape) != 1:
+            raise ShapeError(f"an instruction is a vector here, got {list(text.shape)}; use {told}")
         self.text: nn.Module
         if np.issubdtype(text.dtype, np.integer):
             self.text = TokenisedTextBody(int(text.high.max()) + 1, text_dim)
         else:
             self.text = EmbeddedTextBody(text.shape[0], text_dim)
-        self.centre_on_agent, self.codes = centre_on_agent, codes
-        self._pictures = len(seen.shape) == 3
+        self.centre_on_agent = centre_on_agent
+        codes = CODES if codes is None and centre_on_agent else codes
         self.body: nn.Module
-        if not self._pictures:
-            size = int(np.prod(seen.shape))
-            self.body = VectorBody(size, text_dim, features_dim)
-            return
-        self._turned = not _channels_first(seen)
-        shape = (seen.shape[2], *seen.shape[:2]) if self._turned else seen.shape
-        if centre_on_agent:
-            side = 2 * max(shape[1:]) - 5
-            shape, codes = (2, side, side), codes or _CODES
-        self.body = PictureBody(shape, text_dim, features_dim, codes)
-        self.codes = codes
+        self._pictures: PictureReader | None = None
+        if len(seen.shape) == 3:
+            self._pictures = PictureReader(seen.shape, codes)
+            channels, height, width = self._pictures.shape
+            if centre_on_agent:
+                channels, height = 2, view_side(height, width)
+                width = height
+            self.body = PictureBody((channels, height, width), text_dim, features_dim, codes)
+        elif codes is None:
+            self.body = VectorBody(int(np.prod(seen.shape)), text_dim, features_dim)
+        else:
+            raise ShapeError(
+                f"observations {list(seen.shape)} are no pictures [H, W, C]; leave codes and"
+                " centre_on_agent out"
+            )
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Return features [B, F]."""
         seen = observations["observation"]
-        if not self._pictures:
-            seen = seen.flatten(1)
-        else:
-            seen = seen.permute(0, 3, 1, 2) if self._turned else seen
-            if self.codes and bool(seen.frac().any()):
-                raise ShapeError(
-                    "pictures of codes came in divided by 255; pass"
-                    ' policy_kwargs={"normalize_images": False} to the algorithm'
-                )
-            seen = agent_view(seen) if self.centre_on_agent else seen
+        seen = seen.flatten(1) if self._pictures is None else self._pictures(seen)
+        seen = agent_view(seen) if self.centre_on_agent else seen
         return self.body(seen, self.text(observations["instruction"]))
 
 
@@ -239,7 +267,7 @@ class FourierExtractor(BaseFeaturesExtractor):
         octaves: frequencies per number.
 
     Raises:
-        ShapeError: if there is no goal, or a bound is infinite.
+        ShapeError: if there is no goal, or a bound is infinite, or observations are pictures.
     """
 
     def __init__(self, observation_space: spaces.Dict, octaves: int = 5) -> None:
@@ -248,8 +276,12 @@ class FourierExtractor(BaseFeaturesExtractor):
             _part(observation_space, name, "FourierExtractor", told)
             for name in ("observation", "desired_goal")
         ]
-        if not all(part.is_bounded() for part in parts):
-            raise ShapeError("FourierExtractor needs bounds: give the Boxes finite low and high")
+        for part in parts:
+            if len(part.shape) != 1 or not part.is_bounded() or (part.low >= part.high).any():
+                raise ShapeError(
+                    f"FourierExtractor reads vectors with bounds, low below high, and not {part};"
+                    " give the Box finite low and high, or use PoseExtractor in grid worlds"
+                )
         encoders = [
             FourierFeatures(part.low.tolist(), part.high.tolist(), octaves) for part in parts
         ]
@@ -265,6 +297,8 @@ class FourierExtractor(BaseFeaturesExtractor):
 class PoseExtractor(BaseFeaturesExtractor):
     """Grid worlds with poses as goals, seen from the agent: where it can walk, where the goal is.
 
+    Give ``policy_kwargs={"features_extractor_class": PoseExtractor, "normalize_images": False}``.
+
     Args:
         observation_space: of ``GoalEnv`` around a grid world of langrl.
         features_dim: F.
@@ -278,26 +312,28 @@ class PoseExtractor(BaseFeaturesExtractor):
         told = "GoalEnv of langrl.envs.wrappers around a grid world"
         seen = _part(observation_space, "observation", "PoseExtractor", told)
         goal = _part(observation_space, "desired_goal", "PoseExtractor", told)
+        _part(observation_space, "achieved_goal", "PoseExtractor", told)
         if len(seen.shape) != 3 or goal.shape != (4,):
             raise ShapeError(
                 f"PoseExtractor reads rooms [H, W, 3] and poses [4], got {list(seen.shape)} and"
                 f" {list(goal.shape)}; use {told}"
             )
-        self._turned = not _channels_first(seen)
-        height, width = seen.shape[:2] if self._turned else seen.shape[1:]
-        side = 2 * max(height, width) - 5
-        self.net = nn.Sequential(nn.Linear(side * side + 8, features_dim), nn.SiLU())
+        self._pictures = PictureReader(seen.shape, CODES)
+        cells = view_side(*self._pictures.shape[1:]) ** 2
+        self.net = nn.Sequential(nn.Linear(cells + 8, features_dim), nn.SiLU())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Return features [B, F]."""
-        rooms = observations["observation"]
-        view = agent_view(rooms.permute(0, 3, 1, 2) if self._turned else rooms)
+        view = agent_view(self._pictures(observations["observation"]))
         way = pose_offset(observations["achieved_goal"], observations["desired_goal"])
         return self.net(torch.cat([free_cells(view).flatten(1), way], 1))
 
 
 class GoalEncoderExtractor(BaseFeaturesExtractor):
     """Features of a trained critic's state and goal encoders.
+
+    Give ``policy_kwargs={"features_extractor_class": GoalEncoderExtractor,
+    "features_extractor_kwargs": {"agent": folder}, "normalize_images": False}``.
 
     Args:
         observation_space: of ``GoalEnv``.
@@ -316,18 +352,19 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
         seen = _part(observation_space, "observation", "GoalEncoderExtractor", told)
         goal = _part(observation_space, "desired_goal", "GoalEncoderExtractor", told)
         critic = load_agent(agent).critic
-        self._turned = len(seen.shape) == 3 and _channels_first(seen)
-        with torch.no_grad():
-            try:
-                states = torch.as_tensor(seen.sample())[None]
-                goals = torch.as_tensor(goal.low)[None]
-                width = self._read(critic, states, goals).shape[1]
-            except (RuntimeError, IndexError, ValueError) as error:
-                raise CheckpointError(
-                    f"the critic of {agent} is of another world: it reads no observations"
-                    f" {list(seen.shape)} with goals {list(goal.shape)}; train one there"
-                ) from error
-        super().__init__(observation_space, width)
+        self._pictures = PictureReader(seen.shape, CODES) if len(seen.shape) == 3 else None
+        try:
+            known = critic.goal.position.high if isinstance(critic, GoalCritic) else None
+            if known is not None and seen.is_bounded() and known.tolist() != seen.high.tolist():
+                raise ShapeError(f"it was trained up to {known.tolist()}")
+            # Ones, as zeros would be rooms without an agent.
+            example = self._read(critic, torch.ones(1, *seen.shape), torch.zeros(1, *goal.shape))
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise CheckpointError(
+                f"the critic of {agent} is of another world: it reads no observations {seen} with"
+                f" goals {list(goal.shape)}; train one there"
+            ) from error
+        super().__init__(observation_space, example.shape[1])
         self.agent, self.fine_tune = str(agent), fine_tune
         self.trained = critic if fine_tune else None
         # In a list, so that frozen encoders are no part of the policy's parameters, nor its zip.
@@ -345,17 +382,22 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
             return self._read(critic, states, goals)
 
     def _read(self, critic: GoalCritic | RoomCritic, states: Tensor, goals: Tensor) -> Tensor:
-        if self._turned:
-            states = states.permute(0, 2, 3, 1)
+        if self._pictures is not None:
+            states = self._pictures(states).permute(0, 2, 3, 1)
         return critic.features(states, goals)
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> Self:
+        """Leave the encoders as they are: PPO and A2C would draw their weights anew by this."""
+        return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         stored = state_dict.get(f"{prefix}encoder_digest")
         kept = stored is None or torch.equal(stored.cpu(), self.encoder_digest.cpu())
         if not self.fine_tune and not kept:
             raise CheckpointError(
-                f"the policy was trained with another encoder than that of {self.agent} now;"
-                " put the run back, or give its folder as features_extractor_kwargs['agent']"
+                f"the policy was trained with another encoder than that of {self.agent} now; put"
+                " the checkpoint back, or load with the right folder as 'agent', in"
+                " custom_objects={'policy_kwargs': {..., 'features_extractor_kwargs': {...}}}"
             )
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -397,7 +439,6 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
             )
         super().__init__(*arguments, **options)
         self.discount = discount
-        self._at_goal: float | None = None
 
     def _sample_goals(
         self, batch_indices: NDArray[np.int64], env_indices: NDArray[np.int64]
@@ -407,17 +448,20 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
         now = (batch_indices - start) % self.buffer_size
         # SB3 seeds NumPy's global generator, and draws from it everywhere.
         ahead = np.random.geometric(1 - self.discount, len(now)) - 1  # noqa: NPY002
-        future = (np.minimum(now + ahead, last) + start) % self.buffer_size
+        future = (start + now + np.minimum(ahead, last - now)) % self.buffer_size
         return self.next_observations["achieved_goal"][future, env_indices]
 
     def _get_virtual_samples(
         self, batch_indices: NDArray[np.int64], env_indices: NDArray[np.int64], env: Any = None
     ) -> Any:
         samples = super()._get_virtual_samples(batch_indices, env_indices, env)
-        if self._at_goal is None:  # the reward of a goal that is reached for certain
-            goal = self.next_observations["achieved_goal"][batch_indices[:1], env_indices[:1]]
-            assert self.env is not None
-            told = self.env.env_method("compute_reward", goal, goal, [{}], indices=[0])
-            self._at_goal = float(told[0][0])
-        reached = (samples.rewards >= self._at_goal).to(samples.dones)
+        if not len(batch_indices):
+            return samples
+        # The reward of a goal that is reached for certain, on the scale of the others.
+        first = batch_indices[:1], env_indices[:1]
+        goal = self.next_observations["achieved_goal"][first]
+        assert self.env is not None
+        told = self.env.env_method("compute_reward", goal, goal, self.infos[first], indices=[0])
+        at_goal = self._normalize_reward(np.asarray(told[0], np.float32), env)
+        reached = (samples.rewards >= float(at_goal[0])).to(samples.dones)
         return samples._replace(dones=torch.maximum(samples.dones, reached))

@@ -23,12 +23,15 @@ class Autoreset:
         mode: one of the two, or its name.
 
     Raises:
-        ConfigError: if the count or the limit is below 1, or the mode is another.
+        ConfigError: if the count or the limit is no number from 1, or the mode is another.
     """
 
     def __init__(self, count: int, limit: int, mode: AutoresetMode | str) -> None:
-        if count < 1 or limit < 1:
-            raise ConfigError("num_envs and max_episode_steps must be at least 1")
+        if not all(isinstance(n, int | np.integer) and n >= 1 for n in (count, limit)):
+            raise ConfigError(
+                "num_envs and max_episode_steps must be whole numbers, at least 1, got"
+                f" {count!r} and {limit!r}"
+            )
         known = {known.value: known for known in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)}
         name = mode.value if isinstance(mode, AutoresetMode) else str(mode)
         if name not in known:
@@ -37,13 +40,23 @@ class Autoreset:
         self._elapsed, self._over = np.zeros(count, int), np.zeros(count, bool)
 
     def read(self, options: dict[str, Any] | None) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        """Return the rows to start anew, all or those of ``reset_mask``, and the other options."""
+        """Return the rows to start anew, all or those of ``reset_mask``, and the other options.
+
+        Raises:
+            ShapeError: if the mask is not bool [N], or True nowhere.
+        """
         rest = dict(options or {})
         mask = rest.pop("reset_mask", None)
         count = len(self._over)
-        chosen = np.ones(count, bool) if mask is None else np.asarray(mask)
+        try:
+            chosen = np.ones(count, bool) if mask is None else np.asarray(mask)
+        except ValueError:
+            chosen = np.zeros(0)  # ragged
         if chosen.shape != (count,) or chosen.dtype != bool or not chosen.any():
-            raise ShapeError(f"the option 'reset_mask' is bool [{count}], True at least once")
+            raise ShapeError(
+                f"the option 'reset_mask' is bool [{count}], True at least once; got"
+                f" {chosen.dtype} {list(chosen.shape)} with {np.count_nonzero(chosen)} True"
+            )
         return np.flatnonzero(chosen), rest
 
     def begin(self, rows: NDArray[np.int64]) -> None:

@@ -3,6 +3,7 @@
 Axes: ``N`` episodes, ``G`` numbers in a goal, ``H`` rows, ``W`` columns.
 """
 
+import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -10,15 +11,18 @@ from typing import Any, Protocol, runtime_checkable
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from langrl.envs.grid_rooms import DONE, reachable_poses, read_observation
 from langrl.envs.maze_world import StreetMaze
-from langrl.errors import GroundingError, ShapeError
+from langrl.envs.text_features import read_embeddings
+from langrl.errors import DomainError, GroundingError, ShapeError
 
 # No grammar reads this, so that no instruction of its own ends an episode of a world.
 NO_TASK: Mapping[str, Any] = {"instruction": "pursue the desired goal"}
 _FRAMES_KEPT = 10_000
+_FRAMES_BEFORE = 16  # seen on a walk before the first episode
 _TRIES = 1000  # draws of goals before the rule that accepts them is called wrong
 
 
@@ -30,7 +34,7 @@ class Goals(Protocol):
     to be free of a task of its own.
     """
 
-    space: spaces.Box
+    space: "spaces.Box[Any]"
     options: Mapping[str, Any]
 
     def achieved(
@@ -127,6 +131,7 @@ class BoxGoals:
 
     Raises:
         ShapeError: if low, high and columns are not of one length, or low is above high.
+        DomainError: if the tolerance is no distance.
     """
 
     options: Mapping[str, Any] = {}
@@ -139,16 +144,21 @@ class BoxGoals:
         columns: Sequence[int] | None = None,
         accept: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None,
     ) -> None:
-        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        self.columns = list(range(self.low.size) if columns is None else columns)
+        try:
+            self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+            self.columns = list(range(self.low.size) if columns is None else map(int, columns))
+        except (TypeError, ValueError):
+            raise ShapeError("low, high and columns must be lists of numbers") from None
         if self.low.ndim != 1 or not self.low.shape == self.high.shape == (len(self.columns),):
             raise ShapeError(
-                f"low, high and columns must have a number for each of a goal's, got"
-                f" {list(self.low.shape)}, {list(self.high.shape)} and {len(self.columns)}"
+                f"low, high and columns must be lists with a number for each of a goal's, got"
+                f" {list(self.low.shape)}, {list(self.high.shape)} and [{len(self.columns)}]"
             )
+        if not self.low.size:
+            raise ShapeError("low and high are empty; a goal has at least one number")
         if not (np.isfinite(self.low) & np.isfinite(self.high) & (self.low <= self.high)).all():
             raise ShapeError("low must be at most high, and both finite: goals are drawn between")
-        self.tolerance, self.accept = tolerance, accept
+        self.tolerance, self.accept = check_number(tolerance, "tolerance", 0, np.inf), accept
         size = self.low.shape
         self.space = spaces.Box(-np.inf, np.inf, size, np.float32)  # goals may be missed by far
 
@@ -156,19 +166,36 @@ class BoxGoals:
         self, observations: NDArray[Any], actions: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Return the goal's numbers [N, G] of observations [N, S]."""
-        return np.asarray(observations)[..., self.columns].astype(np.float32)
+        states = np.asarray(observations)
+        width = states.shape[-1]
+        if states.ndim != 2 or any(not -width <= column < width for column in self.columns):
+            raise ShapeError(
+                f"BoxGoals takes the numbers {self.columns} of vectors [N, S], and observations"
+                f" are {list(states.shape)}; give it other columns, or wrap the environment in"
+                " gymnasium.wrappers.FlattenObservation"
+            )
+        return states[:, self.columns].astype(np.float32)
 
     def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
         """Return goals [N, G], uniform between low and high where they are accepted."""
         count, drawn = len(observations), np.zeros((0, self.low.size), np.float32)
         for _ in range(_TRIES):
             goals = generator.uniform(self.low, self.high, (4 * count, self.low.size))
-            goals = goals.astype(np.float32)
-            kept = goals if self.accept is None else goals[self.accept(goals)]
-            drawn = np.concatenate([drawn, kept])
+            drawn = np.concatenate([drawn, self._accepted(goals.astype(np.float32))])
             if len(drawn) >= count:
                 return drawn[:count]
         raise ShapeError(f"accept took too few of {_TRIES * 4 * count} goals; widen what it takes")
+
+    def _accepted(self, goals: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.accept is None:
+            return goals
+        kept = np.asarray(self.accept(goals))
+        if kept.shape != goals.shape[:1] or kept.dtype != bool:
+            raise ShapeError(
+                f"accept gives {kept.dtype} {list(kept.shape)} for {len(goals)} goals; let it"
+                f" return bool [{len(goals)}]"
+            )
+        return goals[kept]
 
     def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether goals [..., G] are within the tolerance."""
@@ -182,11 +209,14 @@ class FrameGoals:
     Args:
         env: made with ``render_mode="rgb_array"``; one, as its present frame is what is achieved.
         encode_image: maps pictures uint8 [M, H, W, 3] to embeddings [M, D].
-        pictures: goals to draw from; frames that were seen before if not given.
+        pictures: goals to draw from; if not given, frames that were seen before, a short random
+            walk at the start included.
         similarity: the least cosine at which a goal is reached.
 
     Raises:
         GroundingError: if the environment does not render as pictures.
+        ShapeError: if pictures are none, or not encoded as [M, D].
+        DomainError: if the similarity is no cosine.
     """
 
     options = NO_TASK
@@ -203,26 +233,31 @@ class FrameGoals:
                 f"goals as pictures need frames, and render_mode is {env.render_mode!r}; make the"
                 ' environment with render_mode="rgb_array"'
             )
-        self._env, self._encode, self.similarity = env, encode_image, similarity
-        self._known = None if pictures is None else self._embed(pictures)
-        self._seen: deque[NDArray[np.float32]] = deque(maxlen=_FRAMES_KEPT)
-        if self._known is None:
-            env.reset(seed=0)  # some environments have no frame before
-        width = self.achieved(np.zeros(1)).shape[1] if self._known is None else self._known.shape[1]
-        self.space = spaces.Box(-1.0, 1.0, (width,), np.float32)
+        if not callable(encode_image):
+            raise GroundingError(
+                f"encode_image is a function of pictures, got {type(encode_image).__name__}; give"
+                " the encode_image of a language-image model"
+            )
+        self.similarity = check_number(similarity, "similarity, a cosine,", -1, 1)
+        self._env, self._encode, self._grows = env, encode_image, pictures is None
+        first = _walk(env) if pictures is None else _check_pictures(pictures)
+        self._first = list(self._embed(first))
+        self._known: deque[NDArray[np.float32]] = deque(self._first, _FRAMES_KEPT)
+        self.space = spaces.Box(-1.0, 1.0, self._first[0].shape, np.float32)
 
     def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit embeddings [M, D]."""
-        encoded = self._encode(pictures)
-        if hasattr(encoded, "detach"):
-            encoded = encoded.detach().cpu()
-        array = np.asarray(encoded, np.float32)
-        if array.ndim != 2 or len(array) != len(pictures):
+        array = read_embeddings(self._encode(pictures), "encode_image")
+        if array.ndim != 2 or len(array) != len(pictures) or not array.size:
             raise ShapeError(
                 f"encode_image gives {list(array.shape)} for {len(pictures)} pictures, not [M, D]"
             )
         norms = np.linalg.norm(array, axis=1, keepdims=True)
         return np.clip(array / np.maximum(norms, 1e-12), -1, 1)
+
+    def forget(self) -> None:
+        """Forget frames since the start, so that what follows depends on a seed alone."""
+        self._known = deque(self._first, _FRAMES_KEPT)
 
     def achieved(
         self, observations: NDArray[Any], actions: NDArray[Any] | None = None
@@ -231,15 +266,59 @@ class FrameGoals:
         if len(observations) != 1:
             raise ShapeError("an environment has one frame at a time; wrap each of a batch")
         frame = self._embed(np.asarray(self._env.render())[None])
-        if self._known is None:
-            self._seen.append(frame[0])
+        if self._grows:
+            self._known.append(frame[0])
         return frame
 
     def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
         """Return the embedding of one of the pictures [N, D]."""
-        known = np.stack(self._seen) if self._known is None else self._known
-        return known[generator.integers(len(known), size=len(observations))]
+        drawn = generator.integers(len(self._known), size=len(observations))
+        return np.stack([self._known[n] for n in drawn])
 
     def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether embeddings [..., D] are similar enough."""
-        return np.asarray((np.asarray(achieved) * desired).sum(-1) >= self.similarity)
+        one, two = np.asarray(achieved, np.float64), np.asarray(desired, np.float64)
+        norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
+        cosine = (one * two).sum(-1) / np.maximum(norms, 1e-12)
+        return np.asarray(cosine >= self.similarity - 1e-6)  # embeddings are of single precision
+
+
+def _walk(env: gym.Env[Any, Any]) -> NDArray[np.uint8]:
+    """Return frames [M, H, W, 3] of a random walk, always the same one."""
+    actions = copy.deepcopy(env.action_space)
+    actions.seed(0)
+    instructed = isinstance(env.observation_space, spaces.Dict)
+    options = dict(NO_TASK) if instructed and "instruction" in env.observation_space else None
+    env.reset(seed=0, options=options)
+    frames = [np.asarray(env.render())]
+    while len(frames) < _FRAMES_BEFORE:
+        _, _, terminated, truncated, _ = env.step(actions.sample())
+        frames.append(np.asarray(env.render()))
+        if terminated or truncated:
+            env.reset(options=options)
+    fresh, _ = seeding.np_random()
+    env.reset(seed=int(fresh.integers(2**31)), options=options)  # as if it had not been seeded
+    return np.stack(frames)
+
+
+def _check_pictures(pictures: Any) -> NDArray[np.uint8]:
+    try:
+        array = np.asarray(pictures)
+    except ValueError:
+        array = np.zeros(0)  # of several sizes
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not array.size:
+        raise ShapeError(
+            f"pictures are uint8 [M, H, W, 3], all of one size, got {array.dtype}"
+            f" {list(array.shape)}; render them as the environment does"
+        )
+    return array
+
+
+def check_number(value: Any, name: str, least: float, most: float) -> float:
+    """Return a finite number; raises DomainError if it is none, or not from least to most."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not np.isfinite(value) or not least <= value <= most:
+        span = "" if np.isinf(least) else f" of at least {least}"
+        span += "" if np.isinf(most) else f" and at most {most}"
+        raise DomainError(f"{name} is a finite number{span}, got {value!r}")
+    return float(value)

@@ -6,11 +6,12 @@ Axes: ``N`` environments, ``D`` numbers in an embedding, ``L`` words.
 from typing import Any
 
 import gymnasium as gym
-from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from langrl.envs.text_features import EmbeddedText, TextFeatures, TokenisedText
-from langrl.envs.wrapped_spaces import check_instructed, plain_space, with_feature
+from langrl.envs.wrapped_spaces import check_instructed, with_feature
+from langrl.errors import ConfigError
 from langrl.words import WordTokeniser
 
 
@@ -19,11 +20,11 @@ class _WithTextFeature(gym.vector.VectorObservationWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], feature: TextFeatures) -> None:
         name = type(self).__name__
+        _check_kind(env, name)
         check_instructed(env, name)
-        plain_space(env.single_observation_space, name)
+        space = with_feature(env.single_observation_space, feature.space, name)
         super().__init__(env)
         self._feature = feature
-        space: spaces.Dict = with_feature(env.single_observation_space, feature.space)
         self.single_observation_space = space
         self.observation_space = batch_space(space, env.num_envs)
 
@@ -33,14 +34,24 @@ class _WithTextFeature(gym.vector.VectorObservationWrapper):
 
 
 class EmbedInstruction(_WithTextFeature):
-    """Replaces instructions by their embeddings [N, D]; see ``langrl.envs.wrappers``."""
+    """Replaces instructions by their embeddings [N, D]; see ``langrl.envs.wrappers``.
+
+    Raises:
+        ConfigError: if this is no vector environment, or its last observations are in ``info``.
+        InstructionError, ShapeError: as in ``langrl.envs.wrappers``.
+    """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], text_encoder: Any) -> None:
         super().__init__(env, EmbeddedText(text_encoder))
 
 
 class TokenizeInstruction(_WithTextFeature):
-    """Replaces instructions by numbers of words [N, L]; see ``langrl.envs.wrappers``."""
+    """Replaces instructions by numbers of words [N, L]; see ``langrl.envs.wrappers``.
+
+    Raises:
+        ConfigError: if this is no vector environment, or its last observations are in ``info``.
+        InstructionError, ShapeError: as in ``langrl.envs.wrappers``.
+    """
 
     def __init__(
         self,
@@ -49,3 +60,19 @@ class TokenizeInstruction(_WithTextFeature):
         length: int = 32,
     ) -> None:
         super().__init__(env, TokenisedText(tokeniser, length))
+
+
+def _check_kind(env: Any, wrapper: str) -> None:
+    if not isinstance(env, gym.vector.VectorEnv):
+        told = f"got {env if isinstance(env, str | type) else type(env).__name__}"
+        if isinstance(env, gym.Env):
+            told = f"this is a single one: use langrl.envs.wrappers.{wrapper}"
+        raise ConfigError(
+            f"this {wrapper} wraps a vector environment of gymnasium.make_vec; {told}"
+        )
+    if env.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP:
+        raise ConfigError(
+            f"{wrapper} does not read the last observations that SameStep leaves in info; make the"
+            ' environments with autoreset_mode="NextStep" or "Disabled", or put'
+            f" langrl.envs.wrappers.{wrapper} around each"
+        )

@@ -9,20 +9,31 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from langrl.envs.goals import FrameGoals, Goals
+from langrl.envs.goals import NO_TASK, FrameGoals, Goals, check_number
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.text_features import EmbeddedText, TextFeatures, TokenisedText
 from langrl.envs.wrapped_spaces import (
+    Choice,
+    GoalCandidates,
+    Samples,
+    begin,
     check_goal,
     check_instructed,
+    check_offers,
+    check_reached,
+    goal_space,
     goals_of,
     is_instructed,
+    is_satisfied,
+    known,
+    observe_goal,
     plain_space,
     with_feature,
 )
-from langrl.errors import InstructionError
+from langrl.errors import GroundingError, InstructionError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.chooser import GoalChooser, Language
 from langrl.grounding.strategies import Grounding
@@ -33,19 +44,7 @@ Observation = dict[str, Any]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
-class _Choice:
-    """Writes one of some texts."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        if isinstance(texts, str) or not len(texts):
-            raise InstructionError("instructions is a list of texts, at least one; or a function")
-        self._texts = tuple(check_instruction(text) for text in texts)
-
-    def __call__(self, observation: Any, generator: np.random.Generator) -> str:
-        return self._texts[int(generator.integers(len(self._texts)))]
-
-
-class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
+class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """Gives an environment an instruction in words: {"observation": ..., "instruction": text}.
 
     ``reset(options={"instruction": text})`` sets it. If ``denotation`` is given, an episode ends
@@ -53,14 +52,15 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
     and the environment's own reward is 0; without it, reward and end are the environment's own.
 
     Args:
-        env: any environment.
+        env: any environment without an instruction.
         instructions: texts to draw from, or a function of (observation, generator) that writes one.
         goals: what a goal is here; needed for a denotation, and by ``InstructionToGoal``.
-        denotation: which goals [M, G] satisfy a text, bool [M].
+        denotation: which goals [M, G] satisfy a text, bool [M]; None where that is unknown.
 
     Raises:
-        InstructionError: if a text cannot be an instruction, or there is none.
-        GroundingError: if there is a denotation and no goals.
+        InstructionError: if a text cannot be an instruction, there is none, or the environment
+            has instructions already.
+        GroundingError: if there is a denotation and no goals, or either is something else.
         ShapeError: if observations are Dicts or Tuples.
     """
 
@@ -69,22 +69,25 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
         env: gym.Env[Any, Any],
         instructions: Sequence[str] | Callable[[Any, np.random.Generator], str],
         goals: Goals | None = None,
-        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_]] | None = None,
+        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None] | None = None,
     ) -> None:
+        begin(self, env, instructions=instructions, goals=goals, denotation=denotation)
         super().__init__(env)
-        if denotation is not None:
-            goals = goals_of(env, goals, "AddInstruction with a denotation")
-        if goals is not None:
-            self.goals = goals
+        if is_instructed(env.observation_space):
+            raise InstructionError(
+                f"{env} has instructions already; leave AddInstruction out, and set them with"
+                ' reset(options={"instruction": text})'
+            )
+        if denotation is not None and not callable(denotation):
+            raise GroundingError("denotation is a function of goals [M, G] and a text; see Args")
+        if denotation is not None or goals is not None:
+            self.goals = goals_of(env, goals, "AddInstruction with a denotation")
         self._denotation = denotation
-        self._write = instructions if callable(instructions) else _Choice(instructions)
+        self._write = instructions if callable(instructions) else Choice(instructions)
         self._text = ""
         seen = plain_space(env.observation_space, "AddInstruction")
-        text = InstructionSpace(self._sample)
+        text = InstructionSpace(Samples(self._write, seen))
         self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
-
-    def _sample(self, generator: np.random.Generator) -> str:
-        return self._write(self.env.observation_space.sample(), generator)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -92,6 +95,8 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
         """Start an episode with a new instruction; the option ``instruction`` sets it."""
         options = dict(options or {})
         text = options.pop("instruction", None)
+        if text is not None:  # before anything is changed
+            check_instruction(text)
         observation, info = self.env.reset(seed=seed, options=options)
         drawn = self._write(observation, self.np_random) if text is None else text
         self._text = check_instruction(drawn)
@@ -103,8 +108,8 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._denotation is not None:
             achieved = self.goals.achieved(np.asarray(observation)[None], np.asarray(action)[None])
-            success = bool(self._denotation(achieved, self._text)[0])
-            reward, terminated = float(success), terminated or success
+            success = is_satisfied(self._denotation, achieved, self._text)
+            reward, terminated = float(success), bool(terminated) or success
             info = info | {"is_success": success}
         return self._observe(observation), float(reward), terminated, truncated, info
 
@@ -112,16 +117,17 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any]):
         return {"observation": observation, "instruction": self._text}
 
 
-class _WithTextFeature(gym.ObservationWrapper[Observation, Any, Observation]):
+class _WithTextFeature(
+    gym.ObservationWrapper[Observation, Any, Observation], RecordConstructorArgs
+):
     """Replaces the text of an instruction by numbers."""
 
-    def __init__(self, env: gym.Env[Any, Any], feature: TextFeatures) -> None:
+    def __init__(self, env: gym.Env[Any, Any], make: Callable[[], TextFeatures]) -> None:
         name = type(self).__name__
         check_instructed(env, name)
-        plain_space(env.observation_space, name)
         super().__init__(env)
-        self._feature = feature
-        self.observation_space = with_feature(env.observation_space, feature.space)
+        self._feature = make()
+        self.observation_space = with_feature(env.observation_space, self._feature.space, name)
 
     def observation(self, observation: Observation) -> Observation:
         """Return the observation with numbers in the place of the text."""
@@ -142,7 +148,8 @@ class EmbedInstruction(_WithTextFeature):
     """
 
     def __init__(self, env: gym.Env[Any, Any], text_encoder: Any) -> None:
-        super().__init__(env, EmbeddedText(text_encoder))
+        begin(self, env, text_encoder=text_encoder)
+        super().__init__(env, lambda: EmbeddedText(text_encoder))
 
 
 class TokenizeInstruction(_WithTextFeature):
@@ -159,10 +166,11 @@ class TokenizeInstruction(_WithTextFeature):
     """
 
     def __init__(self, env: gym.Env[Any, Any], tokeniser: WordTokeniser, length: int = 32) -> None:
-        super().__init__(env, TokenisedText(tokeniser, length))
+        begin(self, env, tokeniser=tokeniser, length=length)
+        super().__init__(env, lambda: TokenisedText(tokeniser, length))
 
 
-class GoalEnv(gym.Wrapper[Observation, Any, Any, Any]):
+class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """An environment of goals to reach, as hindsight relabelling needs it; without language.
 
     Observations are {"observation", "achieved_goal", "desired_goal"}. A goal is drawn at each
@@ -177,60 +185,56 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any]):
     Raises:
         GroundingError: if it is not known what a goal is.
         ShapeError: if observations are Dicts or Tuples, or a goal is not of the space of goals.
+        DomainError: if the cost is no finite number.
     """
 
     def __init__(
         self, env: gym.Env[Any, Any], goals: Goals | None = None, step_cost: float = 0.0
     ) -> None:
+        begin(self, env, goals=goals, step_cost=step_cost)
         name = type(self).__name__
         super().__init__(env)
-        self.goals, self.step_cost = goals_of(env, goals, name), step_cost
+        seen = plain_space(env.observation_space, name)
+        self.goals = goals_of(env, goals, name)
+        self.step_cost = check_number(step_cost, "step_cost", -np.inf, np.inf)
         self._instructed = is_instructed(env.observation_space)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
-        self.observation_space = spaces.Dict(
-            {
-                "observation": plain_space(env.observation_space, name),
-                "achieved_goal": self.goals.space,
-                "desired_goal": self.goals.space,
-            }
-        )
+        self.observation_space = goal_space(seen, self.goals)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode with a new goal; the option ``desired_goal`` sets it."""
-        options = (dict(self.goals.options) if self._instructed else {}) | (options or {})
+        free = {**NO_TASK, **self.goals.options} if self._instructed else {}
+        options = free | dict(options or {})
         desired = options.pop("desired_goal", None)
+        if desired is not None:  # before anything is changed
+            desired = check_goal(desired, self.goals.space, "desired_goal")
         observation, info = self.env.reset(seed=seed, options=options)
         seen = self._plain(observation)
         if desired is None:
-            desired = self.goals.draw(seen[None], self.np_random)[0]
-        self._desired = check_goal(desired, self.goals.space, "desired_goal")
-        return self._observe(seen, None), info | {"is_success": False}
+            drawn = self.goals.draw(np.asarray(seen)[None], self.np_random)[0]
+            desired = check_goal(drawn, self.goals.space, "the goal that was drawn")
+        self._desired = desired
+        result = observe_goal(self.goals, seen, None, desired)
+        return result, known(info) | {"is_success": False}
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
         observation, _, terminated, truncated, info = self.env.step(action)
-        result = self._observe(self._plain(observation), np.asarray(action)[None])
+        result = observe_goal(self.goals, self._plain(observation), action, self._desired)
+        reached = bool(check_reached(self.goals, result["achieved_goal"], self._desired))
         reward = float(self.compute_reward(result["achieved_goal"], self._desired, info))
-        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
-        info = info | {"is_success": reached}
-        return result, reward, terminated or reached, truncated, info
+        info = known(info) | {"is_success": reached}
+        return result, reward, bool(terminated) or reached, truncated, info
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
-        return self.goals.reached(achieved_goal, desired_goal).astype(np.float32) - self.step_cost
+        reached = check_reached(self.goals, achieved_goal, desired_goal)
+        return reached.astype(np.float32) - np.float32(self.step_cost)
 
-    def _plain(self, observation: Any) -> NDArray[Any]:
-        return np.asarray(observation["observation"] if self._instructed else observation)
-
-    def _observe(self, seen: NDArray[Any], action: Any) -> Observation:
-        achieved = self.goals.achieved(seen[None], action)[0]
-        return {
-            "observation": seen,
-            "achieved_goal": check_goal(achieved, self.goals.space, "achieved_goal"),
-            "desired_goal": self._desired.copy(),
-        }
+    def _plain(self, observation: Any) -> Any:
+        return observation["observation"] if self._instructed else observation
 
 
 class RenderedGoals(GoalEnv):
@@ -240,12 +244,14 @@ class RenderedGoals(GoalEnv):
         env: made with ``render_mode="rgb_array"``.
         encode_image: maps pictures uint8 [M, H, W, 3] to embeddings [M, D], such as the
             ``encode_image`` of a language-image model.
-        pictures: goals to draw from; frames that were seen before if not given.
+        pictures: goals to draw from; if not given, frames that were seen since the last seed, or
+            on a short random walk before.
         similarity: the least cosine at which a goal is reached.
         step_cost: as in ``GoalEnv``.
 
     Raises:
         GroundingError: if the environment does not render as pictures.
+        ShapeError, DomainError: as ``GoalEnv`` and ``FrameGoals``.
     """
 
     def __init__(
@@ -256,10 +262,29 @@ class RenderedGoals(GoalEnv):
         similarity: float = 0.99,
         step_cost: float = 0.0,
     ) -> None:
-        super().__init__(env, FrameGoals(env, encode_image, pictures, similarity), step_cost)
+        begin(
+            self,
+            env,
+            encode_image=encode_image,
+            pictures=pictures,
+            similarity=similarity,
+            step_cost=step_cost,
+        )
+        plain_space(env.observation_space, "RenderedGoals")
+        self._frames = FrameGoals(env, encode_image, pictures, similarity)
+        super().__init__(env, self._frames, step_cost)
+        self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new goal; see ``GoalEnv.reset``."""
+        if seed is not None:
+            self._frames.forget()
+        return super().reset(seed=seed, options=options)
 
 
-class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any]):
+class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """Turns each instruction into a goal, so that a policy of goals follows language.
 
     Observations are those of ``GoalEnv``, with a ``desired_goal`` that is chosen at each ``reset``
@@ -277,8 +302,10 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any]):
 
     Raises:
         InstructionError: if the environment has no instructions in words.
-        GroundingError: if the strategy needs a critic, or it is not known what a goal is.
+        GroundingError: if the strategy needs a critic, a part is something else, or it is not
+            known what a goal is.
         ShapeError: if observations are Dicts or Tuples, or candidates are no goals.
+        DomainError: if the sharpness is no finite number.
     """
 
     def __init__(
@@ -290,45 +317,47 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any]):
         goals: Goals | None = None,
         sharpness: float = 1.0,
     ) -> None:
+        begin(
+            self,
+            env,
+            language=language,
+            grounding=grounding,
+            candidates=candidates,
+            goals=goals,
+            sharpness=sharpness,
+        )
         check_instructed(env, "InstructionToGoal")
         super().__init__(env)
+        seen = plain_space(env.observation_space, "InstructionToGoal")
         self.goals = goals_of(env, goals, "InstructionToGoal")
-        self._chooser = GoalChooser(language, grounding, candidates, sharpness=sharpness)
+        check_offers(language, "language", "embed_goals", "encode_text", "score")
+        check_offers(candidates, "candidates", "draw")
+        if not isinstance(grounding, str):
+            check_offers(grounding, "grounding", "needs", "ground")
+        sharpness = check_number(sharpness, "sharpness", 0, np.inf)
+        checked = GoalCandidates(candidates, self.goals.space)
+        self._chooser = GoalChooser(language, grounding, checked, sharpness=sharpness)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
-        self.observation_space = spaces.Dict(
-            {
-                "observation": plain_space(env.observation_space, "InstructionToGoal"),
-                "achieved_goal": self.goals.space,
-                "desired_goal": self.goals.space,
-            }
-        )
+        self.observation_space = goal_space(seen, self.goals)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode and choose a goal; options are the environment's."""
         observation, info = self.env.reset(seed=seed, options=options)
-        seen, text = np.asarray(observation["observation"]), observation["instruction"]
-        chosen, (posterior,) = self._chooser.choose(seen[None], [text], self.np_random)
+        seen, text = observation["observation"], observation["instruction"]
+        chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
         self._desired = check_goal(chosen[0], self.goals.space, "a candidate")
         told = {
             "instruction": text,
             "candidates": posterior.goals,
             "posterior": posterior.probabilities,
         }
-        return self._observe(seen, None), info | told
+        return observe_goal(self.goals, seen, None, self._desired), info | told
 
     def step(self, action: Any) -> Step:
         """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        result = self._observe(np.asarray(observation["observation"]), np.asarray(action)[None])
-        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
+        result = observe_goal(self.goals, observation["observation"], action, self._desired)
+        reached = bool(check_reached(self.goals, result["achieved_goal"], self._desired))
         return result, float(reward), terminated, truncated, info | {"goal_reached": reached}
-
-    def _observe(self, seen: NDArray[Any], action: Any) -> Observation:
-        achieved = self.goals.achieved(seen[None], action)[0]
-        return {
-            "observation": seen,
-            "achieved_goal": check_goal(achieved, self.goals.space, "achieved_goal"),
-            "desired_goal": self._desired.copy(),
-        }

@@ -107,7 +107,7 @@ class Sb3ZeroShotArguments(Settings):
     """Train policies of goals with Stable-Baselines3, and have them follow instructions."""
 
     out: Path = Field(description="folder of the runs, results.json and figures")
-    seeds: int = Field(3, ge=1, le=1000, description="training seeds per world")
+    seeds: int = Field(2, ge=1, le=1000, description="training seeds per world")
     episodes: int = Field(
         100, ge=1, le=100_000, description="per grounding, sort of instruction, phrasing and seed"
     )
@@ -419,7 +419,7 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
     "grid-goto": (GridGoToArguments, "agents in four grid worlds: an hour"),
     "joined-models": (JoinedModelsArguments, "two models of one modality, joined"),
-    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: an hour"),
+    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: forty minutes"),
     "law": (LawArguments, "estimators of the marginal in the synthetic world"),
     "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),

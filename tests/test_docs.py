@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 import sys
@@ -42,6 +43,24 @@ def test_the_python_about_the_law_runs_as_it_stands(capsys):
     (code,) = blocks(ROOT / "docs" / "law.md", "python")
     exec(compile(code, "law.md", "exec"), {})
     assert capsys.readouterr().out.count("tensor") == 6
+
+
+SB3_BLOCKS = 3
+
+
+@pytest.mark.parametrize("number", range(SB3_BLOCKS))
+def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.chdir(tmp_path)
+    codes = blocks(ROOT / "docs" / "sb3.md", "python")
+    assert len(codes) == SB3_BLOCKS
+    assert all(len(code.strip().splitlines()) <= 30 for code in codes)
+    code = codes[number].replace('"runs/fork"', repr(str(FIXTURE)))
+    layout = json.loads((FIXTURE / "agent.json").read_text())["layout"]  # where it was trained
+    home = f'gym.make("langrl/StreetMaze-v0", layout={layout!r})'
+    code = code.replace('gym.make("langrl/StreetMaze-Fork-v0")', home)
+    exec(compile(code, "sb3.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize("page", ["grid-worlds.md", "joining.md"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from langrl.agents.cloning import CloningAgent, CloningLearner, InstructionPolicy
+from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
 from langrl.agents.config import RoomLearnerConfig
 from langrl.agents.grid_saved import build_room_critic
 from langrl.agents.room_learner import RoomLearner
@@ -47,7 +47,7 @@ def cloning_learner(seed=0, steps=40):
     cells |= is_object(each) & ~cells.any((1, 2), keepdims=True)
     part = grid_experts(rooms, 4, generator, targets=facing(cells, is_free(each)))
     torch.manual_seed(seed)
-    policy = InstructionPolicy(2, len(ACTIONS), SIZES)
+    policy = ClonedPolicy(2, len(ACTIONS), SIZES)
     texts = torch.eye(2)[torch.from_numpy(told)]
     config = RoomLearnerConfig(steps=steps, rooms=16, states=8, warmup=5)
     draw = torch.Generator().manual_seed(seed)

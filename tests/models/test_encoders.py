@@ -16,7 +16,7 @@ from langrl.models.encoders import (
     StateActionEncoder,
     load_sentence_transformer,
 )
-from langrl.words import WordTokeniser, split_words
+from langrl.words import WordTokeniser
 
 CRITIC = CriticConfig(embedding=8, width=16, depth=2, state_octaves=2, goal_octaves=2)
 TEXTS = ("go to row 3", "walk to column 11 or to row 0", "any cell of the upper half, please")
@@ -75,25 +75,6 @@ def compact():
     torch.manual_seed(0)
     vocabulary = WordTokeniser.learn([*TEXTS, "row 11 or column 3"]).vocabulary
     return CompactTextEncoder(vocabulary, 8, TextConfig(width=16))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("It isn't red", "it is not red"),
-        ("DON\u2019T go", "do not go"),
-        ("i cant and won't", "i can not and will not"),
-        ("isnt wasn't", "is not was not"),
-        ("a want, an ant, font 11", "a want , an ant , font 11"),
-    ],
-)
-def test_a_contracted_not_is_a_word(text, words):
-    assert split_words(text) == words.split()
-
-
-def test_the_vocabulary_lists_frequent_words_first():
-    texts = ["b b a", "Row 3, b", "row"]
-    assert WordTokeniser.learn(texts).vocabulary == ("b", "row", ",", "3", "a")
 
 
 def test_texts_give_embeddings(compact):

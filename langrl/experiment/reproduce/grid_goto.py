@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from langrl.agents.cloning import CloningAgent, CloningLearner, InstructionPolicy
+from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
 from langrl.agents.grid_saved import picture_language
 from langrl.agents.saved import load_agent
 from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
@@ -187,7 +187,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         width = model.encode_text(["go to a ball"]).shape[1]
-        policy = InstructionPolicy(width, len(ACTIONS), config.critic)
+        policy = ClonedPolicy(width, len(ACTIONS), config.critic)
     done, key = step_folder(folder, settings.steps), _cloning_key(config)
     if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
         console.print(f"seed {config.seed}: using the cloned policy in {folder}")
