@@ -103,6 +103,14 @@ class PoseGoals:
         self, observations: NDArray[Any], actions: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Return the poses [N, 4] of observations [N, H, W, 3]."""
+        if observations.shape[0] == 1 and observations.shape[3:] == (3,):
+            # Of a single environment, at every step: this takes a third of the time.
+            agent = observations[0, :, :, 2].ravel()
+            at = int(agent.argmax())
+            if 0 < (turn := int(agent[at])) <= 4:
+                said = actions is not None and int(actions[0]) == DONE
+                pose = (*divmod(at, observations.shape[2]), turn - 1, said)
+                return np.array((pose,), np.float32)
         _, poses = read_observation(observations)
         said = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
         return np.column_stack([poses, said]).astype(np.float32)

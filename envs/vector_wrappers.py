@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
 
 from langrl.envs.text_features import EmbeddedText, TextFeatures, TokenisedText
 from langrl.envs.wrapped_spaces import check_instructed, with_feature
@@ -25,12 +26,16 @@ class _WithTextFeature(gym.vector.VectorObservationWrapper):
         space = with_feature(env.single_observation_space, feature.space, name)
         super().__init__(env)
         self._feature = feature
+        self._told: tuple[Any, NDArray[Any]] | None = None  # the last texts, and their numbers
         self.single_observation_space = space
         self.observation_space = batch_space(space, env.num_envs)
 
     def observations(self, observations: dict[str, Any]) -> dict[str, Any]:
         """Return observations with numbers [N, ...] in the place of the texts."""
-        return observations | {"instruction": self._feature(observations["instruction"])}
+        texts = tuple(observations["instruction"])
+        if self._told is None or self._told[0] != texts:
+            self._told = texts, self._feature(texts)
+        return observations | {"instruction": self._told[1].copy()}
 
 
 class EmbedInstruction(_WithTextFeature):

@@ -259,6 +259,9 @@ def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) ->
     Raises:
         ShapeError: if it is of another shape, not finite, or, where asked, out of bounds.
     """
+    plain = isinstance(goal, np.ndarray) and goal.ndim == 1 and goal.shape == space.shape
+    if plain and goal.dtype == space.dtype and not bounded and math.isfinite(goal.dot(goal)):
+        return goal  # the usual case, at every step
     try:
         array = np.array(goal, space.dtype)
     except (TypeError, ValueError):

@@ -127,11 +127,15 @@ class _WithTextFeature(
         check_instructed(env, name)
         super().__init__(env)
         self._feature = make()
+        self._told: tuple[str, NDArray[Any]] | None = None  # the last text, and its numbers
         self.observation_space = with_feature(env.observation_space, self._feature.space, name)
 
     def observation(self, observation: Observation) -> Observation:
         """Return the observation with numbers in the place of the text."""
-        return observation | {"instruction": self._feature([observation["instruction"]])[0]}
+        text = observation["instruction"]
+        if self._told is None or self._told[0] != text:
+            self._told = text, self._feature([text])[0]
+        return observation | {"instruction": self._told[1].copy()}
 
 
 class EmbedInstruction(_WithTextFeature):
@@ -197,6 +201,8 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         seen = plain_space(env.observation_space, name)
         self.goals = goals_of(env, goals, name)
         self.step_cost = check_number(step_cost, "step_cost", -np.inf, np.inf)
+        cost = np.float32(self.step_cost)
+        self._rewards = (float(-cost), float(np.float32(1) - cost))  # on the way, at the goal
         self._instructed = is_instructed(env.observation_space)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
         self.observation_space = goal_space(seen, self.goals)
@@ -217,16 +223,16 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
             desired = check_goal(drawn, self.goals.space, "the goal that was drawn")
         self._desired = desired
         result = observe_goal(self.goals, seen, None, desired)
+        check_reached(self.goals, result["achieved_goal"], desired)  # here, and not at every step
         return result, known(info) | {"is_success": False}
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
         observation, _, terminated, truncated, info = self.env.step(action)
         result = observe_goal(self.goals, self._plain(observation), action, self._desired)
-        reached = bool(check_reached(self.goals, result["achieved_goal"], self._desired))
-        reward = float(self.compute_reward(result["achieved_goal"], self._desired, info))
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
         info = known(info) | {"is_success": reached}
-        return result, reward, bool(terminated) or reached, truncated, info
+        return result, self._rewards[reached], bool(terminated) or reached, truncated, info
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
@@ -353,11 +359,13 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
             "candidates": posterior.goals,
             "posterior": posterior.probabilities,
         }
-        return observe_goal(self.goals, seen, None, self._desired), info | told
+        result = observe_goal(self.goals, seen, None, self._desired)
+        check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
+        return result, info | told
 
     def step(self, action: Any) -> Step:
         """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         result = observe_goal(self.goals, observation["observation"], action, self._desired)
-        reached = bool(check_reached(self.goals, result["achieved_goal"], self._desired))
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
         return result, float(reward), terminated, truncated, info | {"goal_reached": reached}

@@ -19,8 +19,8 @@ from langrl.agents.sb3 import (
     GoalEncoderExtractor,
     InstructionExtractor,
     PoseExtractor,
-    VectorAdapter,
 )
+from langrl.agents.sb3_vector import VectorAdapter
 from langrl.config import PolicyRunConfig
 from langrl.envs.grammar import Phrasing
 from langrl.envs.grid_rooms import GRID_WORLDS

@@ -4,6 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from langrl.models.encoders import PACKAGED, load_sentence_transformer
 from langrl.models.language_image import BUNDLED, load_language_image_model
 from langrl.words import WordTokeniser
 
-_STEPS, _SIDE_BY_SIDE = 2000, 64
+_STEPS, _SIDE_BY_SIDE = 50, 64
+_TURNS, _SEEDS = 20, 10  # pairs of measurements per round; episodes that are walked
 _MAZE, _GRID = "langrl/StreetMaze-Fork-v0", "langrl/GridGoTo-v0"
 Env = gym.Env[Any, Any]
 
@@ -30,9 +32,9 @@ Env = gym.Env[Any, Any]
 def wrappers(rounds: int) -> list[dict[str, Any]]:
     """Time steps of wrapped environments against bare ones, with the same seeds and actions.
 
-    Each pair is measured in turns, after one that does not count, in which caches are filled. Half
-    of the rows are of single environments, which step the fastest when random actions do not end
-    episodes; a reset, where instructions become goals, has rows of its own.
+    Both are measured in turns, many times, once caches are filled. Episodes are walks of random
+    actions that do not end them early; a reset, where instructions become goals, has a row of its
+    own.
     """
     model = load_language_image_model()
     language = picture_language(BUNDLED, "cpu")
@@ -76,21 +78,19 @@ def _row(world: str, wrapper: str, plain: list[float], wrapped: list[float]) -> 
 
 
 def _in_turns(
-    bare: Callable[[], float], wrapped: Callable[[], float], rounds: int
+    bare: Callable[[int], float], wrapped: Callable[[int], float], rounds: int
 ) -> tuple[list[float], list[float]]:
-    bare(), wrapped()  # caches are filled
-    pairs = [(bare(), wrapped()) for _ in range(max(3, rounds))]
+    """Measure both in turns, many short times: whatever slows the machine slows both."""
+    bare(0), wrapped(0)  # caches are filled
+    pairs = [(bare(n), wrapped(n)) for n in range(_TURNS * rounds)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def _single(world: str, name: str, wrap: Callable[[Env], Env], rounds: int) -> dict[str, Any]:
     plain, around = gym.make(world), wrap(gym.make(world))
     actions = _actions(plain)
-    return _row(
-        world,
-        name,
-        *_in_turns(lambda: _walk(plain, actions), lambda: _walk(around, actions), rounds),
-    )
+    bare, wrapped = partial(_walk, plain, actions), partial(_walk, around, actions)
+    return _row(world, name, *_in_turns(bare, wrapped, rounds))
 
 
 def _actions(env: Env) -> NDArray[Any]:
@@ -100,52 +100,49 @@ def _actions(env: Env) -> NDArray[Any]:
     return generator.uniform(-1, 1, (_STEPS, 2)).astype(np.float32)
 
 
-def _walk(env: Env, actions: NDArray[Any]) -> float:
-    """Return the seconds per step of a walk; resets are not counted."""
-    env.reset(seed=0)
-    took = 0.0
-    for start in range(0, len(actions), 50):  # a walk within most episodes' length
-        begin = time.perf_counter()
-        over = False
-        steps = 0
-        for action in actions[start : start + 50]:
-            _, _, terminated, truncated, _ = env.step(action)
-            steps += 1
-            if terminated or truncated:
-                over = True
-                break
-        took += (time.perf_counter() - begin) / steps
-        if over:
-            env.reset()
-    return took / (len(actions) / 50)
+def _walk(env: Env, actions: NDArray[Any], seed: int) -> float:
+    """Return the seconds per step of an episode; its reset is not counted."""
+    env.reset(seed=seed % _SEEDS)
+    begin = time.perf_counter()
+    steps = 0
+    for action in actions:
+        steps += 1
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            break
+    return (time.perf_counter() - begin) / steps
 
 
 def _reset(world: str, name: str, wrap: Callable[[Env], Env], rounds: int) -> dict[str, Any]:
     plain, around = gym.make(world), wrap(gym.make(world))
-    return _row(world, name, *_in_turns(lambda: _resets(plain), lambda: _resets(around), rounds))
+    for seed in range(_SEEDS):  # the same rooms each time, so that their pictures are embedded
+        around.reset(seed=seed)
+    bare, wrapped = partial(_resets, plain), partial(_resets, around)
+    return _row(world, name, *_in_turns(bare, wrapped, rounds))
 
 
-def _resets(env: Env) -> float:
+def _resets(env: Env, seed: int) -> float:
     begin = time.perf_counter()
-    for seed in range(50):  # the same rooms each time, so that their pictures are embedded
-        env.reset(seed=seed)
-    return (time.perf_counter() - begin) / 50
+    env.reset(seed=seed % _SEEDS)
+    return time.perf_counter() - begin
 
 
 def _vector(model: Any, rounds: int) -> dict[str, Any]:
     plain = gym.make_vec(_GRID, num_envs=_SIDE_BY_SIDE)
     around = EmbedInstructions(gym.make_vec(_GRID, num_envs=_SIDE_BY_SIDE), model)
-    actions = np.random.default_rng(0).integers(3, size=(_STEPS // 20, _SIDE_BY_SIDE))
+    actions = np.random.default_rng(0).integers(3, size=(_STEPS, _SIDE_BY_SIDE))
 
-    def walk(env: Any) -> float:
-        env.reset(seed=0)
+    def walk(env: Any, seed: int) -> float:
+        env.reset(seed=seed % _SEEDS)
         begin = time.perf_counter()
         for chosen in actions:
             env.step(chosen)
         return (time.perf_counter() - begin) / actions.size
 
+    for seed in range(_SEEDS):  # texts are embedded
+        walk(around, seed)
     name = f"EmbedInstruction, {_SIDE_BY_SIDE} side by side"
-    return _row(_GRID, name, *_in_turns(lambda: walk(plain), lambda: walk(around), rounds))
+    return _row(_GRID, name, *_in_turns(partial(walk, plain), partial(walk, around), rounds))
 
 
 def policy_size(rounds: int) -> list[dict[str, Any]]:

@@ -43,9 +43,8 @@ from langrl.agents.sb3 import (
     GoalEncoderExtractor,
     InstructionExtractor,
     PoseExtractor,
-    VectorAdapter,
-    check_space,
 )
+from langrl.agents.sb3_vector import VectorAdapter, check_space
 
 MAZE, GRID = "langrl/StreetMaze-Fork-v0", "langrl/GridGoTo-v0"
 SIZES = RoomCriticConfig(embedding=8, channels=8, depth=1, width=16)

@@ -54,11 +54,11 @@ def test_shapes(world, depth):
     context = critic.read(seen)
     assert context.shape == (2, size, size, 6)
     assert critic.embed_poses(context, poses).shape == (2, 7, 4, 8)
-    assert critic.embed_actions(context, seen, torch.arange(4)).shape == (2, 4, 8)
-    assert critic.embed_actions(context, seen, torch.tensor([3, 1])).shape == (2, 2, 8)
+    assert critic.embed_actions(context, seen, torch.arange(4).expand(2, -1)).shape == (2, 4, 8)
+    assert critic.embed_actions(context, seen, torch.tensor([[3, 1], [0, 2]])).shape == (2, 2, 8)
     goals = critic.embed_goals(context, poses)
     assert goals.shape == (2, 7, 8)
-    scores = critic.score(critic.embed_actions(context, seen, torch.arange(4)), goals)
+    scores = critic.score(critic.embed_actions(context, seen, torch.arange(4).expand(2, -1)), goals)
     assert scores.shape == (2, 4, 7)
     assert scores.isfinite().all()
 
@@ -171,7 +171,7 @@ def test_embedded_observation_is_the_embedded_pose(world):
     seen = torch.from_numpy(observe(rooms.repeat(len(poses), 0), poses))
     context = critic.read(seen)
     numbers = torch.tensor([2, 0, 3, 1])
-    found = critic.embed_actions(context, seen, numbers)
+    found = critic.embed_actions(context, seen, numbers.expand(len(seen), -1))
     expected = critic.embed_poses(context[:1], torch.from_numpy(poses).unsqueeze(0))[0]
     torch.testing.assert_close(found, expected[:, numbers])
 
