@@ -1,13 +1,24 @@
 """The Gymnasium space of instructions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from langrl.errors import InstructionError
+from langrl.errors import InstructionError, ShapeError
 from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
+
+
+class _NoShape:
+    """The shape of a text, which is none; Stable-Baselines3 iterates it without asking."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise ShapeError(
+            "instructions are text, which has no shape and does not go into arrays; wrap the"
+            " environment in EmbedInstruction, TokenizeInstruction or InstructionToGoal of"
+            " langrl.envs.wrappers"
+        )
 
 
 class InstructionSpace(spaces.Text):
@@ -20,6 +31,11 @@ class InstructionSpace(spaces.Text):
     def __init__(self, draw: Callable[[np.random.Generator], str]) -> None:
         super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")
         self._draw = draw
+
+    @property
+    def shape(self) -> Any:
+        """Return that text has none: who stacks arrays by it is told what to do instead."""
+        return _NoShape()
 
     def contains(self, x: Any) -> bool:
         """Return whether ``x`` passes ``check_instruction``."""

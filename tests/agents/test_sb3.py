@@ -1093,3 +1093,9 @@ def test_a_policy_of_batched_worlds_is_saved_and_acts_in_single_ones(worlds, tmp
     loaded = PPO.load(tmp_path / "policy")
     actions = [one.predict(seen, deterministic=True)[0] for one in (model, loaded)]
     assert np.array_equal(*actions)
+
+
+@pytest.mark.parametrize("algorithm", [PPO, DQN])
+def test_text_that_is_handed_straight_to_sb3_names_the_wrappers(algorithm):
+    with pytest.raises(ShapeError, match="EmbedInstruction, TokenizeInstruction or Instruction"):
+        algorithm("MultiInputPolicy", gym.make("langrl/GridGoTo-v0"))
