@@ -108,8 +108,8 @@ class PoseGoals:
             agent = observations[0, :, :, 2].ravel()
             at = int(agent.argmax())
             if 0 < (turn := int(agent[at])) <= 4:
-                said = actions is not None and int(actions[0]) == DONE
-                pose = (*divmod(at, observations.shape[2]), turn - 1, said)
+                done = actions is not None and int(actions[0]) == DONE
+                pose = (*divmod(at, observations.shape[2]), turn - 1, done)
                 return np.array((pose,), np.float32)
         _, poses = read_observation(observations)
         said = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE

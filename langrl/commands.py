@@ -17,6 +17,7 @@ from langrl.config import (
     AnyRunConfig,
     GridRunConfig,
     GridWorldConfig,
+    OwnRunConfig,
     PolicyRunConfig,
     RunConfig,
     WorldConfig,
@@ -165,7 +166,7 @@ def _train(config: AnyRunConfig | None, folder: Path, trust_pickle: bool) -> tup
         return resume_policy(folder, known, f"resume {folder.name}")
     if config is None:
         return resume_run(folder, f"resume {folder.name}")
-    return train_run(config, folder, f"train {folder.name}")
+    return train_run(known, folder, f"train {folder.name}")
 
 
 def check_trust(path: Path, trust_pickle: bool) -> None:
@@ -314,7 +315,7 @@ def _config_beside(run: Path) -> AnyRunConfig:
     )
 
 
-def demo(config: AnyRunConfig, instruction: str, out: Path, command: str) -> None:
+def demo(config: OwnRunConfig, instruction: str, out: Path, command: str) -> None:
     """Train in one world, compare the methods, and follow one instruction; with pictures."""
     began = time.perf_counter()
     scene = scene_of(config)

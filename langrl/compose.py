@@ -89,6 +89,11 @@ def load_run_config(source: str) -> AnyRunConfig:
     return cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig, PolicyRunConfig))
 
 
+def load_own_config(file: Path) -> OwnRunConfig:
+    """Read the config file of a run that langrl trains itself; see ``load_config``."""
+    return cast(OwnRunConfig, load_config(str(file), RunConfig, GridRunConfig))
+
+
 def train_run(config: OwnRunConfig, folder: Path, label: str) -> tuple[Run, float]:
     """Train a new run in ``folder`` and return it with the seconds of training.
 
@@ -116,13 +121,13 @@ def write_config(folder: Path, config: Settings) -> None:
     (folder / CONFIG_FILE).write_text(dump_config(config))
 
 
-def is_trained(folder: Path, config: AnyRunConfig) -> bool:
+def is_trained(folder: Path, config: OwnRunConfig) -> bool:
     """Whether the folder holds a finished run of this config, however it was evaluated."""
     done = step_folder(folder, config.learner.steps)
     file = folder / CONFIG_FILE
     if not (done.is_dir() and file.is_file()):
         return False
-    stored = load_run_config(str(file))
+    stored = load_own_config(file)
     return stored.model_copy(update={"evaluation": config.evaluation}) == resolve(config)
 
 
@@ -134,7 +139,7 @@ def resume_run(folder: Path, label: str) -> tuple[Run, float]:
         ConfigError: if ``config.yaml`` is missing or wrong.
     """
     path, checkpoint = read_newest(folder)
-    run = build_run(load_run_config(str(folder / CONFIG_FILE)))
+    run = build_run(load_own_config(folder / CONFIG_FILE))
     take_up(run, checkpoint, path)
     return run, _train(run, folder, label)
 

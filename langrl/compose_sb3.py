@@ -174,7 +174,7 @@ def build_model(config: PolicyRunConfig, folder: Path, *, acting: bool = False) 
     else:
         options |= _off_policy(config, count, acting)
     return ALGORITHMS[policy.algorithm](
-        "MultiInputPolicy",  # type: ignore[arg-type]
+        "MultiInputPolicy",
         training_env(config, count),
         **options,
     )

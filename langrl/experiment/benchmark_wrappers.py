@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.agents.grid_saved import picture_language
+from langrl.envs.text_features import EmbeddedText
 from langrl.envs.vector_wrappers import EmbedInstruction as EmbedInstructions
 from langrl.envs.wrappers import EmbedInstruction, GoalEnv, InstructionToGoal, TokenizeInstruction
 from langrl.errors import MissingExtraError, check_extra
@@ -177,7 +178,7 @@ def policy_size(rounds: int) -> list[dict[str, Any]]:
                 "benchmark": "policy-size",
                 "variant": name,
                 "text_megabytes": numbers / 1e6,
-                "embedding": env.observation_space["instruction"].shape[0],
+                "embedding": EmbeddedText(encoder).space.shape[0],
                 "zip_megabytes": size / 1e6,
                 "ratio": size / 1e6 / first,
             }
