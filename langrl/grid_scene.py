@@ -130,7 +130,8 @@ class GridScene:
         panels = []
         for seed, text in enumerate(tuple(dict.fromkeys((*first, *SHOWN)))[: len(SHOWN)]):
             panels.append(self._panel(agent(), text, seed))
-        title = "posterior over goals (arrow heads), what the words denote (green), a walk (blue)"
+        belief = "posterior over goals (arrow heads), " if "goals" in panels[0] else ""
+        title = f"{belief}what the words denote (green), a walk (blue)"
         plots.save(grid_plots.rooms_figure(panels, title), path)
 
     def _panel(self, agent: GroundedAgent, text: str, seed: int) -> dict[str, Any]:
@@ -168,7 +169,6 @@ class GridScene:
             grid_plots.save_film(frames, folder / f"film-{method}")
         title = f"“{instruction[:80]}”"
         plots.save(grid_plots.film_strip(films, title), folder / "instruction.png")
-        plots.save(
-            grid_plots.rooms_figure([self._panel(agent(), instruction, 0)], "posterior over goals"),
-            folder / "belief.png",
-        )
+        panel = self._panel(agent(), instruction, 0)
+        belief = "posterior over goals" if "goals" in panel else "a walk"
+        plots.save(grid_plots.rooms_figure([panel], belief), folder / "belief.png")

@@ -118,7 +118,8 @@ class MazeScene:
                     "title": f"“{text}”",
                 }
             )
-        title = "posterior over goals (heat), what the words denote (green), and a walk (blue)"
+        belief = "" if panels[0]["heat"] is None else "posterior over goals (heat), "
+        title = f"{belief}what the words denote (green), and a walk (blue)"
         plots.save(plots.posterior_figure(world.walls, panels, title), path)
 
     def draw_instruction(

@@ -14,10 +14,13 @@ from langrl.experiment.reproduce import (
     law,
     law_auto,
     law_independence,
+    sb3_zero_shot,
     street_mazes,
 )
 
-REPRODUCED = (street_mazes, grid_goto, joined_models, law, law_independence, law_auto)
+REPRODUCED = (
+    street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto
+)  # fmt: skip
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FIXTURE = ROOT / "tests" / "fixtures" / "checkpoint-format-1"
@@ -33,10 +36,14 @@ def test_the_readmes_first_commands_are_the_two_that_set_everything_up():
 
 
 def test_the_readmes_python_runs_as_it_stands(capsys):
-    (code,) = blocks(ROOT / "README.md", "python")
+    code, policy = blocks(ROOT / "README.md", "python")
     assert '"runs/demo/run"' in code
     exec(compile(code.replace('"runs/demo/run"', repr(str(FIXTURE))), "README.md", "exec"), {})
     assert "(100, 2)" in capsys.readouterr().out
+    pytest.importorskip("stable_baselines3")
+    assert len(policy.strip().splitlines()) <= 30
+    exec(compile(policy, "README.md", "exec"), {})
+    assert "go to something red or a key" in capsys.readouterr().out
 
 
 def test_the_python_about_the_law_runs_as_it_stands(capsys):

@@ -113,7 +113,8 @@ class MetricsWriter(KVWriter):
         numbers = {
             name: float(value)
             for name, value in key_values.items()
-            if isinstance(value, int | float | np.number) and not name.startswith("time/")
+            if isinstance(value, int | float | np.number)
+            and not name.startswith(("time/", "train/n_updates", "train/clip_range"))
         }
         self._log.write(step, numbers)
 

@@ -154,16 +154,16 @@ class TokenisedTextBody(nn.Module):
     def __init__(self, words: int, text: int) -> None:
         super().__init__()
         self.words = nn.Embedding(words, _WORD, padding_idx=PAD)
-        self.read = nn.GRU(_WORD, text, batch_first=True, bidirectional=True)
-        self.head = nn.Linear(2 * text, text)
+        # One way only: read backwards, a text would begin with however much padding it has.
+        self.read = nn.GRU(_WORD, text, batch_first=True)
+        self.head = nn.Linear(text, text)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map numbers of words [B, L] to [B, T]."""
         numbers = tokens.long()
-        real = (numbers != PAD).unsqueeze(-1)  # [B, L, 1]
-        read, _ = self.read(self.words(numbers))  # [B, L, 2 * text]
-        highest = read.masked_fill(~real, -1.0).amax(1)  # a GRU's outputs are above -1
-        return functional.silu(self.head(highest))
+        read, _ = self.read(self.words(numbers))  # [B, L, T]
+        last = (numbers != PAD).sum(1).clamp(min=1) - 1  # [B]
+        return functional.silu(self.head(read[torch.arange(len(read)), last]))
 
 
 def view_side(height: int, width: int) -> int:

@@ -414,3 +414,11 @@ def test_features_of_critics_carry_gradients(make_critics):
     maze.features(torch.rand(4, 2), torch.rand(4, 2)).pow(2).sum().backward()
     assert maze.goal.net[0].weight.grad.abs().max() > 0
     assert maze.state_action.state[0].weight.grad.abs().max() > 0
+
+
+def test_padding_changes_nothing_of_a_tokenised_text():
+    torch.manual_seed(0)
+    body = TokenisedTextBody(10, 8)
+    short = torch.tensor([[3, 4, 5]])
+    torch.testing.assert_close(body(torch.nn.functional.pad(short, (0, 6))), body(short))
+    assert not torch.allclose(body(short), body(short.flip(1)))
