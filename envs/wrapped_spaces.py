@@ -225,11 +225,16 @@ def observe_goal(
     """Return an observation with what is achieved in it, after an action or None, and desired."""
     done = None if action is None else np.asarray(action)[None]
     achieved = goals.achieved(np.asarray(seen)[None], done)[0]
-    return {
-        "observation": seen,
-        "achieved_goal": check_goal(achieved, goals.space, "achieved_goal", bounded=False),
-        "desired_goal": desired.copy(),
-    }
+    space = goals.space
+    # Checked in full only if it is not the usual case: this is done at every step.
+    if not (
+        achieved.ndim == 1
+        and achieved.shape == space.shape
+        and achieved.dtype == space.dtype
+        and math.isfinite(achieved.dot(achieved))
+    ):
+        achieved = check_goal(achieved, space, "achieved_goal", bounded=False)
+    return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired.copy()}
 
 
 def is_satisfied(
@@ -259,9 +264,6 @@ def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) ->
     Raises:
         ShapeError: if it is of another shape, not finite, or, where asked, out of bounds.
     """
-    plain = isinstance(goal, np.ndarray) and goal.ndim == 1 and goal.shape == space.shape
-    if plain and goal.dtype == space.dtype and not bounded and math.isfinite(goal.dot(goal)):
-        return goal  # the usual case, at every step
     try:
         array = np.array(goal, space.dtype)
     except (TypeError, ValueError):
