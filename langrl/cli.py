@@ -419,7 +419,7 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
     "grid-goto": (GridGoToArguments, "agents in four grid worlds: an hour"),
     "joined-models": (JoinedModelsArguments, "two models of one modality, joined"),
-    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: forty minutes"),
+    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: 45 minutes"),
     "law": (LawArguments, "estimators of the marginal in the synthetic world"),
     "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
