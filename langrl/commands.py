@@ -156,7 +156,9 @@ def train(
 
 def _train(config: AnyRunConfig | None, folder: Path, trust_pickle: bool) -> tuple[Any, float]:
     """Train a run, or go on with one; returns it and the seconds of training."""
-    known = _config_beside(folder) if config is None else config
+    known: AnyRunConfig | None = config
+    if config is None and _has_config(folder):
+        known = _config_beside(folder)
     if isinstance(known, PolicyRunConfig):
         from langrl.sb3_runs import ZIP, resume_policy, train_policy
 
@@ -164,8 +166,11 @@ def _train(config: AnyRunConfig | None, folder: Path, trust_pickle: bool) -> tup
             return train_policy(known, folder, f"train {folder.name}")
         check_trust(folder / ZIP, trust_pickle)
         return resume_policy(folder, known, f"resume {folder.name}")
+    if trust_pickle:
+        raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
     if config is None:
         return resume_run(folder, f"resume {folder.name}")
+    assert known is not None
     return train_run(known, folder, f"train {folder.name}")
 
 

@@ -240,6 +240,8 @@ def test_what_is_wrong_with_a_stored_run_is_named(runs, tmp_path, capsys):
 def test_sb3_flags_are_refused_for_runs_of_our_own(critics, tmp_path, capsys):
     assert run_langrl("evaluate", critics, "--trust-pickle", "--out", tmp_path) == 2
     assert "no run of Stable-Baselines3" in capsys.readouterr().err
+    assert run_langrl("train", "--resume", critics, "--trust-pickle") == 2
+    assert "no run of Stable-Baselines3" in capsys.readouterr().err
 
 
 def test_without_sb3_the_extra_is_named(monkeypatch, tmp_path, capsys):

