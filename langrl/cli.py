@@ -13,11 +13,27 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import tyro
-from pydantic import Field
 
+from langrl.arguments import (
+    DemoArguments,
+    EvaluateArguments,
+    GridGoToArguments,
+    GridTrainArguments,
+    JoinedModelsArguments,
+    LawArguments,
+    LawAutoArguments,
+    LawIndependenceArguments,
+    PolicyTrainArguments,
+    PretrainArguments,
+    ReproduceArguments,
+    Sb3ZeroShotArguments,
+    SpeedArguments,
+    TrainArguments,
+    TrainPaths,
+)
 from langrl.config import (
     AnyRunConfig,
     GridRunConfig,
@@ -27,10 +43,7 @@ from langrl.config import (
     load_config,
     preset_names,
 )
-from langrl.envs.grammar import KINDS
-from langrl.envs.grid_grammar import LEVELS
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
-from langrl.grounding.config import StrategyName
 from langrl.pretrain_config import PretrainConfig
 from langrl.settings import Settings
 
@@ -39,132 +52,6 @@ DEMOS = {
     "grid": ("grid-goto", "go to something red or a key"),
 }
 """The preset and the instruction of each demo."""
-MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
-
-
-class EvaluateArguments(Settings):
-    """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
-
-    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
-    instruction: str | None = Field(None, description="follow this text instead of drawn ones")
-    methods: tuple[MethodName, ...] | None = Field(
-        None, min_length=1, description="what to compare; all that fits the world by default"
-    )
-    kinds: tuple[str, ...] | None = Field(
-        None,
-        min_length=1,
-        description=f"kinds of instruction: of {', '.join(KINDS)} in mazes, levels of"
-        f" {', '.join(LEVELS)} in grid worlds; all of the world's by default",
-    )
-    phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
-        ("seen", "held_out"), min_length=1, description="phrasings of training, or others"
-    )
-    episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
-    seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")
-    layout: str | None = Field(
-        None, description="refuse the run unless it was trained in this maze"
-    )
-    policy: Path | None = Field(
-        None, description="a Stable-Baselines3 zip to use in the place of the run's own policy"
-    )
-    trust_pickle: bool = Field(
-        False, description="read the zip, which runs code that its author chose"
-    )
-    out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
-
-
-class ReproduceArguments(Settings):
-    """Train and evaluate on the published mazes, beside the published numbers."""
-
-    out: Path = Field(description="folder of the runs, results.json and figures")
-    seeds: int = Field(3, ge=1, le=1000, description="training seeds per maze")
-    episodes: int = Field(200, ge=1, le=100_000, description="episodes per method, maze and seed")
-    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
-
-
-class GridGoToArguments(Settings):
-    """Train agents of grid worlds and evaluate every method in four worlds, at every level."""
-
-    out: Path = Field(description="folder of the runs, results.json and figures")
-    seeds: int = Field(3, ge=1, le=1000, description="training seeds")
-    episodes: int = Field(200, ge=1, le=100_000, description="per method, world, level and seed")
-    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the preset's")
-    language: str = Field("bundled", description="language-image model, by name or folder")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
-
-
-class JoinedModelsArguments(Settings):
-    """Join a picture-sound and a picture-text model, neither retrained, to name sounds."""
-
-    out: Path = Field(description="folder of results.json and figures")
-    seeds: int = Field(3, ge=1, le=1000, description="trainings of the picture-sound model")
-    steps: int = Field(500, ge=1, description="gradient steps of each training")
-    language: str = Field("bundled", description="language-image model, by name or folder")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
-
-
-class Sb3ZeroShotArguments(Settings):
-    """Train policies of goals with Stable-Baselines3, and have them follow instructions."""
-
-    out: Path = Field(description="folder of the runs, results.json and figures")
-    seeds: int = Field(2, ge=1, le=1000, description="training seeds per world")
-    episodes: int = Field(
-        100, ge=1, le=100_000, description="per grounding, sort of instruction, phrasing and seed"
-    )
-    steps: int | None = Field(None, ge=1, description="environment steps, instead of the presets'")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
-
-
-class LawArguments(Settings):
-    """Train critics of the synthetic world and compare estimators, beside the published table."""
-
-    out: Path = Field(description="folder of results.json and figures")
-    seeds: int = Field(5, ge=1, le=1000, description="worlds, and trainings in each")
-    epochs: int = Field(64, ge=1, le=10_000, description="of training; 64 as published")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
-
-
-class LawIndependenceArguments(LawArguments):
-    """The same where a hidden variable links A and C past the goal (Assumption 1 violated)."""
-
-    seeds: int = Field(2, ge=1, le=1000, description="worlds, and trainings in each")
-
-
-class LawAutoArguments(LawArguments):
-    """A grid of settings for the rule that chooses an estimator."""
-
-    seeds: int = Field(1, ge=1, le=1000, description="worlds; each is a grid of its own")
-    epochs: int = Field(16, ge=1, le=10_000, description="of training")
-    embeddings: Path | None = Field(
-        None, description="a .npy file of goal embeddings to test for Assumption 3"
-    )
-
-
-class SpeedArguments(Settings):
-    """Measure speed as a ratio against a baseline in the same run."""
-
-    only: str | None = Field(None, description="a single benchmark; all by default")
-    rounds: int = Field(5, ge=1, le=1000, description="measurements of each variant")
-    out: Path = Field(Path("runs/speed"), description="folder of results.json")
-
-
-class TrainPaths(Settings):
-    """Where a run goes, and how it starts."""
-
-    out: Path | None = Field(None, description="run folder; runs/NAME by default")
-    resume: Path | None = Field(None, description="go on with the run in this folder")
-    print_config: bool = Field(False, description="print the resolved YAML and stop")
-
-
-class DemoArguments(Settings):
-    """Train in one world, compare the methods, follow one instruction; a few minutes."""
-
-    world: Literal["street", "grid"] = Field("street", description="street maze or grid world")
-    instruction: str | None = Field(None, description="the text to follow and to draw")
-    config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
-    out: Path | None = Field(
-        None, description="folder of the run, results and pictures; runs/demo, or runs/demo-grid"
-    )
 
 
 def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) -> Any:
@@ -270,27 +157,11 @@ def train(arguments: list[str]) -> None:
     )
 
 
-class _TrainArguments(RunConfig, TrainPaths):
-    """A run config with the paths of ``langrl train`` beside it."""
-
-
-class _GridTrainArguments(GridRunConfig, TrainPaths):
-    """The same for grid worlds."""
-
-
-class _PolicyTrainArguments(PolicyRunConfig, TrainPaths):
-    """The same for policies of Stable-Baselines3."""
-
-
 _TRAIN_ARGUMENTS: dict[type[Settings], type[Settings]] = {
-    RunConfig: _TrainArguments,
-    GridRunConfig: _GridTrainArguments,
-    PolicyRunConfig: _PolicyTrainArguments,
+    RunConfig: TrainArguments,
+    GridRunConfig: GridTrainArguments,
+    PolicyRunConfig: PolicyTrainArguments,
 }
-
-
-class _PretrainArguments(PretrainConfig, TrainPaths):
-    """A pretraining config with the paths of ``langrl pretrain`` beside it."""
 
 
 C = TypeVar("C", bound=Settings)
@@ -327,10 +198,10 @@ def pretrain(arguments: list[str]) -> None:
     base = load_config(source, PretrainConfig) if source else PretrainConfig()
     paths, config = _split(
         parse(
-            _PretrainArguments,
+            PretrainArguments,
             rest,
             "langrl pretrain [--config NAME_OR_FILE]",
-            default=_PretrainArguments(**base.model_dump()),
+            default=PretrainArguments(**base.model_dump()),
             description="Train a language-image model on pictures of worlds and captions, or on a"
             " folder of images. --config takes a preset (pretrain-bundled) or a YAML file.",
         ),

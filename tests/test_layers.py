@@ -31,7 +31,7 @@ LAYERS = [
         "langrl.experiment.benchmark",
         "langrl.experiment.benchmark_wrappers",
     ),
-    ("langrl.cli",),
+    ("langrl.arguments", "langrl.cli"),
 ]
 ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the layer that may use them
     "gymnasium": (
@@ -55,13 +55,13 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
     "matplotlib": ("langrl.experiment", "langrl.maze_scene"),
     "minigrid": ("langrl.envs.grid_pictures",),
     "rich": ("langrl.experiment",),
-    "tyro": ("langrl.cli",),
+    "tyro": ("langrl.arguments", "langrl.cli"),
     "yaml": ("langrl.config",),
     "scipy": ("langrl.envs", "langrl.functional.assumptions"),
     "safetensors": ("langrl.checkpoint", "langrl.experiment"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
-        "langrl.experiment", "langrl.config", "langrl.pretrain_config", "langrl.cli",
+        "langrl.experiment", "langrl.config", "langrl.pretrain_config", "langrl.arguments",
     ),
 }  # fmt: skip
 

@@ -37,9 +37,11 @@ def test_there_are_three_blocks_of_at_most_thirty_lines():
 
 def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     pytest.importorskip("stable_baselines3")
-    example, (success, chance) = run(PENDULUM, monkeypatch, tmp_path, capsys)
+    example, printed = run(PENDULUM, monkeypatch, tmp_path, capsys)
+    success, steps, chance, steps_by_chance = printed
     assert success > 0.85  # 0.94 to 1.00 over seeds
-    assert success > chance + 0.1
+    assert chance < 0.9
+    assert steps < 0.6 * steps_by_chance  # 16 to 26 of 67
     _, info = example["task"]().reset(seed=0, options={"instruction": "point sideways"})
     for side in ("left", "right"):  # an ambiguous instruction is believed to be ambiguous
         belief = info["posterior"] @ example["fits"](info["candidates"], f"point {side}")
@@ -58,7 +60,7 @@ def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
 ):
     pytest.importorskip("stable_baselines3")
     example, (fetched,) = run(FETCH, monkeypatch, tmp_path, capsys)
-    assert fetched > 0.75  # 0.88 or 0.89 over seeds; 0.39 by chance
+    assert fetched > 0.75  # 0.86 to 0.93 over seeds; 0.48 by a random walk
     env, room, right = example["env"], example["room"], []
     for seed in range(100):
         seen, _ = env.reset(seed=seed)
@@ -144,9 +146,16 @@ def from_pictures():
     GoalEnv(ImgObsWrapper(level()), BoxGoals([1, 1], [6, 6], 0.5)).reset(seed=0)
 
 
+def maze_as_it_comes():
+    robotics = pytest.importorskip("gymnasium_robotics")
+    gym.register_envs(robotics)
+    AddInstruction(gym.make("PointMaze_UMaze-v3"), TEXTS)
+
+
 WRONG = {
     "no instruction": lambda: follow(pendulum()),
     "a nested Dict": lambda: AddInstruction(level(), TEXTS),
+    "goals already": maze_as_it_comes,
     "text for Stable-Baselines3": lambda: to_sb3(AddInstruction(pendulum(), TEXTS)),
     "a stock mission": lambda: to_sb3(level()),
     "a goal of another shape": lambda: GoalEnv(pendulum(), Growing([0, 0], [1, 1], 1)).reset(),
