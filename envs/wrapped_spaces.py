@@ -115,7 +115,8 @@ def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
     if isinstance(seen, spaces.Dict) and "desired_goal" in seen.spaces:
         raise ShapeError(
             f"{wrapper} makes no sense here, as the observations have a desired_goal already; put"
-            " it around the environment below"
+            " it around the environment below, or around gymnasium.wrappers.FlattenObservation("
+            'FilterObservation(env, ["observation"])) where the environment itself has goals'
         )
     if not isinstance(seen, _ARRAYS):
         raise ShapeError(
