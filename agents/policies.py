@@ -42,6 +42,8 @@ def predict(
     """
     parts = observations.values() if isinstance(observations, Mapping) else [observations]
     count = min(len(part) for part in parts)
+    if normalise := getattr(policy, "get_vec_normalize_env", lambda: None)():
+        observations = normalise.normalize_obs(observations)  # as in training
     if generator is None:
         actions = np.asarray(policy.predict(observations, deterministic=True)[0])
     else:

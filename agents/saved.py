@@ -95,6 +95,11 @@ def restore_agent(
 ) -> GroundedAgent:
     """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
     document = checkpoint.documents.get("agent")
+    if isinstance(document, dict) and document.get("kind") == "sb3":
+        raise CheckpointError(
+            f"{path} is a policy of Stable-Baselines3, which has no critic; give the run folder of"
+            " a contrastive agent, or, to evaluate the policy, the folder with its config.yaml"
+        )
     is_grid = isinstance(document, dict) and document.get("kind") == "grid"
     model: type[Settings] = GridAgentDescription if is_grid else AgentDescription
     try:

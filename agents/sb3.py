@@ -5,7 +5,7 @@ actions, ``F`` features.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -253,7 +253,11 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
         return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        stored = state_dict.get(f"{prefix}encoder_digest")
+        self.check_encoder(state_dict.get(f"{prefix}encoder_digest"))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def check_encoder(self, stored: Tensor | None) -> None:
+        """Raise CheckpointError if a policy was trained with another frozen encoder, by digest."""
         kept = stored is None or torch.equal(stored.cpu(), self.encoder_digest.cpu())
         if not self.fine_tune and not kept:
             raise CheckpointError(
@@ -261,7 +265,13 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
                 " the checkpoint back, or load with the right folder as 'agent', in"
                 " custom_objects={'policy_kwargs': {..., 'features_extractor_kwargs': {...}}}"
             )
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def check_encoders(policy: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError if stored weights of a policy were trained with other encoders."""
+    for name, module in policy.named_modules():
+        if isinstance(module, GoalEncoderExtractor):
+            module.check_encoder(weights.get(f"{name}.encoder_digest"))
 
 
 def _digest(critic: nn.Module) -> Tensor:
@@ -298,6 +308,12 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
         if "goal_selection_strategy" in options:
             raise ConfigError(
                 "ContrastiveReplayBuffer draws geometric futures; leave goal_selection_strategy out"
+            )
+        space = options.get("observation_space", arguments[1] if len(arguments) > 1 else None)
+        if not (isinstance(space, spaces.Dict) and "achieved_goal" in space.spaces):
+            raise ShapeError(
+                "ContrastiveReplayBuffer relabels goals, and the observations have none; wrap the"
+                " environment in GoalEnv of langrl.envs.wrappers"
             )
         super().__init__(*arguments, **options)
         self.discount = discount

@@ -54,6 +54,11 @@ class VectorAdapter(VecEnv):
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        if not isinstance(env, gym.vector.VectorEnv):
+            raise ConfigError(
+                'VectorAdapter takes gym.make_vec(..., autoreset_mode="Disabled"), got'
+                f" {type(env).__name__}; Stable-Baselines3 takes single environments as they are"
+            )
         if env.metadata.get("autoreset_mode") is not AutoresetMode.DISABLED:
             raise ConfigError(
                 "VectorAdapter starts episodes anew itself; make the environment with"

@@ -363,6 +363,13 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
         return result, info | told
 
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+        """Raise GroundingError: rewards are for instructions, and hindsight has no use here."""
+        raise GroundingError(
+            "InstructionToGoal pays for instructions, which hindsight cannot relabel; train the"
+            " policy in GoalEnv, and have it follow instructions here"
+        )
+
     def step(self, action: Any) -> Step:
         """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
         observation, reward, terminated, truncated, info = self.env.step(action)

@@ -166,7 +166,7 @@ def _train(config: AnyRunConfig | None, folder: Path, trust_pickle: bool) -> tup
             return train_policy(known, folder, f"train {folder.name}")
         check_trust(folder / ZIP, trust_pickle)
         return resume_policy(folder, known, f"resume {folder.name}")
-    if trust_pickle:
+    if trust_pickle and known is not None:
         raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
     if config is None:
         return resume_run(folder, f"resume {folder.name}")
@@ -258,10 +258,9 @@ def _load(
     from langrl.sb3_runs import load_policy, read_policy
 
     if asked is not None:
-        home = MAZE_IDS.get(config.world)
-        check_same_maze(StreetMaze(home or "blank"), asked, run)
-        if home is None:
+        if config.world not in MAZE_IDS:
             raise ConfigError(f"{run} was trained in {config.world}; leave the layout out")
+        check_same_maze(StreetMaze(MAZE_IDS[config.world]), asked, run)
     if policy is None:
         if trust_pickle:
             raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")

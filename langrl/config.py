@@ -134,6 +134,8 @@ class PolicyRunConfig(Settings):
             raise ValueError(
                 f"{algorithm} cannot act in {self.world}; set policy.algorithm {other}"
             )
+        if algorithm == "ppo" and self.critics is not None:
+            raise ValueError("critics has no effect on ppo; leave it out")
         if self.encoder != "own" and (algorithm == "ppo" or (not is_maze and self.critics is None)):
             raise ValueError(
                 f"encoder {self.encoder!r} needs a policy of goals and a trained critic; use sac or"

@@ -4,6 +4,7 @@ A run folder holds checkpoints as all runs do, without pickle, from which agents
 ``policy.zip`` beside them, as Stable-Baselines3 writes it. Reading a zip runs code that is in it.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from stable_baselines3.common.logger import Logger
 from langrl import MAZE_IDS
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.policies import GoalPolicy, InstructionPolicy, PolicyActions
+from langrl.agents.sb3 import check_encoders
 from langrl.checkpoint import (
     Checkpoint,
     fill,
@@ -34,6 +36,7 @@ from langrl.compose_sb3 import (
     Side,
     build_model,
     critics_folder,
+    groundings,
     instruction_sorts,
     language_side,
     make_world,
@@ -121,6 +124,8 @@ class PolicyRun:
         if config.policy.algorithm == "ppo":
             return EmbedInstruction(world, self.encoder)
         side, name = self.side, strategy or config.grounding.strategy
+        if strategy is None and GROUNDINGS[name].needs:
+            name = "max_goal"  # a goal is needed here, and no critic is asked
         return InstructionToGoal(
             world, side.language, name, side.candidates, sharpness=side.sharpness
         )
@@ -140,6 +145,11 @@ def train_policy(config: PolicyRunConfig, folder: Path, label: str) -> tuple[Pol
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
     torch.set_num_threads(config.threads)
+    if config.policy.algorithm != "ppo" and config.grounding.strategy not in groundings(config):
+        raise ConfigError(
+            f"grounding.strategy {config.grounding.strategy!r} needs a critic; name its run folder"
+            f" as critics, or use one of: {', '.join(groundings(config))}"
+        )
     critics = critics_folder(config, folder)
     if critics != folder / CRITICS:  # refused before the training, not after
         text_encoder(config) if config.policy.algorithm == "ppo" else language_side(config, folder)
@@ -165,8 +175,17 @@ def resume_policy(folder: Path, config: PolicyRunConfig, label: str) -> tuple[Po
     model = read_zip(folder / ZIP, config)
     model.set_env(training_env(config, config.policy.envs))
     console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
-    run = PolicyRun(config, folder, model)
+    run = PolicyRun(config, folder, model, _evaluated_before(folder))
     return run, _learn(run, label)
+
+
+def _evaluated_before(folder: Path) -> list[dict[str, Any]]:
+    """Return the evaluations of a run as it trained so far."""
+    try:
+        rows = json.loads((folder / "results.json").read_text())["during"]
+        return [row for row in rows if isinstance(row, dict)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # it was cut off before it was evaluated
 
 
 def read_policy(path: Path, folder: Path, config: PolicyRunConfig) -> PolicyRun:
@@ -189,9 +208,11 @@ def read_zip(path: Path, config: PolicyRunConfig) -> BaseAlgorithm:
         return ALGORITHMS[config.policy.algorithm].load(
             path, env=training_env(config, count), device=config.device
         )
-    except CheckpointError:
-        raise
     except Exception as error:  # whatever is in a zip may go wrong in any way
+        if isinstance(error.__context__, CheckpointError):  # SB3 goes on after a ValueError
+            raise error.__context__ from None
+        if isinstance(error, CheckpointError):
+            raise
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path} is no {config.policy.algorithm} policy for {config.world}: {detail}"
@@ -262,6 +283,7 @@ def load_policy(folder: Path, config: PolicyRunConfig) -> PolicyRun:
         raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
     model = build_model(config, folder, acting=True)
     try:
+        check_encoders(model.policy, checkpoint.tensors["weights"])
         fill(model.policy.state_dict(), checkpoint.tensors["weights"])
     except (CheckpointError, KeyError) as error:
         raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {error}") from error

@@ -176,6 +176,7 @@ def test_a_run_goes_on_from_its_zip_when_it_is_trusted(runs, tmp_path, capsys):
     assert find_checkpoint(copy).name == "step-320"
     steps = [json.loads(line)["step"] for line in (copy / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
+    assert {row["step"] for row in results(copy)["during"]} == {200, 240, 320}
 
 
 def test_the_zip_loads_with_sb3_itself(runs):
@@ -203,6 +204,8 @@ WRONG = {
     f"--config sb3-dqn-her-grid-goto --critics {ELSEWHERE}": "another sort of world",
     "--config sb3-dqn-her-grid-goto --language ./no-such-folder": "no-such-folder",
     "--config sb3-dqn-her-grid-goto --policy.algorithm a2c": "a2c",
+    "--config sb3-dqn-her-grid-goto --grounding.strategy log_sum_exp": "needs a critic",
+    "--config sb3-ppo-instruction-grid-goto --critics nowhere": "critics has no effect on ppo",
     "--config sb3-dqn-her-grid-goto --trust-pickle": "--resume",
     "--config sb3-dqn-her-grid-goto --device cuda:7": "not available",
 }
@@ -250,8 +253,12 @@ def test_without_sb3_the_extra_is_named(monkeypatch, tmp_path, capsys):
     assert 'pip install "langrl[sb3]"' in capsys.readouterr().err
 
 
-def test_frozen_encoders_are_not_in_the_zip(critics, tmp_path):
-    flags = [*shlex.split(SAC), "--critics", str(critics), "--encoder"]
+def test_frozen_encoders_are_not_in_the_zip_and_must_be_those_of_training(
+    critics, tmp_path, capsys
+):
+    critics_copy = tmp_path / "critics"
+    shutil.copytree(critics, critics_copy)
+    flags = [*shlex.split(SAC), "--critics", str(critics_copy), "--encoder"]
     sizes = {}
     for encoder in ("frozen", "fine_tuned"):
         folder = tmp_path / encoder
@@ -260,6 +267,20 @@ def test_frozen_encoders_are_not_in_the_zip(critics, tmp_path):
             sizes[encoder] = file.getinfo("policy.pth").file_size
         assert any("trained" in name for name in weights(folder)) == (encoder == "fine_tuned")
     assert sizes["frozen"] < sizes["fine_tuned"]
+    other = tmp_path / "other"
+    assert run_langrl("train", *shlex.split(CRITICS), "--seed", 1, "--out", other) == 0
+    frozen = tmp_path / "frozen"
+    config = (frozen / "config.yaml").read_text()
+    (frozen / "config.yaml").write_text(config.replace(str(critics_copy), str(other)))
+    assert run_langrl("evaluate", frozen, "--episodes", 1) == 2
+    assert "another encoder" in capsys.readouterr().err
+    shutil.rmtree(critics_copy / "checkpoints")
+    shutil.copytree(other / "checkpoints", critics_copy / "checkpoints")
+    zipped = ["--policy", frozen / "policy.zip", "--trust-pickle", "--episodes", 1]
+    assert (
+        run_langrl("evaluate", frozen, *zipped) == 2
+    )  # it names the folder that it was trained with
+    assert "another encoder" in capsys.readouterr().err
 
 
 def test_a_policy_config_knows_what_fits():

@@ -3,6 +3,7 @@
 Axes: ``E`` episodes.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from langrl.experiment.evaluation import follow
 from langrl.experiment.logs import Bar, MetricsLog, print_table, write_results
 from langrl.experiment.statistics import mean_and_sem
 
+_COMMAND = "InstructionEvaluation"  # in results.json
 _RECENT = 200  # episodes that the reported success is of
 
 
@@ -55,9 +57,12 @@ class InstructionEvaluation(BaseCallback):
             raise ConfigError("InstructionEvaluation needs a task, and every and episodes above 0")
         self.rows: list[dict[str, Any]] = []
         self._tasks, self._every, self._episodes = dict(tasks), every, episodes
-        self._folder = None if folder is None else Path(folder)
+        self._folder = None if folder is None else _own_folder(Path(folder))
         self._seed, self._draw = seed, draw
         self._next = every
+
+    def _on_training_start(self) -> None:
+        self._next = (self.model.num_timesteps // self._every + 1) * self._every
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
@@ -97,7 +102,19 @@ class InstructionEvaluation(BaseCallback):
         self.logger.record("instructions/mean", float(np.mean(every)))
         if self._folder is not None:
             config = {"every": self._every, "episodes": self._episodes, "seed": self._seed}
-            write_results(self._folder, "InstructionEvaluation", config, self.rows)
+            write_results(self._folder, _COMMAND, config, self.rows)
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return the folder; raises ConfigError if it has results of something else."""
+    path = folder / "results.json"
+    try:
+        other = path.is_file() and json.loads(path.read_text())["command"] != _COMMAND
+    except (OSError, ValueError, KeyError, TypeError):
+        other = True
+    if other:
+        raise ConfigError(f"{path} has results of something else; give another folder")
+    return folder
 
 
 class MetricsWriter(KVWriter):

@@ -142,6 +142,11 @@ def follow(
     Raises:
         ConfigError: if the environment does not say what success is.
     """
+    if not callable(make_env):
+        raise ConfigError(
+            f"give a function that makes an environment, got {type(make_env).__name__}: each"
+            " episode has its own"
+        )
     envs = [make_env() for _ in range(episodes)]
     starts = [env.reset(seed=seed + n) for n, env in enumerate(envs)]
     observations = [observation for observation, _ in starts]

@@ -320,7 +320,8 @@ def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     axes = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         known = [(r["step"], r[name]) for r in records if name in r]
-        ax.plot(*zip(*known, strict=True), color=PATH, lw=1.2)
+        few = "o" if len(known) < 10 else None  # a line through one point is invisible
+        ax.plot(*zip(*known, strict=True), color=PATH, lw=1.2, marker=few, ms=3)
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=7)
         ax.grid(alpha=0.3)

@@ -1099,3 +1099,26 @@ def test_a_policy_of_batched_worlds_is_saved_and_acts_in_single_ones(worlds, tmp
 def test_text_that_is_handed_straight_to_sb3_names_the_wrappers(algorithm):
     with pytest.raises(ShapeError, match="EmbedInstruction, TokenizeInstruction or Instruction"):
         algorithm("MultiInputPolicy", gym.make("langrl/GridGoTo-v0"))
+
+
+def test_what_was_trained_on_normalised_observations_is_shown_such(tmp_path):
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    from langrl.agents.policies import predict
+
+    def make():
+        return EmbedInstruction(gym.make("langrl/StreetMaze-Fork-v0"), encode)
+
+    env = VecNormalize(DummyVecEnv([make]), norm_obs_keys=["observation"])
+    model = PPO("MultiInputPolicy", env, n_steps=16, batch_size=16, seed=0)
+    model.learn(32)
+    seen, _ = make().reset(seed=0)
+    batch = {name: part[None] for name, part in seen.items()}
+    expected, _ = model.predict(env.normalize_obs(batch), deterministic=True)
+    np.testing.assert_array_equal(predict(model, batch, None), expected)
+
+
+def test_hindsight_without_goals_names_the_wrapper():
+    env = EmbedInstruction(gym.make("langrl/StreetMaze-Fork-v0"), encode)
+    with pytest.raises(ShapeError, match="GoalEnv"):
+        SAC("MultiInputPolicy", env, replay_buffer_class=ContrastiveReplayBuffer)

@@ -109,3 +109,15 @@ def test_evaluating_does_not_change_what_is_learned():
 def test_an_evaluation_that_could_not_be_is_refused(wrong):
     with pytest.raises(ConfigError, match="needs a task"):
         InstructionEvaluation(**{"tasks": {"a": task}, "every": 10, "episodes": 2} | wrong)
+
+
+def test_results_of_something_else_are_not_overwritten(tmp_path):
+    (tmp_path / "results.json").write_text('{"command": "langrl train"}')
+    with pytest.raises(ConfigError, match="give another folder"):
+        InstructionEvaluation({"a": task}, every=10, folder=tmp_path)
+    assert "langrl train" in (tmp_path / "results.json").read_text()
+
+
+def test_an_environment_where_a_function_belongs_is_refused():
+    with pytest.raises(ConfigError, match="give a function"):
+        follow(Stays(), task(), episodes=1, seed=0)
