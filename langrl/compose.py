@@ -73,10 +73,15 @@ def build_run(config: OwnRunConfig) -> Run:
     Raises:
         LayoutError, TrajectoryError, ConfigError: naming the field or file and the repair.
     """
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
-    torch.set_num_threads(config.threads)
+    use_device(config.device, config.threads)
     return build_maze_run(config) if isinstance(config, RunConfig) else build_grid_run(config)
+
+
+def use_device(device: str, threads: int) -> None:
+    """Set the number of CPU threads; raises ConfigError if there is no such device here."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r} is not available here; use 'cpu'")
+    torch.set_num_threads(threads)
 
 
 def resolve(config: OwnRunConfig) -> OwnRunConfig:

@@ -32,7 +32,7 @@ from langrl.grounding.candidates import Candidates, ReachablePoses
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.encoders import load_sentence_transformer
-from langrl.models.language_image import BUNDLED, load_language_image_model
+from langrl.models.language_image import BUNDLED
 from langrl.models.picture_language import PictureLanguage
 from langrl.models.room_critic import RoomCritic
 
@@ -90,7 +90,7 @@ def text_encoder(config: PolicyRunConfig) -> Any:
         ConfigError, MissingExtraError: if there is no such model.
     """
     if config.language == BUNDLED:
-        return load_language_image_model(BUNDLED, config.device)
+        return picture_language(BUNDLED, config.device).model  # loaded once
     return load_sentence_transformer(config.language)
 
 

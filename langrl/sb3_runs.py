@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 
@@ -29,7 +28,7 @@ from langrl.checkpoint import (
     step_folder,
     write_checkpoint,
 )
-from langrl.compose import CONFIG_FILE, check_empty, train_run, write_config
+from langrl.compose import CONFIG_FILE, check_empty, train_run, use_device, write_config
 from langrl.compose_sb3 import (
     ALGORITHMS,
     CRITICS,
@@ -142,9 +141,7 @@ def train_policy(config: PolicyRunConfig, folder: Path, label: str) -> tuple[Pol
         ConfigError: if the folder holds something already, or a model cannot be loaded.
     """
     check_empty(folder)
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
-    torch.set_num_threads(config.threads)
+    use_device(config.device, config.threads)
     if config.policy.algorithm != "ppo" and config.grounding.strategy not in groundings(config):
         raise ConfigError(
             f"grounding.strategy {config.grounding.strategy!r} needs a critic; name its run folder"
@@ -171,9 +168,8 @@ def resume_policy(folder: Path, config: PolicyRunConfig, label: str) -> tuple[Po
     Raises:
         CheckpointError: if there is no zip.
     """
-    torch.set_num_threads(config.threads)
+    use_device(config.device, config.threads)
     model = read_zip(folder / ZIP, config)
-    model.set_env(training_env(config, config.policy.envs))
     console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
     run = PolicyRun(config, folder, model, _evaluated_before(folder))
     return run, _learn(run, label)
@@ -257,12 +253,8 @@ def _learn(run: PolicyRun, label: str) -> float:
 def store(run: PolicyRun) -> None:
     """Write a checkpoint of the policy, and the zip of the whole algorithm."""
     step = run.model.num_timesteps
-    description = {
-        "kind": "sb3",
-        "algorithm": run.config.policy.algorithm,
-        "world": run.config.world,
-    }
-    documents = {"agent": description, "state": {"step": step, "versions": versions()}}
+    state = {"step": step, "versions": versions()}
+    documents = {"agent": _description(run.config), "state": state}
     weights = {name: value.clone() for name, value in run.model.policy.state_dict().items()}
     write_checkpoint(step_folder(run.folder, step), Checkpoint(documents, {"weights": weights}))
     temporary = run.folder / f".{ZIP}.writing.zip"
