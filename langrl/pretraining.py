@@ -12,7 +12,7 @@ import torch
 
 from langrl.agents.language_image import LanguageImageLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from langrl.compose import CONFIG_FILE, check_empty, read_newest, take_up, write_config
+from langrl.compose import CONFIG_FILE, check_empty, read_newest, take_up, use_device, write_config
 from langrl.config import load_config
 from langrl.data.ahead import DrawnAhead
 from langrl.data.augment import find_near_words
@@ -121,9 +121,7 @@ def build_pretraining(config: PretrainConfig, out: Path) -> Pretraining:
     Raises:
         ConfigError, MissingExtraError: naming the field and the repair.
     """
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {config.device!r} is not available here; use 'cpu'")
-    torch.set_num_threads(config.threads)
+    use_device(config.device, config.threads)
     source = picture_source(config)  # refused before a minute of distillation, not after
     table = word_table(config, out)
     if isinstance(source, GridSource) and table is not None:
