@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid_grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid_rooms import Poses, Rooms
+from langrl.envs.grid_views import UNSEEN
 
 TILE = 8  # pixels along a side of a cell in goal pictures
+_DARK = 40  # the brightness of what a view does not show
 _AGENTS = 5  # the agent is absent or looks one of four ways
 _COLOUR_NAMES = {number: name for name, number in COLOURS.items()}
 
@@ -24,6 +26,8 @@ def _tile(kind: int, colour: int, agent: int, pixels: int) -> NDArray[np.uint8]:
 
     makers = {TYPES["key"]: Key, TYPES["ball"]: Ball, TYPES["box"]: Box, WALL: Wall}
     name = _COLOUR_NAMES[colour]
+    if kind == UNSEEN:
+        return np.full((pixels, pixels, 3), _DARK, np.uint8)
     if kind == EMPTY:
         thing = None
     elif kind == TYPES["door"]:
@@ -34,7 +38,7 @@ def _tile(kind: int, colour: int, agent: int, pixels: int) -> NDArray[np.uint8]:
 
 
 def render_rooms(rooms: Rooms, poses: Poses | None = None, pixels: int = TILE) -> NDArray[np.uint8]:
-    """Draw rooms [N, H, W, 2], with the agent at poses [N, 3] if there are any.
+    """Draw rooms or views [N, H, W, 2], with the agent at poses [N, 3] if there are any.
 
     Returns:
         uint8 [N, H * pixels, W * pixels, 3].

@@ -38,6 +38,7 @@ from langrl.envs.grid_rooms import (
     is_object,
     observe,
 )
+from langrl.envs.grid_views import check_view, egocentric_views
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.errors import InstructionError
 
@@ -57,8 +58,8 @@ def _draw_instruction(
     raise InstructionError(f"no instruction of level {' or '.join(levels)} fits this world")
 
 
-def _spaces(episodes: Episodes) -> tuple[spaces.Dict, spaces.Discrete]:
-    size = episodes.spec.size
+def _spaces(episodes: Episodes, view: int | None) -> tuple[spaces.Dict, spaces.Discrete]:
+    size = episodes.spec.size if view is None else check_view(view)
     draw = partial(_draw_instruction, episodes.spec, episodes.levels, episodes.phrasing)
     observation = spaces.Dict(
         {
@@ -67,6 +68,13 @@ def _spaces(episodes: Episodes) -> tuple[spaces.Dict, spaces.Discrete]:
         }
     )
     return observation, spaces.Discrete(len(ACTIONS))
+
+
+def _observations(episodes: Episodes, view: int | None) -> NDArray[np.uint8]:
+    """Return the whole rooms with the agents in them, or what the agents see."""
+    if view is None:
+        return observe(episodes.rooms, episodes.poses)
+    return egocentric_views(episodes.rooms, episodes.poses, view)
 
 
 class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
@@ -92,9 +100,12 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         phrasing: ``seen`` or ``held_out`` phrasings.
         mode: ``disjunctive``, any denoted object will do, or ``hidden_intent``.
         render_mode: None or ``rgb_array``.
+        view: cells along a side of the egocentric view that the agent sees; the whole room if not
+            given. The observation is then uint8 [view, view, 3], see ``grid_views``, and there are
+            no ``goals`` to wrap, as an observation does not tell the pose.
 
     Raises:
-        UnknownNameError, InstructionError: naming the argument and the repair.
+        UnknownNameError, InstructionError, LayoutError: naming the argument and the repair.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
@@ -106,11 +117,13 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         phrasing: Phrasing = "seen",
         mode: Mode = "disjunctive",
         render_mode: str | None = None,
+        view: int | None = None,
     ) -> None:
-        self.render_mode = render_mode
+        self.render_mode, self._view = render_mode, view
         self._episodes = Episodes(world, 1, levels, phrasing, mode)
-        self.observation_space, self.action_space = _spaces(self._episodes)
-        self.goals = PoseGoals(self._episodes.spec.size)
+        self.observation_space, self.action_space = _spaces(self._episodes, view)
+        if view is None:
+            self.goals = PoseGoals(self._episodes.spec.size)
 
     @property
     def room(self) -> Rooms:
@@ -173,7 +186,7 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
     def _observe(self) -> dict[str, Any]:
         episodes = self._episodes
         return {
-            "observation": observe(episodes.rooms, episodes.poses)[0],
+            "observation": _observations(episodes, self._view)[0],
             "instruction": episodes.instructions[0],
         }
 
@@ -207,14 +220,26 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
         mode: Mode = "disjunctive",
         max_episode_steps: int = MAX_STEPS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        view: int | None = None,
     ) -> None:
+        self._view = view
         self._autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.metadata = {"autoreset_mode": self._autoreset.mode}
         self._episodes = Episodes(world, num_envs, levels, phrasing, mode)
-        self.single_observation_space, self.single_action_space = _spaces(self._episodes)
+        self.single_observation_space, self.single_action_space = _spaces(self._episodes, view)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+
+    @property
+    def rooms(self) -> Rooms:
+        """The present rooms, uint8 [N, H, W, 2]."""
+        return self._episodes.rooms.copy()
+
+    @property
+    def poses(self) -> Poses:
+        """Where the agents are, int [N, 3]."""
+        return self._episodes.poses.copy()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -246,6 +271,6 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
     def _observe(self) -> dict[str, Any]:
         episodes = self._episodes
         return {
-            "observation": observe(episodes.rooms, episodes.poses),
+            "observation": _observations(self._episodes, self._view),
             "instruction": tuple(episodes.instructions),
         }

@@ -33,17 +33,25 @@ GRID_IDS = {
     "langrl/GridGoTo-Relations-v0": "relations",
 }
 
+PARTIAL_IDS = {
+    "langrl/GridGoTo-Partial-v0": "goto",
+    "langrl/GridGoTo-Rooms-Partial-v0": "rooms",
+}
+"""Grid worlds of which the agent sees MiniGrid's 7x7 egocentric view."""
+
 
 def register_envs() -> None:
     """Register every environment with Gymnasium; doing it again changes nothing."""
-    for name, world in GRID_IDS.items():
+    whole = {name: {"world": world} for name, world in GRID_IDS.items()}
+    partial = {name: {"world": world, "view": 7} for name, world in PARTIAL_IDS.items()}
+    for name, arguments in (whole | partial).items():
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
                 entry_point="langrl.envs.gridworld:GridGoToEnv",
                 vector_entry_point="langrl.envs.gridworld:GridGoToVectorEnv",
                 max_episode_steps=100,
-                kwargs={"world": world},
+                kwargs=arguments,
             )
     for name, layout in MAZE_IDS.items():
         if name not in gymnasium.registry:

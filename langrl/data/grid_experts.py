@@ -93,23 +93,38 @@ def grid_experts(
     step = max(1, _WALKERS_AT_ONCE // per_room)
     for start in range(0, len(rooms), step):
         some = rooms[start : start + step].repeat(per_room, 0)  # [E, H, W, 2]
-        aims = None if targets is None else targets[start * per_room :][: len(some)]
-        parts.append((start * per_room, _walk(some, aims, generator, action_noise)))
+        poses = draw_poses(is_free(some), generator)
+        if targets is None:
+            aims = np.zeros((*some.shape[:3], 4), bool)
+            aims[np.arange(len(some)), *draw_poses(is_free(some), generator).T] = True
+        else:
+            aims = targets[start * per_room :][: len(some)]
+        parts.append((start * per_room, walk(some, poses, aims, generator, action_noise)))
     walker = np.concatenate([offset + part[0] for offset, part in parts])
     poses, actions = (np.concatenate([part[n] for _, part in parts]) for n in (1, 2))
     terminals = np.append(walker[1:] != walker[:-1], True)
     return GridTrajectories(rooms, walker // per_room, poses, actions, terminals)
 
 
-def _walk(
-    rooms: Rooms, targets: Mask | None, generator: np.random.Generator, action_noise: float
+def walk(
+    rooms: Rooms, poses: Poses, targets: Mask, generator: np.random.Generator, action_noise: float
 ) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
-    """Walk in each room once; returns walkers, poses and actions in the order of the walkers."""
-    free = is_free(rooms)
-    poses = draw_poses(free, generator)
-    if targets is None:
-        targets = np.zeros((*free.shape, 4), bool)
-        targets[np.arange(len(free)), *draw_poses(free, generator).T] = True
+    """Walk to a target in each room once, along a shortest way, and say ``done`` there.
+
+    Args:
+        rooms: [E, H, W, 2].
+        poses: of the starts [E, 3].
+        targets: poses to end at, any of them [E, H, W, 4].
+        generator: source of randomness.
+        action_noise: chance of a random turn or step instead of the best action.
+
+    Returns:
+        Which walker each state is of [T], its pose [T, 3] and action [T], walker after walker.
+
+    Raises:
+        TrajectoryError: if no target of a walker can be reached.
+    """
+    free, poses = is_free(rooms), poses.copy()
     distances = pose_distances(free, targets)
     lost = distances[np.arange(len(free)), *poses.T] == UNREACHABLE
     if lost.any():
