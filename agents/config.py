@@ -31,6 +31,27 @@ class RoomLearnerConfig(Settings):
     action_weight: float = Field(2.0, ge=0, description="weight of telling actions apart")
 
 
+class HistoryLearnerConfig(Settings):
+    """How the critic of agents that see a part of the world is trained."""
+
+    steps: int = Field(2500, ge=1, le=100_000_000, description="gradient steps")
+    tours: int = Field(24, ge=2, le=100_000, description="tours in a batch")
+    states: int = Field(48, ge=1, le=100_000, description="state-actions on each tour")
+    pairs: int = Field(
+        512, ge=2, le=1_000_000, description="state-actions and goals that are told apart"
+    )
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
+    warmup: int = Field(100, ge=0, description="steps in which the learning rate rises from 0")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    action_weight: float = Field(2.0, ge=0, description="weight of telling actions apart")
+    cpc_weight: float = Field(
+        0.1, ge=0, description="weight of contrastive predictive coding beside it; 0 for none"
+    )
+    anchors: int = Field(
+        192, ge=2, le=100_000, description="predictive coding: contexts of each horizon in a batch"
+    )
+
+
 class ReplayConfig(Settings):
     """What off-policy algorithms (sac, dqn) remember, and which goals they relabel it with."""
 

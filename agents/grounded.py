@@ -16,10 +16,11 @@ from torch import Tensor
 
 from langrl.agents.observations import read_observations
 from langrl.errors import GroundingError, ShapeError
-from langrl.grounding.candidates import Candidates
+from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import Posterior, TextCache
 from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
+from langrl.models.history_critic import HistoryCritic
 from langrl.models.picture_language import PictureLanguage
 from langrl.models.room_critic import RoomCritic
 from langrl.protocols import Observation
@@ -72,10 +73,10 @@ class GroundedAgent:
 
     def __init__(
         self,
-        critic: GoalCritic | RoomCritic,
+        critic: GoalCritic | RoomCritic | HistoryCritic,
         language: LanguageCritic | PictureLanguage,
         grounding: Grounding,
-        candidates: Candidates,
+        candidates: Candidates | InstructedCandidates,
         *,
         actions: NDArray[Any] | Proposal,
         device: torch.device | str = "cpu",
@@ -149,6 +150,7 @@ class GroundedAgent:
             raise ShapeError("act needs at least one observation, got a batch of 0")
         batch = self._rows(states, texts)
         state = torch.from_numpy(states).to(self.device)
+        batch.recall(state)
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = torch.from_numpy(actions).to(self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
@@ -162,6 +164,7 @@ class GroundedAgent:
             chosen.append(self._pick(self._action_scores(decision, embedded[rows], batch, rows)))
         batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
         taken = actions[np.arange(len(states)), torch.cat(chosen).cpu().numpy()]
+        batch.taken, batch.acted = taken, np.ones(len(states), bool)
         return taken[0] if single else taken
 
     def _propose(self, states: NDArray[Any], batch: "_Batch") -> NDArray[Any]:
@@ -199,11 +202,11 @@ class GroundedAgent:
         states, texts, single = read_observations(observation, instruction, axes)
         if not single:
             raise ShapeError("posterior takes a single observation; call it for each of the batch")
-        batch = self._batch
-        if batch is None or len(batch.texts) != 1 or batch.must_begin(states)[0]:
+        batch, every = self._batch, np.array([0])
+        if batch is None or len(batch.texts) != 1 or batch.must_draw(states, texts)[0]:
             batch = _Batch(self, states)
-            batch.begin(np.array([0]), states, copy.deepcopy(self._generator))
-        every = np.array([0])
+            batch.begin(every, states)
+            batch.draw(every, texts, copy.deepcopy(self._generator))
         fit = self._fit(batch, every, self.embed_texts(texts))
         log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
         real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
@@ -255,7 +258,9 @@ class GroundedAgent:
         """Return the episodes' candidates and fits, brought up to date with the texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
             self._batch = _Batch(self, states)
-        self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states, self._generator)
+        must_draw = np.flatnonzero(self._batch.must_draw(states, texts))
+        self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states)
+        self._batch.draw(must_draw, texts, self._generator)
         self._batch.listen(texts)
         return self._batch
 
@@ -267,6 +272,8 @@ class _Batch:
         self.agent = agent
         self.texts: list[str | None] = [None] * len(observations)
         self.fresh = np.ones(len(observations), bool)  # episodes that have not begun
+        self.acted = np.zeros(len(observations), bool)  # episodes in which an action was taken
+        self.taken: NDArray[Any] | None = None  # the last action of each [N, ...]
         self.memory: Tensor | None = None
         self.observations = observations  # the first of each episode
         self.context: Tensor
@@ -281,34 +288,63 @@ class _Batch:
         before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
         return self.fresh | self.agent.critic.is_elsewhere(before, now).numpy()
 
-    def begin(
-        self, rows: NDArray[np.int64], observations: NDArray[Any], generator: np.random.Generator
-    ) -> None:
-        """Draw candidates for new episodes and forget what was said and decided in them."""
+    def must_draw(self, observations: NDArray[Any], texts: list[str]) -> NDArray[np.bool_]:
+        """Return which episodes need candidates: new ones, and those told something new."""
+        begins = self.must_begin(observations)
+        if not isinstance(self.agent.candidates, InstructedCandidates):
+            return begins
+        return begins | [old != new for old, new in zip(self.texts, texts, strict=True)]
+
+    def begin(self, rows: NDArray[np.int64], observations: NDArray[Any]) -> None:
+        """Start new episodes and forget what was said and decided in them."""
         if not len(rows):
             return
         agent, whole = self.agent, len(rows) == len(self.texts)
         first = observations if whole else observations[rows]
-        goals, log_weights = agent.candidates.draw(first, generator)
         context = agent.critic.read(torch.from_numpy(first).to(agent.device))
-        tensor = torch.from_numpy(goals).to(agent.device)
-        weights = torch.from_numpy(log_weights).to(agent.device)
-        embedded = agent.critic.embed_goals(context, tensor)  # [rows, M, D]
         if whole:
             self.observations, self.context = first, context
-            self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
         else:
             self.observations[rows], self.context[rows] = first, context
-            self.goals[rows], self.log_weights[rows] = goals, weights
-            self.goal_embeddings[rows] = embedded
         for row in rows:
             self.texts[row] = None
-        self.fresh[rows] = False
+        self.fresh[rows] = self.acted[rows] = False
+
+    def draw(
+        self, rows: NDArray[np.int64], texts: Sequence[str], generator: np.random.Generator
+    ) -> None:
+        """Draw the candidates of some episodes, whose texts are among those of all [N]."""
+        if not len(rows):
+            return
+        agent, whole = self.agent, len(rows) == len(self.texts)
+        told = [texts[row] for row in rows]
+        goals, log_weights = draw_candidates(
+            agent.candidates, self.observations[rows], told, generator
+        )
+        tensor = torch.from_numpy(goals).to(agent.device)
+        weights = torch.from_numpy(log_weights).to(agent.device)
+        context = self.context if whole else self.context[rows]
+        embedded = agent.critic.embed_goals(context, tensor)  # [rows, M, D]
+        if whole:
+            self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
+        else:
+            self.goals[rows], self.log_weights[rows] = goals, weights
+            self.goal_embeddings[rows] = embedded
+
+    def recall(self, observations: Tensor) -> None:
+        """Take up what is seen [N, ...] after the last actions, where there were any."""
+        if self.taken is not None and self.acted.any():
+            actions, acted = torch.from_numpy(self.taken), torch.from_numpy(self.acted)
+            device, critic = self.agent.device, self.agent.critic
+            self.context = critic.recall(
+                self.context, observations, actions.to(device), acted.to(device)
+            )
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Go on with some of the episodes only."""
         self.texts = [self.texts[n] for n in rows]
         self.fresh, self.observations = self.fresh[rows], self.observations[rows]
+        self.acted, self.taken = self.acted[rows], None if self.taken is None else self.taken[rows]
         self.goals = self.goals[rows]
         names = ["context", "log_weights", "goal_embeddings", "text_embeddings", "fit"]
         for name in names if self.memory is None else [*names, "memory"]:

@@ -1,7 +1,8 @@
 """The grounded agent as a description and weights: how it is composed, stored and loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from langrl.agents.grid_saved import GridAgentDescription, restore_grid_agent
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.partial_saved import PartialAgentDescription, restore_partial_agent
 from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
 from langrl.envs.layouts import parse_layout
 from langrl.envs.maze_world import StreetMaze
@@ -29,6 +31,13 @@ class AgentDescription(Settings):
     layout: str = Field(description="the maze as an ASCII map")
     critics: CriticsDescription
     grounding: GroundingConfig
+
+
+_OTHERS: dict[Any, tuple[type[Settings], Callable[..., GroundedAgent]]] = {
+    "grid": (GridAgentDescription, restore_grid_agent),
+    "grid-partial": (PartialAgentDescription, restore_partial_agent),
+}
+"""Descriptions of agents of other sorts of world, and how they are built, by their kind."""
 
 
 def directions(count: int) -> NDArray[np.float32]:
@@ -100,13 +109,13 @@ def restore_agent(
             f"{path} is a policy of Stable-Baselines3, which has no critic; give the run folder of"
             " a contrastive agent, or, to evaluate the policy, the folder with its config.yaml"
         )
-    is_grid = isinstance(document, dict) and document.get("kind") == "grid"
-    model: type[Settings] = GridAgentDescription if is_grid else AgentDescription
+    kind = document.get("kind") if isinstance(document, dict) else None
+    model, restore = _OTHERS.get(kind, (AgentDescription, None))
     try:
-        if is_grid:
+        if restore is not None:
             if world is not None:
                 raise CheckpointError("it was trained in grid worlds; leave the layout out")
-            return restore_grid_agent(checkpoint, path, device, grounding)
+            return restore(checkpoint, path, device, grounding)
         return _restore_maze_agent(checkpoint, path, world, device, grounding)
     except ValidationError as error:
         detail = describe_invalid(error, model)

@@ -45,15 +45,8 @@ def egocentric_views(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> NDArr
 
     Source: Chevalier-Boisvert et al. 2023, arXiv:2306.13831.
     """
-    check_view(size)
-    depth = size - 1 - np.arange(size)[:, None]  # [V, 1], cells ahead
-    aside = np.arange(size)[None] - size // 2  # [1, V], cells to the right
-    front = AHEAD[poses[:, 2]][:, None, None]  # [N, 1, 1, 2]
-    right = AHEAD[(poses[:, 2] + 1) % 4][:, None, None]
-    cells = poses[:, None, None, :2] + depth[..., None] * front + aside[..., None] * right
-    limits = np.array(rooms.shape[1:3])
-    outside = ((cells < 0) | (cells >= limits)).any(-1)  # [N, V, V]
-    row, column = np.moveaxis(np.clip(cells, 0, limits - 1), -1, 0)
+    cells, outside = _cells_ahead(rooms, poses, size)
+    row, column = cells
     seen = rooms[np.arange(len(rooms))[:, None, None], row, column]  # [N, V, V, 2]
     seen[outside] = (WALL, COLOURS["grey"])
     seen[:, size - 1, size // 2] = (EMPTY, 0)
@@ -61,6 +54,31 @@ def egocentric_views(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> NDArr
     views = np.concatenate([seen, shut.astype(np.uint8) * np.uint8(_CLOSED)], -1)
     views[~_visible((seen[..., 0] == WALL) | shut[..., 0])] = UNSEEN
     return views
+
+
+def seen_cells(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> Mask:
+    """Return which cells of the rooms agents see, bool [N, H, W]; as ``egocentric_views``."""
+    views = egocentric_views(rooms, poses, size)
+    (row, column), outside = _cells_ahead(rooms, poses, size)
+    seen = np.zeros(rooms.shape[:3], bool)
+    which, *place = np.nonzero((views[..., 0] != UNSEEN) & ~outside)
+    seen[which, row[which, *place], column[which, *place]] = True
+    return seen
+
+
+def _cells_ahead(
+    rooms: Rooms, poses: Poses, size: int
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], Mask]:
+    """Return row and column of each place of a view [N, V, V], and which are outside the room."""
+    depth = size - 1 - np.arange(check_view(size))[:, None]  # [V, 1], cells ahead
+    aside = np.arange(size)[None] - size // 2  # [1, V], cells to the right
+    front = AHEAD[poses[:, 2]][:, None, None]  # [N, 1, 1, 2]
+    right = AHEAD[(poses[:, 2] + 1) % 4][:, None, None]
+    cells = poses[:, None, None, :2] + depth[..., None] * front + aside[..., None] * right
+    limits = np.array(rooms.shape[1:3])
+    outside = ((cells < 0) | (cells >= limits)).any(-1)  # [N, V, V]
+    row, column = np.moveaxis(np.clip(cells, 0, limits - 1), -1, 0)
+    return (row, column), outside
 
 
 def _visible(opaque: Mask) -> Mask:

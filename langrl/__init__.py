@@ -31,11 +31,13 @@ GRID_IDS = {
     "langrl/GridGoTo-Crowded-v0": "crowded",
     "langrl/GridGoTo-Rooms-v0": "rooms",
     "langrl/GridGoTo-Relations-v0": "relations",
+    "langrl/GridGoTo-NineRooms-v0": "nine_rooms",
 }
 
 PARTIAL_IDS = {
     "langrl/GridGoTo-Partial-v0": "goto",
     "langrl/GridGoTo-Rooms-Partial-v0": "rooms",
+    "langrl/GridGoTo-NineRooms-Partial-v0": "nine_rooms",
 }
 """Grid worlds of which the agent sees MiniGrid's 7x7 egocentric view."""
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import Field
 
-from langrl.config import GridRunConfig, PolicyRunConfig, RunConfig
+from langrl.config import GridRunConfig, PartialRunConfig, PolicyRunConfig, RunConfig
 from langrl.envs.grammar import KINDS
 from langrl.envs.grid_grammar import LEVELS
 from langrl.grounding.config import StrategyName
-from langrl.pretrain_config import PretrainConfig
+from langrl.pretrain_config import CpcPretrainConfig, PretrainConfig
 from langrl.settings import Settings
 
 MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
@@ -77,6 +77,32 @@ class JoinedModelsArguments(Settings):
     workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
+class ModalityGapArguments(Settings):
+    """Show the modality gap's published phenomena, each as a number with its expected sign."""
+
+    out: Path = Field(description="folder of results.json and figures")
+    seeds: int = Field(5, ge=2, le=1000, description="networks and trainings of each setting")
+    steps: int = Field(600, ge=1, le=1_000_000, description="gradient steps of each training")
+    features: Path | None = Field(
+        None, description="a .npy file of paired embeddings [2, n, D] to measure as well"
+    )
+    scale: float = Field(
+        100.0, gt=0, le=10_000, description="features: inverse temperature they were trained with"
+    )
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class CpcArguments(Settings):
+    """Train contrastive predictive coding: where the information is known, and in grid worlds."""
+
+    out: Path = Field(description="folder of the runs, results.json and figures")
+    seeds: int = Field(3, ge=1, le=1000, description="trainings of each critic and model")
+    steps: int | None = Field(
+        None, ge=1, le=1_000_000, description="gradient steps of each training, instead of our own"
+    )
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
 class Sb3ZeroShotArguments(Settings):
     """Train policies of goals with Stable-Baselines3, and have them follow instructions."""
 
@@ -114,6 +140,28 @@ class LawAutoArguments(LawArguments):
     )
 
 
+class DiagnoseArguments(Settings):
+    """Say what a model's embeddings of two modalities are good for, and what is wrong with them."""
+
+    model: Annotated[str, tyro.conf.Positional] = Field(
+        min_length=1,
+        description="'bundled', a folder or hub name of a language-image model, or a .npy file of"
+        " paired embeddings [2, n, D]",
+    )
+    pairs: str | None = Field(
+        None,
+        min_length=1,
+        description="pictures with texts: a folder of captioned images, a grid world or an"
+        " environment id; not for .npy files",
+    )
+    count: int = Field(500, ge=4, le=3_000, description="pairs at most")
+    scale: float | None = Field(
+        None, gt=0, le=10_000, description=".npy files: the model's inverse temperature, if known"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the pairs that are drawn")
+    out: Path = Field(Path("runs/diagnose"), description="folder of results.json and figures")
+
+
 class SpeedArguments(Settings):
     """Measure speed as a ratio against a baseline in the same run."""
 
@@ -149,9 +197,17 @@ class GridTrainArguments(GridRunConfig, TrainPaths):
     """The same for grid worlds."""
 
 
+class PartialTrainArguments(PartialRunConfig, TrainPaths):
+    """The same for grid worlds of which the agent sees a part."""
+
+
 class PolicyTrainArguments(PolicyRunConfig, TrainPaths):
     """The same for policies of Stable-Baselines3."""
 
 
 class PretrainArguments(PretrainConfig, TrainPaths):
     """A pretraining config with the paths of ``langrl pretrain`` beside it."""
+
+
+class CpcPretrainArguments(CpcPretrainConfig, TrainPaths):
+    """The same for contrastive predictive coding."""

@@ -18,7 +18,10 @@ from typing import Any, TypeVar, cast
 import tyro
 
 from langrl.arguments import (
+    CpcArguments,
+    CpcPretrainArguments,
     DemoArguments,
+    DiagnoseArguments,
     EvaluateArguments,
     GridGoToArguments,
     GridTrainArguments,
@@ -26,6 +29,8 @@ from langrl.arguments import (
     LawArguments,
     LawAutoArguments,
     LawIndependenceArguments,
+    ModalityGapArguments,
+    PartialTrainArguments,
     PolicyTrainArguments,
     PretrainArguments,
     ReproduceArguments,
@@ -35,8 +40,10 @@ from langrl.arguments import (
     TrainPaths,
 )
 from langrl.config import (
+    RUN_CONFIGS,
     AnyRunConfig,
     GridRunConfig,
+    PartialRunConfig,
     PolicyRunConfig,
     RunConfig,
     dump_config,
@@ -44,7 +51,7 @@ from langrl.config import (
     preset_names,
 )
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
-from langrl.pretrain_config import PretrainConfig
+from langrl.pretrain_config import CpcPretrainConfig, PretrainConfig
 from langrl.settings import Settings
 
 DEMOS = {
@@ -106,7 +113,8 @@ def _take_flag(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
         if argument == flag:
             value = next(remaining, None)
             if value is None:
-                raise ConfigError(f"{flag} needs a value; presets are {', '.join(preset_names())}")
+                known = f"; presets are {', '.join(preset_names())}" if flag == "--config" else ""
+                raise ConfigError(f"{flag} needs a value{known}")
         elif argument.startswith(f"{flag}="):
             value = argument.removeprefix(f"{flag}=")
         else:
@@ -125,7 +133,7 @@ def train(arguments: list[str]) -> None:
         rest += ["--data.trajectories", trajectories]
     base: AnyRunConfig = RunConfig()
     if source:
-        base = cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig, PolicyRunConfig))
+        base = cast(AnyRunConfig, load_config(source, *RUN_CONFIGS))
     if isinstance(base, PolicyRunConfig):
         check_extra("stable_baselines3", "sb3")
     model = _TRAIN_ARGUMENTS[type(base)]
@@ -160,6 +168,7 @@ def train(arguments: list[str]) -> None:
 _TRAIN_ARGUMENTS: dict[type[Settings], type[Settings]] = {
     RunConfig: TrainArguments,
     GridRunConfig: GridTrainArguments,
+    PartialRunConfig: PartialTrainArguments,
     PolicyRunConfig: PolicyTrainArguments,
 }
 
@@ -189,34 +198,68 @@ def _run_folder(
     return paths.resume, True
 
 
-def pretrain(arguments: list[str]) -> None:
-    """Train a language-image model: ``--config`` names the defaults, flags override fields.
+METHODS: dict[str, tuple[type[Settings], type[Settings], str]] = {
+    "language-image": (PretrainConfig, PretrainArguments, "langrl.pretraining"),
+    "cpc": (CpcPretrainConfig, CpcPretrainArguments, "langrl.cpc_pretraining"),
+}
+"""Methods of pre-training: config, flags and module; a config's ``task`` is its method."""
 
-    The fields of the config are listed by ``langrl pretrain --help``.
+
+def pretrain(arguments: list[str]) -> None:
+    """Pre-train a model: ``--method`` and ``--config`` give the defaults, flags override fields.
+
+    The fields of the config are listed by ``langrl pretrain [--method NAME] --help``.
     """
     source, rest = _take_flag(arguments, "--config")
-    base = load_config(source, PretrainConfig) if source else PretrainConfig()
+    method, rest = _take_flag(rest, "--method")
+    base = _pretrain_defaults(method, source)
+    method = _method_of(base)
+    model, flags, module = METHODS[method]
     paths, config = _split(
         parse(
-            PretrainArguments,
+            flags,
             rest,
-            "langrl pretrain [--config NAME_OR_FILE]",
-            default=PretrainArguments(**base.model_dump()),
-            description="Train a language-image model on pictures of worlds and captions, or on a"
-            " folder of images. --config takes a preset (pretrain-bundled) or a YAML file.",
+            f"langrl pretrain --method {method} [--config NAME_OR_FILE]",
+            default=flags(**base.model_dump()),
+            description=_pretrain_help(),
         ),
-        PretrainConfig,
+        model,
     )
     if paths.print_config:
         print(dump_config(config), end="")
         return
-    from langrl import pretraining
-
-    folder, goes_on = _run_folder(paths, source, config != base, "pretrain")
+    name = "pretrain" if method == "language-image" else f"pretrain-{method}"
+    folder, goes_on = _run_folder(paths, source, config != base, name)
+    if goes_on and (folder / "config.yaml").is_file():
+        module = METHODS[_method_of(_pretrain_defaults(None, str(folder / "config.yaml")))][2]
+    pretraining = importlib.import_module(module)
     if goes_on:
         pretraining.resume(folder, _command("pretrain", arguments))
     else:
         pretraining.pretrain(config, folder, _command("pretrain", arguments))
+
+
+def _pretrain_defaults(method: str | None, source: str | None) -> Settings:
+    """Return the config that flags override: of a method, a preset or a file."""
+    if method is not None:
+        model = lookup(METHODS, method, "method of pre-training")[0]
+        return load_config(source, model) if source else model()
+    models = [each for each, _, _ in METHODS.values()]
+    return load_config(source, *models) if source else PretrainConfig()
+
+
+def _method_of(config: Settings) -> str:
+    """Return which method of pre-training a config is of."""
+    return next(name for name, (model, *_) in METHODS.items() if isinstance(config, model))
+
+
+def _pretrain_help() -> str:
+    return (
+        "Pre-train a model. --method language-image, the default: on pictures of worlds and"
+        " captions, or on a folder of images. --method cpc: contrastive predictive coding, on tours"
+        " of grid worlds without language. --config takes a preset (pretrain-bundled) or a YAML"
+        " file; `langrl pretrain --method NAME --help` lists a method's fields."
+    )
 
 
 def _train_help() -> str:
@@ -294,6 +337,8 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "law": (LawArguments, "estimators of the marginal in the synthetic world"),
     "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
+    "modality-gap": (ModalityGapArguments, "cones, gaps, temperature and mismatched pairs"),
+    "cpc": (CpcArguments, "contrastive predictive coding: information, and what histories know"),
 }
 
 
@@ -325,12 +370,21 @@ def benchmark(arguments: list[str]) -> None:
     speed(given.only, given.rounds, given.out, _command("benchmark", arguments))
 
 
+def diagnose(arguments: list[str]) -> None:
+    """Diagnose the embeddings of two modalities."""
+    given = parse(DiagnoseArguments, arguments, "langrl diagnose")
+    _results_folder(given.out)
+    module = importlib.import_module("langrl.diagnose")
+    module.run(**given.model_dump(), command=_command("diagnose", arguments))
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demo": (demo, "train in a world and follow a typed instruction, with pictures"),
-    "pretrain": (pretrain, "train a language-image model on pictures and captions"),
+    "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
+    "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
     "benchmark": (benchmark, "speed ratios: benchmark speed"),
 }
 

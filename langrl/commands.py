@@ -18,6 +18,7 @@ from langrl.config import (
     GridRunConfig,
     GridWorldConfig,
     OwnRunConfig,
+    PartialRunConfig,
     PolicyRunConfig,
     RunConfig,
     WorldConfig,
@@ -31,6 +32,7 @@ from langrl.experiment.evaluation import Episodes
 from langrl.experiment.logs import console, print_table, read_metrics, write_results
 from langrl.grid_scene import GridScene
 from langrl.maze_scene import MazeScene
+from langrl.partial_scene import PartialScene
 from langrl.protocols import Agent
 
 AgentOf = Callable[..., Any]
@@ -110,6 +112,8 @@ def scene_of(config: AnyRunConfig) -> Scene:
             return MazeScene(maze, groundings(config))
         world = GridWorldConfig(worlds=(GRID_IDS[config.world],))
         return GridScene(GridRunConfig(world=world), groundings(config))
+    if isinstance(config, PartialRunConfig):
+        return PartialScene(config)
     return MazeScene(config) if isinstance(config, RunConfig) else GridScene(config)
 
 

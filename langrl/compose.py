@@ -14,11 +14,13 @@ from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.compose_grid import build_grid_run
 from langrl.compose_maze import build_maze_run, resolve_layout
+from langrl.compose_partial import build_partial_run
 from langrl.config import (
+    OWN_RUN_CONFIGS,
+    RUN_CONFIGS,
     AnyRunConfig,
-    GridRunConfig,
     OwnRunConfig,
-    PolicyRunConfig,
+    PartialRunConfig,
     RunConfig,
     dump_config,
     load_config,
@@ -74,6 +76,8 @@ def build_run(config: OwnRunConfig) -> Run:
         LayoutError, TrajectoryError, ConfigError: naming the field or file and the repair.
     """
     use_device(config.device, config.threads)
+    if isinstance(config, PartialRunConfig):
+        return build_partial_run(config)
     return build_maze_run(config) if isinstance(config, RunConfig) else build_grid_run(config)
 
 
@@ -91,12 +95,12 @@ def resolve(config: OwnRunConfig) -> OwnRunConfig:
 
 def load_run_config(source: str) -> AnyRunConfig:
     """Read a preset or a file of a run in any sort of world; see ``load_config``."""
-    return cast(AnyRunConfig, load_config(source, RunConfig, GridRunConfig, PolicyRunConfig))
+    return cast(AnyRunConfig, load_config(source, *RUN_CONFIGS))
 
 
 def load_own_config(file: Path) -> OwnRunConfig:
     """Read the config file of a run that langrl trains itself; see ``load_config``."""
-    return cast(OwnRunConfig, load_config(str(file), RunConfig, GridRunConfig))
+    return cast(OwnRunConfig, load_config(str(file), *OWN_RUN_CONFIGS))
 
 
 def train_run(config: OwnRunConfig, folder: Path, label: str) -> tuple[Run, float]:

@@ -12,9 +12,15 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from langrl import GRID_IDS, MAZE_IDS
-from langrl.agents.config import LearnerConfig, PolicyConfig, RoomLearnerConfig
-from langrl.data.config import DataConfig, GridDataConfig
+from langrl.agents.config import (
+    HistoryLearnerConfig,
+    LearnerConfig,
+    PolicyConfig,
+    RoomLearnerConfig,
+)
+from langrl.data.config import DataConfig, GridDataConfig, TourDataConfig
 from langrl.envs.grid_rooms import GRID_WORLDS
+from langrl.envs.grid_views import check_view
 from langrl.errors import ConfigError, lookup, suggestion
 from langrl.experiment.config import (
     EvaluationConfig,
@@ -27,7 +33,13 @@ from langrl.grounding.config import (
     GroundingConfig,
     PolicyGroundingConfig,
 )
-from langrl.models.config import CriticConfig, RoomCriticConfig, TextConfig
+from langrl.models.config import (
+    CriticConfig,
+    HistoryConfig,
+    HistoryCriticConfig,
+    RoomCriticConfig,
+    TextConfig,
+)
 from langrl.settings import Settings, describe_invalid
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -94,6 +106,50 @@ class GridRunConfig(Settings):
     threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
 
 
+class PartialWorldConfig(GridWorldConfig):
+    """Where the agent that sees a part of a grid world learns; it is evaluated in the first one."""
+
+    view: int = Field(7, description="cells along a side of the egocentric view; odd, from 3 on")
+
+    @field_validator("view")
+    @classmethod
+    def _has_a_middle(cls, view: int) -> int:
+        return check_view(view)
+
+
+class PartialRunConfig(Settings):
+    """As ``GridRunConfig``, for agents that see what is in front of them, and remember."""
+
+    task: Literal["grid-partial"] = Field("grid-partial", description="what sort of config this is")
+    world: PartialWorldConfig = PartialWorldConfig()
+    data: TourDataConfig = TourDataConfig()
+    history: HistoryConfig = HistoryConfig()
+    critic: HistoryCriticConfig = HistoryCriticConfig()
+    language: str = Field(
+        "bundled", min_length=1, description="language-image model: 'bundled', a name or a folder"
+    )
+    learner: HistoryLearnerConfig = HistoryLearnerConfig()
+    grounding: GridGroundingConfig = GridGroundingConfig()
+    evaluation: GridEvaluationConfig = GridEvaluationConfig()
+    logging: LoggingConfig = LoggingConfig()
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        default = HistoryLearnerConfig.model_fields["cpc_weight"].default
+        idle = not self.history.memory or self.history.frozen
+        if idle and self.learner.cpc_weight not in (0, default):
+            raise ValueError(
+                "learner.cpc_weight has no effect where history.memory is off or history.frozen is"
+                " on; leave it out"
+            )
+        return self
+
+
 class PolicyRunConfig(Settings):
     """A policy that Stable-Baselines3 trains, in a world of langrl."""
 
@@ -144,8 +200,10 @@ class PolicyRunConfig(Settings):
         return self
 
 
-OwnRunConfig = RunConfig | GridRunConfig  # what langrl trains itself
+OwnRunConfig = RunConfig | GridRunConfig | PartialRunConfig  # what langrl trains itself
 AnyRunConfig = OwnRunConfig | PolicyRunConfig
+OWN_RUN_CONFIGS = (RunConfig, GridRunConfig, PartialRunConfig)
+RUN_CONFIGS = (*OWN_RUN_CONFIGS, PolicyRunConfig)
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,13 +1,13 @@
-"""Settings of pre-training a language-image model; no torch here, so ``--help`` is quick."""
+"""Settings of pre-training, each method's; no torch here, so ``--help`` is quick."""
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from langrl.envs.grid_rooms import GRID_WORLDS
 from langrl.errors import suggestion
 from langrl.experiment.config import LoggingConfig
-from langrl.models.config import LanguageImageConfig
+from langrl.models.config import CpcConfig, LanguageImageConfig
 from langrl.settings import Settings
 
 
@@ -32,7 +32,9 @@ class PretrainConfig(Settings):
         "language-image", description="what sort of config this is"
     )
     worlds: tuple[str, ...] = Field(
-        tuple(GRID_WORLDS), min_length=1, description="grid worlds whose pictures are used"
+        ("goto", "crowded", "rooms", "relations"),
+        min_length=1,
+        description="grid worlds whose pictures are used",
     )
     environments: tuple[str, ...] = Field(
         (), description="Gymnasium ids of worlds that draw their goals, instead of grid worlds"
@@ -91,11 +93,7 @@ class PretrainConfig(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for name in self.worlds:
-            if name not in GRID_WORLDS:
-                raise ValueError(f"no grid world named {name!r}; {suggestion(name, GRID_WORLDS)}")
-        if len(set(self.worlds)) != len(self.worlds):
-            raise ValueError("worlds names one twice; name each once")
+        _check_worlds(self.worlds)
         if self.folder is not None and self.environments:
             raise ValueError("pictures come from a folder or from environments; set one of them")
         if self.frequent_words and self.words is None:
@@ -105,3 +103,66 @@ class PretrainConfig(Settings):
         if self.train == "heads" and self.start is None:
             raise ValueError("train: heads needs a SentenceTransformer to start from; set start")
         return self
+
+
+class CpcPretrainConfig(Settings):
+    """The same for contrastive predictive coding, on tours of grid worlds without language."""
+
+    task: Literal["cpc"] = Field("cpc", description="what sort of config this is")
+    worlds: tuple[str, ...] = Field(
+        ("goto",), min_length=1, description=f"grid worlds of the tours: {', '.join(GRID_WORLDS)}"
+    )
+    rooms: int = Field(2000, ge=2, le=1_000_000, description="rooms of each world")
+    tours_per_room: int = Field(2, ge=1, le=1000, description="tours in each room")
+    legs: int = Field(6, ge=1, le=1000, description="poses that a tour goes to, one after another")
+    action_noise: float = Field(0.1, ge=0, lt=1, description="share of random actions on tours")
+    object_share: float = Field(0.5, ge=0, le=1, description="share of legs that end at an object")
+    view: int = Field(7, ge=3, le=63, description="cells along a side of what is seen; odd")
+    length: int = Field(48, ge=2, le=10_000, description="states of a tour that are used, at most")
+    actions: bool = Field(True, description="whether contexts are told the actions between views")
+    model: CpcConfig = Field(CpcConfig(), description="sizes of the model")
+    tours_per_batch: int = Field(16, ge=2, le=100_000, description="tours in a batch")
+    anchors: int = Field(
+        256, ge=2, le=100_000, description="contexts of each horizon in a batch; log of it bounds"
+    )
+    negatives: Literal["batch", "trajectories", "times"] = Field(
+        "batch", description="codes to be told from: all, of other tours, or of the same tour"
+    )
+    steps: int = Field(1500, ge=1, le=100_000_000, description="gradient steps")
+    learning_rate: float = Field(4e-3, gt=0, le=1, description="Adam's highest")
+    probe_rooms: int = Field(
+        800, ge=10, le=100_000, description="further rooms of each world that probes are fitted in"
+    )
+    logging: LoggingConfig = LoggingConfig()
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of weights, rooms, tours and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    @field_validator("view")
+    @classmethod
+    def _is_odd(cls, view: int) -> int:
+        if view % 2 == 0:
+            raise ValueError("the agent is in the middle of its view; give an odd number")
+        return view
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _check_worlds(self.worlds)
+        least = 2 * self.model.horizon + 1  # probes look as far back as ahead
+        if self.length < least:
+            raise ValueError(
+                f"length {self.length} is too short for a horizon of {self.model.horizon} steps;"
+                f" set it to {least} or more, or lower model.horizon"
+            )
+        return self
+
+
+def _check_worlds(worlds: tuple[str, ...]) -> None:
+    """Raise ValueError unless they are different grid worlds."""
+    for name in worlds:
+        if name not in GRID_WORLDS:
+            raise ValueError(f"no grid world named {name!r}; {suggestion(name, GRID_WORLDS)}")
+    if len(set(worlds)) != len(worlds):
+        raise ValueError("worlds names one twice; name each once")

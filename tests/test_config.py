@@ -4,6 +4,7 @@ from pydantic import ValidationError
 
 from langrl.config import (
     GridRunConfig,
+    PartialRunConfig,
     PolicyRunConfig,
     RunConfig,
     dump_config,
@@ -13,9 +14,11 @@ from langrl.config import (
 )
 from langrl.envs.layouts import LAYOUTS
 from langrl.errors import ConfigError
-from langrl.pretrain_config import PretrainConfig
+from langrl.pretrain_config import CpcPretrainConfig, PretrainConfig
 
-SORTS = (RunConfig, GridRunConfig, PolicyRunConfig, PretrainConfig)
+SORTS = (
+    RunConfig, GridRunConfig, PartialRunConfig, PolicyRunConfig, PretrainConfig, CpcPretrainConfig
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -3,9 +3,9 @@
 Axes: ``N`` episodes, ``M`` candidates, ``S`` numbers in a state, ``R`` rows, ``C`` columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,35 @@ class Candidates(Protocol):
         M does not depend on N; a log weight of -inf marks a row that is no candidate.
         """
         ...
+
+
+@runtime_checkable
+class InstructedCandidates(Protocol):
+    """Draws candidate goals for an instruction, near what it may mean."""
+
+    def draw_for(
+        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return goals [N, M, S] and log weights log p(g) - log q(g|l) [N, M], freshly made.
+
+        Args:
+            observations: the first ones of N episodes [N, ...].
+            texts: the instructions, N of them; one that changes within an episode asks anew.
+            generator: source of randomness.
+        """
+        ...
+
+
+def draw_candidates(
+    candidates: Candidates | InstructedCandidates,
+    observations: NDArray[Any],
+    texts: Sequence[str],
+    generator: np.random.Generator,
+) -> tuple[NDArray[Any], Floats]:
+    """Draw candidates of either sort; see ``Candidates.draw`` and ``draw_for``."""
+    if isinstance(candidates, InstructedCandidates):
+        return candidates.draw_for(observations, texts, generator)
+    return candidates.draw(observations, generator)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Settings of encoders and critics; no torch here, so that ``langrl --help`` is quick."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from langrl.settings import Settings
 
@@ -82,3 +82,39 @@ class LanguageImageConfig(Settings):
     embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
     image: ImageTowerConfig = Field(ImageTowerConfig(), description="the image tower")
     text: TextTowerConfig = Field(TextTowerConfig(), description="the text tower")
+
+
+class CpcConfig(Settings):
+    """Contrastive predictive coding: sizes of encoder, context and critics."""
+
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an observation's code z (D)")
+    context: int = Field(128, ge=1, le=4096, description="numbers in a context c (C)")
+    horizon: int = Field(8, ge=1, le=256, description="steps ahead that are predicted, 1 to K")
+    width: int = Field(128, ge=1, le=8192, description="units in a hidden layer of the encoder")
+    depth: int = Field(2, ge=0, le=32, description="hidden layers of the encoder")
+
+
+class HistoryCriticConfig(Settings):
+    """The critic f(h, a, g) of agents that see a part of the world, on top of the history h."""
+
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
+    width: int = Field(256, ge=1, le=8192, description="units in a hidden layer")
+    depth: int = Field(2, ge=0, le=32, description="hidden layers")
+    energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
+
+
+class HistoryConfig(Settings):
+    """What the agent makes of what it has seen and done so far."""
+
+    memory: bool = Field(True, description="remember; without it, only the present view counts")
+    start: str | None = Field(
+        None, description="run folder of `langrl pretrain --method cpc` to start from; else new"
+    )
+    frozen: bool = Field(False, description="start: leave encoder and memory as they are")
+    model: CpcConfig = Field(CpcConfig(), description="sizes of a new one")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.frozen and self.start is None:
+            raise ValueError("history.frozen needs a trained model; set history.start")
+        return self

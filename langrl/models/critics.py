@@ -73,6 +73,12 @@ class GoalCritic(nn.Module):
         """Return what stays the same within an episode [N, ...]: of positions, nothing [N, 0]."""
         return observations[:, :0]
 
+    def recall(
+        self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
+    ) -> Tensor:
+        """Return what is known of episodes [N, ...] as time goes on; here, nothing new."""
+        return context
+
     def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
         """Return which observations [N] cannot be of the episode they were of before: none."""
         return torch.zeros(len(now), dtype=torch.bool, device=now.device)

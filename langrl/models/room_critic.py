@@ -102,6 +102,12 @@ class RoomCritic(nn.Module):
         """Return features of every cell [N, H, W, C] of observations [N, H, W, 3]."""
         return self.room(observations[..., :2])
 
+    def recall(
+        self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
+    ) -> Tensor:
+        """Return what is known of episodes [N, ...] as time goes on; here, nothing new."""
+        return context
+
     def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
         """Return which observations [N] show another room than they did before."""
         if before.shape != now.shape:

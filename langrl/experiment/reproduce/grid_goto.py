@@ -93,8 +93,8 @@ def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language
     if len(record):
         console.print(f"seed {seed}: {len(record)} conditions are measured already")
     rows = []
-    for world, spec in GRID_WORLDS.items():
-        for level in spec.levels:
+    for world in dict.fromkeys(config.world.worlds):
+        for level in GRID_WORLDS[world].levels:
             for phrasing in PHRASINGS:
                 measure = partial(_measure, config, agents, world, level, phrasing)
                 rows += record.rows(f"{world}, {level}, {phrasing}", measure)
