@@ -332,7 +332,15 @@ def test_a_file_in_the_place_of_the_results_is_told_before_the_work(command, tmp
 def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
     assert langrl("reproduce", "--help", monkeypatch=monkeypatch) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert listed == ["street-mazes", "grid-goto", "joined-models", "sb3-zero-shot", *LAWS]
+    assert listed == [
+        "street-mazes",
+        "grid-goto",
+        "joined-models",
+        "sb3-zero-shot",
+        *LAWS,
+        "modality-gap",
+        "cpc",
+    ]
 
 
 def test_speed_prints_ratios_to_the_baseline(tmp_path, monkeypatch):

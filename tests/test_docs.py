@@ -6,20 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from langrl import cli, commands, pretraining
+from langrl import cli, commands, cpc_pretraining, diagnose, pretraining
 from langrl.experiment import benchmark
 from langrl.experiment.reproduce import (
+    cpc,
     grid_goto,
     joined_models,
     law,
     law_auto,
     law_independence,
+    modality_gap,
     sb3_zero_shot,
     street_mazes,
 )
 
 REPRODUCED = (
-    street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto
+    street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
+    modality_gap, cpc,
 )  # fmt: skip
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -52,6 +55,13 @@ def test_the_python_about_the_law_runs_as_it_stands(capsys):
     assert capsys.readouterr().out.count("tensor") == 6
 
 
+def test_the_python_about_cpc_runs_as_it_stands(capsys):
+    (code,) = blocks(ROOT / "docs" / "cpc.md", "python")
+    assert len(code.strip().splitlines()) <= 16
+    exec(compile(code, "cpc.md", "exec"), {})
+    assert "torch.Size([8, 20, 128])" in capsys.readouterr().out
+
+
 SB3_BLOCKS = 3
 
 
@@ -70,7 +80,7 @@ def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("page", ["grid-worlds.md", "joining.md"])
+@pytest.mark.parametrize("page", ["grid-worlds.md", "joining.md", "diagnose.md"])
 def test_the_python_about_the_bundled_model_runs_as_it_stands(page, capsys):
     (code,) = blocks(ROOT / "docs" / page, "python")
     exec(compile(code, page, "exec"), {})
@@ -97,7 +107,10 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (commands, "demo"),
         (pretraining, "pretrain"),
         (pretraining, "resume"),
+        (cpc_pretraining, "pretrain"),
+        (cpc_pretraining, "resume"),
         *((module, "reproduce") for module in REPRODUCED),
+        (diagnose, "run"),
         (benchmark, "speed"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))

@@ -1,0 +1,255 @@
+"""What the embeddings of two modalities are good for, measured on pairs and said in words.
+
+Axes: ``n`` pairs, ``D`` embedding size.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from langrl.functional.gap import AMOUNTS, BestScale, Shifted, best_scale, mixed_recall, shift_curve
+from langrl.functional.geometry import (
+    Cone,
+    alignment,
+    cone,
+    effective_rank,
+    gap_noise,
+    modality_gap,
+    require_varied,
+    separability,
+    uniformity,
+    unit_pairs,
+)
+
+SMALL, LARGE = 0.01, 0.1  # nats of loss: what does not matter, and what does
+COLUMNS = ("measure", "first", "second", "both")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedPairs:
+    """Embeddings of pairs, and what is known of them.
+
+    Args:
+        x: embeddings [n, D] of one modality.
+        y: embeddings [n, D] of the other; row i of both is a pair.
+        names: of the modalities, in the plural.
+        scale: inverse temperature of the model; None if it is not known.
+        matches: which y fits which x, bool [n, n], where more than pairs do.
+    """
+
+    x: Tensor
+    y: Tensor
+    names: tuple[str, str]
+    scale: float | None = None
+    matches: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured; ``findings`` says it in words."""
+
+    names: tuple[str, str]
+    pairs: int
+    dimensions: int
+    chance: float
+    gap: float
+    noise: float
+    separable: float
+    cones: tuple[Cone, Cone]
+    ranks: tuple[float, float]
+    uniformities: tuple[float, float]
+    alignment: float
+    mixed: float
+    scale: float | None
+    best: BestScale
+    curve: list[Shifted]
+
+    @property
+    def unmoved(self) -> Shifted:
+        """Return loss and retrieval where nothing is moved."""
+        return next(point for point in self.curve if point.amount == 0)
+
+    @property
+    def recall(self) -> float:
+        """Return how often the nearest of the other modality fits, mean of both directions."""
+        return (self.unmoved.recall_right + self.unmoved.recall_left) / 2
+
+    @property
+    def corresponds(self) -> bool:
+        """Whether partners are found more often than by chance, by three standard deviations."""
+        deviation = math.sqrt(self.chance * (1 - self.chance) / self.pairs)
+        return self.recall > self.chance + 3 * deviation
+
+    @property
+    def safe(self) -> bool:
+        """Whether embeddings of one modality can stand in for the other's."""
+        return self.corresponds and self.mixed >= self.recall / 2
+
+
+def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
+    """Measure gap, cones, spread, retrieval and temperature of pairs.
+
+    Raises:
+        ShapeError: if the modalities do not have as many embeddings of one size.
+        NonFiniteError: if there is NaN or an infinity.
+        DomainError: if there are fewer than 4 pairs, or embeddings that are zero or all the same.
+    """
+    x, y = unit_pairs("diagnose", pairs.x, pairs.y, least=4)
+    for name, points in zip(pairs.names, (x, y), strict=True):
+        require_varied("diagnose", name, points)
+    best = best_scale(x, y)
+    scale = best.scale if pairs.scale is None else pairs.scale
+    return Diagnosis(
+        names=pairs.names,
+        pairs=len(x),
+        dimensions=x.shape[1],
+        chance=1 / len(x) if pairs.matches is None else float(pairs.matches.double().mean()),
+        gap=float(modality_gap(x, y).norm()),
+        noise=gap_noise(x, y),
+        separable=separability(x, y),
+        cones=(cone(x), cone(y)),
+        # Bounded: too few pairs are said in the findings.
+        ranks=(effective_rank(x, bounded=True), effective_rank(y, bounded=True)),
+        uniformities=(uniformity(x), uniformity(y)),
+        alignment=alignment(x, y),
+        mixed=mixed_recall(x, y, matches=pairs.matches),
+        scale=pairs.scale,
+        best=best,
+        curve=shift_curve(x, y, scale, AMOUNTS, matches=pairs.matches),
+    )
+
+
+def rows(found: Diagnosis) -> list[Row]:
+    """Return the table: a measure a row, of both modalities and of what joins them."""
+    unmoved, (first, second) = found.unmoved, found.cones
+    listed = [
+        ("cosine within, mean", first.mean, second.mean, None),
+        ("cosine within, 5 % quantile", first.low, second.low, None),
+        ("cosine within, 95 % quantile", first.high, second.high, None),
+        ("effective rank", found.ranks[0], found.ranks[1], None),
+        ("uniformity", *found.uniformities, None),
+        ("alignment", None, None, found.alignment),
+        ("gap", None, None, found.gap),
+        ("gap by chance", None, None, found.noise),
+        ("told apart by a plane", None, None, found.separable),
+        ("recall@1 of partners", unmoved.recall_right, unmoved.recall_left, found.recall),
+        ("recall@1 in a mixed pool", None, None, found.mixed),
+        ("own scale", None, None, found.scale),
+        ("best scale", None, None, found.best.scale),
+        ("loss at own scale", None, None, None if found.scale is None else unmoved.loss),
+        ("loss at best scale", None, None, found.best.loss),
+    ]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in listed]
+
+
+def shift_rows(found: Diagnosis) -> list[Row]:
+    """Return a row for each amount that the gap was closed by."""
+    return [asdict(point) for point in found.curve]
+
+
+# -- in words --------------------------------------------------------------------------------
+
+
+def findings(found: Diagnosis) -> list[str]:
+    """Say what was found, the verdict first; a line each."""
+    return [
+        _comparison(found), _gap(found), _cones(found), _temperature(found), _closing(found),
+        _spread(found),
+    ]  # fmt: skip
+
+
+def _comparison(found: Diagnosis) -> str:
+    first, second = found.names
+    unmoved = found.unmoved
+    recall = (
+        f"the nearest of {found.pairs} {second} is right for {unmoved.recall_right:.1%} of {first},"
+        f" and of {first} for {unmoved.recall_left:.1%} of {second} (chance {found.chance:.1%})"
+    )
+    if not found.corresponds:
+        return f"Direct comparison is unsafe, since it does not find what fits: {recall}."
+    mixed = f"in a pool of both, what is nearest is right {found.mixed:.1%} of the time"
+    if found.safe:
+        return f"Direct comparison is safe here: {recall}; {mixed}."
+    return (
+        f"Direct comparison is unsafe, but for ranking one modality against the other: {recall};"
+        f" but {mixed}. Embeddings of {second} cannot stand in for those of {first}: compare each"
+        " with what it was trained with, and marginalise (log_sum_exp over goals)."
+    )
+
+
+def _gap(found: Diagnosis) -> str:
+    times = found.gap / max(found.noise, 1e-12)
+    told = f"a plane tells {found.separable:.1%} of held-out embeddings apart (chance 50%)"
+    if times < 2:
+        return (
+            f"There is no gap beyond chance: {found.gap:.3f}, where {found.pairs} pairs of one mean"
+            f" would show {found.noise:.3f}; {told}."
+        )
+    extent = next(
+        word
+        for least, word in ((0.99, ""), (0.9, "nearly "), (0, "not, by that plane, "))
+        if found.separable >= least
+    )
+    return (
+        f"There is a gap of {found.gap:.3f} (from 0 to 2), {times:.3g} times what chance gives;"
+        f" {told}: the modalities are {extent}linearly separable."
+    )
+
+
+def _cones(found: Diagnosis) -> str:
+    parts = [
+        f"{name} {narrow.mean:.3f} (90% within {narrow.low:.2f} to {narrow.high:.2f})"
+        for name, narrow in zip(found.names, found.cones, strict=True)
+    ]
+    return f"Cones, as the mean cosine between two of one modality: {parts[0]}, {parts[1]}."
+
+
+def _temperature(found: Diagnosis) -> str:
+    best = found.best
+    where = f"the scale that fits these pairs best is {best.scale:.4g}, with a loss of"
+    where += f" {best.loss:.3f} nats"
+    if best.at_bound:
+        every = "every pair is ranked first, and any higher one fits better"
+        nothing = "cosines say nothing about pairs"
+        where += f", the end of the range: {every if best.scale > 1 else nothing}"
+    if found.scale is None:
+        return f"Temperature: the model's scale is not known (give --scale); {where}."
+    loss = found.unmoved.loss
+    excess = loss - best.loss
+    side = "too sure of itself" if found.scale > best.scale else "not sure enough"
+    verdict = "calibrated"
+    if excess >= SMALL:
+        verdict = f"{'nearly calibrated' if excess < LARGE else 'not calibrated'}, {side}"
+    return f"Temperature: {verdict}. At its own scale {found.scale:.4g} loss {loss:.3f}; {where}."
+
+
+def _closing(found: Diagnosis) -> str:
+    closed = next(point for point in found.curve if point.amount == 1)
+    least = min(found.curve, key=lambda point: point.loss)
+    change = closed.loss - found.unmoved.loss
+    word = "makes no difference" if abs(change) < SMALL else "hurts" if change > 0 else "helps"
+    recall = (closed.recall_right + closed.recall_left) / 2
+    best = "where they are" if least.amount == 0 else f"at lambda = {least.amount:g}"
+    return (
+        f"Closing the gap {word}: the loss goes from {found.unmoved.loss:.3f} to {closed.loss:.3f}"
+        f" nats, recall@1 from {found.recall:.3f} to {recall:.3f}; of the shifts tried, the loss is"
+        f" least {best}, {least.loss:.3f}."
+    )
+
+
+def _spread(found: Diagnosis) -> str:
+    first, second = found.names
+    bound = ""
+    if found.pairs <= found.dimensions:
+        bound = (
+            f" (a lower bound: only {found.pairs} pairs for {found.dimensions} dimensions; more"
+            f" than {found.dimensions} would settle it)"
+        )
+    return (
+        f"Effective rank of {found.dimensions}: {first} {found.ranks[0]:.1f}, {second}"
+        f" {found.ranks[1]:.1f}{bound}. Alignment {found.alignment:.3f}; uniformity {first}"
+        f" {found.uniformities[0]:.2f}, {second} {found.uniformities[1]:.2f} (lower is better)."
+    )
