@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.agents.observations import read_observations
+from langrl.agents.running import Running
 from langrl.errors import GroundingError, ShapeError
-from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
+from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
-from langrl.grounding.strategies import UNDECIDED, Decision, Grounding, Scores, check_needs
+from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.history_critic import HistoryCritic
 from langrl.models.picture_language import PictureLanguage
@@ -84,10 +85,14 @@ class GroundedAgent:
         temperature: float = 0.0,
         compare_separate: bool = False,
     ) -> None:
-        self._shared = isinstance(language, LanguageCritic) and critic.goal is language.goal
-        offered = {"critic"} | ({"shared encoder"} if self._shared or compare_separate else set())
+        self.shares_goals = isinstance(language, LanguageCritic) and critic.goal is language.goal
+        offered = {"critic"} | (
+            {"shared encoder"} if self.shares_goals or compare_separate else set()
+        )
         check_needs(grounding, frozenset(offered))
-        self._direct = self._shared or (compare_separate and "shared encoder" in grounding.needs)
+        self._direct = self.shares_goals or (
+            compare_separate and "shared encoder" in grounding.needs
+        )
         self.critic, self.language = critic.eval(), language.eval()
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device = torch.device(device)
@@ -119,7 +124,7 @@ class GroundedAgent:
             seed = int(self._generator.integers(2**63))
             self._torch_generator = torch.Generator(self.device).manual_seed(seed)
         if mask is None:
-            self._batch: _Batch | None = None
+            self._batch: Running | None = None
         elif self._batch is not None:
             self._batch.fresh |= np.asarray(mask, bool)
 
@@ -167,7 +172,7 @@ class GroundedAgent:
         batch.taken, batch.acted = taken, np.ones(len(states), bool)
         return taken[0] if single else taken
 
-    def _propose(self, states: NDArray[Any], batch: "_Batch") -> NDArray[Any]:
+    def _propose(self, states: NDArray[Any], batch: Running) -> NDArray[Any]:
         """Return the actions to compare in each state [N, A, ...]."""
         if isinstance(self.actions, np.ndarray):
             # Repeated, not a view of one row: torch takes no array that it could not write to.
@@ -204,28 +209,17 @@ class GroundedAgent:
             raise ShapeError("posterior takes a single observation; call it for each of the batch")
         batch, every = self._batch, np.array([0])
         if batch is None or len(batch.texts) != 1 or batch.must_draw(states, texts)[0]:
-            batch = _Batch(self, states)
+            batch = Running(self, states)
             batch.begin(every, states)
             batch.draw(every, texts, copy.deepcopy(self._generator))
-        fit = self._fit(batch, every, self.embed_texts(texts))
+        fit = batch.compute_fit(every, self.embed_texts(texts))
         log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
         real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
         probabilities = log_posterior.exp().cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real])
 
-    def _fit(self, batch: "_Batch", rows: NDArray[np.int64], texts: Tensor) -> Tensor:
-        """Return h [n, M] of the candidates of some episodes, given their texts [n, J, D]."""
-        whole = len(rows) == len(batch.goals)  # without an index, no copy
-        if self._shared:
-            embedded = batch.goal_embeddings if whole else batch.goal_embeddings[rows]
-        else:
-            goals = torch.from_numpy(batch.goals[rows]).to(self.device)
-            observations = torch.from_numpy(batch.observations[rows]).to(self.device)
-            embedded = self.language.embed_goals(observations, goals)
-        return self.sharpness * self.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
-
     def _decide(
-        self, embedded: Tensor, batch: "_Batch", rows: slice
+        self, embedded: Tensor, batch: Running, rows: slice
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
@@ -242,7 +236,7 @@ class GroundedAgent:
         return self.grounding.ground(scores, memory, self._torch_generator)
 
     def _action_scores(
-        self, decision: Decision, embedded: Tensor, batch: "_Batch", rows: slice
+        self, decision: Decision, embedded: Tensor, batch: Running, rows: slice
     ) -> Tensor:
         """Return a decision's scores of actions [n, A]; those for its goal if it names one."""
         if decision.action_scores is not None:
@@ -254,114 +248,12 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _rows(self, states: NDArray[Any], texts: list[str]) -> "_Batch":
+    def _rows(self, states: NDArray[Any], texts: list[str]) -> Running:
         """Return the episodes' candidates and fits, brought up to date with the texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
-            self._batch = _Batch(self, states)
+            self._batch = Running(self, states)
         must_draw = np.flatnonzero(self._batch.must_draw(states, texts))
         self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states)
         self._batch.draw(must_draw, texts, self._generator)
         self._batch.listen(texts)
         return self._batch
-
-
-class _Batch:
-    """What N running episodes keep: candidates, their embeddings, texts, fits, commitments."""
-
-    def __init__(self, agent: GroundedAgent, observations: NDArray[Any]) -> None:
-        self.agent = agent
-        self.texts: list[str | None] = [None] * len(observations)
-        self.fresh = np.ones(len(observations), bool)  # episodes that have not begun
-        self.acted = np.zeros(len(observations), bool)  # episodes in which an action was taken
-        self.taken: NDArray[Any] | None = None  # the last action of each [N, ...]
-        self.memory: Tensor | None = None
-        self.observations = observations  # the first of each episode
-        self.context: Tensor
-        self.goals: NDArray[Any]
-        self.log_weights: Tensor
-        self.goal_embeddings: Tensor
-        self.text_embeddings: Tensor
-        self.fit: Tensor
-
-    def must_begin(self, observations: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return which episodes have not begun, or are somewhere else than when they did."""
-        before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
-        return self.fresh | self.agent.critic.is_elsewhere(before, now).numpy()
-
-    def must_draw(self, observations: NDArray[Any], texts: list[str]) -> NDArray[np.bool_]:
-        """Return which episodes need candidates: new ones, and those told something new."""
-        begins = self.must_begin(observations)
-        if not isinstance(self.agent.candidates, InstructedCandidates):
-            return begins
-        return begins | [old != new for old, new in zip(self.texts, texts, strict=True)]
-
-    def begin(self, rows: NDArray[np.int64], observations: NDArray[Any]) -> None:
-        """Start new episodes and forget what was said and decided in them."""
-        if not len(rows):
-            return
-        agent, whole = self.agent, len(rows) == len(self.texts)
-        first = observations if whole else observations[rows]
-        context = agent.critic.read(torch.from_numpy(first).to(agent.device))
-        if whole:
-            self.observations, self.context = first, context
-        else:
-            self.observations[rows], self.context[rows] = first, context
-        for row in rows:
-            self.texts[row] = None
-        self.fresh[rows] = self.acted[rows] = False
-
-    def draw(
-        self, rows: NDArray[np.int64], texts: Sequence[str], generator: np.random.Generator
-    ) -> None:
-        """Draw the candidates of some episodes, whose texts are among those of all [N]."""
-        if not len(rows):
-            return
-        agent, whole = self.agent, len(rows) == len(self.texts)
-        told = [texts[row] for row in rows]
-        goals, log_weights = draw_candidates(
-            agent.candidates, self.observations[rows], told, generator
-        )
-        tensor = torch.from_numpy(goals).to(agent.device)
-        weights = torch.from_numpy(log_weights).to(agent.device)
-        context = self.context if whole else self.context[rows]
-        embedded = agent.critic.embed_goals(context, tensor)  # [rows, M, D]
-        if whole:
-            self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
-        else:
-            self.goals[rows], self.log_weights[rows] = goals, weights
-            self.goal_embeddings[rows] = embedded
-
-    def recall(self, observations: Tensor) -> None:
-        """Take up what is seen [N, ...] after the last actions, where there were any."""
-        if self.taken is not None and self.acted.any():
-            actions, acted = torch.from_numpy(self.taken), torch.from_numpy(self.acted)
-            device, critic = self.agent.device, self.agent.critic
-            self.context = critic.recall(
-                self.context, observations, actions.to(device), acted.to(device)
-            )
-
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with some of the episodes only."""
-        self.texts = [self.texts[n] for n in rows]
-        self.fresh, self.observations = self.fresh[rows], self.observations[rows]
-        self.acted, self.taken = self.acted[rows], None if self.taken is None else self.taken[rows]
-        self.goals = self.goals[rows]
-        names = ["context", "log_weights", "goal_embeddings", "text_embeddings", "fit"]
-        for name in names if self.memory is None else [*names, "memory"]:
-            setattr(self, name, getattr(self, name)[rows])
-
-    def listen(self, texts: list[str]) -> None:
-        """Take up instructions; one that has changed gets its fit, and its memory is cleared."""
-        rows = [n for n, (old, new) in enumerate(zip(self.texts, texts, strict=True)) if old != new]
-        if not rows:
-            return
-        agent = self.agent
-        embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
-        fit = agent._fit(self, np.array(rows), embedded)  # [rows, M]
-        if len(rows) == len(texts):
-            self.text_embeddings, self.fit, self.memory = embedded, fit, None
-        else:
-            self.text_embeddings[rows], self.fit[rows] = embedded, fit
-            if self.memory is not None:
-                self.memory[rows] = UNDECIDED
-        self.texts = list(texts)
