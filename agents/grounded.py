@@ -19,6 +19,7 @@ from langrl.agents.running import Running
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
+from langrl.grounding.generated import RelatedLanguage
 from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.history_critic import HistoryCritic
@@ -75,7 +76,7 @@ class GroundedAgent:
     def __init__(
         self,
         critic: GoalCritic | RoomCritic | HistoryCritic,
-        language: LanguageCritic | PictureLanguage,
+        language: LanguageCritic | PictureLanguage | RelatedLanguage,
         grounding: Grounding,
         candidates: Candidates | InstructedCandidates,
         *,

@@ -53,7 +53,7 @@ GRID_WORLDS = {
     "crowded": RoomSpec(8, (8, 10), kinds=(3, 4)),
     "rooms": RoomSpec(11, (6, 8), rooms=2),
     "relations": RoomSpec(8, (5, 6), kinds=(3, 4), pairs=2, levels=("relation",)),
-    "nine_rooms": RoomSpec(16, (8, 10), rooms=3),
+    "nine_rooms": RoomSpec(16, (4, 6), rooms=3),
 }
 
 

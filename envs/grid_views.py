@@ -32,8 +32,9 @@ def check_view(size: int) -> int:
 def egocentric_views(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> NDArray[np.uint8]:
     """Return what agents see, uint8 [N, V, V, 3]: type, colour and state (1: a closed door).
 
-    MiniGrid's ``gen_obs``, with rows before columns. Doors are shut except the one that an agent
-    stands in, whose cell, as in MiniGrid, shows as empty.
+    MiniGrid's ``gen_obs``, with rows before columns, and its compass in the picture: the state of
+    the agent's own cell is its direction + 1, as in observations of whole rooms. Doors are shut
+    except the one that an agent stands in, whose cell, as in MiniGrid, shows as empty.
 
     Args:
         rooms: [N, H, W, 2].
@@ -53,6 +54,7 @@ def egocentric_views(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> NDArr
     shut = seen[..., :1] == DOOR
     views = np.concatenate([seen, shut.astype(np.uint8) * np.uint8(_CLOSED)], -1)
     views[~_visible((seen[..., 0] == WALL) | shut[..., 0])] = UNSEEN
+    views[:, size - 1, size // 2, 2] = poses[:, 2] + 1
     return views
 
 

@@ -97,9 +97,23 @@ class CpcArguments(Settings):
 
     out: Path = Field(description="folder of the runs, results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="trainings of each critic and model")
+    memory_seeds: int = Field(1, ge=1, le=1000, description="trainings of each agent")
+    episodes: int = Field(
+        100, ge=1, le=100_000, description="that agents are measured in, per level and world"
+    )
     steps: int | None = Field(
         None, ge=1, le=1_000_000, description="gradient steps of each training, instead of our own"
     )
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class RelatingArguments(Settings):
+    """Contrast related with unrelated pairs in generative models of two modalities."""
+
+    out: Path = Field(description="folder of the records, results.json and figures")
+    seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
+    worlds_seeds: int = Field(2, ge=1, le=1000, description="the same on pairs of grid worlds")
+    steps: int = Field(500, ge=1, le=1_000_000, description="gradient steps of each training")
     workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 

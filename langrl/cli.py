@@ -33,6 +33,7 @@ from langrl.arguments import (
     PartialTrainArguments,
     PolicyTrainArguments,
     PretrainArguments,
+    RelatingArguments,
     ReproduceArguments,
     Sb3ZeroShotArguments,
     SpeedArguments,
@@ -339,6 +340,7 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
     "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
     "modality-gap": (ModalityGapArguments, "cones, gaps, temperature and mismatched pairs"),
     "cpc": (CpcArguments, "contrastive predictive coding: information, and what histories know"),
+    "relating": (RelatingArguments, "generative models of related pairs, contrasted: half an hour"),
 }
 
 

@@ -340,6 +340,7 @@ def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
         *LAWS,
         "modality-gap",
         "cpc",
+        "relating",
     ]
 
 

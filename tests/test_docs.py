@@ -16,13 +16,14 @@ from langrl.experiment.reproduce import (
     law_auto,
     law_independence,
     modality_gap,
+    relating,
     sb3_zero_shot,
     street_mazes,
 )
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
-    modality_gap, cpc,
+    modality_gap, cpc, relating,
 )  # fmt: skip
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -50,7 +50,7 @@ def test_closed_door_hides_and_says_that_it_is_closed_until_the_agent_stands_in_
     assert before[1, 1].tolist() == [TYPES["door"], COLOURS["green"], 1]
     assert before[0].tolist() == [[0, 0, 0]] * 3
     inside = egocentric_views(room, np.array([[1, 2, 0]]), 3)[0]
-    assert inside[2, 1].tolist() == [EMPTY, 0, 0]
+    assert inside[2, 1].tolist() == [EMPTY, 0, 1]  # the agent, looking east
     assert inside[1, 1, 0] == EMPTY
 
 
@@ -92,6 +92,8 @@ def test_views_are_minigrids_own(world, size):
         poses = poses[generator.permutation(len(poses))[:40]]
         ours = egocentric_views(room[None].repeat(len(poses), 0), poses, size)
         theirs = np.stack([minigrids(room, pose) for pose in poses])
+        assert (ours[:, -1, size // 2, 2] == poses[:, 2] + 1).all()  # MiniGrid's "direction"
+        theirs[:, -1, size // 2, 2] = poses[:, 2] + 1
         np.testing.assert_array_equal(ours, theirs)
 
 

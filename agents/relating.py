@@ -1,0 +1,142 @@
+"""Training of multimodal variational autoencoders, with or without contrasting pairs.
+
+Axes: ``B`` related pairs in a batch, ``J`` unrelated partners of each, ``P`` pairs that are scored.
+
+Source: Shi et al. 2021, arXiv:2007.01179.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from langrl.agents.descent import Descent
+from langrl.errors import DomainError, lookup
+from langrl.functional.generative import importance_weighted, relating
+from langrl.models.vae import BOUNDS, Encoded, MultimodalVAE, added_terms
+from langrl.models.vae_pairs import pair_log_weights
+from langrl.settings import Settings
+
+_LARGEST_NORM = 100.0  # of the gradient: only a safeguard, losses are sums over pixels
+
+
+class RelatingConfig(Settings):
+    """How a multimodal variational autoencoder is trained."""
+
+    contrast: bool = Field(True, description="contrast related with unrelated pairs")
+    objective: str = Field("iwae", description="bound on log-likelihoods: elbo or iwae")
+    samples: int = Field(4, ge=1, le=4096, description="latents of each pair (K)")
+    gamma: float = Field(2.0, ge=1, le=1e6, description="weight of the likelihood of related pairs")
+    negatives: int | None = Field(
+        None, ge=1, le=4096, description="unrelated partners of each side (J); the whole batch's"
+    )
+    proposal: Literal["experts", "posterior"] = Field(
+        "experts",
+        description="latents of the contrast: of each modality alone, or of every pair",
+    )
+    with_positive: bool = Field(False, description="related pairs are terms of the sums, too")
+    steps: int = Field(600, ge=1, le=10_000_000, description="gradient steps")
+    batch_size: int = Field(128, ge=2, le=100_000, description="related pairs in a batch (B)")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's, of matrices")
+
+
+class RelatingLearner:
+    """Trains a multimodal variational autoencoder on related observations.
+
+    Args:
+        model: what is trained.
+        data: related observations by modality [N, X], the same N of each; all modalities.
+        config: how.
+        generator: source of batches, latents and unrelated partners.
+
+    Raises:
+        As ``MultimodalVAE.encode``; DomainError also if a modality is missing or there are fewer
+        than two pairs; UnknownNameError if there is no such objective.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        data: Mapping[str, Tensor],
+        config: RelatingConfig,
+        generator: torch.Generator,
+    ) -> None:
+        if missing := [name for name in model.names if name not in data]:
+            raise DomainError(
+                f"training needs every modality, and {missing[0]} is missing; give related"
+                f" observations of {', '.join(model.names)}"
+            )
+        count = len(model.encode(data))
+        if count < 2:
+            raise DomainError(f"training needs two related pairs or more, got {count}; add pairs")
+        self.model, self.data, self.config, self.generator = model, dict(data), config, generator
+        self.bound = lookup(BOUNDS, config.objective, "objective")
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.descent = Descent(
+            trained, config.learning_rate, config.steps, generator, clip=_LARGEST_NORM,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+        self._queue = torch.empty(0, dtype=torch.long)
+
+    def batch(self) -> dict[str, Tensor]:
+        """Return the next related observations by modality [B, X]; every pair once an epoch."""
+        count = len(self.data[self.model.names[0]])
+        size = min(self.config.batch_size, count)
+        if len(self._queue) < size:
+            self._queue = torch.randperm(count, generator=self.generator)
+        rows, self._queue = self._queue[:size], self._queue[size:]
+        return {name: value[rows] for name, value in self.data.items()}
+
+    def update(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take one step of AdamW on a batch [B, X] and return its metrics."""
+        return self.descent.descend(batch, lambda: self._loss(batch))
+
+    def train(self) -> MultimodalVAE:
+        """Take all the steps that are left and return the model."""
+        while self.descent.step < self.config.steps:
+            self.update(self.batch())
+        return self.model
+
+    def _loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        config, model = self.config, self.model
+        encoded = model.features_of(batch)
+        own = self.bound(model, encoded, self.generator, config.samples).mean()
+        added = added_terms(model, encoded, self.generator, config.samples, self.bound).mean()
+        if not config.contrast:
+            return -own - added, {"log_joint": own.detach()}
+        losses, found = [], {}
+        for name in model.names[:1] if len(model.names) == 2 else model.names:
+            scores, related = self._log_joint(encoded, name)
+            loss, found = relating(
+                scores, gamma=1.0, related=related, with_positive=config.with_positive
+            )
+            losses.append(loss)
+        return torch.stack(losses).mean() - (config.gamma - 1) * (own + added), found
+
+    def _log_joint(self, encoded: Encoded, name: str) -> tuple[Tensor, Tensor]:
+        """Score one modality against the others: pairs [B, B], and bounds of related ones [B].
+
+        Pairs are -inf beyond J partners.
+        """
+        left = encoded.only(name)
+        right = encoded.only(*(other for other in self.model.names if other != name))
+        count, samples = len(encoded), self.config.samples
+        partners = min(self.config.negatives or count, count - 1)
+        each = torch.arange(count)
+        if self.config.proposal == "experts":
+            weights = pair_log_weights(self.model, left, right, self.generator, samples)
+            scores = importance_weighted(weights.flatten(0, 1))
+            scores = scores.masked_fill((each - each.unsqueeze(1)) % count > partners, -torch.inf)
+            # In one sum the best expert decides, and the others would not learn from it.
+            related = weights.diagonal(dim1=2, dim2=3).transpose(0, 1)  # [K, E, B]
+            return scores, importance_weighted(related).mean(0)
+        # A pair (i, i + j) is a rival of both related pairs that it is taken from.
+        shifts = torch.arange(partners + 1).unsqueeze(1)
+        rows, columns = each.repeat(partners + 1), ((each + shifts) % count).flatten()  # [P]
+        pairs = left.take(rows).beside(right.take(columns))
+        scores = self.bound(self.model, pairs, self.generator, samples)
+        matrix = scores.new_full((count, count), -torch.inf).index_put((rows, columns), scores)
+        return matrix, matrix.diagonal()

@@ -1,0 +1,176 @@
+"""Goals by a generative model of what is faced and what is said: candidates, and their fit.
+
+A multimodal variational autoencoder of related pairs (see ``data.related_pairs``) says two things
+about grid worlds. Its pointwise mutual information is h(g, l) itself. And what it imagines when it
+reads an instruction says where to look for candidates, so that a few of them suffice.
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``P`` reachable poses, ``K`` texts or samples of
+a latent, ``C`` distinct cells, ``V`` words.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.data.related_pairs import KIND_CELLS, count_words, draw_crops, kinds_of
+from langrl.envs.grid_rooms import ahead, reachable_poses
+from langrl.errors import ConfigError, DomainError
+from langrl.functional.generative import stratified_sample
+from langrl.grounding.candidates import Floats
+from langrl.models.vae import MultimodalVAE
+from langrl.words import WordTokeniser
+
+PICTURE, TEXT = "crop", "text"  # the modalities of a model of related pairs
+_NOTHING = -30.0  # nats; the fit of a goal that shows no object
+_SEED = 0  # of the latents behind a fit, so that it does not change from call to call
+
+
+def check_modalities(model: MultimodalVAE) -> None:
+    """Raise ConfigError unless a model is of pictures of what is faced, and texts."""
+    if set(model.names) != {PICTURE, TEXT}:
+        raise ConfigError(
+            f"the model's modalities are {', '.join(model.names)}; train one of {PICTURE} and"
+            f" {TEXT}"
+        )
+
+
+class RelatedLanguage(nn.Module):
+    """h(g, l) as the pointwise mutual information of what a goal shows and a text.
+
+    A language side for ``GroundedAgent`` in grid worlds. A goal "embeds" to what it shows, and a
+    text to its fit with all that can be shown, so that comparing them is a matrix product.
+
+    Args:
+        model: of pictures and texts.
+        words: the numbers of the words that the model counts.
+        samples: latents of each pair.
+
+    Raises:
+        ConfigError: if the model has other modalities.
+
+    Source: Shi et al. 2021, arXiv:2007.01179, section 4; h = log p(g, l) / p(g) p(l).
+    """
+
+    def __init__(self, model: MultimodalVAE, words: WordTokeniser, samples: int = 64) -> None:
+        super().__init__()
+        check_modalities(model)
+        self.model, self.words, self.samples = model, words, samples
+        self.register_buffer("pictures", torch.from_numpy(draw_crops(KIND_CELLS)), persistent=False)
+        self.pictures: Tensor
+
+    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Return what poses [N, M, 3] show in their rooms, one-hot [N, M, kinds + 1]."""
+        rooms, poses = observations[..., :2].cpu().numpy(), goals[..., :3].cpu().numpy()
+        rows, columns = ahead(poses)  # [N, M] each
+        cells = rooms[np.arange(len(rooms))[:, None], rows, columns]  # [N, M, 2]
+        kinds = torch.from_numpy(kinds_of(cells.reshape(-1, 2)).reshape(rows.shape))
+        # The last one is for what is no object, which has no number.
+        shown = functional.one_hot(kinds % (len(KIND_CELLS) + 1), len(KIND_CELLS) + 1)
+        return shown.float().to(goals.device)
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Return how well texts fit all that can be shown, in nats [K, 1, kinds + 1].
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+        """
+        counts = torch.from_numpy(count_words(texts, self.words)).to(self.pictures.device)
+        fit = torch.cat([self._fit(each) for each in counts.split(1)])  # [K, kinds]
+        return functional.pad(fit, (0, 1), value=_NOTHING).unsqueeze(1)
+
+    def _fit(self, counts: Tensor) -> Tensor:
+        """Return the fit [1, kinds] of one text, its word counts [1, V]."""
+        # One by one: an estimate from shared draws would change with the texts beside it.
+        generator = torch.Generator(counts.device).manual_seed(_SEED)
+        return self.model.pmi({PICTURE: self.pictures}, {TEXT: counts}, generator, self.samples).mT
+
+    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
+        """Compare goals [..., M, kinds + 1] and texts [..., K, 1, kinds + 1]; h [..., M, K]."""
+        return goals @ texts.squeeze(-2).mT
+
+
+class GeneratedCandidates:
+    """Poses that look like what the model imagines when it reads the instruction.
+
+    Latents are drawn from q(z|l), and each spreads over the poses of the room by p(picture|z).
+    A pose's chance q(g|l) is the mean over latents, mixed with a share of all poses alike, and its
+    log weight is log p(g) - log q(g|l) with p uniform, so that the marginal over goals is the same
+    as with all poses, in expectation.
+
+    Args:
+        model: of pictures and texts.
+        words: the numbers of the words that the model counts.
+        count: candidates of each episode, M.
+        samples: latents of each instruction.
+        uniform: share of candidates drawn from all poses alike, in (0, 1]; 1 for all of them.
+        weighted: give the log weights; without them, 0, the marginal is that of other goals.
+
+    Raises:
+        ConfigError: if the model has other modalities.
+        DomainError: if a number is out of range.
+
+    Source: importance weights, Che & Eysenbach 2025, arXiv:2501.11326, Lemma 1; defensive mixture,
+    Hesterberg 1995.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        words: WordTokeniser,
+        count: int,
+        *,
+        samples: int = 32,
+        uniform: float = 0.1,
+        weighted: bool = True,
+    ) -> None:
+        check_modalities(model)
+        if count < 1 or samples < 1 or not 0 < uniform <= 1:
+            raise DomainError(
+                f"GeneratedCandidates needs count and samples from 1 on and uniform in (0, 1], got"
+                f" {count}, {samples} and {uniform}"
+            )
+        self.model, self.words, self.count = model, words, count
+        self.samples, self.uniform, self.weighted = samples, uniform, weighted
+
+    def draw_for(
+        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """Return poses [N, M, 3] and log weights [N, M]; see ``InstructedCandidates``."""
+        latents = self._imagine(texts, int(generator.integers(2**63)))  # [K, N, D]
+        goals = np.zeros((len(observations), self.count, 3), np.int64)
+        log_weights = np.zeros(goals.shape[:2], np.float32)
+        for n, poses in enumerate(reachable_poses(observations)):
+            chances = self._chances(observations[n, ..., :2], poses, latents[:, n])
+            drawn = generator.choice(len(poses), size=self.count, p=chances)
+            goals[n] = poses[drawn]
+            if self.weighted:
+                log_weights[n] = -np.log(len(poses) * chances[drawn])
+        return goals, log_weights
+
+    @torch.no_grad()
+    def _imagine(self, texts: Sequence[str], seed: int) -> Tensor:
+        """Return latents behind texts [K, N, D]."""
+        device = next(self.model.parameters()).device
+        counts = torch.from_numpy(count_words(texts, self.words)).to(device)
+        means, log_scales = self.model.posterior({TEXT: counts})
+        draw = torch.Generator(device).manual_seed(seed)
+        return stratified_sample(means, log_scales, self.samples, draw)
+
+    @torch.no_grad()
+    def _chances(
+        self, room: NDArray[np.uint8], poses: NDArray[np.int64], latents: Tensor
+    ) -> NDArray[np.float64]:
+        """Return q(g|l) of the poses [P] of a room [H, W, 2], given latents [K, D]."""
+        cells, shown = np.unique(room[ahead(poses)], axis=0, return_inverse=True)  # [C, 2], [P]
+        pictures = torch.from_numpy(draw_crops(cells)).to(latents.device)
+        likelihood = self.model.log_likelihood_matrix({PICTURE: pictures}, latents)  # [K, C]
+        spread = likelihood[:, torch.from_numpy(shown.reshape(-1))].double().softmax(1)  # [K, P]
+        near = spread.mean(0).cpu().numpy()
+        chances = (1 - self.uniform) * near + self.uniform / len(poses)
+        return chances / chances.sum()
