@@ -4,18 +4,13 @@ Exit codes: 0 done; 2 bad usage or input; 130 interrupted. Commands import what 
 run, so that ``langrl --help`` is quick.
 """
 
-import contextlib
 import importlib
-import io
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import tyro
+from typing import cast
 
 from langrl.arguments import (
     CpcArguments,
@@ -52,6 +47,7 @@ from langrl.config import (
     preset_names,
 )
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
+from langrl.flags import parse, split_paths, subcommand, take_flag
 from langrl.pretrain_config import CpcPretrainConfig, PretrainConfig
 from langrl.settings import Settings
 
@@ -62,74 +58,13 @@ DEMOS = {
 """The preset and the instruction of each demo."""
 
 
-def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) -> Any:
-    """Parse flags with tyro, turning its boxed errors into one line.
-
-    Raises:
-        ConfigError: if the arguments are wrong.
-    """
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            return tyro.cli(model, args=list(arguments), prog=program, **options)
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        raise ConfigError(_unbox(told.getvalue())) from None
-
-
-def _unbox(text: str) -> str:
-    """Return what tyro's box says, up to its first rule, as one line."""
-    lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
-    said: list[str] = []
-    for line in lines:
-        if line.startswith(("╭", "╰")):
-            continue
-        if line.startswith("──") and said:
-            break
-        said.append(line)
-    message = " ".join(" ".join(said).split())
-    invalid = re.search(
-        r"Error parsing (?P<group>\S+): \d+ validation errors? for \S+ (?P<field>\S+)"
-        r" (?P<problem>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type=",
-        message,
-    )
-    if invalid and invalid["field"] == "Value":  # "Value error, ...": several settings together
-        return invalid["problem"].removeprefix("error, ")
-    if invalid:
-        group = invalid["group"].strip(":")
-        path = (
-            invalid["field"] if group.lstrip("_")[:1].isupper() else f"{group}.{invalid['field']}"
-        )
-        flag = path.replace("_", "-")
-        return f"--{flag}: {invalid['problem'].lower()}, got {invalid['value']}"
-    return message or "the arguments cannot be read; see --help"
-
-
-def _take_flag(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments."""
-    rest, value = [], None
-    remaining = iter(arguments)
-    for argument in remaining:
-        if argument == flag:
-            value = next(remaining, None)
-            if value is None:
-                known = f"; presets are {', '.join(preset_names())}" if flag == "--config" else ""
-                raise ConfigError(f"{flag} needs a value{known}")
-        elif argument.startswith(f"{flag}="):
-            value = argument.removeprefix(f"{flag}=")
-        else:
-            rest.append(argument)
-    return value, rest
-
-
 def train(arguments: list[str]) -> None:
     """Train an agent: ``--config`` names the defaults, and any field can be set by flag.
 
     The fields of the config are listed by ``langrl train --help``.
     """
-    source, rest = _take_flag(arguments, "--config")
-    trajectories, rest = _take_flag(rest, "--trajectories")
+    source, rest = take_flag(arguments, "--config")
+    trajectories, rest = take_flag(rest, "--trajectories")
     if trajectories is not None:
         rest += ["--data.trajectories", trajectories]
     base: AnyRunConfig = RunConfig()
@@ -140,7 +75,7 @@ def train(arguments: list[str]) -> None:
     model = _TRAIN_ARGUMENTS[type(base)]
     trust_pickle = "--trust-pickle" in rest
     rest = [argument for argument in rest if argument != "--trust-pickle"]
-    paths, config = _split(
+    paths, config = split_paths(
         parse(
             model,
             rest,
@@ -174,16 +109,6 @@ _TRAIN_ARGUMENTS: dict[type[Settings], type[Settings]] = {
 }
 
 
-C = TypeVar("C", bound=Settings)
-
-
-def _split(given: Settings, model: type[C]) -> tuple[TrainPaths, C]:
-    """Take the paths and the config apart."""
-    values = {name: getattr(given, name) for name in type(given).model_fields}
-    own = {name: values.pop(name) for name in TrainPaths.model_fields}
-    return TrainPaths(**own), model(**values)
-
-
 def _run_folder(
     paths: TrainPaths, source: str | None, changed: bool, name: str
 ) -> tuple[Path, bool]:
@@ -211,12 +136,12 @@ def pretrain(arguments: list[str]) -> None:
 
     The fields of the config are listed by ``langrl pretrain [--method NAME] --help``.
     """
-    source, rest = _take_flag(arguments, "--config")
-    method, rest = _take_flag(rest, "--method")
+    source, rest = take_flag(arguments, "--config")
+    method, rest = take_flag(rest, "--method")
     base = _pretrain_defaults(method, source)
     method = _method_of(base)
     model, flags, module = METHODS[method]
-    paths, config = _split(
+    paths, config = split_paths(
         parse(
             flags,
             rest,
@@ -347,7 +272,7 @@ REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
 def reproduce(arguments: list[str]) -> None:
     """Reproduce a published result."""
     table = {name: meaning for name, (_, meaning) in REPRODUCTIONS.items()}
-    name, rest = _subcommand(arguments, table, "langrl reproduce")
+    name, rest = subcommand(arguments, table, "langrl reproduce")
     given = parse(REPRODUCTIONS[name][0], rest, f"langrl reproduce {name}")
     _results_folder(given.out)
     command = _command("reproduce", arguments)
@@ -364,7 +289,7 @@ def reproduce(arguments: list[str]) -> None:
 
 def benchmark(arguments: list[str]) -> None:
     """Measure."""
-    _, rest = _subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
+    _, rest = subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
     given = parse(SpeedArguments, rest, "langrl benchmark speed")
     _results_folder(given.out)
     from langrl.experiment.benchmark import speed
@@ -391,22 +316,11 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 }
 
 
-def _subcommand(arguments: list[str], table: dict[str, str], program: str) -> tuple[str, list[str]]:
-    """Split off the first word, which has to be in the table; prints help if asked."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: {program} NAME [flags]; {program} NAME --help lists its flags\n")
-        for name, meaning in table.items():
-            print(f"  {name:<18}{meaning}")
-        raise SystemExit(0)
-    lookup(table, arguments[0], f"command under '{program}'")
-    return arguments[0], arguments[1:]
-
-
 def main() -> None:
     """Run ``langrl`` with the arguments of the process."""
     try:
         table = {name: meaning for name, (_, meaning) in COMMANDS.items()}
-        name, rest = _subcommand(sys.argv[1:], table, "langrl")
+        name, rest = subcommand(sys.argv[1:], table, "langrl")
         COMMANDS[name][0](rest)
     except LangRLError as error:
         print(f"langrl: error: {error}", file=sys.stderr)

@@ -40,7 +40,7 @@ LAYERS = [
         "langrl.experiment.benchmark",
         "langrl.experiment.benchmark_wrappers",
     ),
-    ("langrl.arguments", "langrl.cli"),
+    ("langrl.arguments", "langrl.flags", "langrl.cli"),
 ]
 ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the layer that may use them
     "gymnasium": (
@@ -67,7 +67,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch, by the lay
     "sklearn": ("langrl.data.digit_pairs",),
     "minigrid": ("langrl.envs.grid_pictures",),
     "rich": ("langrl.experiment",),
-    "tyro": ("langrl.arguments", "langrl.cli"),
+    "tyro": ("langrl.arguments", "langrl.flags", "langrl.cli"),
     "yaml": ("langrl.config",),
     "scipy": ("langrl.envs", "langrl.functional.assumptions"),
     "safetensors": ("langrl.checkpoint", "langrl.experiment"),

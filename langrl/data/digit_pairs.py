@@ -71,7 +71,7 @@ def written_digits() -> tuple[Floats, Labels]:
 
 @lru_cache(maxsize=1)
 def _shapes() -> Tensor:
-    """Return every digit in every font and stroke, upright, in [0, 1] [10, fonts * 2, 1, 40, 40]."""
+    """Return all digits, fonts and strokes, upright, in [0, 1] [10, fonts * 2, 1, 40, 40]."""
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grammar import Phrasing
+from langrl.envs.grammar import Meaning, Phrasing
 from langrl.envs.grid_grammar import COLOURS, LEVELS, TYPES, write
 from langrl.envs.grid_pictures import TILE, render_rooms
 from langrl.envs.grid_rooms import Poses, Rooms, ahead
@@ -106,7 +106,7 @@ def draw_crops(cells: NDArray[np.uint8], generator: np.random.Generator | None =
 def learn_words(phrasing: Phrasing = "seen") -> WordTokeniser:
     """Return numbers for all words with which the grammar names kinds, the same in every call."""
     generator = np.random.default_rng(0)
-    meanings = [("thing", colour, name) for name, colour in KINDS]
+    meanings: list[Meaning] = [("thing", colour, name) for name, colour in KINDS]
     meanings += [("thing", colour, None) for colour in COLOURS]
     meanings += [("thing", None, name) for name in TYPES if name != "door"]
     texts = [write(meaning, generator, phrasing) for meaning in meanings for _ in range(_DRAWS)]

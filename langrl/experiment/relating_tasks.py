@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from langrl.agents.relating import RelatingConfig
 from langrl.data.digit_pairs import GLYPH_SIZE, WRITTEN_SIZE, DigitPairs, draw_digit_pairs
 from langrl.data.related_pairs import (
     CROP_SIZE,
@@ -35,6 +36,9 @@ from langrl.grounding.generated import PICTURE, TEXT
 from langrl.models.vae import MultimodalVAE
 from langrl.models.vae_config import ModalityConfig
 
+MODEL = {"latent": 10, "width": 128, "depth": 1}
+TRAINING = RelatingConfig(steps=500, gamma=3.0, with_positive=True)
+"""Sizes of every model, and how it is trained, but for the contrast and the steps."""
 MEASURES = ("latent", "joint", "cross", "synergy")
 _SAMPLES = 128  # latents of an estimate of log p
 _NAMED = 1000  # training pairs that the linear probe is fitted on
@@ -119,7 +123,7 @@ def worlds(seed: int, train: int = 2000, others: int = 400) -> Task:
         PICTURE: train_classifier(apart.observations[PICTURE], apart.labels, len(KINDS), seed),
         TEXT: train_classifier(shares, kinds, len(KINDS), seed),
     }
-    return Task(modalities, *parts, classifiers)
+    return Task(modalities, parts[0], apart, parts[2], classifiers)
 
 
 def world_modalities(words: int) -> tuple[ModalityConfig, ModalityConfig]:

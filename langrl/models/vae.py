@@ -9,7 +9,6 @@ Axes: ``N`` left and ``M`` right observations, ``P`` pairs of them, ``K`` sample
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,37 +25,12 @@ from langrl.functional.generative import (
 )
 from langrl.functional.likelihoods import LIKELIHOODS, check_observations
 from langrl.models.blocks import mlp
-from langrl.models.vae_backbones import BACKBONES
+from langrl.models.encoded import Encoded
+from langrl.models.vae_backbones import BACKBONES, Backbone
 from langrl.models.vae_config import VaeConfig
 
 Observations = Mapping[str, Tensor]
 _AT_ONCE = 1 << 14  # samples decoded at once in evaluation, to stay in a CPU's cache
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Observations of some modalities with their features, by modality [N, ...]."""
-
-    inputs: dict[str, Tensor]
-    features: dict[str, Tensor]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
-
-    def only(self, *names: str) -> "Encoded":
-        """Return some of the modalities."""
-        return Encoded({n: self.inputs[n] for n in names}, {n: self.features[n] for n in names})
-
-    def take(self, rows: Tensor) -> "Encoded":
-        """Return the observations of these numbers [P]."""
-        return Encoded(
-            {name: value[rows] for name, value in self.inputs.items()},
-            {name: value[rows] for name, value in self.features.items()},
-        )
-
-    def beside(self, other: "Encoded") -> "Encoded":
-        """Return the observations with those of other modalities, one by one."""
-        return Encoded(self.inputs | other.inputs, self.features | other.features)
 
 
 class MultimodalVAE(nn.Module):
@@ -93,7 +67,7 @@ class MultimodalVAE(nn.Module):
             }
         )
         features = {m.name: width if depth else m.size for m in config.modalities}
-        self.backbone = BACKBONES[config.backbone](self.names, features, config)
+        self.backbone: Backbone = BACKBONES[config.backbone](self.names, features, config)
 
     # -- inference -------------------------------------------------------------------------
 
@@ -365,5 +339,4 @@ def added_terms(
         return bound(model, encoded.only(name), generator, samples)
 
     posterior = model.backbone(encoded.features)
-    added: Tensor = model.backbone.added(encoded.features, posterior, alone)
-    return added
+    return model.backbone.added(encoded.features, posterior, alone)

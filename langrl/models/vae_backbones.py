@@ -133,7 +133,8 @@ class JointEncoder(nn.Module):
         return -self.kl_weight * gaussian_kl(posterior, (mean, log_scale)).sum(0)
 
 
-BACKBONES: dict[str, Callable[[Sequence[str], Mapping[str, int], VaeConfig], nn.Module]] = {
+Backbone = ProductOfExperts | MixtureOfExperts | JointEncoder
+BACKBONES: dict[str, Callable[[Sequence[str], Mapping[str, int], VaeConfig], Backbone]] = {
     "mvae": ProductOfExperts,
     "mmvae": MixtureOfExperts,
     "jmvae": JointEncoder,

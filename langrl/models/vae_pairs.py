@@ -19,7 +19,8 @@ from langrl.functional.generative import (
     log_standard_normal,
     stratified_sample,
 )
-from langrl.models.vae import Encoded, MultimodalVAE
+from langrl.models.encoded import Encoded
+from langrl.models.vae import MultimodalVAE
 
 
 def pair_log_weights(

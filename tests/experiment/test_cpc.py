@@ -4,7 +4,9 @@ import math
 import pytest
 import torch
 
-from langrl.experiment.reproduce import cpc, gaussian_information
+from langrl.config import PartialRunConfig
+from langrl.envs.grid_rooms import GRID_WORLDS
+from langrl.experiment.reproduce import cpc, gaussian_information, partial_memory
 from langrl.experiment.reproduce.gaussian_information import (
     BilinearCritic,
     claims,
@@ -91,7 +93,7 @@ def test_contexts_are_to_beat_the_best_of_the_others():
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, tiny_language):
     """The whole reproduction, in seconds."""
     config = {
         "rooms": 6, "legs": 4, "view": 3, "length": 12, "probe_rooms": 30, "tours_per_batch": 3,
@@ -101,20 +103,66 @@ def small(monkeypatch):
     monkeypatch.setattr(
         cpc, "CpcPretrainConfig", lambda seed: made.model_copy(update={"seed": seed})
     )
+    agent = partial_memory.partial_config("memory_cpc", 0, None).model_dump(mode="json")
+    agent["history"]["model"] = config["model"]
+    agent["data"] |= {"rooms": 4, "tours_per_room": 1, "legs": 1, "length": 12}
+    agent["learner"] |= {"tours": 2, "states": 4, "warmup": 1, "anchors": 8, "steps": 2}
+    agent["critic"] |= {"embedding": 4, "width": 8}
+    agent["language"] = str(tiny_language)
+
+    def small_agent(variant, seed, steps):
+        memory, weight = partial_memory.VARIANTS[variant]
+        chosen = PartialRunConfig.model_validate(agent | {"seed": seed})
+        history = chosen.history.model_copy(update={"memory": memory})
+        learner = chosen.learner.model_copy(update={"cpc_weight": weight or 0.0})
+        return chosen.model_copy(update={"history": history, "learner": learner})
+
+    monkeypatch.setattr(partial_memory, "partial_config", small_agent)
+    for name, value in (("WORLDS", ("goto",)), ("TEMPERATURES", (0.5,)), ("_TUNING_EPISODES", 2)):
+        monkeypatch.setattr(partial_memory, name, value)
     monkeypatch.setattr(gaussian_information, "INFORMATION", (1.0, 6.0))
     for name, value in (("PAIRS", 32), ("CANDIDATES", 64), ("_WIDE_ROWS", 16), ("_BATCHES", 2)):
         monkeypatch.setattr(gaussian_information, name, value)
 
 
 def test_the_reproduction_end_to_end(small, tmp_path, capsys):
-    cpc.reproduce(tmp_path, seeds=1, steps=2, workers=1, command="langrl reproduce cpc")
+    settings = {"seeds": 1, "memory_seeds": 1, "episodes": 3, "steps": 2, "workers": 1}
+    cpc.reproduce(tmp_path, **settings, command="langrl reproduce cpc")
     results = json.loads((tmp_path / "results.json").read_text())
     assert [row["information"] for row in results["estimates"]] == [1.0, 6.0]
     assert all({"claim", "expected", "ours", "holds"} == set(row) for row in results["rows"])
     assert {"kinds_seen", "position"} <= {row["variable"] for row in results["probes"]}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "information.png", "probes.png"
+        "information.png", "memory.png", "probes.png"
     }  # fmt: skip
+    assert [row["variant"] for row in results["success"]] == list(partial_memory.VARIANTS)
+    assert {row["level"] for row in results["episodes"]} == set(GRID_WORLDS["goto"].levels)
     before = results["probes"]
-    cpc.reproduce(tmp_path, seeds=1, steps=2, workers=1, command="langrl reproduce cpc")
+    cpc.reproduce(tmp_path, **settings, command="langrl reproduce cpc")
     assert json.loads((tmp_path / "results.json").read_text())["probes"] == before
+
+
+def test_partial_configs_differ_in_their_memory_alone():
+    view, memory, predictive = (
+        partial_memory.partial_config(name, 3, 7) for name in partial_memory.VARIANTS
+    )
+    assert (view.history.memory, memory.history.memory) == (False, True)
+    assert (memory.learner.cpc_weight, predictive.learner.cpc_weight) == (0.0, 0.1)
+    assert view.data == memory.data == predictive.data
+    assert {config.seed for config in (view, memory, predictive)} == {3}
+    assert {config.learner.steps for config in (view, memory, predictive)} == {7}
+
+
+def test_gain_of_a_memory_is_over_the_present_view_in_the_same_world():
+    rows = [
+        {"world": world, "variant": variant, "seed": seed, "success": success, "spl": success / 2}
+        for world, variant, seed, success in (
+            ("goto", "view", 0, 0.5), ("goto", "memory", 0, 0.75), ("goto", "memory", 1, 0.65),
+            ("goto", "view", 1, 0.5), ("rooms", "view", 0, 0.2), ("rooms", "memory", 0, 0.3),
+        )
+    ]  # fmt: skip
+    gains = {(r["world"], r["variant"]): r["gain"] for r in partial_memory.over_seeds(rows)}
+    assert gains["goto", "memory"] == pytest.approx(0.2)
+    assert gains["rooms", "memory"] == pytest.approx(0.1)
+    told = partial_memory.claims(partial_memory.over_seeds(rows))
+    assert [claim["holds"] for claim in told] == [True, False]

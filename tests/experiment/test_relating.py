@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from langrl.config import GridRunConfig, load_config
+from langrl.data.related_pairs import KINDS
 from langrl.errors import ShapeError
 from langrl.experiment.coherence import (
     best_threshold,
@@ -16,7 +18,7 @@ from langrl.experiment.coherence import (
 )
 from langrl.experiment.relating_plots import roc_curve
 from langrl.experiment.relating_tasks import Pairs, unrelated_partners, worlds
-from langrl.experiment.reproduce import relating
+from langrl.experiment.reproduce import related_goals, relating
 from langrl.experiment.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.experiment.reproduce.relating_claims import claims, half_interval, summarise
 from langrl.models.vae import build_vae
@@ -137,18 +139,66 @@ def test_estimates_are_right_where_the_truth_is_known():
     assert errors["iwae of mmvae"] < 0.15
 
 
-def test_a_small_reproduction_writes_tables_and_pictures_and_goes_on(tmp_path, monkeypatch):
+@pytest.fixture
+def small_goals(monkeypatch, tiny_language):
+    config = load_config("grid-goto", GridRunConfig).model_dump(mode="json")
+    config["data"] |= {"rooms": 10, "trajectories_per_room": 2}
+    config["critic"] |= {"embedding": 8, "channels": 8, "depth": 1, "width": 16}
+    config["learner"] |= {"steps": 2, "rooms": 2, "states": 4, "warmup": 1}
+    config["language"] = str(tiny_language)
+    tiny = GridRunConfig.model_validate(config)
+    monkeypatch.setattr(related_goals, "_critic_config", lambda seed, steps: tiny)
+    for name, value in (
+        ("PAIRS", 60), ("FEW", 0.5), ("APART", 10), ("ROOMS", 3), ("TEXTS_EACH", 2),
+        ("CANDIDATES", 3), ("LATENTS", 4),
+    ):  # fmt: skip
+        monkeypatch.setattr(related_goals, name, value)
+
+
+def test_a_small_reproduction_writes_tables_and_pictures_and_goes_on(
+    tmp_path, monkeypatch, small_goals
+):
     pytest.importorskip("sklearn")
     monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0)})
     monkeypatch.setattr(relating, "TASKS", {"worlds": lambda seed: worlds(seed, 100, 40)})
     monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
     monkeypatch.setattr(relating, "_need_digits", lambda: None)
-    relating.reproduce(tmp_path, 1, 1, 3, 1, "a test")
+    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["measured"]) == 5
-    assert {row["task"] for row in results["rows"]} == {"linear-Gaussian", "worlds"}
+    assert {row["task"] for row in results["rows"]} == {
+        "linear-Gaussian", "worlds", "grid goto"
+    }  # fmt: skip
+    assert [(row["fit"], row["candidates"]) for row in results["success"]] == [
+        ("few", "all poses"), ("all", "all poses"), ("found", "all poses"),
+        ("all", "3 generated"), ("all", "3 generated, unweighted"), ("all", "3 uniform"),
+        ("language-image model", "all poses"),
+    ]  # fmt: skip
+    assert all(0 <= row["precision"] <= 1 for row in results["episodes"])
     assert all({"ours", "wanted", "holds"} <= set(row) for row in results["rows"])
     for name in ("shares", "pmi", "generated"):
         assert (tmp_path / "figures" / f"worlds-{name}.png").stat().st_size > 5000
+    monkeypatch.setattr(related_goals, "_measure", None)
     monkeypatch.setattr(relating, "_run", None)  # it would fail if it were measured again
-    relating.reproduce(tmp_path, 1, 1, 3, 1, "a test")
+    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+
+
+def test_recovered_share_is_of_the_distance_from_few_to_all():
+    success = {
+        ("few", "all poses"): 0.5, ("all", "all poses"): 0.9, ("found", "all poses"): 0.8,
+        ("all", "8 generated"): 0.7, ("all", "8 uniform"): 0.3,
+    }  # fmt: skip
+    rows = [
+        {"fit": fit, "candidates": candidates, "seed": 0, "success": value}
+        for (fit, candidates), value in success.items()
+    ]
+    told = related_goals.claims(related_goals.over_seeds(rows))
+    assert [row["ours"] for row in told] == pytest.approx([0.75, 0.4])
+    assert all(row["holds"] for row in told)
+
+
+def test_texts_mean_the_kinds_that_they_name():
+    kinds = np.array([KINDS.index(kind) for kind in (("ball", "red"), ("key", "blue"))])
+    texts = ["go to the red ball", "go to a key"]
+    meant = related_goals._is_meant(texts, np.array([0, 0, 1, 1]), np.tile(kinds, 2))
+    assert meant.tolist() == [True, False, False, True]

@@ -8,9 +8,10 @@ Axes: ``N`` pairs, ``X`` numbers in an observation, ``D`` in a latent.
 """
 
 import math
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from langrl.models.vae import MultimodalVAE, build_vae
 from langrl.models.vae_config import ModalityConfig, VaeConfig
@@ -37,7 +38,7 @@ def linear_model(backbone: str, generator: torch.Generator) -> MultimodalVAE:
         for name, size in _SIZES.items():
             basis = torch.linalg.qr(torch.randn(size, _LATENT, generator=generator))[0]
             strength = 0.5 + torch.rand(_LATENT, generator=generator)
-            decoder, head = model.decoders[name][0], model.backbone.heads[name]
+            decoder, head = _decoder(model, name), cast(Any, model.backbone.heads[name])
             decoder.weight.copy_(basis * strength)  # [X, D]
             decoder.bias.copy_(torch.randn(size, generator=generator))
             precision = prior + strength.square() / _NOISE**2  # [D]
@@ -46,6 +47,11 @@ def linear_model(backbone: str, generator: torch.Generator) -> MultimodalVAE:
             head.network.weight.copy_(torch.cat([gain, torch.zeros_like(gain)]))
             head.network.bias.copy_(torch.cat([-gain @ decoder.bias, head.raw_of(log_scale)]))
     return model
+
+
+def _decoder(model: MultimodalVAE, name: str) -> nn.Linear:
+    (layer,) = cast(nn.Sequential, model.decoders[name])
+    return cast(nn.Linear, layer)
 
 
 def sample_pairs(model: MultimodalVAE, count: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -61,8 +67,8 @@ def sample_pairs(model: MultimodalVAE, count: int, generator: torch.Generator) -
 
 def exact_log_likelihood(model: MultimodalVAE, inputs: dict[str, Tensor]) -> Tensor:
     """Return log p of the modalities given, jointly, in nats [N], float64."""
-    weights = torch.cat([model.decoders[name][0].weight for name in inputs]).detach().double()
-    mean = torch.cat([model.decoders[name][0].bias for name in inputs]).detach().double()
+    weights = torch.cat([_decoder(model, name).weight for name in inputs]).detach().double()
+    mean = torch.cat([_decoder(model, name).bias for name in inputs]).detach().double()
     covariance = weights @ weights.mT + _NOISE**2 * torch.eye(len(weights)).double()
     factor = torch.linalg.cholesky(covariance)
     centred = torch.cat(list(inputs.values()), 1).double() - mean  # [N, X of all]

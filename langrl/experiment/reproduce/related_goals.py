@@ -8,6 +8,7 @@ Axes: ``N`` goals, ``T`` texts.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from langrl.data.grid_experts import grid_experts
 from langrl.data.related_pairs import (
     KIND_CELLS,
     crops_ahead,
+    draw_crops,
     draw_world_pairs,
     kinds_of,
     learn_words,
@@ -36,12 +38,15 @@ from langrl.experiment.evaluation import run_episodes
 from langrl.experiment.logs import console
 from langrl.experiment.record import Record, Row
 from langrl.experiment.relating_tasks import (
+    MODEL,
+    TRAINING,
     Pairs,
     aligned_pmi,
     related_scores,
     world_modalities,
     world_pairs,
 )
+from langrl.experiment.reproduce.relating_claims import claim_row
 from langrl.experiment.statistics import mean_and_sem
 from langrl.grounding.candidates import Candidates, InstructedCandidates, ReachablePoses
 from langrl.grounding.generated import PICTURE, TEXT, GeneratedCandidates, RelatedLanguage
@@ -52,18 +57,19 @@ from langrl.models.vae_config import VaeConfig
 PRESET, WORLD = "grid-goto", "goto"
 LEVELS = ("full", "colour", "type")
 BACKBONE = "jmvae"
-PAIRS, FEW = 1000, 0.2  # labelled pairs, and the share of them that is labelled at first
+PAIRS, FEW = 500, 0.2  # labelled pairs, and the share of them that is labelled at first
 APART = 40  # of the few, which the threshold is chosen on and nothing is trained on
 WRONG = 0.01  # share of unrelated pairs that are to pass the threshold
 _ROUNDS = 20  # unrelated partners of each pair that the threshold is chosen on
 ROOMS, TRAJECTORIES, TEXTS_EACH = 150, 4, 8  # unlabelled; texts that each end is compared with
 CANDIDATES = 8
+COLUMNS = ("fit", "candidates", "success", "success_sem")
 LATENTS = 64  # behind each fit
-EXPECTED = 0.5  # share of the distance from few to all labelled pairs
+EXPECTED = 0.5  # of the distance in success from few to all labelled pairs, found pairs recover
 
 
 def run_goals(
-    folder: Path, seed: int, episodes: int, critic_steps: int | None, steps: int, model: object
+    folder: Path, seed: int, episodes: int, critic_steps: int | None, steps: int
 ) -> list[Row]:
     """Return the success in grid goto of every model and every sort of candidates, by level.
 
@@ -73,7 +79,6 @@ def run_goals(
         episodes: of each level.
         critic_steps: gradient steps of the critic, instead of the preset's.
         steps: of each generative model.
-        model: settings of generative models and their training, for the record's key.
     """
     config = _critic_config(seed, critic_steps)
     run = folder / "runs" / f"critic-{seed}"
@@ -81,7 +86,8 @@ def run_goals(
         console.print(f"grid goto, seed {seed}: using the critic in {run}")
     else:
         train_run(config, run, f"grid goto, seed {seed}: critic")
-    key = [config.model_dump(mode="json"), episodes, steps, model, PAIRS, FEW, ROOMS, CANDIDATES]
+    key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAINING.model_dump()]
+    key += [BACKBONE, PAIRS, FEW, APART, WRONG, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
     record = Record(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
 
@@ -95,8 +101,8 @@ def _critic_config(seed: int, steps: int | None) -> GridRunConfig:
 
 def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: int) -> list[Row]:
     rng = np.random.default_rng([seed, 11])
-    labelled = world_pairs(draw_world_pairs(PAIRS, rng))
-    apart = world_pairs(draw_world_pairs(APART, rng, levels=LEVELS[:1]))
+    labelled = _draw_pairs(PAIRS, rng, LEVELS)
+    apart = _draw_pairs(APART, rng, LEVELS[:1])
     few = labelled.take(slice(int(FEW * PAIRS) - APART))
     models = {"few": _train(few, seed, steps), "all": _train(labelled, seed, steps)}
     found, quality = _propagate(models["few"], few, apart, rng, seed)
@@ -119,16 +125,20 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
         ]
     agent = load_agent(run)
     rows += [
-        {"fit": "bundled model", "candidates": "all poses"} | row
+        {"fit": "language-image model", "candidates": "all poses"} | row
         for row in _success(agent, config, episodes)
     ]
     return [{"seed": seed} | quality | row for row in rows]
 
 
+def _draw_pairs(count: int, rng: np.random.Generator, levels: Sequence[str]) -> Pairs:
+    """Return pairs whose crops are as the worlds draw them, without noise."""
+    drawn = draw_world_pairs(count, rng, levels=levels)
+    return world_pairs(replace(drawn, crops=draw_crops(KIND_CELLS[drawn.kinds])))
+
+
 def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
     """Train a model on pairs of crops and texts, with the contrast."""
-    from langrl.experiment.reproduce.relating import MODEL, TRAINING
-
     modalities = world_modalities(len(learn_words()))
     model = build_vae(VaeConfig(modalities=modalities, backbone=BACKBONE, **MODEL), seed)
     generator = torch.Generator().manual_seed(seed)
@@ -151,7 +161,7 @@ def _propagate(
     targets = facing(is_object(each), is_free(each))
     walked = grid_experts(rooms, TRAJECTORIES, rng, targets=targets)
     ends = walked.terminals
-    goals = torch.from_numpy(crops_ahead(walked.rooms[walked.room[ends]], walked.poses[ends], rng))
+    goals = torch.from_numpy(crops_ahead(walked.rooms[walked.room[ends]], walked.poses[ends]))
     shown = kinds_of(faced_cells(walked.rooms[walked.room[ends]], walked.poses[ends]))
     loose = draw_world_pairs(len(goals), rng)
     picks = torch.from_numpy(rng.integers(len(goals), size=len(goals) * TEXTS_EACH))
@@ -221,3 +231,16 @@ def over_seeds(measured: Sequence[Row]) -> list[Row]:
         success, sem = mean_and_sem(means)
         rows.append({"fit": fit, "candidates": candidates, "success": success, "success_sem": sem})
     return rows
+
+
+def claims(rows: Sequence[Row]) -> list[Row]:
+    """Return what found pairs and generated candidates are worth, and whether it is expected."""
+    success = {(row["fit"], row["candidates"]): row["success"] for row in rows}
+    few, every, found = (success[fit, "all poses"] for fit in ("few", "all", "found"))
+    recovered = (found - few) / (every - few) if every > few else None
+    drawn = [success["all", f"{CANDIDATES} {name}"] for name in ("generated", "uniform")]
+    rows = [
+        claim_row("share of the distance that found pairs recover", recovered, EXPECTED),
+        claim_row(f"{CANDIDATES} generated less {CANDIDATES} uniform", drawn[0] - drawn[1], 0.0),
+    ]
+    return [{"task": "grid goto", "backbone": BACKBONE} | row for row in rows]

@@ -8,14 +8,14 @@ Axes: ``N`` pairs, ``S`` seeds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from langrl.agents.relating import RelatingConfig, RelatingLearner
+from langrl.agents.relating import RelatingLearner
 from langrl.data.digit_pairs import written_digits
 from langrl.experiment import plots, relating_plots
 from langrl.experiment.coherence import best_threshold
@@ -23,7 +23,9 @@ from langrl.experiment.jobs import chained, run_jobs
 from langrl.experiment.logs import console, print_table, write_results
 from langrl.experiment.record import Record, Row
 from langrl.experiment.relating_tasks import (
+    MODEL,
     TASKS,
+    TRAINING,
     Pairs,
     Task,
     aligned_pmi,
@@ -31,6 +33,7 @@ from langrl.experiment.relating_tasks import (
     related_scores,
     unrelated_partners,
 )
+from langrl.experiment.reproduce import related_goals
 from langrl.experiment.reproduce.relating_claims import (
     CLAIM_COLUMNS,
     claims,
@@ -45,13 +48,18 @@ SHARES = {"digits": (0.05, 0.1, 0.2, 0.5, 1.0), "worlds": (0.2, 1.0)}
 """Of the related training pairs; fewer for the worlds, to save time."""
 LABELLED = 0.2  # the share from which more pairs are found
 COLUMNS = ("task", "backbone", "contrast", "share", "latent", "joint", "cross", "synergy", "auc")
-MODEL = {"latent": 10, "width": 128, "depth": 1}
-TRAINING = RelatingConfig(steps=500, gamma=3.0, with_positive=True)
 _SHOWN = 10  # observations whose generations are drawn
 
 
 def reproduce(
-    out: Path, seeds: int, worlds_seeds: int, steps: int, workers: int, command: str
+    out: Path,
+    seeds: int,
+    worlds_seeds: int,
+    goals_seeds: int,
+    episodes: int,
+    steps: int,
+    workers: int,
+    command: str,
 ) -> None:
     """Train, measure, and write the tables, results.json and figures to ``out``.
 
@@ -59,6 +67,8 @@ def reproduce(
         out: folder; what was measured before in it, by the same settings, is not measured again.
         seeds: trainings of each model on digits, from 0.
         worlds_seeds: the same on the worlds' pairs.
+        goals_seeds: agents of grid goto that the models are put to work in, from 0.
+        episodes: of each agent and level.
         steps: of each training.
         workers: processes.
         command: what the user typed, for the record.
@@ -67,23 +77,31 @@ def reproduce(
         MissingExtraError: if scikit-learn, which has the digits, is not installed.
     """
     counts = {"digits": seeds, "worlds": worlds_seeds}
-    jobs = [
-        (out / "records", task, backbone, seed, steps)
+    goals: list[tuple[Any, ...]] = [
+        ("goals", out, seed, episodes, None, steps) for seed in range(goals_seeds)
+    ]
+    backbones: list[tuple[Any, ...]] = [
+        ("backbone", out / "records", task, backbone, seed, steps)
         for seed in range(max(counts.values()))
         for task in TASKS
         if seed < counts[task]
         for backbone in BACKBONES
     ]
     _need_digits()
-    rows = chained(run_jobs(measure_backbone, jobs, workers, "relating: backbones"))
+    found = run_jobs(measure_part, goals + backbones, workers, "relating")
+    success, rows = chained(found[:goals_seeds]), chained(found[goals_seeds:])
     measured = [row for row in rows if "share" in row]
     table = summarise(measured)
     print_table("means over seeds", table, COLUMNS)
-    checked = [*linear_gaussian_rows(), *claims(measured)]
+    followed = related_goals.over_seeds(success)
+    print_table("success in grid goto", followed, related_goals.COLUMNS)
+    checked = [*linear_gaussian_rows(), *claims(measured), *related_goals.claims(followed)]
     print_table("claims", checked, CLAIM_COLUMNS)
-    config = {"seeds": seeds, "worlds_seeds": worlds_seeds, "steps": steps, **MODEL}
+    config: Row = {"seeds": seeds, "worlds_seeds": worlds_seeds, "goals_seeds": goals_seeds}
+    config |= {"episodes": episodes, "steps": steps, **MODEL}
     config |= {"training": TRAINING.model_dump() | {"steps": steps}}
-    path = write_results(out, command, config, checked, table=table, measured=measured)
+    tables = {"table": table, "measured": measured, "success": followed, "episodes": success}
+    path = write_results(out, command, config, checked, **tables)
     saved = _draw(out / "figures", table, rows)
     console.print(f"results: {path}; pictures: {', '.join(map(str, saved))}")
 
@@ -110,6 +128,11 @@ def _draw(folder: Path, table: Sequence[Row], rows: Sequence[Row]) -> list[Path]
 # -- one backbone in one task, one seed ------------------------------------------------------
 
 
+def measure_part(part: str, *arguments: Any) -> list[Row]:
+    """Return the rows of a job: a ``backbone`` in a task, or models at work on ``goals``."""
+    return PARTS[part](*arguments)
+
+
 def measure_backbone(records: Path, task: str, backbone: str, seed: int, steps: int) -> list[Row]:
     """Return a row for each share, with and without the contrast, and one for found pairs.
 
@@ -129,6 +152,12 @@ def measure_backbone(records: Path, task: str, backbone: str, seed: int, steps: 
     rows += record.rows("found", lambda: _propagate(TASKS[task](seed), backbone, seed, steps))
     common = {"task": task, "backbone": backbone, "seed": seed}
     return [common | row for row in rows]
+
+
+PARTS: dict[str, Callable[..., list[Row]]] = {
+    "backbone": measure_backbone,
+    "goals": related_goals.run_goals,
+}
 
 
 def _run(
@@ -153,7 +182,7 @@ def _generator(seed: int, purpose: int) -> torch.Generator:
 
 
 def _split(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Return a share of the pairs at random, larger shares containing smaller ones; and the rest."""
+    """Return a share of the pairs at random, larger ones containing smaller ones; and the rest."""
     order = torch.randperm(len(pairs), generator=_generator(seed, 2))
     count = max(2, math.ceil(share * len(pairs)))
     return pairs.take(order[:count]), pairs.take(order[count:])

@@ -60,15 +60,16 @@ def claims(rows: Sequence[Row]) -> list[Row]:
         checked = [_improvement(here, name) for name in IMPROVED]
         reached = [name for name in MEASURES if few[name] >= plain[name]]
         checked.append(
-            _row("measures where 20 % with contrast reaches plain 100 %", len(reached), 3)
+            claim_row("measures where 20 % with contrast reaches plain 100 %", len(reached), 3)
         )
-        checked.append(_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
+        checked.append(claim_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
         checked += [_recovered(few, every, found_pairs, name) for name in MEASURES]
         found += [{"task": task, "backbone": backbone} | row for row in checked]
     return found
 
 
-def _row(claim: str, ours: float | None, wanted: float, half: float | None = None) -> Row:
+def claim_row(claim: str, ours: float | None, wanted: float, half: float | None = None) -> Row:
+    """Return what is claimed beside what we have, and whether it holds; `half` an interval."""
     interval = "" if half is None or ours is None else f"{ours - half:.3f} to {ours + half:.3f}"
     holds = None if ours is None else ours >= wanted
     return {"claim": claim, "ours": ours, "interval": interval, "wanted": wanted, "holds": holds}
@@ -83,14 +84,14 @@ def _improvement(rows: Sequence[Row], name: str) -> Row:
             by_seed[row["seed"]].append(row[name] - plain[row["seed"], row["share"]])
     differences = [sum(values) / len(values) for values in by_seed.values()]
     mean, half = mean_and_sem(differences)[0], half_interval(differences)
-    row = _row(f"contrast improves {name}, mean over shares", mean, 0.0, half)
+    row = claim_row(f"contrast improves {name}, mean over shares", mean, 0.0, half)
     return row | {"holds": mean - half > 0}
 
 
 def _recovered(few: Row, every: Row, found: Mapping[str, Any], name: str) -> Row:
     distance = every[name] - few[name]
     share = (found[name] - few[name]) / distance if distance >= _LEAST_DISTANCE else None
-    return _row(f"pairs found by PMI: share of 20 % to 100 % recovered, {name}", share, 0.5)
+    return claim_row(f"pairs found by PMI: share of 20 % to 100 % recovered, {name}", share, 0.5)
 
 
 def linear_gaussian_rows() -> list[Row]:
