@@ -63,6 +63,12 @@ def test_the_python_about_cpc_runs_as_it_stands(capsys):
     assert "torch.Size([8, 20, 128])" in capsys.readouterr().out
 
 
+def test_the_python_about_relating_runs_as_it_stands(capsys):
+    (code,) = blocks(ROOT / "docs" / "relating.md", "python")
+    exec(compile(code, "relating.md", "exec"), {})
+    assert "torch.Size([3, 5, 192])" in capsys.readouterr().out
+
+
 SB3_BLOCKS = 3
 
 

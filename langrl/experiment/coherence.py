@@ -184,14 +184,11 @@ def roc_auc(related: Tensor, unrelated: Tensor) -> float:
     return (higher + 0.5 * tied).mean().item()
 
 
-def best_threshold(related: Tensor, unrelated: Tensor) -> float:
-    """Return the score at which the mean of both classes' accuracies is highest.
+def threshold_at(unrelated: Tensor, kept: float) -> float:
+    """Return the score that a share of unrelated pairs reaches.
 
     Args:
-        related: scores of labelled pairs [N].
-        unrelated: scores of labelled pairs [M].
+        unrelated: scores of labelled pairs [N].
+        kept: the share, in (0, 1).
     """
-    candidates = torch.cat([related, unrelated]).sort().values
-    kept = (related.unsqueeze(1) >= candidates).float().mean(0)
-    refused = (unrelated.unsqueeze(1) < candidates).float().mean(0)
-    return candidates[(kept + refused).argmax()].item()
+    return unrelated.quantile(1 - kept).item()

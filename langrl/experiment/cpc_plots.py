@@ -27,7 +27,7 @@ SINGLE = {
     "kinds_seen": "kinds\nseen",
     "kinds_in_room": "kinds\nin room",
     "hidden_object": "where a hidden\nobject is",
-    "compass": "compass\n(unknowable)",
+    "compass": "compass",
 }
 ESTIMATES = {
     "exact": ("InfoNCE, exact critic", "#9aa5b1", "-"),

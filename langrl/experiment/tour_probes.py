@@ -4,9 +4,8 @@ From the features of a state t, a linear map reads off what is faced, and where 
 the states from K steps ago to K steps ahead; and what the room holds, out of sight too. In rooms
 that the probes were not fitted in, which are other rooms than the model was trained in.
 
-Which way is east cannot be known from views that turn with the agent, in rooms that are as likely
-turned as not: directions and positions are those relative to the start of the tour, which have to
-be added up from the way; ``compass``, the true direction, shows that chance is what remains.
+The true direction, ``compass``, is in the view. Directions and positions otherwise are those
+relative to the start of the tour, which have to be added up from the way.
 
 Axes: ``E`` tours, ``L`` states of a tour, ``T`` states of all tours, ``n`` states that are probed,
 ``F`` features, ``V`` cells along a side of a view, ``G`` = 18 kinds, of type and colour.

@@ -18,7 +18,6 @@ from langrl.models.cpc import CPC
 from langrl.models.critics import Scale
 from langrl.models.step_encoders import CODES
 
-
 _NEVER = -30.0  # nats; the log density ratio of what cannot be
 
 

@@ -187,8 +187,8 @@ def score(rows, features, variable, offset=0):
     return row["score"] - row["chance"]
 
 
-def test_a_view_tells_what_is_faced_and_not_the_compass(rows):
+def test_a_view_tells_what_is_faced_and_the_compass(rows):
     assert score(rows, "view", "faced") > 0.15
     assert score(rows, "view", "kind_faced") > 0.15
-    assert abs(score(rows, "view", "compass")) < 0.1
+    assert score(rows, "view", "compass") > 0.6
     assert score(rows, "view", "kind_faced", -2) < score(rows, "view", "kind_faced")

@@ -7,13 +7,14 @@ import torch
 from langrl.config import GridRunConfig, load_config
 from langrl.data.related_pairs import KINDS
 from langrl.errors import ShapeError
+from langrl.experiment import coherence, relating_tasks
 from langrl.experiment.coherence import (
-    best_threshold,
     cross_coherence,
     joint_coherence,
     latent_accuracy,
     roc_auc,
     synergy_coherence,
+    threshold_at,
     train_classifier,
 )
 from langrl.experiment.relating_plots import roc_curve
@@ -82,7 +83,7 @@ def test_a_classifier_learns_and_is_that_of_its_seed():
 def test_auc_and_threshold_of_hand_worked_scores():
     related, unrelated = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0])
     assert roc_auc(related, unrelated) == pytest.approx((2 + 1 + 0.5) / 4)
-    assert best_threshold(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0])) == 2.0
+    assert threshold_at(torch.arange(101.0), 0.05) == pytest.approx(95.0)
     false, true = roc_curve([3.0, 1.0], [0.0, 2.0])
     assert true.tolist() == [0, 0.5, 0.5, 1, 1]
     assert false.tolist() == [0, 0, 0.5, 0.5, 1]
@@ -149,7 +150,7 @@ def small_goals(monkeypatch, tiny_language):
     tiny = GridRunConfig.model_validate(config)
     monkeypatch.setattr(related_goals, "_critic_config", lambda seed, steps: tiny)
     for name, value in (
-        ("PAIRS", 60), ("FEW", 0.5), ("APART", 10), ("ROOMS", 3), ("TEXTS_EACH", 2),
+        ("PAIRS", 60), ("FEW", 0.5), ("ROOMS", 3), ("TEXTS_EACH", 2),
         ("CANDIDATES", 3), ("LATENTS", 4),
     ):  # fmt: skip
         monkeypatch.setattr(related_goals, name, value)
@@ -163,6 +164,9 @@ def test_a_small_reproduction_writes_tables_and_pictures_and_goes_on(
     monkeypatch.setattr(relating, "TASKS", {"worlds": lambda seed: worlds(seed, 100, 40)})
     monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
     monkeypatch.setattr(relating, "_need_digits", lambda: None)
+    monkeypatch.setattr(relating, "_SHOWN", 2)
+    monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
+    monkeypatch.setattr(coherence, "_STEPS", 20)
     relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["measured"]) == 5

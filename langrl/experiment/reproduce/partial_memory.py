@@ -1,7 +1,7 @@
 """Partially observed grid goto, with and without a memory; a part of ``langrl reproduce cpc``.
 
 The same contrastive learner on the same tours, in a world of which the agent sees 7x7 cells: told
-the present view alone, told the history by a GRU, and by one that learns to predict as well.
+the present view alone, and told the history by a GRU that learns to predict as well.
 """
 
 from collections import defaultdict
@@ -20,8 +20,8 @@ from langrl.experiment.record import Record, Row
 from langrl.experiment.statistics import mean_and_sem
 
 PRESET = "grid-partial"
-VARIANTS = {"view": (False, 0.0), "memory": (True, 0.0), "memory_cpc": (True, None)}
-"""Whether the agent remembers, and the weight of predictive coding; None is the preset's own."""
+VARIANTS = {"view": False, "memory_cpc": True}
+"""Whether the agent remembers, by a GRU that learns to predict as well."""
 WORLDS = ("nine_rooms", "rooms", "goto")
 """Worlds of the comparison, hardest first; agents learn in the preset's, the first."""
 TEMPERATURES = (0.2, 0.5, 1.0)  # of actions; each variant has the one that suits it best
@@ -33,18 +33,12 @@ EXPECTED = 0.15  # what memory should add to success
 def partial_config(variant: str, seed: int, steps: int | None) -> PartialRunConfig:
     """Return the config of a variant; worlds, sizes and data are the preset's."""
     config = load_config(PRESET, PartialRunConfig)
-    memory, weight = VARIANTS[variant]
-    learner = config.learner
-    changes: dict[str, float] = {} if weight is None else {"cpc_weight": weight}
-    if steps is not None:
-        changes["steps"] = steps
-    return config.model_copy(
-        update={
-            "seed": seed,
-            "history": config.history.model_copy(update={"memory": memory}),
-            "learner": learner.model_copy(update=changes),
-        }
-    )
+    memory = VARIANTS[variant]
+    history = config.history.model_copy(update={"memory": memory})
+    changes: dict[str, float] = {} if memory else {"cpc_weight": 0.0}
+    changes |= {} if steps is None else {"steps": steps}
+    learner = config.learner.model_copy(update=changes)
+    return config.model_copy(update={"seed": seed, "history": history, "learner": learner})
 
 
 def run_variant(

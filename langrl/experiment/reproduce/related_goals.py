@@ -42,7 +42,6 @@ from langrl.experiment.relating_tasks import (
     TRAINING,
     Pairs,
     aligned_pmi,
-    related_scores,
     world_modalities,
     world_pairs,
 )
@@ -56,12 +55,10 @@ from langrl.models.vae_config import VaeConfig
 
 PRESET, WORLD = "grid-goto", "goto"
 LEVELS = ("full", "colour", "type")
-BACKBONE = "jmvae"
-PAIRS, FEW = 500, 0.2  # labelled pairs, and the share of them that is labelled at first
-APART = 40  # of the few, which the threshold is chosen on and nothing is trained on
-WRONG = 0.01  # share of unrelated pairs that are to pass the threshold
-_ROUNDS = 20  # unrelated partners of each pair that the threshold is chosen on
-ROOMS, TRAJECTORIES, TEXTS_EACH = 150, 4, 8  # unlabelled; texts that each end is compared with
+BACKBONE = "mvae"
+PAIRS, FEW = 1000, 0.2  # labelled pairs, and the share of them that is labelled at first
+KEPT = 0.5  # share of the goals whose best text is taken for theirs
+ROOMS, TRAJECTORIES, TEXTS_EACH = 150, 4, 16  # unlabelled; texts that each end is compared with
 CANDIDATES = 8
 COLUMNS = ("fit", "candidates", "success", "success_sem")
 LATENTS = 64  # behind each fit
@@ -87,7 +84,7 @@ def run_goals(
     else:
         train_run(config, run, f"grid goto, seed {seed}: critic")
     key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAINING.model_dump()]
-    key += [BACKBONE, PAIRS, FEW, APART, WRONG, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
+    key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
     record = Record(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
 
@@ -102,10 +99,9 @@ def _critic_config(seed: int, steps: int | None) -> GridRunConfig:
 def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: int) -> list[Row]:
     rng = np.random.default_rng([seed, 11])
     labelled = _draw_pairs(PAIRS, rng, LEVELS)
-    apart = _draw_pairs(APART, rng, LEVELS[:1])
-    few = labelled.take(slice(int(FEW * PAIRS) - APART))
+    few = labelled.take(slice(int(FEW * PAIRS)))
     models = {"few": _train(few, seed, steps), "all": _train(labelled, seed, steps)}
-    found, quality = _propagate(models["few"], few, apart, rng, seed)
+    found, quality = _propagate(models["few"], few, rng, seed)
     models["found"] = _train(found, seed, steps)
     every = ReachablePoses()
     rows = [
@@ -147,15 +143,14 @@ def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
 
 
 def _propagate(
-    model: MultimodalVAE, few: Pairs, apart: Pairs, rng: np.random.Generator, seed: int
+    model: MultimodalVAE, few: Pairs, rng: np.random.Generator, seed: int
 ) -> tuple[Pairs, Row]:
     """Return the few pairs with those found among unlabelled goals and texts, and how right.
 
     Goals are what is faced at the ends of trajectories; each is compared with some loose texts.
+    The text with the largest pointwise mutual information is kept, of the surer half of the goals.
     """
     generator = torch.Generator().manual_seed(seed)
-    unrelated = [related_scores(model, apart, generator)[1] for _ in range(_ROUNDS)]
-    threshold = torch.cat(unrelated).quantile(1 - WRONG)
     rooms = draw_rooms(GRID_WORLDS[WORLD], ROOMS, rng)
     each = rooms.repeat(TRAJECTORIES, 0)
     targets = facing(is_object(each), is_free(each))
@@ -167,7 +162,12 @@ def _propagate(
     picks = torch.from_numpy(rng.integers(len(goals), size=len(goals) * TEXTS_EACH))
     goal = torch.arange(len(goals)).repeat_interleave(TEXTS_EACH)
     mixed = {PICTURE: goals[goal], TEXT: torch.from_numpy(loose.counts)[picks]}
-    kept = aligned_pmi(model, mixed, generator) >= threshold
+    scores = aligned_pmi(model, mixed, generator).unflatten(0, (len(goals), TEXTS_EACH))
+    best, text = scores.max(1)  # of each goal
+    chosen = best >= best.quantile(1 - KEPT)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    kept[chosen, text[chosen]] = True
+    kept = kept.flatten()
     right = _is_meant(loose.texts, picks.numpy(), shown[goal.numpy()])
     observations = {
         name: torch.cat([few.observations[name], value[kept]]) for name, value in mixed.items()

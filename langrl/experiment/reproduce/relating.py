@@ -18,7 +18,7 @@ from torch import Tensor
 from langrl.agents.relating import RelatingLearner
 from langrl.data.digit_pairs import written_digits
 from langrl.experiment import plots, relating_plots
-from langrl.experiment.coherence import best_threshold
+from langrl.experiment.coherence import threshold_at
 from langrl.experiment.jobs import chained, run_jobs
 from langrl.experiment.logs import console, print_table, write_results
 from langrl.experiment.record import Record, Row
@@ -47,6 +47,7 @@ from langrl.models.vae_config import VaeConfig
 SHARES = {"digits": (0.05, 0.1, 0.2, 0.5, 1.0), "worlds": (0.2, 1.0)}
 """Of the related training pairs; fewer for the worlds, to save time."""
 LABELLED = 0.2  # the share from which more pairs are found
+WRONG = 0.05  # of unrelated pairs apart from training and testing, that the threshold keeps
 COLUMNS = ("task", "backbone", "contrast", "share", "latent", "joint", "cross", "synergy", "auc")
 _SHOWN = 10  # observations whose generations are drawn
 
@@ -149,7 +150,9 @@ def measure_backbone(records: Path, task: str, backbone: str, seed: int, steps: 
                 return _run(TASKS[task](seed), backbone, contrast, share, seed, steps)
 
             rows += record.rows(f"{share:g} {'contrast' if contrast else 'plain'}", run)
-    rows += record.rows("found", lambda: _propagate(TASKS[task](seed), backbone, seed, steps))
+    rows += record.rows(
+        f"found at {WRONG:g}", lambda: _propagate(TASKS[task](seed), backbone, seed, steps)
+    )
     common = {"task": task, "backbone": backbone, "seed": seed}
     return [common | row for row in rows]
 
@@ -201,13 +204,12 @@ def _propagate(task: Task, backbone: str, seed: int, steps: int) -> list[Row]:
     """Train on a few labelled pairs, keep what scores high among unlabelled ones, train again.
 
     The candidates are the other training pairs, and as many pairs of them with unrelated partners;
-    the threshold is that which tells labelled pairs apart best that are neither trained nor tested
-    on.
+    the threshold is that which a few unrelated pairs pass that are neither trained nor tested on.
     """
     labelled, rest = _split(task.train, LABELLED, seed)
     model = train(task, labelled, backbone, True, seed, steps)
     generator = _generator(seed, 3)
-    threshold = best_threshold(*related_scores(model, task.apart, generator))
+    threshold = threshold_at(related_scores(model, task.apart, generator)[1], WRONG)
     partners = unrelated_partners(rest.labels, generator)
     mixed = {
         name: torch.cat([value, rest.with_partners(partners)[name]])
