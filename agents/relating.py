@@ -15,7 +15,8 @@ from torch import Tensor
 from langrl.agents.descent import Descent
 from langrl.errors import DomainError, lookup
 from langrl.functional.generative import importance_weighted, relating
-from langrl.models.vae import BOUNDS, Encoded, MultimodalVAE, added_terms
+from langrl.models.encoded import Encoded
+from langrl.models.vae import BOUNDS, MultimodalVAE, added_terms
 from langrl.models.vae_pairs import pair_log_weights
 from langrl.settings import Settings
 
@@ -107,7 +108,8 @@ class RelatingLearner:
         added = added_terms(model, encoded, self.generator, config.samples, self.bound).mean()
         if not config.contrast:
             return -own - added, {"log_joint": own.detach()}
-        losses, found = [], {}
+        losses: list[Tensor] = []
+        found: dict[str, Tensor] = {}
         for name in model.names[:1] if len(model.names) == 2 else model.names:
             scores, related = self._log_joint(encoded, name)
             loss, found = relating(

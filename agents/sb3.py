@@ -18,6 +18,7 @@ from langrl.agents.saved import load_agent
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures
 from langrl.models.critics import GoalCritic
+from langrl.models.history_critic import HistoryCritic
 from langrl.models.instruction_net import (
     CODES,
     EmbeddedTextBody,
@@ -214,6 +215,11 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
         seen = _part(observation_space, "observation", "GoalEncoderExtractor", told)
         goal = _part(observation_space, "desired_goal", "GoalEncoderExtractor", told)
         critic = load_agent(agent).critic
+        if isinstance(critic, HistoryCritic):
+            raise CheckpointError(
+                f"{agent} sees a part of its world, and its goals are no poses; give the run folder"
+                " of an agent that sees the whole room"
+            )
         self._pictures = PictureReader(seen.shape, CODES) if len(seen.shape) == 3 else None
         try:
             known = critic.goal.position.high if isinstance(critic, GoalCritic) else None

@@ -28,7 +28,7 @@ from langrl.envs.maze_world import StreetMaze
 from langrl.envs.vector_wrappers import EmbedInstruction
 from langrl.envs.wrappers import GoalEnv
 from langrl.errors import CheckpointError
-from langrl.grounding.candidates import Candidates, ReachablePoses
+from langrl.grounding.candidates import Candidates, ReachablePoses, SampledCandidates
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.critics import GoalCritic, LanguageCritic
 from langrl.models.encoders import load_sentence_transformer
@@ -127,13 +127,17 @@ def language_side(config: PolicyRunConfig, folder: Path) -> Side:
             changes = {"candidates": grounding.candidates, "weighting": grounding.weighting}
             changes["world"] = StreetMaze(MAZE_IDS[config.world])
         trained = load_agent(critics, device=config.device, **changes)
-        if isinstance(trained.critic, RoomCritic) == is_maze:
+        if not isinstance(trained.critic, GoalCritic if is_maze else RoomCritic):
             raise CheckpointError(f"{critics} is of another sort of world than {config.world}")
     if is_maze:
         assert trained is not None
+        assert isinstance(trained.critic, GoalCritic)
+        assert isinstance(trained.language, LanguageCritic)
+        assert isinstance(trained.candidates, SampledCandidates)
         return Side(trained.language, trained.candidates, 1.0, trained.critic)
     language = picture_language(config.language, config.device)
     critic = None if trained is None else trained.critic
+    assert critic is None or isinstance(critic, RoomCritic)
     return Side(language, ReachablePoses(said_done=True), grounding.sharpness, critic)
 
 

@@ -19,6 +19,7 @@ from langrl.envs.grid_episodes import denoted_cells
 from langrl.envs.grid_grammar import COLOURS, TYPES
 from langrl.envs.grid_pictures import render_rooms
 from langrl.envs.grid_rooms import GRID_WORLDS, Poses, Rooms
+from langrl.envs.gridworld import GridGoToVectorEnv
 from langrl.experiment import grid_plots, plots
 from langrl.experiment.config import GridEvaluationConfig
 from langrl.experiment.evaluation import Episodes
@@ -115,14 +116,16 @@ class PartialScene:
     def _walk(self, agent: GroundedAgent, text: str, seed: int) -> tuple[Rooms, Poses, Posterior]:
         """Return a room [1, H, W, 2], the poses of a walk in it [T, 3], and the beliefs."""
         env = self._single()
+        world = env.unwrapped
+        assert isinstance(world, GridGoToVectorEnv)
         observation, _ = env.reset(seed=seed, options={"instruction": text})
         agent.reset(np.random.default_rng(seed))
-        rooms, path, over = env.unwrapped.rooms, [env.unwrapped.poses[0]], False
+        rooms, path, over = world.rooms, [world.poses[0]], False
         posterior = agent.posterior({"observation": observation["observation"][0]}, text)
         while not over:
             actions = agent.act({"observation": observation["observation"]}, text)
             observation, _, terminated, truncated, _ = env.step(actions)
-            path.append(env.unwrapped.poses[0])
+            path.append(world.poses[0])
             over = bool(terminated[0] or truncated[0])
         return rooms, np.stack(path), posterior
 

@@ -156,3 +156,36 @@ def test_a_config_rerun_gives_the_same_weights(run, tmp_path):
     assert config["task"] == "grid-partial"
     assert run_langrl("train", "--config", run / "config.yaml", "--out", tmp_path / "again") == 0
     assert weights(tmp_path / "again") == weights(run)
+
+
+def test_agent_that_sees_a_part_is_no_critic_of_a_policy(run, tmp_path, capsys):
+    pytest.importorskip("stable_baselines3")
+    flags = ["--critics", run, "--policy.steps", "200", "--out", tmp_path / "no"]
+    assert run_langrl("train", "--config", "sb3-dqn-her-grid-goto", *flags) == 2
+    assert "is of another sort of world" in capsys.readouterr().err
+    with_encoder = [*flags, "--encoder", "frozen"]
+    assert run_langrl("train", "--config", "sb3-dqn-her-grid-goto", *with_encoder) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_frozen_goal_encoder_of_an_agent_that_sees_a_part_is_refused(run):
+    pytest.importorskip("stable_baselines3")
+    import gymnasium as gym
+
+    from langrl.agents.sb3 import GoalEncoderExtractor
+    from langrl.envs.wrappers import GoalEnv
+    from langrl.errors import CheckpointError
+
+    space = GoalEnv(gym.make("langrl/GridGoTo-v0")).observation_space
+    with pytest.raises(CheckpointError, match="sees a part of its world"):
+        GoalEncoderExtractor(space, str(run))
+
+
+def test_world_seen_in_part_has_no_goals_to_wrap():
+    import gymnasium as gym
+
+    from langrl.envs.wrappers import GoalEnv
+    from langrl.errors import LangRLError
+
+    with pytest.raises(LangRLError, match="goals"):
+        GoalEnv(gym.make("langrl/GridGoTo-Partial-v0"))

@@ -188,7 +188,11 @@ def _is_meant(
     """Return whether each picked text denotes the kind beside it, bool [N]; for the record only."""
     room = np.full((1, 3, 2 * len(KIND_CELLS) + 1, 2), EMPTY, np.uint8)
     room[0, 1, 1::2] = KIND_CELLS
-    denoted = np.stack([denoted_cells(room, text)[0, 1, 1::2] for text in texts])  # [T, kinds]
+    denoted = np.zeros((len(texts), len(KIND_CELLS)), bool)  # [T, kinds]
+    for row, text in zip(denoted, texts, strict=True):
+        cells = denoted_cells(room, text)
+        assert cells is not None  # the grammar's own texts
+        row[:] = cells[0, 1, 1::2]
     return denoted[picks, kinds]
 
 
