@@ -1,14 +1,13 @@
 import json
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pytest
+from command_line import run_langrl
 from PIL import Image
 from safetensors.torch import load_file
 
-from langrl import cli
 from langrl.checkpoint import find_checkpoint
 
 TINY = (
@@ -22,16 +21,6 @@ TINY = (
 @pytest.fixture(scope="module")
 def tiny(tiny_language):
     return [*shlex.split(TINY), "--language", str(tiny_language)]
-
-
-def run_langrl(*arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return stop.code
-    return 0
 
 
 @pytest.fixture(scope="module")

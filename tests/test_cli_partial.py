@@ -1,15 +1,14 @@
 import json
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import yaml
+from command_line import run_langrl
 from PIL import Image
 from safetensors.torch import load_file
 
-from langrl import cli
 from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import find_checkpoint
 from langrl.compose_partial import make_partial_tasks
@@ -27,16 +26,6 @@ TINY = (
 @pytest.fixture(scope="module")
 def tiny(tiny_language):
     return [*shlex.split(TINY), "--language", str(tiny_language)]
-
-
-def run_langrl(*arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return stop.code
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,15 @@
 import json
 import shlex
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_langrl
 from PIL import Image
 from safetensors.torch import load_file
 
-from langrl import cli
 from langrl.checkpoint import find_checkpoint
 from langrl.config import PolicyRunConfig, load_config
 from langrl.errors import ConfigError
@@ -41,16 +40,6 @@ SAC = (
     " --evaluation.every 1000 --grounding.candidates 50 --grounding.actions 4"
     " --logging.checkpoint-every 1000" + OFF_POLICY + COMMON
 )
-
-
-def run_langrl(*arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return stop.code
-    return 0
 
 
 @pytest.fixture(scope="module")
