@@ -112,7 +112,7 @@ class RelatingArguments(Settings):
 
     out: Path = Field(description="folder of the records, results.json and figures")
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
-    worlds_seeds: int = Field(2, ge=1, le=1000, description="the same on pairs of grid worlds")
+    worlds_seeds: int = Field(5, ge=1, le=1000, description="the same on pairs of grid worlds")
     goals_seeds: int = Field(1, ge=1, le=1000, description="agents that the models are used by")
     episodes: int = Field(
         100, ge=1, le=100_000, description="that those agents are measured in, per level"

@@ -44,6 +44,8 @@ def shares_figure(table: Rows, title: str) -> Figure:
                         ms=3.5, lw=1.4, capsize=2, mfc=colour if contrast else "white",
                         label=f"{backbone}, contrast" if contrast else backbone,
                     )  # fmt: skip
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, 0.0), min(high, 1.01))  # intervals of few seeds reach beyond
         ax.set_xscale("log")
         shares = sorted({100 * row["share"] for row in table if row["share"] != "found"})
         ax.set_xticks(shares, [f"{share:g}" for share in shares])
@@ -135,7 +137,8 @@ def draw_observation(ax: Axes, value: NDArray[np.float64]) -> None:
         said = [_likeliest(value, words.vocabulary, names) for names in (COLOURS, TYPES)]
         ax.text(0.5, 0.5, "\n".join(said), ha="center", va="center", fontsize=6)
     elif side * side == len(value):
-        ax.imshow(value.reshape(side, side), cmap="gray", vmin=0, vmax=1)
+        brightest = max(value.max(), 0.1)  # glyphs are dim, and their means dimmer
+        ax.imshow(value.reshape(side, side), cmap="gray", vmin=0, vmax=brightest)
     else:
         side = round((len(value) / 3) ** 0.5)
         ax.imshow(np.clip(value, 0, 1).reshape(side, side, 3))
