@@ -33,6 +33,7 @@ Row = dict[str, Any]
 THINGS = (TYPES["key"], TYPES["ball"], TYPES["box"])
 KINDS = len(THINGS) * len(COLOURS)  # G
 FACED = np.array([EMPTY, WALL, *sorted(TYPES.values())])  # what an agent can face
+_STATES = 5  # numbers that the state of a cell can have: a shut door, the agent's direction + 1
 _FEWEST = 50  # states that a probe of one kind is fitted on
 _TOURS_AT_ONCE = 256
 
@@ -161,7 +162,7 @@ def _kinds(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def view_features(views: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return views [n, V, V, 3] as one-hot numbers, float [n, F]."""
-    codes = ([UNSEEN, *FACED], list(COLOURS.values()), [0, 1])
+    codes = ([UNSEEN, *FACED], list(COLOURS.values()), range(_STATES))
     flat = views.reshape(len(views), -1, 3)
     parts = [flat[..., n] == code for n, known in enumerate(codes) for code in known]
     return np.concatenate(parts, 1).astype(np.float32)

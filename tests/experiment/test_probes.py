@@ -142,7 +142,7 @@ def test_kinds_are_keys_balls_and_boxes_of_a_colour():
 
 def test_a_view_as_numbers_has_one_of_each_sort_in_every_cell(tour):
     numbers = view_features(tour.views(7))
-    assert numbers.shape == (6, 49 * (7 + 6 + 2))
+    assert numbers.shape == (6, 49 * (7 + 6 + 5))
     assert (numbers.sum(1) == 49 * 3).all()
 
 
