@@ -64,9 +64,11 @@ def test_the_python_about_cpc_runs_as_it_stands(capsys):
 
 
 def test_the_python_about_relating_runs_as_it_stands(capsys):
-    (code,) = blocks(ROOT / "docs" / "relating.md", "python")
-    exec(compile(code, "relating.md", "exec"), {})
+    train, use = blocks(ROOT / "docs" / "relating.md", "python")
+    exec(compile(train, "relating.md", "exec"), {})
     assert "torch.Size([3, 5, 192])" in capsys.readouterr().out
+    exec(compile(use, "relating.md", "exec"), {})
+    assert "(8, 3)" in capsys.readouterr().out
 
 
 SB3_BLOCKS = 3
