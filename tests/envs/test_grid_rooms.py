@@ -216,7 +216,14 @@ def test_four_doors_join_four_rooms():
         assert all(not a & b for a, b in itertools.combinations(quarters, 2))
 
 
-@pytest.mark.parametrize("world", sorted(set(GRID_WORLDS) - {"rooms"}))
+def test_nine_rooms_are_joined_by_twelve_doors():
+    rooms = drawn("nine_rooms")
+    assert ((rooms[..., 0] == TYPES["door"]).sum((1, 2)) == 12).all()
+    lines = rooms[:, ::5, :, 0]  # the walls between rooms, and those around them
+    assert np.isin(lines, (WALL, TYPES["door"])).all()
+
+
+@pytest.mark.parametrize("world", sorted(w for w in GRID_WORLDS if GRID_WORLDS[w].rooms == 1))
 def test_worlds_of_one_room_have_no_doors_and_no_inner_walls(world):
     inside = drawn(world)[:, 1:-1, 1:-1, 0]
     assert not np.isin(inside, (WALL, TYPES["door"])).any()

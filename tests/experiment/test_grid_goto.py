@@ -83,9 +83,9 @@ def test_comparing_embeddings_of_different_sizes_is_left_out(tiny, tmp_path, mon
     assert "direct" not in {row["method"] for row in rows}
 
 
-def test_the_preset_trains_in_every_world():
+def test_the_preset_trains_in_every_world_but_the_largest():
     config = load_config("grid-all", grid_goto.GridRunConfig)
-    assert set(config.world.worlds) == set(GRID_WORLDS)
+    assert set(config.world.worlds) == set(GRID_WORLDS) - {"nine_rooms"}
 
 
 def test_a_film_strip_and_a_film_show_every_step_of_a_short_episode(tmp_path):
