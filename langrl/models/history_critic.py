@@ -57,13 +57,11 @@ class HistoryCritic(nn.Module):
             views: what is seen [..., V, V, 3]; what is faced now is told apart from the rest, as it
                 is the goal that has been reached.
             codes: of the views [..., D].
-            remembered: contexts of CPC [..., C]; of no use without memory.
+            remembered: contexts of CPC [..., C]; None without memory.
         """
         size = views.shape[-2]
         faced = _one_hot(views[..., size - 2, size // 2, :2])
-        parts = (
-            [faced, codes] if remembered is None or not self.memory else [faced, codes, remembered]
-        )
+        parts = [faced, codes] if remembered is None else [faced, codes, remembered]
         return torch.cat(parts, -1)
 
     def read(self, observations: Tensor) -> Tensor:

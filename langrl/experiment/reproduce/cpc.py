@@ -52,28 +52,12 @@ def reproduce(
         workers: processes.
         command: what the user typed, for the record.
     """
-    records = out / "records"
-    models: list[tuple[Any, ...]] = [
-        ("probes", out / "runs", records, seed, steps) for seed in range(seeds)
-    ]
-    agents: list[tuple[Any, ...]] = [
-        ("agents", out / "partial", variant, seed, episodes, steps)
-        for seed in range(memory_seeds)
-        for variant in partial_memory.VARIANTS
-    ]
-    gaussian: list[tuple[Any, ...]] = [
-        ("gaussian", records, information, seed, steps or GAUSSIAN_STEPS)
-        for information in reversed(gaussian_information.INFORMATION)
-        for seed in range(seeds)
-    ]
-    jobs = [*agents, *models, *gaussian]  # the longest first
+    jobs = _jobs(out, seeds, memory_seeds, episodes, steps)
     found: dict[str, list[Row]] = defaultdict(list)
     for (part, *_), rows in zip(jobs, run_jobs(measure, jobs, workers, "cpc"), strict=True):
         found[part] += rows
-    probes, estimates = (
-        over_seeds(found["probes"]),
-        gaussian_information.over_seeds(found["gaussian"]),
-    )
+    probes = over_seeds(found["probes"])
+    estimates = gaussian_information.over_seeds(found["gaussian"])
     success = partial_memory.over_seeds(found["agents"])
     claims = (
         gaussian_information.claims(estimates)
@@ -98,6 +82,25 @@ def reproduce(
     for name, figure in figures.items():
         plots.save(figure, out / "figures" / f"{name}.png")
     console.print(f"results: {results}; pictures: {out / 'figures'}")
+
+
+def _jobs(
+    out: Path, seeds: int, memory_seeds: int, episodes: int, steps: int | None
+) -> list[tuple[Any, ...]]:
+    """Return the part of each job and its arguments, the longest jobs first."""
+    records = out / "records"
+    agents: list[tuple[Any, ...]] = [
+        ("agents", out / "partial", variant, seed, episodes, steps)
+        for seed in range(memory_seeds)
+        for variant in partial_memory.VARIANTS
+    ]
+    models = [("probes", out / "runs", records, seed, steps) for seed in range(seeds)]
+    gaussian = [
+        ("gaussian", records, information, seed, steps or GAUSSIAN_STEPS)
+        for information in reversed(gaussian_information.INFORMATION)
+        for seed in range(seeds)
+    ]
+    return [*agents, *models, *gaussian]
 
 
 def measure(part: str, *arguments: Any) -> list[Row]:

@@ -64,9 +64,8 @@ def run_variant(
 
 def _tune(run: Path, config: PartialRunConfig, world: str) -> list[Row]:
     """Return the temperature with the most success, on tasks of their own."""
-    tried = []
+    tried, follow = [], partial(_follow, run, config, world)
     for temperature in TEMPERATURES:
-        follow = partial(_follow, run, config, world)
         rows = [
             follow(level, temperature, _TUNING_EPISODES, _TUNING_SEED)
             for level in GRID_WORLDS[world].levels
@@ -81,11 +80,7 @@ def _measure(
 ) -> list[Row]:
     seed = config.evaluation.seed
     return [
-        {
-            "world": world,
-            "level": level,
-            "temperature": temperature,
-        }
+        {"world": world, "level": level, "temperature": temperature}
         | _follow(run, config, world, level, temperature, episodes, seed)
         for level in GRID_WORLDS[world].levels
     ]
