@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langrl.agents.config import RoomLearnerConfig
-from langrl.agents.descent import Descent
+from langrl.agents.config import GridLearnerConfig
 from langrl.agents.observations import read_observations
-from langrl.data.grid_experts import GridTrajectories
-from langrl.envs.grid_grammar import COLOURS, TYPES
-from langrl.envs.grid_rooms import read_observation
-from langrl.models.config import RoomCriticConfig
-from langrl.models.room_critic import PoseHead, coordinate_planes
+from langrl.data.grid.experts import GridTrajectories
+from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.envs.grid.rooms import read_observation
+from langrl.models.config import GridCriticConfig
+from langrl.models.critics.grid import PoseHead, coordinate_planes
 from langrl.protocols import Observation
+from langrl.training.optim import Optimiser
 
 _TYPES, _COLOURS = 1 + max(TYPES.values()), len(COLOURS)
 
@@ -40,7 +40,7 @@ class ClonedPolicy(nn.Module):
         config: sizes.
     """
 
-    def __init__(self, text: int, actions: int, config: RoomCriticConfig) -> None:
+    def __init__(self, text: int, actions: int, config: GridCriticConfig) -> None:
         super().__init__()
         channels = config.channels
         self.first = nn.Conv2d(_TYPES + _COLOURS + 2, channels, 3, padding=1)
@@ -85,7 +85,7 @@ class CloningLearner:
         policy: ClonedPolicy,
         trajectories: Sequence[GridTrajectories],
         texts: Sequence[Tensor],
-        config: RoomLearnerConfig,
+        config: GridLearnerConfig,
         generator: torch.Generator,
     ) -> None:
         self.policy, self.config, self.generator = policy, config, generator
@@ -95,7 +95,7 @@ class CloningLearner:
             first = np.append(0, last[:-1] + 1)
             arrays = (part.rooms, part.room, part.poses, part.actions, first, last)
             self._parts.append((*(torch.from_numpy(array) for array in arrays), embedded))
-        self.descent = Descent(
+        self.optimiser = Optimiser(
             dict(policy.named_parameters()), config.learning_rate, config.steps, generator,
             warmup=config.warmup, clip=config.clip,
         )  # fmt: skip
@@ -103,7 +103,7 @@ class CloningLearner:
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
-        return self.descent.step
+        return self.optimiser.step
 
     def batch(self) -> dict[str, Tensor]:
         """Draw trajectories, and states of each."""
@@ -123,7 +123,7 @@ class CloningLearner:
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of Adam; see ``Learner.update``."""
-        return self.descent.descend(batch, lambda: self._loss(batch))
+        return self.optimiser.update(batch, lambda: self._loss(batch))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         logits = self.policy(batch["room"], batch["text"], batch["pose"]).flatten(0, 1)
@@ -133,11 +133,11 @@ class CloningLearner:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.descent.state()
+        return self.optimiser.state()
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
-        self.descent.load_state(state)
+        self.optimiser.load_state(state)
 
 
 class CloningAgent:

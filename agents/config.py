@@ -19,7 +19,7 @@ class LearnerConfig(Settings):
     language_weight: float = Field(1.0, gt=0, description="weight of the language loss")
 
 
-class RoomLearnerConfig(Settings):
+class GridLearnerConfig(Settings):
     """How the critic of grid worlds is trained."""
 
     steps: int = Field(7000, ge=1, le=100_000_000, description="gradient steps")
@@ -31,12 +31,14 @@ class RoomLearnerConfig(Settings):
     action_weight: float = Field(2.0, ge=0, description="weight of telling actions apart")
 
 
-class HistoryLearnerConfig(Settings):
+class RecurrentLearnerConfig(Settings):
     """How the critic of agents that see a part of the world is trained."""
 
+    earlier_names = {"tours": "explorations"}
+
     steps: int = Field(2500, ge=1, le=100_000_000, description="gradient steps")
-    tours: int = Field(24, ge=2, le=100_000, description="tours in a batch")
-    states: int = Field(48, ge=1, le=100_000, description="state-actions on each tour")
+    explorations: int = Field(24, ge=2, le=100_000, description="explorations in a batch")
+    states: int = Field(48, ge=1, le=100_000, description="state-actions on each exploration")
     pairs: int = Field(
         512, ge=2, le=1_000_000, description="state-actions and goals that are told apart"
     )

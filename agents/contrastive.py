@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from langrl.agents.config import LearnerConfig
-from langrl.agents.descent import Descent
-from langrl.data.pairs import StateTextPairs
 from langrl.data.replay import TrajectoryReplay
+from langrl.data.state_text_pairs import StateTextPairs
 from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
-from langrl.models.critics import GoalCritic, LanguageCritic, named_weights
+from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
+from langrl.training.optim import Optimiser
 
 
 class ContrastiveLearner:
@@ -55,14 +55,14 @@ class ContrastiveLearner:
                 if isinstance(text, CompactTextEncoder)
                 else text.features(pairs.texts)
             )
-        self.descent = Descent(
+        self.optimiser = Optimiser(
             named_weights(critic, language), config.learning_rate, config.steps, generator
         )
 
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
-        return self.descent.step
+        return self.optimiser.step
 
     def batch(self) -> dict[str, Tensor]:
         """Draw state-actions with their futures, and states with texts."""
@@ -80,7 +80,7 @@ class ContrastiveLearner:
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of Adam; see ``Learner.update``."""
-        metrics = self.descent.descend(batch, lambda: self._loss(batch))
+        metrics = self.optimiser.update(batch, lambda: self._loss(batch))
         self.critic.scale.bound()
         self.language.scale.bound()
         return metrics
@@ -120,8 +120,8 @@ class ContrastiveLearner:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.descent.state()
+        return self.optimiser.state()
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
-        self.descent.load_state(state)
+        self.optimiser.load_state(state)

@@ -14,17 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.observations import read_observations
-from langrl.agents.running import Running
+from langrl.checkpoint import load_agent
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
 from langrl.grounding.generated import RelatedLanguage
 from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
-from langrl.models.critics import GoalCritic, LanguageCritic
-from langrl.models.history_critic import HistoryCritic
-from langrl.models.picture_language import PictureLanguage
-from langrl.models.room_critic import RoomCritic
+from langrl.models.critics.grid import GridCritic
+from langrl.models.critics.maze import GoalCritic, LanguageCritic
+from langrl.models.critics.recurrent import RecurrentCritic
+from langrl.models.language_image.language import ImageLanguage
 from langrl.protocols import Observation
 
 _SCORES_AT_ONCE = 1 << 18
@@ -60,9 +61,10 @@ class GroundedAgent:
         grounding: the strategy.
         candidates: draws candidate goals for each new episode.
         actions: the actions to compare [A, ...], or what proposes some for each observation, such
-            as ``langrl.agents.policies.PolicyActions``.
+            as ``langrl.agents.goal_policy.PolicyActions``.
         device: where the modules are.
-        sharpness: the fit is multiplied by this. 1 takes the language side at its word; above it,
+        language_weight: the fit is multiplied by this. 1 takes the language side at its word;
+            above it,
             what fits best counts for more than its calibration says.
         temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
             takes the best. A little of it frees agents with few actions from going in circles.
@@ -75,14 +77,14 @@ class GroundedAgent:
 
     def __init__(
         self,
-        critic: GoalCritic | RoomCritic | HistoryCritic,
-        language: LanguageCritic | PictureLanguage | RelatedLanguage,
+        critic: GoalCritic | GridCritic | RecurrentCritic,
+        language: LanguageCritic | ImageLanguage | RelatedLanguage,
         grounding: Grounding,
         candidates: Candidates | InstructedCandidates,
         *,
         actions: NDArray[Any] | Proposal,
         device: torch.device | str = "cpu",
-        sharpness: float = 1.0,
+        language_weight: float = 1.0,
         temperature: float = 0.0,
         compare_separate: bool = False,
     ) -> None:
@@ -97,16 +99,16 @@ class GroundedAgent:
         self.critic, self.language = critic.eval(), language.eval()
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device = torch.device(device)
-        self.sharpness, self.temperature = sharpness, temperature
+        self.language_weight, self.temperature = language_weight, temperature
         self.embed_texts = TextCache(language)
         self.reset()
 
     @classmethod
     def load(cls, folder: str | Path, **overrides: Any) -> "GroundedAgent":
-        """Load the agent of a run folder or of a checkpoint; see ``agents.saved.load_agent``."""
-        from langrl.agents.saved import load_agent
-
-        return load_agent(folder, **overrides)
+        """Load the agent of a run folder or of a checkpoint; see ``langrl.tasks.loading``."""
+        agent = load_agent(folder, **overrides)
+        assert isinstance(agent, cls)
+        return agent
 
     def reset(
         self,
@@ -125,7 +127,7 @@ class GroundedAgent:
             seed = int(self._generator.integers(2**63))
             self._torch_generator = torch.Generator(self.device).manual_seed(seed)
         if mask is None:
-            self._batch: Running | None = None
+            self._batch: EpisodeBatch | None = None
         elif self._batch is not None:
             self._batch.fresh |= np.asarray(mask, bool)
 
@@ -173,7 +175,7 @@ class GroundedAgent:
         batch.taken, batch.acted = taken, np.ones(len(states), bool)
         return taken[0] if single else taken
 
-    def _propose(self, states: NDArray[Any], batch: Running) -> NDArray[Any]:
+    def _propose(self, states: NDArray[Any], batch: EpisodeBatch) -> NDArray[Any]:
         """Return the actions to compare in each state [N, A, ...]."""
         if isinstance(self.actions, np.ndarray):
             # Repeated, not a view of one row: torch takes no array that it could not write to.
@@ -210,7 +212,7 @@ class GroundedAgent:
             raise ShapeError("posterior takes a single observation; call it for each of the batch")
         batch, every = self._batch, np.array([0])
         if batch is None or len(batch.texts) != 1 or batch.must_draw(states, texts)[0]:
-            batch = Running(self, states)
+            batch = EpisodeBatch(self, states)
             batch.begin(every, states)
             batch.draw(every, texts, copy.deepcopy(self._generator))
         fit = batch.compute_fit(every, self.embed_texts(texts))
@@ -220,7 +222,7 @@ class GroundedAgent:
         return Posterior(batch.goals[0][real], probabilities[real])
 
     def _decide(
-        self, embedded: Tensor, batch: Running, rows: slice
+        self, embedded: Tensor, batch: EpisodeBatch, rows: slice
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
@@ -237,7 +239,7 @@ class GroundedAgent:
         return self.grounding.ground(scores, memory, self._torch_generator)
 
     def _action_scores(
-        self, decision: Decision, embedded: Tensor, batch: Running, rows: slice
+        self, decision: Decision, embedded: Tensor, batch: EpisodeBatch, rows: slice
     ) -> Tensor:
         """Return a decision's scores of actions [n, A]; those for its goal if it names one."""
         if decision.action_scores is not None:
@@ -249,10 +251,10 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _rows(self, states: NDArray[Any], texts: list[str]) -> Running:
+    def _rows(self, states: NDArray[Any], texts: list[str]) -> EpisodeBatch:
         """Return the episodes' candidates and fits, brought up to date with the texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
-            self._batch = Running(self, states)
+            self._batch = EpisodeBatch(self, states)
         must_draw = np.flatnonzero(self._batch.must_draw(states, texts))
         self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states)
         self._batch.draw(must_draw, texts, self._generator)

@@ -1,10 +1,10 @@
-"""Contrastive training of a language-image model on pictures and texts.
+"""Contrastive training of a language-image model on images and texts.
 
-Each text is contrasted with all pictures, and each picture that some text fits with all texts;
+Each text is contrasted with all images, and each image that some text fits with all texts;
 several positives are usual. A logistic loss on the same pairs keeps the numbers of different
 texts comparable, which ranking alone does not.
 
-Axes: ``M`` pictures, ``K`` texts, ``C`` bytes of a text, ``D`` embedding size.
+Axes: ``M`` images, ``K`` texts, ``C`` bytes of a text, ``D`` embedding size.
 
 Source: Radford et al. 2021, arXiv:2103.00020; several positives: Khosla et al. 2020,
 arXiv:2004.11362; logistic: Zhai et al. 2023, arXiv:2303.15343.
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langrl.agents.descent import Descent
-from langrl.data.picture_labels import SHOWN, SLOTS
-from langrl.data.pictures import PictureTexts
+from langrl.data.images.grid_scenes import ImageTexts
+from langrl.data.images.labels import SHOWN, SLOTS
 from langrl.functional.losses import symmetric_info_nce
-from langrl.models.language_image import LanguageImageModel
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.training.optim import Optimiser
 
 _WARMUP = 0.03  # of all steps
 _DECAY = 0.01  # AdamW's weight decay, of matrices only
@@ -40,7 +40,7 @@ class LanguageImageLearner:
         steps: the last step, at which the learning rate reaches 0.
         learning_rate: AdamW's highest.
         logistic_weight: weight of the logistic loss.
-        label_weight: weight of the loss of naming what pictures show and texts mean, from their
+        label_weight: weight of the loss of naming what images show and texts mean, from their
             embeddings; above 0, the batches need these labels.
         device: where the model is.
     """
@@ -48,7 +48,7 @@ class LanguageImageLearner:
     def __init__(
         self,
         model: LanguageImageModel,
-        draw: Callable[[int], PictureTexts],
+        draw: Callable[[int], ImageTexts],
         *,
         steps: int,
         learning_rate: float,
@@ -67,7 +67,7 @@ class LanguageImageLearner:
         self.labels = _LabelHeads(self._embedding_size()).to(self.device) if label_weight else None
         if self.labels is not None:
             trained |= {f"labels.{name}": value for name, value in self.labels.named_parameters()}
-        self.descent = Descent(
+        self.optimiser = Optimiser(
             trained,
             learning_rate,
             steps,
@@ -83,12 +83,12 @@ class LanguageImageLearner:
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
-        return self.descent.step
+        return self.optimiser.step
 
     def batch(self) -> dict[str, Tensor]:
-        """Return pictures uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
+        """Return images uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
         drawn = self.draw(self.step)
-        arrays = {"pictures": drawn.pictures, "positives": drawn.positives}
+        arrays = {"images": drawn.images, "positives": drawn.positives}
         labels = {"shown": drawn.shown, "meant": drawn.meant}
         arrays |= {name: array for name, array in labels.items() if array is not None}
         batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
@@ -98,7 +98,7 @@ class LanguageImageLearner:
         """Take one step of AdamW; see ``Learner.update``."""
         self.model.train()
         try:
-            metrics = self.descent.descend(batch, lambda: self._loss(batch))
+            metrics = self.optimiser.update(batch, lambda: self._loss(batch))
         finally:
             self.model.eval()
         self.model.scale.bound()
@@ -107,8 +107,8 @@ class LanguageImageLearner:
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         model = self.model
         texts = model.pair.text_embeddings(from_bytes(batch["texts"]))  # [K, D]
-        pictures = model.pair.image_embeddings(batch["pictures"])  # [M, D]
-        logits = model.logits(texts, pictures)  # [K, M]
+        images = model.pair.image_embeddings(batch["images"])  # [M, D]
+        logits = model.logits(texts, images)  # [K, M]
         positives = batch["positives"]
         loss, metrics = symmetric_info_nce(logits, positives=positives)
         if self.logistic_weight:
@@ -118,39 +118,39 @@ class LanguageImageLearner:
             loss = loss + self.logistic_weight * matching / positives.float().mean()
             metrics["matching"] = matching.detach()
         if self.labels is not None:
-            naming = self.labels.loss(pictures, batch["shown"], texts, batch["meant"])
+            naming = self.labels.loss(images, batch["shown"], texts, batch["meant"])
             loss = loss + self.label_weight * naming
             metrics["naming"] = naming.detach()
         return loss, metrics | {"scale": model.scale.log_scale.detach().exp()}
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return weights, AdamW's moments and the step, as tensors."""
-        return self.descent.state()
+        return self.optimiser.state()
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Take up what ``state`` returned, in place."""
-        self.descent.load_state(state)
+        self.optimiser.load_state(state)
 
 
 class _LabelHeads(nn.Module):
-    """Names what pictures show and what texts mean, linearly, from their embeddings."""
+    """Names what images show and what texts mean, linearly, from their embeddings."""
 
     def __init__(self, embedding: int) -> None:
         super().__init__()
         self.shown = nn.Linear(embedding, len(SHOWN))
         self.meant = nn.Linear(embedding, sum(map(len, SLOTS)))
 
-    def loss(self, pictures: Tensor, shown: Tensor, texts: Tensor, meant: Tensor) -> Tensor:
+    def loss(self, images: Tensor, shown: Tensor, texts: Tensor, meant: Tensor) -> Tensor:
         """Return the mean loss of both.
 
         Args:
-            pictures: embeddings [M, D].
+            images: embeddings [M, D].
             shown: bool [M, P].
             texts: embeddings [K, D].
             meant: int64 [K, S].
         """
         seen = functional.binary_cross_entropy_with_logits(
-            _STEEP * self.shown(pictures), shown.to(pictures)
+            _STEEP * self.shown(images), shown.to(images)
         )
         # Few labels hold: their share is what brings this to the other's size.
         total = seen / shown.float().mean().clamp(min=1e-3)

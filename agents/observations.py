@@ -40,7 +40,7 @@ def read_observations(
     finite = np.isfinite(states).reshape(len(states), -1).all(1)
     if not finite.all():
         row = int((~finite).argmax())
-        raise NonFiniteError(f"observation {row} is not finite; mend the environment")
+        raise NonFiniteError(f"observation {row} is not finite; fix the environment")
     texts = observations.get("instruction") if instructions is None else instructions
     if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
         texts = [check_instruction(texts)] * len(states)

@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from langrl.agents.descent import Descent
 from langrl.errors import DomainError, lookup
 from langrl.functional.generative import importance_weighted, relating
-from langrl.models.encoded import Encoded
-from langrl.models.vae import BOUNDS, MultimodalVAE, added_terms
-from langrl.models.vae_pairs import pair_log_weights
+from langrl.models.multimodal_batch import MultimodalBatch
+from langrl.models.vae.model import BOUNDS, MultimodalVAE, added_terms
+from langrl.models.vae.pairs import pair_log_weights
 from langrl.settings import Settings
+from langrl.training.optim import Optimiser
 
 _LARGEST_NORM = 100.0  # of the gradient: only a safeguard, losses are sums over pixels
 
@@ -76,7 +76,7 @@ class RelatingLearner:
         self.model, self.data, self.config, self.generator = model, dict(data), config, generator
         self.bound = lookup(BOUNDS, config.objective, "objective")
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.descent = Descent(
+        self.optimiser = Optimiser(
             trained, config.learning_rate, config.steps, generator, clip=_LARGEST_NORM,
             weight_decay=config.weight_decay,
         )  # fmt: skip
@@ -93,11 +93,11 @@ class RelatingLearner:
 
     def update(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take one step of AdamW on a batch [B, X] and return its metrics."""
-        return self.descent.descend(batch, lambda: self._loss(batch))
+        return self.optimiser.update(batch, lambda: self._loss(batch))
 
     def train(self) -> MultimodalVAE:
         """Take all the steps that are left and return the model."""
-        while self.descent.step < self.config.steps:
+        while self.optimiser.step < self.config.steps:
             self.update(self.batch())
         return self.model
 
@@ -118,7 +118,7 @@ class RelatingLearner:
             losses.append(loss)
         return torch.stack(losses).mean() - (config.gamma - 1) * (own + added), found
 
-    def _log_joint(self, encoded: Encoded, name: str) -> tuple[Tensor, Tensor]:
+    def _log_joint(self, encoded: MultimodalBatch, name: str) -> tuple[Tensor, Tensor]:
         """Score one modality against the others: pairs [B, B], and bounds of related ones [B].
 
         Pairs are -inf beyond J partners.

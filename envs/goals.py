@@ -14,9 +14,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from langrl.envs.grid_rooms import DONE, reachable_poses, read_observation
-from langrl.envs.maze_world import StreetMaze
-from langrl.envs.text_features import read_embeddings
+from langrl.envs.wrappers.text_features import read_embeddings
 from langrl.errors import DomainError, GroundingError, ShapeError
 
 # No grammar reads this, so that no instruction of its own ends an episode of a world.
@@ -55,76 +53,6 @@ class Goals(Protocol):
     def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether goals [..., G] are what is desired [..., G]; bool [...]."""
         ...
-
-
-class MazeGoals:
-    """Positions in a maze; one is reached in its cell.
-
-    Args:
-        world: the maze.
-    """
-
-    options = NO_TASK
-
-    def __init__(self, world: StreetMaze) -> None:
-        self.world = world
-        size = np.array(world.walls.shape, np.float32)
-        self.space = spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32)
-
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
-        """Return positions [N, 2]: the observations themselves."""
-        return np.array(observations, np.float32)
-
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-        """Return positions [N, 2], uniform over the free area."""
-        return self.world.sample_states(len(observations), generator)
-
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return whether positions [..., 2] are in the same cell."""
-        return _same(np.floor(achieved), np.floor(desired))
-
-
-class PoseGoals:
-    """Poses in a room where ``done`` was said: (row, column, direction, whether it was said).
-
-    Args:
-        size: cells along a side of the world.
-    """
-
-    options = NO_TASK
-
-    def __init__(self, size: int) -> None:
-        high = np.array([size - 1, size - 1, 3, 1], np.float32)
-        self.space = spaces.Box(np.zeros(4, np.float32), high, dtype=np.float32)
-
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
-        """Return the poses [N, 4] of observations [N, H, W, 3]."""
-        if observations.shape[0] == 1 and observations.shape[3:] == (3,):
-            # Of a single environment, at every step: this takes a third of the time.
-            agent = observations[0, :, :, 2].ravel()
-            at = int(agent.argmax())
-            if 0 < (turn := int(agent[at])) <= 4:
-                done = actions is not None and int(actions[0]) == DONE
-                pose = (*divmod(at, observations.shape[2]), turn - 1, done)
-                return np.array((pose,), np.float32)
-        _, poses = read_observation(observations)
-        said = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
-        return np.column_stack([poses, said]).astype(np.float32)
-
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-        """Return poses [N, 4] that can be reached, with ``done`` said."""
-        goals = np.ones((len(observations), 4), np.float32)
-        for n, poses in enumerate(reachable_poses(observations)):
-            goals[n, :3] = poses[generator.integers(len(poses))]
-        return goals
-
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return whether poses [..., 4] are the same, what was said included."""
-        return _same(np.asarray(achieved), np.asarray(desired))
 
 
 def _same(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
@@ -219,18 +147,18 @@ class BoxGoals:
 
 
 class FrameGoals:
-    """What an environment's frames look like, by their embeddings [D]: goals are pictures.
+    """What an environment's frames look like, by their embeddings [D]: goals are images.
 
     Args:
         env: made with ``render_mode="rgb_array"``; one, as its present frame is what is achieved.
-        encode_image: maps pictures uint8 [M, H, W, 3] to embeddings [M, D].
-        pictures: goals to draw from; if not given, frames that were seen before, a short random
+        encode_image: maps images uint8 [M, H, W, 3] to embeddings [M, D].
+        images: goals to draw from; if not given, frames that were seen before, a short random
             walk at the start included.
         similarity: the least cosine at which a goal is reached.
 
     Raises:
-        GroundingError: if the environment does not render as pictures.
-        ShapeError: if pictures are none, or not encoded as [M, D].
+        GroundingError: if the environment does not render as images.
+        ShapeError: if images are none, or not encoded as [M, D].
         DomainError: if the similarity is no cosine.
     """
 
@@ -240,32 +168,32 @@ class FrameGoals:
         self,
         env: gym.Env[Any, Any],
         encode_image: Callable[[NDArray[np.uint8]], Any],
-        pictures: NDArray[np.uint8] | None = None,
+        images: NDArray[np.uint8] | None = None,
         similarity: float = 0.99,
     ) -> None:
         if env.render_mode != "rgb_array":
             raise GroundingError(
-                f"goals as pictures need frames, and render_mode is {env.render_mode!r}; make the"
+                f"goals as images need frames, and render_mode is {env.render_mode!r}; make the"
                 ' environment with render_mode="rgb_array"'
             )
         if not callable(encode_image):
             raise GroundingError(
-                f"encode_image is a function of pictures, got {type(encode_image).__name__}; give"
+                f"encode_image is a function of images, got {type(encode_image).__name__}; give"
                 " the encode_image of a language-image model"
             )
         self.similarity = check_number(similarity, "similarity, a cosine,", -1, 1)
-        self._env, self._encode, self._grows = env, encode_image, pictures is None
-        first = _walk(env) if pictures is None else _check_pictures(pictures)
+        self._env, self._encode, self._grows = env, encode_image, images is None
+        first = _walk(env) if images is None else _check_images(images)
         self._first = list(self._embed(first))
         self._known: deque[NDArray[np.float32]] = deque(self._first, _FRAMES_KEPT)
         self.space = spaces.Box(-1.0, 1.0, self._first[0].shape, np.float32)
 
-    def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit embeddings [M, D]."""
-        array = read_embeddings(self._encode(pictures), "encode_image")
-        if array.ndim != 2 or len(array) != len(pictures) or not array.size:
+        array = read_embeddings(self._encode(images), "encode_image")
+        if array.ndim != 2 or len(array) != len(images) or not array.size:
             raise ShapeError(
-                f"encode_image gives {list(array.shape)} for {len(pictures)} pictures, not [M, D]"
+                f"encode_image gives {list(array.shape)} for {len(images)} images, not [M, D]"
             )
         norms = np.linalg.norm(array, axis=1, keepdims=True)
         return np.clip(array / np.maximum(norms, 1e-12), -1, 1)
@@ -286,7 +214,7 @@ class FrameGoals:
         return frame
 
     def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-        """Return the embedding of one of the pictures [N, D]."""
+        """Return the embedding of one of the images [N, D]."""
         drawn = generator.integers(len(self._known), size=len(observations))
         return np.stack([self._known[n] for n in drawn])
 
@@ -316,14 +244,14 @@ def _walk(env: gym.Env[Any, Any]) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def _check_pictures(pictures: Any) -> NDArray[np.uint8]:
+def _check_images(images: Any) -> NDArray[np.uint8]:
     try:
-        array = np.asarray(pictures)
+        array = np.asarray(images)
     except ValueError:
         array = np.zeros(0)  # of several sizes
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not array.size:
         raise ShapeError(
-            f"pictures are uint8 [M, H, W, 3], all of one size, got {array.dtype}"
+            f"images are uint8 [M, H, W, 3], all of one size, got {array.dtype}"
             f" {list(array.shape)}; render them as the environment does"
         )
     return array

@@ -17,7 +17,7 @@ class _NoShape:
         raise ShapeError(
             "instructions are text, which has no shape and does not go into arrays; wrap the"
             " environment in EmbedInstruction, TokenizeInstruction or InstructionToGoal of"
-            " langrl.envs.wrappers"
+            " langrl.envs.wrappers.instructions"
         )
 
 

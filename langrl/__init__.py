@@ -9,7 +9,7 @@ The map, bottom to top (each row imports only rows above it):
 * ``langrl.grounding``: strategies that turn an instruction into a choice of goal and action.
 * ``langrl.agents``: the contrastive learner, the grounded agent, baselines.
 * ``langrl.experiment``: training, checkpoints, evaluation, figures, reproductions.
-* ``langrl.cli``: the command line.
+* ``langrl.cli.main``: the command line.
 """
 
 import gymnasium
@@ -50,8 +50,8 @@ def register_envs() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
-                entry_point="langrl.envs.gridworld:GridGoToEnv",
-                vector_entry_point="langrl.envs.gridworld:GridGoToVectorEnv",
+                entry_point="langrl.envs.grid.env:GridGoToEnv",
+                vector_entry_point="langrl.envs.grid.env:GridGoToVectorEnv",
                 max_episode_steps=100,
                 kwargs=arguments,
             )
@@ -59,8 +59,8 @@ def register_envs() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
-                entry_point="langrl.envs.street_maze:StreetMazeEnv",
-                vector_entry_point="langrl.envs.street_maze:StreetMazeVectorEnv",
+                entry_point="langrl.envs.maze.env:StreetMazeEnv",
+                vector_entry_point="langrl.envs.maze.env:StreetMazeVectorEnv",
                 max_episode_steps=100,
                 kwargs={"layout": layout},
             )

@@ -6,6 +6,7 @@ checkpoint or none.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from torch import Tensor
 from langrl.errors import CheckpointError
 
 FORMAT = 1
+AGENT_LOADER = "langrl.tasks.loading:load_agent"  # an entry point: each task loads its own agents
 MANIFEST = "manifest.json"
 _STEP = "step-"
 
@@ -174,3 +176,13 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def load_agent(folder: str | Path, **options: Any) -> Any:
+    """Load the agent of a run folder or checkpoint; see ``langrl.tasks.loading.load_agent``.
+
+    What a checkpoint's agent is depends on its task, and tasks stand above agents: the loader is
+    named, and imported when it is used.
+    """
+    module, name = AGENT_LOADER.split(":")
+    return getattr(importlib.import_module(module), name)(folder, **options)

@@ -1,9 +1,10 @@
 """The base of every config, and how to say in one line what is wrong with one."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from langrl.errors import ConfigError, suggestion
 
@@ -12,6 +13,15 @@ class Settings(BaseModel):
     """Base of every config: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    earlier_names: ClassVar[dict[str, str]] = {}
+    """Fields that had another name before, as files of then have it: earlier name, name now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        if isinstance(content, dict) and cls.earlier_names.keys() & content.keys():
+            return {cls.earlier_names.get(name, name): value for name, value in content.items()}
+        return content
 
 
 S = TypeVar("S", bound=Settings)
@@ -38,3 +48,8 @@ def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
     if not field:  # several settings together
         return problem
     return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"
+
+
+def dump_config(config: Settings) -> str:
+    """Return a config as YAML that ``parse_config`` reads back to the same config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from langrl import cli
+from langrl.cli import main as cli
 
 
 def run_langrl(*arguments: object) -> object:

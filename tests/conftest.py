@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from langrl.data.pairs import maze_pairs
-from langrl.envs.maze_world import StreetMaze
-from langrl.models.build import CriticsDescription, build_critics
+from langrl.data.state_text_pairs import maze_pairs
+from langrl.envs.maze.world import StreetMaze
 from langrl.models.config import (
     CriticConfig,
     ImageTowerConfig,
@@ -14,7 +13,8 @@ from langrl.models.config import (
     TextConfig,
     TextTowerConfig,
 )
-from langrl.models.language_image import TowersDescription, build_language_image_model
+from langrl.models.critics.build import CriticsDescription, build_critics
+from langrl.models.language_image.model import TowersDescription, build_language_image_model
 from langrl.words import WordTokeniser
 
 CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball", "green", "key")

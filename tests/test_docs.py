@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from langrl import cli, commands, cpc_pretraining, diagnose, pretraining
-from langrl.experiment import benchmark
-from langrl.experiment.reproduce import (
+from langrl.benchmark import speed as benchmark
+from langrl.cli import commands, diagnose
+from langrl.cli import main as cli
+from langrl.reproduce import (
     cpc,
     grid_goto,
     joined_models,
@@ -20,6 +21,8 @@ from langrl.experiment.reproduce import (
     sb3_zero_shot,
     street_mazes,
 )
+from langrl.tasks.cpc import run as cpc_pretraining
+from langrl.tasks.language_image import run as pretraining
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
@@ -45,7 +48,7 @@ def test_the_readmes_python_runs_as_it_stands(capsys):
     exec(compile(code.replace('"runs/demo/run"', repr(str(FIXTURE))), "README.md", "exec"), {})
     assert "(100, 2)" in capsys.readouterr().out
     pytest.importorskip("stable_baselines3")
-    assert len(policy.strip().splitlines()) <= 30
+    assert len(policy.strip().splitlines()) <= 40
     exec(compile(policy, "README.md", "exec"), {})
     assert "go to something red or a key" in capsys.readouterr().out
 
@@ -80,7 +83,7 @@ def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     codes = blocks(ROOT / "docs" / "sb3.md", "python")
     assert len(codes) == SB3_BLOCKS
-    assert all(len(code.strip().splitlines()) <= 30 for code in codes)
+    assert all(len(code.strip().splitlines()) <= 40 for code in codes)
     code = codes[number].replace('"runs/fork"', repr(str(FIXTURE)))
     layout = json.loads((FIXTURE / "agent.json").read_text())["layout"]  # where it was trained
     home = f'gym.make("langrl/StreetMaze-v0", layout={layout!r})'

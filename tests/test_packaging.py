@@ -44,7 +44,7 @@ def test_the_wheel_has_the_licence_and_the_console_script(wheel):
     texts = {name: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
     assert any("MIT License" in text for name, text in texts.items() if name.endswith("LICENSE"))
     entry = next(text for name, text in texts.items() if name.endswith("entry_points.txt"))
-    assert "langrl = langrl.cli:main" in entry
+    assert "langrl = langrl.cli.main:main" in entry
 
 
 def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
@@ -52,11 +52,11 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'site')\n"
         "import langrl, gymnasium\n"
-        "from langrl.config import RunConfig, load_config, preset_names\n"
-        "import langrl.envs.layouts, langrl.agents.config\n"
-        "assert 'site' in langrl.envs.layouts.__file__, langrl.envs.layouts.__file__\n"
+        "from langrl.tasks.presets import MazeRunConfig, load_config, preset_names\n"
+        "import langrl.envs.maze.layouts, langrl.agents.config\n"
+        "assert 'site' in langrl.envs.maze.layouts.__file__, langrl.envs.maze.layouts.__file__\n"
         "assert len(preset_names()) >= 5\n"
-        "print(load_config('street-fork', RunConfig).world.layout)\n"
+        "print(load_config('street-fork', MazeRunConfig).world.layout)\n"
         "print(gymnasium.spec('langrl/StreetMaze-v0'), gymnasium.spec('langrl/GridGoTo-v0'))\n"
     )
     run = subprocess.run(
@@ -80,7 +80,7 @@ def test_every_dependency_is_pinned_in_the_constraints():
     assert wanted - pinned == {"langrl"}
 
 
-@pytest.mark.parametrize("command", ["import langrl", "import langrl.cli"])
+@pytest.mark.parametrize("command", ["import langrl", "import langrl.cli.main"])
 def test_importing_the_package_or_the_command_line_loads_nothing_heavy(command):
     code = f"import sys; {command}; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

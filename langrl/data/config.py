@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from langrl.envs.grammar import KINDS
+from langrl.envs.maze.grammar import KINDS
 from langrl.errors import lookup
 from langrl.settings import Settings
 
@@ -52,17 +52,21 @@ class GridDataConfig(Settings):
     )
 
 
-class TourDataConfig(Settings):
-    """Tours of grid worlds that are seen in part, and the relabelling of their states."""
+class ExplorationDataConfig(Settings):
+    """Explorations of grid worlds that are seen in part, and the relabelling of their states."""
+
+    earlier_names = {"tours_per_room": "trajectories_per_room", "legs": "segments"}
 
     rooms: int = Field(1500, ge=1, le=1_000_000, description="rooms drawn of each world")
-    tours_per_room: int = Field(2, ge=1, le=10_000, description="searchers in each room")
-    legs: int = Field(4, ge=1, le=1000, description="objects that are searched for on a tour")
-    action_noise: float = Field(
-        0.1, ge=0, lt=1, description="chance that a searcher turns or steps at random"
+    trajectories_per_room: int = Field(2, ge=1, le=10_000, description="explorers in each room")
+    segments: int = Field(
+        4, ge=1, le=1000, description="objects that are searched for on a exploration"
     )
-    length: int = Field(96, ge=2, le=100_000, description="states of a tour that are used")
+    action_noise: float = Field(
+        0.1, ge=0, lt=1, description="chance that a explorer turns or steps at random"
+    )
+    length: int = Field(96, ge=2, le=100_000, description="states of a exploration that are used")
     discount: float = Field(0.9, ge=0, lt=1, description="of the geometric future")
     tail: Literal["clip", "renormalise"] = Field(
-        "clip", description="futures beyond the end of a leg: all at its last state, or none"
+        "clip", description="futures beyond the end of a segment: all at its last state, or none"
     )

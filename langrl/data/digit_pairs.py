@@ -1,6 +1,6 @@
 """Related pairs of digits: handwritten ones, and glyphs of the same digit that are drawn here.
 
-Handwriting is scikit-learn's copy of the UCI optical recognition set, 1,797 pictures of 8 x 8. A
+Handwriting is scikit-learn's copy of the UCI optical recognition set, 1,797 images of 8 x 8. A
 glyph is a digit of a random font, shifted, turned, scaled, of random stroke, brightness and ground,
 under noise. Two observations are related if they show one digit.
 
@@ -79,10 +79,10 @@ def _shapes() -> Tensor:
     for digit in range(10):
         for name, stroke in itertools.product(_FONTS, (0, 1)):
             font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", 34)
-            picture = Image.new("L", (_CANVAS, _CANVAS))
-            pen, centre = ImageDraw.Draw(picture), (_CANVAS / 2, _CANVAS / 2)
+            image = Image.new("L", (_CANVAS, _CANVAS))
+            pen, centre = ImageDraw.Draw(image), (_CANVAS / 2, _CANVAS / 2)
             pen.text(centre, str(digit), 255, font, "mm", stroke_width=stroke)
-            drawn.append(np.asarray(picture, np.float32) / 255)
+            drawn.append(np.asarray(image, np.float32) / 255)
     return torch.from_numpy(np.stack(drawn)).unflatten(0, (10, -1)).unsqueeze(2)
 
 
@@ -105,8 +105,8 @@ def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:
     shapes = _transformed(digits, generator)  # [N, 64]
     count = (len(digits), 1)
     ink, ground = generator.uniform(0.7, 1.0, count), generator.uniform(0.0, 0.15, count)
-    pictures = ground + (ink - ground) * shapes
-    noisy = pictures + 0.05 * generator.standard_normal(pictures.shape)
+    images = ground + (ink - ground) * shapes
+    noisy = images + 0.05 * generator.standard_normal(images.shape)
     return np.clip(noisy, 0, 1).astype(np.float32)
 
 

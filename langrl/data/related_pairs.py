@@ -1,4 +1,4 @@
-"""Related pairs of grid worlds: what an agent faces, as a small picture, and an instruction for it.
+"""Related pairs of grid worlds: what an agent faces, as a small image, and an instruction for it.
 
 A crop is the drawing of the one cell that the agent faces; an instruction is the counts of its
 words. Two observations are related if the instruction denotes what the crop shows.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grammar import Meaning, Phrasing
-from langrl.envs.grid_grammar import COLOURS, LEVELS, TYPES, write
-from langrl.envs.grid_pictures import TILE, render_rooms
-from langrl.envs.grid_rooms import Poses, Rooms, ahead
+from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, write
+from langrl.envs.grid.rendering import TILE, render_rooms
+from langrl.envs.grid.rooms import Poses, Rooms, ahead
+from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.errors import DomainError, ShapeError, lookup
 from langrl.words import WordTokeniser
 

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 from torch import Tensor
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 from langrl.functional.densities import widened
 
 _MOST = 5000  # embeddings that skewness compares with one another

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 from langrl.functional.assumptions import Test, gaussianity, uniformity
 from langrl.functional.energies import Energy, cosine, dot, neg_half_sq_l2
 from langrl.functional.estimates import Estimate

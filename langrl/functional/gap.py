@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 from langrl.functional.geometry import unit_pairs
 from langrl.functional.losses import symmetric_info_nce
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 
 _ROWS = 1024  # compared with all others at once
 _BINS = 20_000  # of the histogram that quantiles are read from: exact to 1e-4

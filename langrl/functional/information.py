@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional.arguments import check_finite
+from langrl.functional.checks import check_finite
 
 
 def info_nce(logits: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ def check_observations(x: Tensor, likelihood: Likelihood, size: int, name: str) 
         )
     low, high = x.aminmax()
     if not (low.isfinite() and high.isfinite()):
-        raise NonFiniteError(f"{name} holds NaN or an infinity; mend or drop that observation")
+        raise NonFiniteError(f"{name} holds NaN or an infinity; fix or drop that observation")
     if low < likelihood.low or high > likelihood.high:
         least = f"[{likelihood.low:g}, {likelihood.high:g}]"
         raise DomainError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError, UnknownNameError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 from langrl.functional.densities import (
     log_hyp0f1,
     log_mean_exp_quadratic,

@@ -28,7 +28,7 @@ def recall_at_1(scores: Tensor) -> Tensor:
             " score every query against every answer"
         )
     if scores.isnan().any():
-        raise NonFiniteError("recall_at_1 got NaN in scores; mend the critic that gave it")
+        raise NonFiniteError("recall_at_1 got NaN in scores; fix the critic that gave it")
     own = scores.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)  # [..., K, 1]
     first = (scores > own).sum(-1) == 0
     return torch.where(first, 1 / (scores == own).sum(-1), 0.0)

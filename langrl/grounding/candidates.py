@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grid_rooms import reachable_poses, read_observation
+from langrl.envs.grid.rooms import reachable_poses, read_observation
 from langrl.errors import ShapeError
 
 Floats = NDArray[np.float32]

@@ -22,7 +22,7 @@ _CACHED_TEXTS = 10_000
 
 
 class Language(Protocol):
-    """A language side, h(g, l): ``LanguageCritic``, ``PictureLanguage``, or one of your own."""
+    """A language side, h(g, l): ``LanguageCritic``, ``ImageLanguage``, or one of your own."""
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
         """Embed candidate goals [N, M, G] of episodes with first observations [N, ...]."""
@@ -82,7 +82,7 @@ class GoalChooser:
         language: h(g, l).
         grounding: the strategy, or its name.
         candidates: draws candidate goals for each episode.
-        sharpness: the fit is multiplied by this; see ``GroundedAgent``.
+        language_weight: the fit is multiplied by this; see ``GroundedAgent``.
         device: where the language side is.
 
     Raises:
@@ -96,7 +96,7 @@ class GoalChooser:
         grounding: Grounding | str,
         candidates: Candidates,
         *,
-        sharpness: float = 1.0,
+        language_weight: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
         if isinstance(grounding, str):
@@ -105,7 +105,7 @@ class GoalChooser:
         if isinstance(language, torch.nn.Module):
             language.eval()
         self.language, self.grounding, self.candidates = language, grounding, candidates
-        self.sharpness, self.device = sharpness, torch.device(device)
+        self.language_weight, self.device = language_weight, torch.device(device)
         self._embed_texts = TextCache(language)
 
     @torch.no_grad()
@@ -133,7 +133,7 @@ class GoalChooser:
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
         embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
         encoded = self._embed_texts(texts).unsqueeze(1)  # [N, 1, J, D]
-        fit = self.sharpness * self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
+        fit = self.language_weight * self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
         scores = self._check(Scores(fit, self._tensor(log_weights)))
         seed = int(generator.integers(2**63))
         decision, _ = self.grounding.ground(
@@ -170,7 +170,7 @@ class GoalChooser:
         if scores.log_posterior.isnan().any():
             raise NonFiniteError(
                 f"no goal is possible: scores of {name} or log weights of"
-                f" {type(self.candidates).__name__} are not finite; mend them"
+                f" {type(self.candidates).__name__} are not finite; fix them"
             )
         return scores
 

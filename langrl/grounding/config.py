@@ -27,10 +27,12 @@ class GroundingConfig(Settings):
 class GridGroundingConfig(Settings):
     """How an instruction becomes a choice of action in grid worlds."""
 
+    earlier_names = {"sharpness": "language_weight"}
+
     strategy: StrategyName = Field(
         "log_sum_exp", description="how goals are marginalised or chosen"
     )
-    sharpness: float = Field(
+    language_weight: float = Field(
         6.0, gt=0, le=100, description="factor on the fit; above 1, the best fit counts for more"
     )
     temperature: float = Field(
@@ -44,12 +46,14 @@ class GridGroundingConfig(Settings):
 class PolicyGroundingConfig(Settings):
     """How an instruction becomes a goal for a policy, or a choice among its actions."""
 
+    earlier_names = {"sharpness": "language_weight"}
+
     strategy: StrategyName = Field("max_goal", description="how goals are marginalised or chosen")
     candidates: int = Field(5000, ge=1, le=1_000_000, description="mazes: goals per episode (M)")
     weighting: Literal["none", "data"] = Field(
         "data", description="mazes: 'data' weighs candidates by the data's density of goals"
     )
-    sharpness: float = Field(
+    language_weight: float = Field(
         6.0, gt=0, le=100, description="grid worlds: factor on the fit; see docs/grid-worlds.md"
     )
     actions: int = Field(

@@ -18,24 +18,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.data.related_pairs import KIND_CELLS, count_words, draw_crops, kinds_of
-from langrl.envs.grid_rooms import ahead, reachable_poses
+from langrl.envs.grid.rooms import ahead, reachable_poses
 from langrl.errors import ConfigError, DomainError
 from langrl.functional.generative import stratified_sample
 from langrl.grounding.candidates import Floats
-from langrl.models.vae import MultimodalVAE
+from langrl.models.vae.model import MultimodalVAE
 from langrl.words import WordTokeniser
 
-PICTURE, TEXT = "crop", "text"  # the modalities of a model of related pairs
+IMAGE, TEXT = "crop", "text"  # the modalities of a model of related pairs
 _NOTHING = -30.0  # nats; the fit of a goal that shows no object
 _SEED = 0  # of the latents behind a fit, so that it does not change from call to call
 
 
 def check_modalities(model: MultimodalVAE) -> None:
-    """Raise ConfigError unless a model is of pictures of what is faced, and texts."""
-    if set(model.names) != {PICTURE, TEXT}:
+    """Raise ConfigError unless a model is of images of what is faced, and texts."""
+    if set(model.names) != {IMAGE, TEXT}:
         raise ConfigError(
-            f"the model's modalities are {', '.join(model.names)}; train one of {PICTURE} and"
-            f" {TEXT}"
+            f"the model's modalities are {', '.join(model.names)}; train one of {IMAGE} and {TEXT}"
         )
 
 
@@ -46,7 +45,7 @@ class RelatedLanguage(nn.Module):
     text to its fit with all that can be shown, so that comparing them is a matrix product.
 
     Args:
-        model: of pictures and texts.
+        model: of images and texts.
         words: the numbers of the words that the model counts.
         samples: latents of each pair.
 
@@ -60,8 +59,8 @@ class RelatedLanguage(nn.Module):
         super().__init__()
         check_modalities(model)
         self.model, self.words, self.samples = model, words, samples
-        self.register_buffer("pictures", torch.from_numpy(draw_crops(KIND_CELLS)), persistent=False)
-        self.pictures: Tensor
+        self.register_buffer("images", torch.from_numpy(draw_crops(KIND_CELLS)), persistent=False)
+        self.images: Tensor
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
         """Return what poses [N, M, 3] show in their rooms, one-hot [N, M, kinds + 1]."""
@@ -80,7 +79,7 @@ class RelatedLanguage(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        counts = torch.from_numpy(count_words(texts, self.words)).to(self.pictures.device)
+        counts = torch.from_numpy(count_words(texts, self.words)).to(self.images.device)
         fit = torch.cat([self._fit(each) for each in counts.split(1)])  # [K, kinds]
         return functional.pad(fit, (0, 1), value=_NOTHING).unsqueeze(1)
 
@@ -88,7 +87,7 @@ class RelatedLanguage(nn.Module):
         """Return the fit [1, kinds] of one text, its word counts [1, V]."""
         # One by one: an estimate from shared draws would change with the texts beside it.
         generator = torch.Generator(counts.device).manual_seed(_SEED)
-        return self.model.pmi({PICTURE: self.pictures}, {TEXT: counts}, generator, self.samples).mT
+        return self.model.pmi({IMAGE: self.images}, {TEXT: counts}, generator, self.samples).mT
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare goals [..., M, kinds + 1] and texts [..., K, 1, kinds + 1]; h [..., M, K]."""
@@ -98,13 +97,13 @@ class RelatedLanguage(nn.Module):
 class GeneratedCandidates:
     """Poses that look like what the model imagines when it reads the instruction.
 
-    Latents are drawn from q(z|l), and each spreads over the poses of the room by p(picture|z).
+    Latents are drawn from q(z|l), and each spreads over the poses of the room by p(image|z).
     A pose's chance q(g|l) is the mean over latents, mixed with a share of all poses alike, and its
     log weight is log p(g) - log q(g|l) with p uniform, so that the marginal over goals is the same
     as with all poses, in expectation.
 
     Args:
-        model: of pictures and texts.
+        model: of images and texts.
         words: the numbers of the words that the model counts.
         count: candidates of each episode, M.
         samples: latents of each instruction.
@@ -168,8 +167,8 @@ class GeneratedCandidates:
     ) -> NDArray[np.float64]:
         """Return q(g|l) of the poses [P] of a room [H, W, 2], given latents [K, D]."""
         cells, shown = np.unique(room[ahead(poses)], axis=0, return_inverse=True)  # [C, 2], [P]
-        pictures = torch.from_numpy(draw_crops(cells)).to(latents.device)
-        likelihood = self.model.log_likelihood_matrix({PICTURE: pictures}, latents)  # [K, C]
+        images = torch.from_numpy(draw_crops(cells)).to(latents.device)
+        likelihood = self.model.log_likelihood_matrix({IMAGE: images}, latents)  # [K, C]
         spread = likelihood[:, torch.from_numpy(shown.reshape(-1))].double().softmax(1)  # [K, P]
         near = spread.mean(0).cpu().numpy()
         chances = (1 - self.uniform) * near + self.uniform / len(poses)

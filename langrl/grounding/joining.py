@@ -3,7 +3,7 @@
     log p(c|a)/p(c) = log E_{b ~ p(b)}[exp(f(a, b) + h(b, c))]
 
 The left model scores A against B, the right one B against C; A and C were never seen together.
-Pictures are B where a picture-sound model and a picture-text model find the text of a sound.
+Images are B where a image-sound model and a image-text model find the text of a sound.
 
 Axes: ``N`` lefts (A), ``M`` candidates of the shared modality (B), ``K`` rights (C), ``D`` and
 ``D'`` sizes of two embeddings of one model.
@@ -21,18 +21,19 @@ import torch
 from torch import Tensor
 
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
-from langrl.functional import arguments, marginals
+from langrl.functional import checks as arguments
+from langrl.functional import marginals
 from langrl.functional.energies import cosine
 from langrl.functional.estimates import Estimate
-from langrl.models.critics import PairCritic
-from langrl.models.language_image import LanguageImageModel
+from langrl.models.critics.maze import PairCritic
+from langrl.models.language_image.model import LanguageImageModel
 
 Encode = Callable[[Any], Tensor]
 _AT_ONCE = 256  # inputs that a critic encodes; hidden layers stay in a CPU's cache
 
 
 @dataclass(frozen=True)
-class Side:
+class Guidance:
     """One of two models, as three functions; any model will do.
 
     Args:
@@ -52,7 +53,7 @@ class Side:
 
     @classmethod
     def from_language_image(cls, model: LanguageImageModel) -> Self:
-        """Share the pictures of a language-image model; its texts are the others.
+        """Share the images of a language-image model; its texts are the others.
 
         Without calibration its score is no density ratio, and is made one over the candidates.
         """
@@ -116,7 +117,7 @@ class JoinedModels:
     """
 
     def __init__(
-        self, left: Side, right: Side, candidates: Any, log_weights: Tensor | None = None
+        self, left: Guidance, right: Guidance, candidates: Any, log_weights: Tensor | None = None
     ) -> None:
         self.left, self.right = left, right
         self._left_candidates = _embed("left", "encode_shared", left.encode_shared, candidates)
@@ -185,7 +186,7 @@ class JoinedModels:
         """Return log E_b[exp(score)] of a side's others [N]; 0 of density ratios.
 
         It says how far a model of your own is from a density ratio over these candidates, before
-        ``JoinedModels`` mends it. Errors as ``log_ratio``.
+        ``JoinedModels`` fixes it. Errors as ``log_ratio``.
         """
         sides = {
             "left": (self.left, self._left_candidates),
@@ -194,7 +195,7 @@ class JoinedModels:
         model, candidates = lookup(sides, side, "side")
         return self._log_mean(_raw_scores(side, model, candidates, others))
 
-    def _score(self, name: str, side: Side, candidates: Tensor, others: Any) -> Tensor:
+    def _score(self, name: str, side: Guidance, candidates: Tensor, others: Any) -> Tensor:
         scores = _raw_scores(name, side, candidates, others)
         return scores if side.is_ratio else scores - self._log_mean(scores)
 
@@ -224,7 +225,7 @@ def _embed(side: str, function: str, encode: Encode, inputs: Any) -> Tensor:
     return embedded
 
 
-def _raw_scores(name: str, side: Side, candidates: Tensor, others: Any) -> Tensor:
+def _raw_scores(name: str, side: Guidance, candidates: Tensor, others: Any) -> Tensor:
     """Return a side's scores of candidates and others [M, N], checked."""
     embedded = _embed(name, "encode_other", side.encode_other, others)
     scores = side.score(candidates, embedded)
@@ -242,6 +243,6 @@ def _raw_scores(name: str, side: Side, candidates: Tensor, others: Any) -> Tenso
         )
     if scores.isnan().any() or (scores == torch.inf).any():
         raise NonFiniteError(
-            f"score of the {name} model gave NaN or +inf; mend it (-inf may rule a candidate out)"
+            f"score of the {name} model gave NaN or +inf; fix it (-inf may rule a candidate out)"
         )
     return scores

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional import arguments
+from langrl.functional import checks as arguments
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ class CriticConfig(Settings):
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
 
 
-class RoomCriticConfig(Settings):
+class GridCriticConfig(Settings):
     """The critic f(s, a, g) of grid worlds, between poses of one room."""
 
     embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
@@ -94,7 +94,7 @@ class CpcConfig(Settings):
     depth: int = Field(2, ge=0, le=32, description="hidden layers of the encoder")
 
 
-class HistoryCriticConfig(Settings):
+class RecurrentCriticConfig(Settings):
     """The critic f(h, a, g) of agents that see a part of the world, on top of the history h."""
 
     embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")

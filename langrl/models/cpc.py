@@ -25,7 +25,7 @@ from langrl.checkpoint import MANIFEST, Checkpoint, fill, read_checkpoint, write
 from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.losses import forward_info_nce
 from langrl.models.config import CpcConfig
-from langrl.models.step_encoders import VectorEncoder, ViewEncoder
+from langrl.models.observation_encoders import VectorEncoder, ViewEncoder
 from langrl.settings import Settings, describe_invalid
 
 Negatives = Literal["batch", "trajectories", "times"]

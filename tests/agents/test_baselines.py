@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-import langrl  # noqa: F401 - registers the environments
-from langrl.agents.baselines import OracleAgent, RandomAgent
-from langrl.envs.grammar import KINDS
-from langrl.envs.layouts import LAYOUTS
+from langrl.agents.baselines import RandomAgent
+from langrl.envs.maze.grammar import KINDS
+from langrl.envs.maze.layouts import LAYOUTS
 from langrl.protocols import Agent
+from langrl.tasks.maze.baselines import OracleAgent
 
 
 def seeded(seed=0):

@@ -5,7 +5,7 @@ import torch
 from langrl.agents.config import LearnerConfig
 from langrl.agents.contrastive import ContrastiveLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from langrl.data.experts import maze_experts
+from langrl.data.maze.experts import maze_experts
 from langrl.data.replay import TrajectoryReplay
 from langrl.errors import NonFiniteError
 
@@ -40,7 +40,7 @@ def train(learner, steps):
 
 
 def weights(learner):
-    return {name: value.detach().clone() for name, value in learner.descent.parameters.items()}
+    return {name: value.detach().clone() for name, value in learner.optimiser.parameters.items()}
 
 
 def equal(left, right):
@@ -200,7 +200,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make_learner):
     learner = make_learner()
     train(learner, 2)
     before = copied(learner.state())
-    parameter = list(learner.descent.parameters.values())[3]
+    parameter = list(learner.optimiser.parameters.values())[3]
     hook = parameter.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(NonFiniteError, match="gradient norm nan"):
         train(learner, 1)
@@ -228,11 +228,13 @@ def test_the_learning_rate_falls_to_almost_nothing(make_learner):
 def test_the_shared_goal_encoder_is_optimised_once(make_learner):
     learner = make_learner()
     owned = {id(p) for m in (learner.critic, learner.language) for p in m.parameters()}
-    listed = [id(parameter) for parameter in learner.descent.parameters.values()]
+    listed = [id(parameter) for parameter in learner.optimiser.parameters.values()]
     assert len(listed) == len(set(listed))
     assert set(listed) == owned
     assert {id(p) for p in learner.critic.goal.parameters()} <= set(listed)
-    optimised = [id(p) for group in learner.descent.optimizer.param_groups for p in group["params"]]
+    optimised = [
+        id(p) for group in learner.optimiser.optimizer.param_groups for p in group["params"]
+    ]
     assert sorted(optimised) == sorted(listed)
 
 

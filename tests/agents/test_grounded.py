@@ -3,9 +3,8 @@ import pytest
 import torch
 
 from langrl.agents.grounded import GroundedAgent
-from langrl.agents.saved import AgentDescription, directions, load_agent, named_weights
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
-from langrl.envs.maze_world import StreetMaze
+from langrl.envs.maze.world import StreetMaze
 from langrl.errors import (
     CheckpointError,
     GroundingError,
@@ -18,7 +17,10 @@ from langrl.grounding.candidates import SampledCandidates
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.config import GroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.critics.maze import named_weights
 from langrl.protocols import Agent
+from langrl.tasks.loading import load_agent
+from langrl.tasks.maze.agent import MazeAgentDescription, directions
 
 TEXTS = ("go to row 0", "column 4", "the bottom half", "row 2 or column 0")
 STATES = np.array([[0.5, 0.5], [2.2, 3.1], [4.5, 4.5], [2.5, 0.1]], np.float32)
@@ -356,7 +358,7 @@ def test_a_posterior_is_asked_for_one_observation(make_agent):
 @pytest.fixture
 def parts(world, description, make_critics):
     """Return a checkpoint of an agent, as ``Run.snapshot`` makes it."""
-    agent = AgentDescription(
+    agent = MazeAgentDescription(
         layout=world.layout.text,
         critics=description,
         grounding=GroundingConfig(candidates=50, directions=8, weighting="none"),

@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from langrl.agents.language_image import LanguageImageLearner, from_bytes, to_bytes
-from langrl.data.pictures import PictureTexts, world_batch
-from langrl.envs.grid_grammar import write
-from langrl.envs.grid_rooms import GRID_WORLDS
+from langrl.data.images.grid_scenes import ImageTexts, world_batch
+from langrl.envs.grid.grammar import write
+from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import NonFiniteError
 from langrl.models.config import ImageTowerConfig, LanguageImageConfig, TextTowerConfig
-from langrl.models.language_image import TowersDescription, build_language_image_model
-from langrl.models.patch_init import whiten_patches
+from langrl.models.language_image.model import TowersDescription, build_language_image_model
+from langrl.models.language_image.patch_init import whiten_patches
 
 SIZES = LanguageImageConfig(
     embedding=16,
@@ -21,14 +21,14 @@ SIZES = LanguageImageConfig(
 def draw(step):
     return world_batch(
         GRID_WORLDS["goto"], lambda m, g: write(m, g, "seen"), np.random.default_rng(step),
-        rooms=8, pictures=6, texts=3, levels=("full", "colour", "type"), labels=True,
+        rooms=8, images=6, texts=3, levels=("full", "colour", "type"), labels=True,
     )  # fmt: skip
 
 
 def make(steps=60, draw_batch=draw, **settings):
     model = build_language_image_model(TowersDescription(config=SIZES), seed=0)
     generator = torch.Generator().manual_seed(0)
-    whiten_patches(model.pair.image, torch.from_numpy(draw(0).pictures), generator)
+    whiten_patches(model.pair.image, torch.from_numpy(draw(0).images), generator)
     return LanguageImageLearner(model, draw_batch, steps=steps, learning_rate=5e-3, **settings)
 
 
@@ -41,7 +41,7 @@ def test_texts_survive_as_bytes():
     assert from_bytes(to_bytes(texts)) == texts
 
 
-def test_it_learns_to_tell_pictures_apart():
+def test_it_learns_to_tell_images_apart():
     metrics = run(make(steps=120, logistic_weight=0.1), 120)
     first, last = (
         np.mean([float(m["information"]) for m in part]) for part in (metrics[:5], metrics[-10:])
@@ -50,16 +50,16 @@ def test_it_learns_to_tell_pictures_apart():
     assert last > 0.9  # nats; facing something or nothing alone is log 2
 
 
-def test_a_text_without_a_rival_picture_is_an_error_and_changes_no_weight():
+def test_a_text_without_a_rival_image_is_an_error_and_changes_no_weight():
     drawn = draw(0)
-    learner = make(draw_batch=lambda step: PictureTexts(
-        drawn.pictures, drawn.texts, np.ones_like(drawn.positives)
+    learner = make(draw_batch=lambda step: ImageTexts(
+        drawn.images, drawn.texts, np.ones_like(drawn.positives)
     ))  # fmt: skip
-    before = {name: value.clone() for name, value in learner.descent.parameters.items()}
+    before = {name: value.clone() for name, value in learner.optimiser.parameters.items()}
     with pytest.raises(ValueError, match="no negative"):
         learner.update(learner.batch())
     assert all(
-        torch.equal(before[name], value) for name, value in learner.descent.parameters.items()
+        torch.equal(before[name], value) for name, value in learner.optimiser.parameters.items()
     )
 
 
@@ -96,30 +96,30 @@ def test_going_on_from_a_state_gives_the_same_bits():
     second = make()
     second.load_state(state)
     run(second, 3)
-    for name, value in straight.descent.parameters.items():
-        assert torch.equal(value, second.descent.parameters[name]), name
+    for name, value in straight.optimiser.parameters.items():
+        assert torch.equal(value, second.optimiser.parameters[name]), name
 
 
 def test_the_learning_rate_rises_and_falls():
     learner = make(steps=100)
     rates = []
     for step in (0, 2, 50, 99):
-        learner.descent.step = step
+        learner.optimiser.step = step
         run(learner, 1)
         rates.append(
-            learner.descent.optimizer.param_groups[0]["lr"] / learner.descent.learning_rate
+            learner.optimiser.optimizer.param_groups[0]["lr"] / learner.optimiser.learning_rate
         )
     assert rates[0] < rates[1]
     assert rates[1] > rates[2] > rates[3]
     assert rates[3] < 0.001
 
 
-def test_whitened_patches_have_unit_variance_where_pictures_vary():
+def test_whitened_patches_have_unit_variance_where_images_vary():
     model = build_language_image_model(TowersDescription(config=SIZES), seed=0)
-    pictures = torch.from_numpy(draw(0).pictures)
-    whiten_patches(model.pair.image, pictures, torch.Generator().manual_seed(0))
+    images = torch.from_numpy(draw(0).images)
+    whiten_patches(model.pair.image, images, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        bright = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+        bright = images.permute(0, 3, 1, 2).float() / 127.5 - 1
         patches = model.pair.image.patches(bright).permute(0, 2, 3, 1).flatten(0, 2)
     variances = torch.linalg.eigvalsh(patches.T.cov()).flip(0)
     assert patches.mean(0).abs().max() < 1e-2
@@ -140,5 +140,5 @@ def test_label_heads_resume_bit_for_bit():
     other.load_state(one.state())
     for learner in (one, other):
         run(learner, 2)
-    for name, value in one.descent.parameters.items():
-        assert torch.equal(value, other.descent.parameters[name]), name
+    for name, value in one.optimiser.parameters.items():
+        assert torch.equal(value, other.optimiser.parameters[name]), name

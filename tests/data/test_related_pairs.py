@@ -20,9 +20,9 @@ from langrl.data.related_pairs import (
     kinds_of,
     learn_words,
 )
-from langrl.envs.grid_grammar import COLOURS, EMPTY, TYPES, WALL, denoted, parse
-from langrl.envs.grid_pictures import render_rooms
-from langrl.envs.grid_rooms import GRID_WORLDS, ahead, draw_rooms, is_object
+from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL, denoted, parse
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import GRID_WORLDS, ahead, draw_rooms, is_object
 from langrl.errors import (
     DomainError,
     InstructionError,
@@ -44,9 +44,9 @@ def test_a_crop_is_what_the_rendered_room_shows_ahead():
     poses = np.array([[1, 1, 0], [2, 3, 1], [4, 4, 3]])
     crops = crops_ahead(rooms, poses)
     assert crops.shape == (3, CROP_SIZE)
-    pictures = render_rooms(rooms) / 255
-    for crop, picture, row, column in zip(crops, pictures, *ahead(poses), strict=True):
-        cell = picture[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+    images = render_rooms(rooms) / 255
+    for crop, image, row, column in zip(crops, images, *ahead(poses), strict=True):
+        cell = image[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
         np.testing.assert_allclose(crop.reshape(8, 8, 3), cell, atol=1e-6)
 
 

@@ -6,9 +6,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-import langrl  # noqa: F401, registers the worlds
 from langrl.envs.autoreset import Autoreset
-from langrl.envs.grid_rooms import DONE
+from langrl.envs.grid.rooms import DONE
 from langrl.errors import ConfigError, InstructionError, LangRLError, ShapeError
 
 MAZE, GRID = "langrl/StreetMaze-Fork-v0", "langrl/GridGoTo-v0"

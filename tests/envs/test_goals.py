@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import langrl  # noqa: F401, registers the worlds
-from langrl.envs.goals import NO_TASK, BoxGoals, FrameGoals, Goals, MazeGoals, PoseGoals
-from langrl.envs.grid_grammar import parse
-from langrl.envs.grid_rooms import DONE, GRID_WORLDS, draw_rooms, observe, reachable_poses
+from langrl.envs.goals import NO_TASK, BoxGoals, FrameGoals, Goals
+from langrl.envs.grid.goals import PoseGoals
+from langrl.envs.grid.grammar import parse
+from langrl.envs.grid.rooms import DONE, GRID_WORLDS, draw_rooms, observe, reachable_poses
+from langrl.envs.maze.goals import MazeGoals
 from langrl.errors import DomainError, GroundingError, LangRLError, NonFiniteError, ShapeError
 
 SIZE = GRID_WORLDS["goto"].size
@@ -25,11 +26,11 @@ def observe_rooms(count, seed=0):
     return env.reset(seed=seed)[0]["observation"]
 
 
-def mean_colours(pictures):
-    """A cheap encoder: brightness in three thirds of a picture, and a constant [M, 4]."""
-    thirds = np.array_split(pictures.astype(np.float32) / 255, 3, axis=2)
+def mean_colours(images):
+    """A cheap encoder: brightness in three thirds of a image, and a constant [M, 4]."""
+    thirds = np.array_split(images.astype(np.float32) / 255, 3, axis=2)
     means = [third.mean((1, 2, 3)) for third in thirds]
-    return np.stack([*means, np.ones(len(pictures))], 1)
+    return np.stack([*means, np.ones(len(images))], 1)
 
 
 class Screen(gymnasium.Env):
@@ -50,22 +51,22 @@ class Screen(gymnasium.Env):
         return np.array([self.at], np.float32), 0.0, False, False, {}
 
     def render(self):
-        picture = np.zeros((8, 8, 3), np.uint8)
-        picture[:, self.at] = 255
-        return picture
+        image = np.zeros((8, 8, 3), np.uint8)
+        image[:, self.at] = 255
+        return image
 
 
-def columns_of(pictures):
+def columns_of(images):
     """Which column of a ``Screen`` is bright [M, 8]."""
-    return pictures[:, 0, :, 0].astype(np.float32)
+    return images[:, 0, :, 0].astype(np.float32)
 
 
 def screens(*columns):
-    """Pictures of ``Screen``."""
-    pictures = np.zeros((len(columns), 8, 8, 3), np.uint8)
-    for picture, column in zip(pictures, columns, strict=True):
-        picture[:, column] = 255
-    return pictures
+    """Images of ``Screen``."""
+    images = np.zeros((len(columns), 8, 8, 3), np.uint8)
+    for image, column in zip(images, columns, strict=True):
+        image[:, column] = 255
+    return images
 
 
 def frame_goals(env=None, **settings):
@@ -284,7 +285,7 @@ def test_columns_that_the_observation_has_not_are_named(shape):
         BoxGoals([0], [1], 0.1, columns=[5]).achieved(np.zeros(shape))
 
 
-# -- pictures --------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------
 
 
 def test_what_is_achieved_is_the_embedding_of_the_present_frame():
@@ -295,9 +296,9 @@ def test_what_is_achieved_is_the_embedding_of_the_present_frame():
         assert goals.achieved(np.zeros((1, 1))).tolist() == [np.eye(8)[column].tolist()]
 
 
-def test_pictures_are_the_goals_that_are_drawn():
+def test_images_are_the_goals_that_are_drawn():
     env = Screen()
-    goals = FrameGoals(env, columns_of, pictures=screens(2, 6))
+    goals = FrameGoals(env, columns_of, images=screens(2, 6))
     env.reset(seed=0)
     env.at = 4
     goals.achieved(np.zeros((1, 1)))  # a frame that is seen is no goal then
@@ -326,13 +327,13 @@ def test_the_walk_before_is_the_same_and_leaves_the_environment_unseeded():
     assert envs[0].np_random.integers(2**62) != envs[1].np_random.integers(2**62)
 
 
-def test_pictures_need_no_walk():
+def test_images_need_no_walk():
     env = Screen()
-    FrameGoals(env, columns_of, pictures=screens(2))
+    FrameGoals(env, columns_of, images=screens(2))
     assert not hasattr(env, "at")
 
 
-def test_a_picture_is_reached_by_cosine():
+def test_a_image_is_reached_by_cosine():
     goals = frame_goals(similarity=0.8)
     desired = np.float32([1, 0, 0, 0])
     cosines = [1, 0.81, 0.79, 0, -1]
@@ -365,7 +366,7 @@ def test_a_batch_has_no_one_frame():
 
 
 @pytest.mark.parametrize("mode", [None, "human", "ansi", "rgb_array_list"])
-def test_an_environment_that_renders_no_pictures_is_refused(mode):
+def test_an_environment_that_renders_no_images_is_refused(mode):
     env = Screen()
     env.render_mode = mode
     with pytest.raises(GroundingError, match=r'render_mode="rgb_array"'):
@@ -373,26 +374,26 @@ def test_an_environment_that_renders_no_pictures_is_refused(mode):
 
 
 def fixed(value):
-    return lambda pictures: value
+    return lambda images: value
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"pictures": []}, ShapeError, r"uint8 \[M, H, W, 3\]"),
-        ({"pictures": screens(1)[0]}, ShapeError, r"got uint8 \[8, 8, 3\]"),
-        ({"pictures": screens(1) / 255}, ShapeError, "got float64"),
-        ({"pictures": [screens(1)[0], screens(1)[0, :4]]}, ShapeError, "all of one size"),
+        ({"images": []}, ShapeError, r"uint8 \[M, H, W, 3\]"),
+        ({"images": screens(1)[0]}, ShapeError, r"got uint8 \[8, 8, 3\]"),
+        ({"images": screens(1) / 255}, ShapeError, "got float64"),
+        ({"images": [screens(1)[0], screens(1)[0, :4]]}, ShapeError, "all of one size"),
         ({"similarity": 1.5}, DomainError, "at most 1, got 1.5"),
         ({"similarity": "high"}, DomainError, "similarity"),
         ({"encode_image": None}, GroundingError, "encode_image of a language-image model"),
-        ({"encode_image": fixed(np.zeros(3))}, ShapeError, r"\[3\] for 16 pictures"),
+        ({"encode_image": fixed(np.zeros(3))}, ShapeError, r"\[3\] for 16 images"),
         ({"encode_image": fixed("red")}, ShapeError, "gives no array of numbers, but str"),
         ({"encode_image": fixed(np.full((16, 2), np.nan))}, NonFiniteError, "not finite"),
         ({"encode_image": fixed(np.zeros((16, 0)))}, ShapeError, r"not \[M, D\]"),
     ],
 )
-def test_wrong_pictures_encoder_or_similarity_are_refused(settings, error, says):
+def test_wrong_images_encoder_or_similarity_are_refused(settings, error, says):
     make = partial(FrameGoals, Screen(), **{"encode_image": columns_of} | settings)
     with pytest.raises(error, match=says) as caught:
         make()

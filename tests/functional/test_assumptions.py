@@ -353,7 +353,7 @@ def test_level_decides_and_is_kept_with_the_power(function):
         (gaussianity, torch.ones(12), ShapeError, "of floats, .*; give one embedding a row"),
         (uniformity, torch.ones(2, 12, 3), ShapeError, r"got \[2, 12, 3\]; give more goals"),
         (uniformity, torch.eye(12) / 0, NonFiniteError, "got NaN or an infinity in goals; mask"),
-        (gaussianity, torch.full((12, 3), math.inf), NonFiniteError, "in goals; mask it or mend"),
+        (gaussianity, torch.full((12, 3), math.inf), NonFiniteError, "in goals; mask it or fix"),
         (uniformity, torch.eye(12, 3), DomainError, "got a goal embedding of zeros, which has no"),
         (gaussianity, torch.ones(12, 3), DomainError, "got equal goal embeddings; an encoder"),
     ],

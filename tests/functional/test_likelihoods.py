@@ -71,8 +71,8 @@ def test_the_mean_maximises_the_likelihood_of_itself(name):
 
 def test_observations_outside_the_domain_are_refused_with_the_repair():
     bernoulli_, counts = LIKELIHOODS["bernoulli"], LIKELIHOODS["categorical"]
-    with pytest.raises(DomainError, match=r"picture is in \[0, 2\].*rescale"):
-        check_observations(torch.tensor([[0.0, 2.0]]), bernoulli_, 2, "picture")
+    with pytest.raises(DomainError, match=r"image is in \[0, 2\].*rescale"):
+        check_observations(torch.tensor([[0.0, 2.0]]), bernoulli_, 2, "image")
     with pytest.raises(DomainError, match="text is in"):
         check_observations(torch.tensor([[-1.0, 2.0]]), counts, 2, "text")
     with pytest.raises(NonFiniteError, match="text holds NaN"):

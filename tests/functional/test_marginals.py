@@ -84,7 +84,7 @@ def test_direct_scores_have_the_dtype_of_the_embeddings():
         ("left", torch.full((2, 3), NAN), NonFiniteError, "got NaN .* in left; mask it"),
         ("right", torch.full((2, 3), -INF), NonFiniteError, "got NaN .* in right; mask it"),
         ("scale", torch.ones(2), ShapeError, "needs scale, one number, got .*; scale the embed"),
-        ("scale", NAN, NonFiniteError, "got NaN or an infinity in scale; mask it or mend it"),
+        ("scale", NAN, NonFiniteError, "got NaN or an infinity in scale; mask it or fix it"),
         ("scale", -0.5, DomainError, r"needs scale >= 0, got -0.5; pass exp\(log_scale\)"),
     ],
 )

@@ -345,7 +345,7 @@ def test_plain_numbers_and_tensors_are_the_same_scales(form):
         ("right", torch.zeros(2, 3).long(), ShapeError, r"right .* of torch.int64"),
         ("left", torch.full((2, 3), NAN), NonFiniteError, r"NaN or an infinity in left; mask"),
         ("right", torch.full((2, 3), INF), NonFiniteError, r"NaN or an infinity in right; mask"),
-        ("left_scale", NAN, NonFiniteError, r"in left_scale; mask it or mend it"),
+        ("left_scale", NAN, NonFiniteError, r"in left_scale; mask it or fix it"),
         ("right_scale", torch.tensor(INF), NonFiniteError, r"in right_scale; mask"),
         ("left_scale", -0.5, DomainError, r"left_scale >= 0, got -0.5; pass exp\(log_scale\)"),
         ("right_scale", torch.tensor(-2.0), DomainError, r"right_scale >= 0, got -2; pass exp"),

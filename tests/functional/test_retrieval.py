@@ -105,5 +105,5 @@ def test_scores_that_are_not_square_are_refused(shape):
 def test_nan_is_refused():
     scores = torch.zeros(3, 3)
     scores[0, 2] = NAN
-    with pytest.raises(NonFiniteError, match=r"^recall_at_1 got NaN in scores; mend the"):
+    with pytest.raises(NonFiniteError, match=r"^recall_at_1 got NaN in scores; fix the"):
         recall_at_1(scores)

@@ -315,7 +315,7 @@ def test_argument_that_holds_no_embeddings_is_named(name, value):
 def test_embeddings_that_are_not_finite_are_refused_by_name(name, bad):
     value = embeddings()[name]
     value[-1] = bad  # in the last chunk
-    message = f"monte_carlo_embeddings got NaN or an infinity in {name}; mask it or mend it"
+    message = f"monte_carlo_embeddings got NaN or an infinity in {name}; mask it or fix it"
     assert_refused(NonFiniteError, message, **{name: value}, energy=neg_half_sq_l2, chunk=3)
 
 
@@ -338,7 +338,7 @@ def test_embedding_sizes_that_differ_are_refused(name):
     ("value", "error", "message"),
     [
         (torch.ones(2), ShapeError, r"needs {}, one number, got \[2\]; scale the embeddings"),
-        (torch.tensor(INF), NonFiniteError, "got NaN or an infinity in {}; mask it or mend it"),
+        (torch.tensor(INF), NonFiniteError, "got NaN or an infinity in {}; mask it or fix it"),
         (torch.tensor([-0.5]), DomainError, r"needs {} >= 0, got -0.5; pass exp\(log_scale\)"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from langrl.envs.grid_rooms import GRID_WORLDS, draw_rooms, is_free, list_poses, move, observe
+from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, is_free, list_poses, move, observe
 from langrl.errors import ShapeError
 from langrl.grounding.candidates import (
     CellWeights,
@@ -180,10 +180,10 @@ def test_weights_of_another_number_than_the_goals_are_refused(weights):
         ListedCandidates(STATES, weights)
 
 
-def room_of(picture):
+def room_of(image):
     """A room of walls ``#``, doors ``D``, keys ``K`` and empty cells."""
     kinds = {"#": 2, "D": 4, "K": 5, ".": 1}
-    types = np.array([[kinds[cell] for cell in row] for row in picture.split()], np.uint8)
+    types = np.array([[kinds[cell] for cell in row] for row in image.split()], np.uint8)
     return np.stack([types, np.zeros_like(types)], -1)
 
 

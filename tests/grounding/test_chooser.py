@@ -3,8 +3,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from langrl.agents.grid_saved import picture_language
-from langrl.envs.grid_rooms import (
+from langrl.envs.grid.rooms import (
     GRID_WORLDS,
     draw_rooms,
     is_free,
@@ -22,6 +21,7 @@ from langrl.errors import (
 from langrl.grounding.candidates import ListedCandidates, ReachablePoses, SampledCandidates
 from langrl.grounding.chooser import GoalChooser, TextCache
 from langrl.grounding.strategies import GROUNDINGS, Decision
+from langrl.tasks.grid.agent import image_language
 
 GOALS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32)
 STATES = np.zeros((3, 2), np.float32)
@@ -110,10 +110,12 @@ def test_sampled_goals_follow_the_posterior():
     assert chisquare(found, count * expected / expected.sum()).pvalue > 0.001
 
 
-@pytest.mark.parametrize("sharpness", [0.0, 1.0, 3.0])
-def test_a_sharper_chooser_believes_more_in_what_fits_best(sharpness):
-    _, (posterior,) = chooser(sharpness=sharpness).choose(STATES[:1], TEXTS[:1], seeded())
-    weights = np.exp(sharpness * np.array(FITS["the top"]))
+@pytest.mark.parametrize("language_weight", [0.0, 1.0, 3.0])
+def test_a_sharper_chooser_believes_more_in_what_fits_best(language_weight):
+    _, (posterior,) = chooser(language_weight=language_weight).choose(
+        STATES[:1], TEXTS[:1], seeded()
+    )
+    weights = np.exp(language_weight * np.array(FITS["the top"]))
     assert posterior.probabilities == pytest.approx(weights / weights.sum(), abs=1e-6)
 
 
@@ -168,7 +170,7 @@ def test_a_language_critic_is_asked_as_it_answers(make_critics, world):
 def test_goals_of_a_grid_world_are_poses_of_its_room(tiny_language):
     rooms = draw_rooms(GRID_WORLDS["goto"], 3, seeded())
     seen = observe(rooms, np.stack([list_poses(free)[0] for free in is_free(rooms)]))
-    language = picture_language(str(tiny_language), "cpu")
+    language = image_language(str(tiny_language), "cpu")
     candidates = ReachablePoses(said_done=True)
     for grounding in ("max_goal", "sampled_goal"):
         choose = GoalChooser(language, grounding, candidates).choose

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from langrl.agents.grid_saved import build_room_critic
 from langrl.agents.grounded import GroundedAgent
 from langrl.data.related_pairs import KIND_CELLS, KINDS, learn_words
-from langrl.envs.grid_grammar import COLOURS, TYPES
-from langrl.envs.grid_rooms import (
+from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.envs.grid.rooms import (
     ACTIONS,
     GRID_WORLDS,
     ahead,
@@ -18,16 +17,17 @@ from langrl.envs.grid_rooms import (
 )
 from langrl.errors import ConfigError, DomainError
 from langrl.grounding.candidates import ReachablePoses
-from langrl.grounding.generated import PICTURE, TEXT, GeneratedCandidates, RelatedLanguage
+from langrl.grounding.generated import IMAGE, TEXT, GeneratedCandidates, RelatedLanguage
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.models.config import RoomCriticConfig
-from langrl.models.vae import build_vae
-from langrl.models.vae_config import ModalityConfig, VaeConfig
+from langrl.models.config import GridCriticConfig
+from langrl.models.vae.config import ModalityConfig, VaeConfig
+from langrl.models.vae.model import build_vae
+from langrl.tasks.grid.agent import build_grid_critic
 
 WORDS = learn_words()
 
 
-def model_of(names=(PICTURE, TEXT)):
+def model_of(names=(IMAGE, TEXT)):
     modalities = (
         ModalityConfig(name=names[0], size=192, likelihood="bernoulli"),
         ModalityConfig(name=names[1], size=len(WORDS), likelihood="categorical"),
@@ -118,7 +118,7 @@ def test_kind_cells_are_the_kinds():
 def test_agent_acts_with_generated_candidates_and_draws_anew_for_a_new_text(
     model, observations, strategy, generated
 ):
-    critic = build_room_critic(RoomCriticConfig(embedding=8, channels=8, depth=1, width=16), 0)
+    critic = build_grid_critic(GridCriticConfig(embedding=8, channels=8, depth=1, width=16), 0)
     candidates = GeneratedCandidates(model, WORDS, 6) if generated else ReachablePoses()
     agent = GroundedAgent(
         critic, RelatedLanguage(model, WORDS, 4), GROUNDINGS[strategy], candidates,

@@ -225,8 +225,8 @@ def wrong_calls():
     return {
         "another shape": (lambda m: m.encode(torch.zeros(2, 4, 4, 3)), ShapeError, "5, 5, 3"),
         "floats": (lambda m: m.encode(torch.zeros(2, 5, 5, 3)), ShapeError, "uint8"),
-        "pictures": (
-            lambda m: m.encode(torch.full((1, 5, 5, 3), 200)), ShapeError, "views, not pictures"
+        "images": (
+            lambda m: m.encode(torch.full((1, 5, 5, 3), 200)), ShapeError, "views, not images"
         ),
         "codes of another size": (lambda m: m.contexts(z[..., :5], steps), ShapeError, "encode"),
         "no actions": (lambda m: m.contexts(z), ShapeError, "got none"),

@@ -246,8 +246,8 @@ def test_minilm_is_asked_once_for_a_text(minilm, monkeypatch):
 @pytest.mark.parametrize("kind", ["compact", "minilm"])
 def test_addresses_and_paths_are_encoded_as_plain_text(kind, request, tmp_path, monkeypatch):
     encoder = request.getfixturevalue(kind)
-    picture = tmp_path / "picture.png"
-    Image.new("RGB", (8, 8)).save(picture)
+    image = tmp_path / "image.png"
+    Image.new("RGB", (8, 8)).save(image)
 
     def refuse(*arguments, **settings):
         raise AssertionError(f"opened {arguments}")
@@ -259,11 +259,11 @@ def test_addresses_and_paths_are_encoded_as_plain_text(kind, request, tmp_path, 
         closed.setattr(Image, "open", refuse)
         closed.setattr(socket, "socket", refuse)
         closed.setattr(socket, "getaddrinfo", refuse)
-        texts = ("https://example.com/x.png", "http://127.0.0.1:1/x.png", f"file://{picture}")
-        embedded = embed(encoder, *texts, str(picture), "/etc/passwd", "data:image/png;base64,iVBO")
+        texts = ("https://example.com/x.png", "http://127.0.0.1:1/x.png", f"file://{image}")
+        embedded = embed(encoder, *texts, str(image), "/etc/passwd", "data:image/png;base64,iVBO")
     assert embedded.shape == (6, 2, 8)
     assert embedded.isfinite().all()
     if kind == "minilm":
-        picture.unlink()
+        image.unlink()
         minilm = PretrainedTextEncoder(encoder.name, 8, encoder.config, encoder.backbone)
-        assert torch.allclose(minilm.features([str(picture)]), encoder.features([str(picture)]))
+        assert torch.allclose(minilm.features([str(image)]), encoder.features([str(image)]))

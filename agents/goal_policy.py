@@ -1,0 +1,241 @@
+"""Policies of other libraries as agents that follow instructions, and as proposers of actions.
+
+A policy is anything with ``predict(observations, deterministic=...) -> (actions, state)``, as
+Stable-Baselines3's algorithms have it.
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``A`` actions.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.agents.observations import read_observations
+from langrl.envs.goals import Goals
+from langrl.envs.wrappers.checks import check_goal
+from langrl.envs.wrappers.text_features import TextFeatures
+from langrl.errors import ConfigError, ShapeError
+from langrl.evaluation.policies import Policy, predict
+from langrl.grounding.chooser import GoalChooser, Posterior
+from langrl.protocols import Observation
+
+
+class _Episodes:
+    """The generator and the running episodes of a policy's agent."""
+
+    def __init__(self, axes: int, draw: bool) -> None:
+        self._axes, self._draw = axes, draw
+        self.reset()
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
+        if generator is not None or not hasattr(self, "_generator"):
+            self._generator = generator or np.random.default_rng(0)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+
+    def _read(
+        self, observations: Observation, instructions: str | Sequence[str] | None
+    ) -> tuple[NDArray[Any], list[str], bool]:
+        if np.shape(observations["observation"])[:1] == (0,):
+            raise ShapeError("act needs at least one observation, got a batch of 0")
+        return read_observations(observations, instructions, self._axes)
+
+    @property
+    def _drawing(self) -> np.random.Generator | None:
+        return self._generator if self._draw else None
+
+
+class InstructionPolicy(_Episodes):
+    """A policy that reads instructions as numbers, trained with ``EmbedInstruction`` or the like.
+
+    Args:
+        policy: takes {"observation", "instruction"}.
+        feature: maps texts to numbers, as the wrapper did.
+        axes: how many axes an observation has.
+        draw: draw actions, instead of taking the best.
+    """
+
+    def __init__(
+        self, policy: Policy, feature: TextFeatures, *, axes: int, draw: bool = False
+    ) -> None:
+        super().__init__(axes, draw)
+        self._policy, self._feature = policy, feature
+
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
+        states, texts, single = self._read(observations, instructions)
+        seen = {"observation": states, "instruction": self._feature(texts)}
+        actions = predict(self._policy, seen, self._drawing)
+        return actions[0] if single else actions
+
+
+class GoalPolicy(_Episodes):
+    """A policy of goals that follows instructions: a goal is chosen when an instruction is heard.
+
+    Args:
+        policy: takes {"observation", "achieved_goal", "desired_goal"}.
+        chooser: chooses goals.
+        goals: what is achieved in an observation.
+        axes: how many axes an observation has.
+        draw: draw actions, instead of taking the best.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        chooser: GoalChooser,
+        goals: Goals,
+        *,
+        axes: int,
+        draw: bool = False,
+    ) -> None:
+        self._texts: list[str | None] = []  # what each episode was told when its goal was chosen
+        self._desired = np.zeros((0, *goals.space.shape), goals.space.dtype)
+        super().__init__(axes, draw)
+        self._policy, self._chooser, self._goals = policy, chooser, goals
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes: goals are chosen anew; see ``langrl.protocols.Agent``."""
+        super().reset(generator, mask)
+        if mask is None:
+            self._texts = []
+        elif self._texts:
+            over = self._check_mask(mask)
+            pairs = zip(self._texts, over, strict=True)
+            self._texts = [None if ended else text for text, ended in pairs]
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+        if self._texts:
+            rows = np.flatnonzero(self._check_mask(mask))
+            self._texts = [self._texts[n] for n in rows]
+            self._desired = self._desired[rows]
+
+    def _check_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        array = np.asarray(mask, bool)
+        if array.shape != (len(self._texts),):
+            raise ShapeError(
+                f"a mask is bool [{len(self._texts)}], one for each episode, got"
+                f" {list(array.shape)}; reset without a mask before a batch of another size"
+            )
+        return array
+
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
+        states, texts, single = self._read(observations, instructions)
+        self._listen(states, texts)
+        seen = {
+            "observation": states,
+            "achieved_goal": self._goals.achieved(states),
+            "desired_goal": self._desired,
+        }
+        actions = predict(self._policy, seen, self._drawing)
+        return actions[0] if single else actions
+
+    def _listen(self, states: NDArray[Any], texts: list[str]) -> None:
+        """Choose goals where an instruction is new; all of them if the batch has another size."""
+        before, desired = self._texts, self._desired
+        if len(before) != len(texts):
+            before = [None] * len(texts)
+            desired = np.zeros((len(texts), *desired.shape[1:]), desired.dtype)
+        rows = [n for n, old in enumerate(before) if old != texts[n]]
+        if rows:
+            heard = [texts[n] for n in rows]
+            chosen, _ = self._chooser.choose(states[rows], heard, self._generator)
+            desired = desired.copy()
+            desired[rows] = [check_goal(goal, self._goals.space, "a candidate") for goal in chosen]
+        self._texts, self._desired = list(texts), desired
+
+    def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
+        """Return candidate goals with p(g|l), for a single observation; changes no episode.
+
+        Raises:
+            ShapeError: for a batch of observations.
+        """
+        states, texts, single = self._read(observation, instruction)
+        if not single:
+            raise ShapeError("posterior takes a single observation; call it for each of the batch")
+        _, (found,) = self._chooser.choose(states, texts, copy.deepcopy(self._generator))
+        real = found.probabilities > 0
+        return Posterior(found.goals[real], found.probabilities[real])
+
+
+class PolicyActions:
+    """Proposes a policy's own actions to a critic, so that every strategy works with the policy.
+
+    Pass it as ``actions`` of ``GroundedAgent``. A policy of goals acts for goals that are drawn
+    from what the instruction may mean; another one acts as it would.
+
+    Args:
+        policy: takes {"observation", "achieved_goal", "desired_goal"}, or what is observed alone.
+        count: actions that are proposed in each state, A.
+        goals: what is achieved in an observation; needed for a policy of goals.
+        draw: draw actions for each goal, instead of taking the best.
+
+    Raises:
+        ConfigError: if ``count`` is below 1.
+    """
+
+    def __init__(
+        self, policy: Policy, count: int = 16, goals: Goals | None = None, draw: bool = True
+    ) -> None:
+        if count < 1:
+            raise ConfigError(f"count is the number of actions to propose, at least 1; got {count}")
+        self._policy, self._count, self._goals, self._draw = policy, count, goals, draw
+
+    def propose(
+        self,
+        observations: NDArray[Any],
+        goals: NDArray[Any],
+        beliefs: NDArray[np.float32],
+        generator: np.random.Generator,
+    ) -> NDArray[Any]:
+        """Return actions [N, A, ...]; see ``langrl.agents.grounded.Proposal``."""
+        every = observations.repeat(self._count, 0)  # [N * A, ...]
+        seen: Any = every
+        if self._goals is not None:
+            if goals.shape[2:] != self._goals.space.shape:
+                raise ShapeError(
+                    f"candidates are {list(goals.shape[2:])} and the policy's goals"
+                    f" {list(self._goals.space.shape)}; draw candidates of its goals, in grid"
+                    " worlds by ReachablePoses(said_done=True)"
+                )
+            drawn = _draw_goals(goals, beliefs, self._count, generator)
+            achieved = self._goals.achieved(every)
+            seen = {"observation": every, "achieved_goal": achieved, "desired_goal": drawn}
+        actions = predict(self._policy, seen, generator if self._draw else None)
+        # As critics take them.
+        whole = np.issubdtype(actions.dtype, np.integer)
+        actions = actions.astype(np.int64 if whole else np.float32)
+        return actions.reshape(len(observations), self._count, *actions.shape[1:])
+
+
+def _draw_goals(
+    goals: NDArray[Any],
+    beliefs: NDArray[np.float32],
+    count: int,
+    generator: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Return ``count`` candidates of each episode, drawn from what is believed [N * count, G]."""
+    reached = beliefs.astype(np.float64).cumsum(1)  # [N, M]
+    at = generator.random((len(goals), count)) * reached[:, -1:]
+    index = np.stack([np.searchsorted(row, x) for row, x in zip(reached, at, strict=True)])
+    drawn = np.take_along_axis(goals, np.minimum(index, goals.shape[1] - 1)[..., None], 1)
+    return drawn.reshape(-1, goals.shape[-1]).astype(np.float32)

@@ -1,0 +1,172 @@
+"""Callbacks for Stable-Baselines3: how well a policy follows instructions while it trains.
+
+Axes: ``E`` episodes.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter
+
+from langrl.errors import ConfigError
+from langrl.evaluation.rollouts import follow
+from langrl.evaluation.statistics import mean_and_sem
+from langrl.training.logs import Bar, MetricsLog, print_table, write_results
+
+_COMMAND = "InstructionEvaluation"  # in results.json
+_RECENT = 200  # episodes that the reported success is of
+
+
+class InstructionEvaluation(BaseCallback):
+    """Has the policy follow instructions every so often, by level of ambiguity.
+
+    Success by level goes to SB3's logger (TensorBoard, if it is on) as ``instructions/LEVEL``, and
+    to ``results.json`` in ``folder``, one row for each evaluation and level.
+
+    Args:
+        tasks: makes an environment by name of level: one with instructions that reports
+            ``is_success``, wrapped as the policy needs it, by ``InstructionToGoal``,
+            ``EmbedInstruction`` or ``TokenizeInstruction``.
+        every: steps between evaluations; there is one at the end, too.
+        episodes: E, for each level.
+        folder: of results.json; not written if not given.
+        seed: of the episodes, the same at every evaluation.
+        draw: draw actions, instead of taking the best.
+
+    Raises:
+        ConfigError: if there are no tasks, or a number is below 1.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Callable[[], gym.Env[Any, Any]]],
+        every: int,
+        episodes: int = 20,
+        folder: Path | str | None = None,
+        seed: int = 1000,
+        draw: bool = False,
+    ) -> None:
+        super().__init__()
+        if not tasks or every < 1 or episodes < 1:
+            raise ConfigError("InstructionEvaluation needs a task, and every and episodes above 0")
+        self.rows: list[dict[str, Any]] = []
+        self._tasks, self._every, self._episodes = dict(tasks), every, episodes
+        self._folder = None if folder is None else _own_folder(Path(folder))
+        self._seed, self._draw = seed, draw
+        self._next = every
+
+    def _on_training_start(self) -> None:
+        self._next = (self.model.num_timesteps // self._every + 1) * self._every
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._next:
+            self._next = (self.num_timesteps // self._every + 1) * self._every
+            self._evaluate()
+        return True
+
+    def _on_training_end(self) -> None:
+        if not self.rows or self.rows[-1]["step"] < self.num_timesteps:
+            self._evaluate()
+            self.logger.dump(self.num_timesteps)
+        if self.verbose:
+            last = [row for row in self.rows if row["step"] == self.num_timesteps]
+            print_table(
+                "following instructions", last, ("level", "success", "success_sem", "episodes")
+            )
+
+    def _evaluate(self) -> None:
+        # The policy acts in its own mode; SB3 puts it back into training mode at each update.
+        every = []
+        for level, make_env in self._tasks.items():
+            generator = np.random.default_rng(self._seed) if self._draw else None
+            followed = follow(self.model, make_env, self._episodes, self._seed, generator)
+            success, sem = mean_and_sem(followed.success.tolist())
+            every.append(success)
+            self.logger.record(f"instructions/{level}", success)
+            self.rows.append(
+                {
+                    "step": self.num_timesteps,
+                    "level": level,
+                    "success": success,
+                    "success_sem": sem,
+                    "mean_ambiguity_bits": followed.mean_ambiguity_bits,
+                    "episodes": self._episodes,
+                }
+            )
+        self.logger.record("instructions/mean", float(np.mean(every)))
+        if self._folder is not None:
+            config = {"every": self._every, "episodes": self._episodes, "seed": self._seed}
+            write_results(self._folder, _COMMAND, config, self.rows)
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return the folder; raises ConfigError if it has results of something else."""
+    path = folder / "results.json"
+    try:
+        other = path.is_file() and json.loads(path.read_text())["command"] != _COMMAND
+    except (OSError, ValueError, KeyError, TypeError):
+        other = True
+    if other:
+        raise ConfigError(f"{path} has results of something else; give another folder")
+    return folder
+
+
+class MetricsWriter(KVWriter):
+    """Writes what SB3 logs to a run's ``metrics.jsonl`` and TensorBoard events."""
+
+    def __init__(self, log: MetricsLog) -> None:
+        self._log = log
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
+    ) -> None:
+        """ResultCache the numbers among the values of a step."""
+        numbers = {
+            name: float(value)
+            for name, value in key_values.items()
+            if isinstance(value, int | float | np.number)
+            and not name.startswith(("time/", "train/n_updates", "train/clip_range"))
+        }
+        self._log.write(step, numbers)
+
+    def close(self) -> None:
+        """Do nothing: whoever opened the log closes it."""
+
+
+class Recording(BaseCallback):
+    """Reports and stores a run as it trains.
+
+    Args:
+        bar: shows how far it is.
+        log_every: steps between records.
+        store_every: steps between checkpoints.
+        store: writes one; called with the step.
+    """
+
+    def __init__(
+        self, bar: Bar, log_every: int, store_every: int, store: Callable[[int], None]
+    ) -> None:
+        super().__init__()
+        self._bar, self._store = bar, store
+        self._log_every, self._store_every = log_every, store_every
+        self._success: deque[bool] = deque(maxlen=_RECENT)
+
+    def _on_step(self) -> bool:
+        for over, info in zip(self.locals["dones"], self.locals["infos"], strict=True):
+            if over:
+                self._success.append(bool(info["is_success"]))
+        step, moved = self.num_timesteps, self.training_env.num_envs
+        if step % self._log_every < moved:
+            if self._success:
+                self.logger.record("rollout/success", float(np.mean(self._success)))
+            self.logger.dump(step)
+            self._bar.update(step)
+        if step % self._store_every < moved:
+            self._store(step)
+        return True

@@ -1,0 +1,51 @@
+"""Goals of grid worlds: poses."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from langrl.envs.goals import NO_TASK, _same
+from langrl.envs.grid.rooms import DONE, reachable_poses, read_observation
+
+
+class PoseGoals:
+    """Poses in a room where ``done`` was said: (row, column, direction, whether it was said).
+
+    Args:
+        size: cells along a side of the world.
+    """
+
+    options = NO_TASK
+
+    def __init__(self, size: int) -> None:
+        high = np.array([size - 1, size - 1, 3, 1], np.float32)
+        self.space = spaces.Box(np.zeros(4, np.float32), high, dtype=np.float32)
+
+    def achieved(
+        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return the poses [N, 4] of observations [N, H, W, 3]."""
+        if observations.shape[0] == 1 and observations.shape[3:] == (3,):
+            # Of a single environment, at every step: this takes a third of the time.
+            agent = observations[0, :, :, 2].ravel()
+            at = int(agent.argmax())
+            if 0 < (turn := int(agent[at])) <= 4:
+                done = actions is not None and int(actions[0]) == DONE
+                pose = (*divmod(at, observations.shape[2]), turn - 1, done)
+                return np.array((pose,), np.float32)
+        _, poses = read_observation(observations)
+        said = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
+        return np.column_stack([poses, said]).astype(np.float32)
+
+    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+        """Return poses [N, 4] that can be reached, with ``done`` said."""
+        goals = np.ones((len(observations), 4), np.float32)
+        for n, poses in enumerate(reachable_poses(observations)):
+            goals[n, :3] = poses[generator.integers(len(poses))]
+        return goals
+
+    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether poses [..., 4] are the same, what was said included."""
+        return _same(np.asarray(achieved), np.asarray(desired))

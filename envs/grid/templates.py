@@ -1,0 +1,229 @@
+"""How ``langrl.envs.grid.grammar`` fills the templates of ``grid_words``, and matches them."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from langrl.envs.grid.words import (
+    CANONICAL,
+    CLAUSES,
+    COMPOUNDS,
+    FILLERS,
+    LEADS,
+    NOUNS,
+    SENTENCES,
+    SYNONYMS,
+    Templates,
+)
+from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.errors import InstructionError, lookup
+
+_LONGEST_WORD = 20  # characters; longer words are not corrected
+
+# -- filling -------------------------------------------------------------------------------
+
+
+def pick(options: Sequence[Any], generator: np.random.Generator) -> Any:
+    """Return one of the options, uniformly; ten times as fast as ``generator.choice``."""
+    return options[int(generator.random() * len(options))]
+
+
+def expand(template: str) -> tuple[str, ...]:
+    """Return the texts that a template's choices stand for; slots stay."""
+    parts = re.split(r"\(([^)]*)\)", template)  # every second part is a choice
+    choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
+    return tuple("".join(chosen) for chosen in itertools.product(*choices))
+
+
+def shape_of(thing: Meaning) -> str:
+    """Return which of colour and type a thing names."""
+    if thing[0] != "thing":
+        raise InstructionError(f"{thing} is no ('thing', colour, type); combine only such things")
+    if thing[1] is None:
+        return "any" if thing[2] is None else "type"
+    return "colour" if thing[2] is None else "full"
+
+
+@lru_cache(maxsize=256)
+def phrases_of(
+    kind: str, shapes: tuple[str, ...], phrasing: Phrasing
+) -> list[tuple[tuple[str, ...], bool]]:
+    """Return the templates for parts of these shapes, expanded; and if they are sentences."""
+    if kind == "thing":
+        templates = NOUNS[shapes[0]][phrasing] + CLAUSES[shapes[0]][phrasing]
+        return [(expand(template), False) for template in templates]
+    sources = ((COMPOUNDS[kind][phrasing], False), (SENTENCES[kind][phrasing], True))
+    return [
+        (expand(template), is_sentence)
+        for templates, is_sentence in sources
+        for template in templates
+        if slots_fit(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
+    ]
+
+
+def slots_fit(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
+    """Return whether a template with these slots can say a meaning of this kind and shapes."""
+    if kind == "both" and "a" not in slots:
+        return shapes == ("colour", "type")
+    named = {"c": "colour", "t": "type", "ct": "full"}.get("".join(sorted(slots - {"a", "b"})))
+    return ("a" in slots or shapes[0] == "any") and (named is None or shapes[1] == named)
+
+
+def fill(
+    template: str,
+    parts: Sequence[Meaning],
+    generator: np.random.Generator,
+    phrasing: Phrasing,
+    share: float,
+) -> str:
+    """Fill the slots of a template; ``share`` of the words are replaced by synonyms."""
+    names: dict[str, str] = {}
+    for slot in re.findall(r"\{(\w)\}", template):
+        if slot in "ab":
+            thing = parts["ab".index(slot)]
+            choices = expand(pick(NOUNS[shape_of(thing)][phrasing], generator))
+            names[slot] = fill(pick(choices, generator), [thing], generator, phrasing, share)
+        else:
+            place = 1 if slot == "c" else 2
+            word = next(part[place] for part in reversed(parts) if part[place] is not None)
+            synonyms = lookup(SYNONYMS, word, "colour or type")
+            names[slot] = pick(synonyms, generator) if generator.random() < share else word
+    return template.format_map(names)
+
+
+def with_typo(text: str, generator: np.random.Generator) -> str:
+    """Misspell one colour or type word of at least four letters, if there is one."""
+    found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in CANONICAL]
+    if not found:
+        return text
+    match = pick(found, generator)
+    wrong = misspell(match[0], generator)
+    return text[: match.start()] + wrong + text[match.end() :]
+
+
+def misspell(word: str, generator: np.random.Generator) -> str:
+    """Drop, double, replace or swap inner letters of a word of four letters or more.
+
+    What comes out is no word that the grammar knows.
+    """
+    wrong = _slip(word, generator)
+    while wrong == word or wrong in VOCABULARY:
+        wrong = _slip(word, generator)
+    return wrong
+
+
+def _slip(word: str, generator: np.random.Generator) -> str:
+    i = 1 + int(generator.random() * (len(word) - 2))
+    before, letter, after = word[:i], word[i], word[i + 1 :]
+    other = "abcdefghijklmnopqrstuvwxyz"[int(generator.random() * 26)]
+    options = [before + after, before + 2 * letter + after, before + other + after]
+    if len(after) > 1:
+        options.append(before + after[0] + letter + after[1:])
+    return pick(options, generator)
+
+
+# -- matching ------------------------------------------------------------------------------
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in lower case, without punctuation; "an" is "a"."""
+    words = re.findall(r"[^\W_]+", re.sub(r"['\u2019]", "", text.lower()))
+    return ["a" if word == "an" else word for word in words]
+
+
+def _plain(template: str) -> str:
+    """Return a template as ``words_of`` would leave it, with its slots."""
+    parts = re.split(r"(\{\w?\})", template)
+    words = [part if i % 2 else " ".join(words_of(part)) for i, part in enumerate(parts)]
+    return " ".join(word for word in words if word)
+
+
+def _split(tables: dict[str, Templates]) -> dict[str, list[list[str]]]:
+    """Return every template, plain and expanded, as literal, slot, literal, slot ..."""
+    return {
+        kind: [
+            re.split(r"\{(\w?)\}", text)
+            for text in dict.fromkeys(
+                _plain(text)
+                for phrasing in PHRASINGS
+                for template in templates[phrasing]
+                for text in expand(template)
+            )
+        ]
+        for kind, templates in tables.items()
+    }
+
+
+LEAD_PARTS = _split({"": LEADS})[""]
+FILLER_PARTS = _split({"": FILLERS})[""]
+COMPOUND_PARTS = {
+    kind: compounds + _split(SENTENCES)[kind] for kind, compounds in _split(COMPOUNDS).items()
+}
+"""Every template as literal, slot, literal, slot ...; for ``matches``."""
+
+THING_TEMPLATES = frozenset(
+    _plain(text)
+    for templates in (*NOUNS.values(), *CLAUSES.values())
+    for phrasing in PHRASINGS
+    for template in templates[phrasing]
+    for text in expand(template)
+)
+"""Everything that names one thing, with {c} and {t} for its colour and type."""
+
+VOCABULARY = frozenset(CANONICAL).union(
+    *(text.replace("{c}", "").replace("{t}", "").split() for text in THING_TEMPLATES),
+    *(
+        literal.split()
+        for parts in (*LEAD_PARTS, *FILLER_PARTS, *itertools.chain(*COMPOUND_PARTS.values()))
+        for literal in parts[::2]
+    ),
+)
+"""Every word that the grammar knows."""
+
+
+def matches(parts: list[str], words: str) -> Iterator[dict[str, str]]:
+    """Yield every way to fill the slots of a split template to get some words."""
+    start, slot, *rest = parts
+    if not words.startswith(start):
+        return
+    left, literal = words[len(start) :], rest[0]
+    if len(rest) == 1:
+        if left.endswith(literal) and len(left) > len(literal):
+            yield {slot: left[: len(left) - len(literal)]}
+        return
+    at = left.find(literal, 1)
+    while at > 0 and not (slot in ("c", "t") and " " in left[:at]):  # those are single words
+        for others in matches(rest, left[at:]):
+            yield {slot: left[:at], **others}
+        at = left.find(literal, at + 1)
+
+
+def unwrapped(words: str, wrappers: list[list[str]]) -> Iterator[str]:
+    """Yield what is left of some words without a lead or a filler, for each that fits."""
+    for parts in wrappers:
+        for slots in matches(parts, words):
+            yield slots[""]
+
+
+@lru_cache(maxsize=4096)
+def corrected(word: str) -> str | None:
+    """Return a word if it is known, else the one known word within one edit of it, or None.
+
+    An edit drops, inserts or replaces a letter, or swaps two neighbours; only known words of at
+    least four letters are come back to. Synonyms of each other count as one word.
+    """
+    if word in VOCABULARY:
+        return word
+    if len(word) > _LONGEST_WORD:
+        return None
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    edits = {a + b[1:] for a, b in halves} | {a + c + b for a, b in halves for c in letters}
+    edits |= {a + c + b[1:] for a, b in halves for c in letters}
+    edits |= {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    near = {CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
+    return near.pop() if len(near) == 1 else None

@@ -1,0 +1,39 @@
+"""Goals of mazes: positions."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from langrl.envs.goals import NO_TASK, _same
+from langrl.envs.maze.world import StreetMaze
+
+
+class MazeGoals:
+    """Positions in a maze; one is reached in its cell.
+
+    Args:
+        world: the maze.
+    """
+
+    options = NO_TASK
+
+    def __init__(self, world: StreetMaze) -> None:
+        self.world = world
+        size = np.array(world.walls.shape, np.float32)
+        self.space = spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32)
+
+    def achieved(
+        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return positions [N, 2]: the observations themselves."""
+        return np.array(observations, np.float32)
+
+    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+        """Return positions [N, 2], uniform over the free area."""
+        return self.world.sample_states(len(observations), generator)
+
+    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether positions [..., 2] are in the same cell."""
+        return _same(np.floor(achieved), np.floor(desired))

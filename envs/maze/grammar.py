@@ -1,0 +1,298 @@
+"""Instructions for mazes: text with its denotation, the set of cells that satisfy it.
+
+A *meaning* is a nested tuple: ``("row", 3)``, ``("column", 11)``, ``("corner", "top", "left")``,
+``("half", "bottom")``, ``("either", a, b)`` (union), ``("cell", a, b)`` (intersection).
+Phrasings are templates; those under ``"held_out"`` are never used in training. The parser reads
+the same templates backwards, so whatever the grammar writes it can read.
+"""
+
+import re
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.envs.maze.layouts import Layout
+from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.errors import InstructionError, lookup
+from langrl.protocols import check_instruction
+
+LEADS: dict[Phrasing, list[str]] = {
+    "seen": [
+        "{}", "go to {}", "walk to {}", "move to {}", "head to {}", "get to {}", "go into {}",
+        "please go to {}", "reach {}", "try to reach {}", "go over to {}", "take me to {}",
+        "find {}", "walk over to {} please", "you should be in {}",
+    ],
+    "held_out": [
+        "travel to {}", "make your way to {}", "navigate to {}", "proceed to {} now",
+        "i want you to end up in {}", "could you step into {}", "bring yourself to {}",
+    ],
+}  # fmt: skip
+"""How a goal is asked for; ``{}`` is the goal."""
+
+GOALS: dict[str, dict[Phrasing, list[str]]] = {
+    "row": {
+        "seen": ["row {}", "row number {}", "the row {}", "any cell of row {}"],
+        "held_out": ["row no {}", "the row numbered {}", "some spot in row {}"],
+    },
+    "column": {
+        "seen": ["column {}", "column number {}", "the column {}", "any cell of column {}"],
+        "held_out": ["column no {}", "the column numbered {}", "some spot in column {}"],
+    },
+    "either": {
+        "seen": ["{} or {}", "either {} or {}", "{} or to {}"],
+        "held_out": ["{} or else {}", "{} or maybe {}", "whichever you like of {} or {}"],
+    },
+    "cell": {
+        "seen": ["{} and {}", "the cell in {} and {}", "both {} and {}"],
+        "held_out": ["{} and also {}", "the spot in {} and in {}"],
+    },
+    "corner": {
+        "seen": ["the {} {} corner", "{} {} corner", "the corner at the {} {}"],
+        "held_out": ["the {} {} hand corner", "the {} {} corner of the maze"],
+    },
+    "half": {
+        "seen": ["the {} half", "{} half", "any cell of the {} half"],
+        "held_out": ["the {} half of the maze", "somewhere in the {} half"],
+    },
+}
+"""How each kind of goal is named; ``{}`` is a number, a side or another goal."""
+
+SIDES = {
+    "top": ["top", "upper"], "bottom": ["bottom", "lower"], "left": ["left"], "right": ["right"],
+}  # fmt: skip
+KINDS = tuple(GOALS)
+VERTICAL, HORIZONTAL = ("top", "bottom"), ("left", "right")
+KIND_WEIGHTS = {"row": 4, "column": 4, "either": 6, "cell": 2, "corner": 2, "half": 3}
+"""How often each kind is drawn when all of them are; relative."""
+
+_LONGEST_READ = 200  # characters; longer text is followed, but not read
+_MASKS_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class MazeGrammar:
+    """Writes and reads instructions for one layout."""
+
+    layout: Layout
+
+    @cached_property
+    def lines(self) -> tuple[Meaning, ...]:
+        """The rows and columns that have a free cell."""
+        free = ~self.layout.walls
+        rows = [("row", int(r)) for r in np.flatnonzero(free.any(1))]
+        return (*rows, *(("column", int(c)) for c in np.flatnonzero(free.any(0))))
+
+    @cached_property
+    def _masks(self) -> dict[Meaning, NDArray[np.bool_]]:
+        return {}
+
+    def mask(self, meaning: Meaning) -> NDArray[np.bool_]:
+        """Return the free cells that a meaning denotes, bool [R, C]; possibly none."""
+        if meaning not in self._masks:
+            if len(self._masks) >= _MASKS_KEPT:
+                self._masks.clear()
+            self._masks[meaning] = self._mask(meaning)
+            self._masks[meaning].setflags(write=False)  # shared by all who ask
+        return self._masks[meaning]
+
+    def _mask(self, meaning: Meaning) -> NDArray[np.bool_]:
+        rows, columns = np.indices(self.layout.walls.shape)
+        kind, *slots = meaning
+        if kind == "either":
+            return self.mask(slots[0]) | self.mask(slots[1])
+        if kind == "cell":
+            return self.mask(slots[0]) & self.mask(slots[1])
+        if kind == "row":
+            cells = rows == slots[0]
+        elif kind == "column":
+            cells = columns == slots[0]
+        else:
+            share = 2 if kind == "half" else 3  # a corner is a third of the rows and columns
+            cells = np.logical_and.reduce([self._side(side, share) for side in slots])
+        return cells & ~self.layout.walls
+
+    def _side(self, side: str, share: int) -> NDArray[np.bool_]:
+        """Return the outer 1/share of the cells towards a side; a middle line is on no side."""
+        axis = 0 if side in VERTICAL else 1
+        index = np.indices(self.layout.walls.shape)[axis]
+        length = self.layout.walls.shape[axis]
+        if side in ("bottom", "right"):
+            index = length - 1 - index
+        return (index + 0.5) * share < length if share == 2 else index * share < length
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def draw_meaning(
+        self,
+        generator: np.random.Generator,
+        kinds: Sequence[str] = KINDS,
+        cell: tuple[int, int] | None = None,
+    ) -> Meaning:
+        """Draw a meaning that denotes at least one cell.
+
+        Args:
+            generator: source of randomness.
+            kinds: which kinds may be drawn, with the relative frequencies ``KIND_WEIGHTS``.
+            cell: a (row, column) that the meaning has to be true of; without it, rows and
+                columns are uniform over those with a free cell.
+
+        Raises:
+            InstructionError: if no meaning of these kinds denotes a cell (a corner full of
+                walls, or one that ``cell`` is not in).
+        """
+        thresholds = _thresholds(tuple(kinds))
+        for _ in range(200):
+            kind = kinds[bisect(thresholds, generator.random())]
+            meaning = self._propose(kind, generator, cell)
+            if meaning is None:
+                continue
+            mask = self.mask(meaning)
+            if mask.any() if cell is None else mask[cell]:
+                return meaning
+        raise InstructionError(
+            f"no instruction of kind {' or '.join(kinds)} fits here; add 'row' to the kinds"
+        )
+
+    def _propose(
+        self, kind: str, generator: np.random.Generator, cell: tuple[int, int] | None
+    ) -> Meaning | None:
+        def pick(options: Sequence[Any]) -> Any:
+            return options[int(generator.integers(len(options)))]
+
+        here = self.lines if cell is None else (("row", cell[0]), ("column", cell[1]))
+        if kind in ("row", "column"):
+            return pick([line for line in here if line[0] == kind])
+        if kind == "half":
+            return ("half", pick(VERTICAL + HORIZONTAL))
+        if kind == "corner":
+            return ("corner", pick(VERTICAL), pick(HORIZONTAL))
+        if kind == "cell":
+            at = pick(self.layout.free_cells.tolist()) if cell is None else cell
+            pair = [("row", int(at[0])), ("column", int(at[1]))]
+        else:
+            pair = [pick(here), pick(self.lines)]
+            if pair[0] == pair[1]:
+                return None
+        generator.shuffle(pair)
+        return (kind, *pair)
+
+    def write(self, meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+        """Return one of the texts for a meaning, drawn from a set of phrasings."""
+        lead = LEADS[phrasing][int(generator.integers(len(LEADS[phrasing])))]
+        return lead.format(self._name(meaning, generator, phrasing))
+
+    def _name(self, meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+        kind, *slots = meaning
+        templates = GOALS[kind][phrasing]
+        template = templates[int(generator.integers(len(templates)))]
+        names = []
+        for slot in slots:
+            if isinstance(slot, tuple):
+                names.append(self._name(slot, generator, phrasing))
+            elif isinstance(slot, str):
+                names.append(SIDES[slot][int(generator.integers(len(SIDES[slot])))])
+            else:
+                names.append(str(slot))
+        return template.format(*names)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def parse(self, text: str) -> Meaning | None:
+        """Return the meaning of a text, or None if the grammar cannot read it.
+
+        Raises:
+            InstructionError: if the text cannot be an instruction (see ``check_instruction``).
+        """
+        words = re.sub(r"[\s,.!?]+|(?<=[a-z])-", " ", check_instruction(text).lower()).strip()
+        if len(words) > _LONGEST_READ:
+            return None
+        for lead in _LEAD_PATTERNS:
+            if (match := lead.fullmatch(words)) and (meaning := _parse_goal(match[1])):
+                return meaning
+        return None
+
+    def denotation(self, text: str) -> NDArray[np.bool_] | None:
+        """Return the cells that satisfy a text, bool [R, C]; None if the grammar cannot read it.
+
+        Raises:
+            InstructionError: if the text denotes no cell; says what exists.
+        """
+        meaning = self.parse(text)
+        if meaning is None:
+            return None
+        mask = self.mask(meaning)
+        if not mask.any():
+            raise InstructionError(f"{text.strip()!r} denotes no cell: {self._why_empty(meaning)}")
+        return mask
+
+    def _why_empty(self, meaning: Meaning) -> str:
+        kind, *slots = meaning
+        if kind in ("row", "column"):
+            numbers = [number for name, number in self.lines if name == kind]
+            # Free cells hang together, so there are no gaps.
+            return f"the {kind}s with free cells are {numbers[0]} to {numbers[-1]}"
+        parts = [slot for slot in slots if isinstance(slot, tuple)]
+        empty = [part for part in parts if not self.mask(part).any()]
+        if empty:
+            return self._why_empty(empty[0])
+        if {part[0] for part in parts} == {"row", "column"}:
+            return "that cell is a wall; name a free one"
+        return "nothing there is free and fits all of it; use 'or' for alternatives"
+
+
+@lru_cache(maxsize=64)
+def _thresholds(kinds: tuple[str, ...]) -> list[float]:
+    """Return where in [0, 1) the share of each kind but the last ends."""
+    weights = [lookup(KIND_WEIGHTS, kind, "kind of instruction") for kind in kinds]
+    return [end / sum(weights) for end in accumulate(weights[:-1])]
+
+
+@lru_cache(maxsize=4096)  # without it, "... or ... or ..." would be read exponentially often
+def _parse_goal(words: str) -> Meaning | None:
+    for kind, read in _READERS:
+        for pattern in _GOAL_PATTERNS[kind]:
+            if (match := pattern.fullmatch(words)) and (meaning := read(kind, match.groups())):
+                return meaning
+    return None
+
+
+def _read_number(kind: str, groups: Sequence[str]) -> Meaning | None:
+    return (kind, int(groups[0])) if re.fullmatch(r"[0-9]{1,6}", groups[0]) else None
+
+
+def _read_sides(kind: str, groups: Sequence[str]) -> Meaning | None:
+    sides = [side for word in groups for side, words in SIDES.items() if word in words]
+    if len(sides) != len(groups):
+        return None
+    if kind == "corner" and not (sides[0] in VERTICAL and sides[1] in HORIZONTAL):
+        return None
+    return (kind, *sides)
+
+
+def _read_pair(kind: str, groups: Sequence[str]) -> Meaning | None:
+    first, second = _parse_goal(groups[0]), _parse_goal(groups[1])
+    return (kind, first, second) if first and second else None
+
+
+_READERS: list[tuple[str, Callable[[str, Sequence[str]], Meaning | None]]] = [
+    ("row", _read_number), ("column", _read_number), ("corner", _read_sides),
+    ("half", _read_sides), ("either", _read_pair), ("cell", _read_pair),
+]  # fmt: skip
+
+
+def _patterns(templates: dict[Phrasing, list[str]], slot: str) -> list[re.Pattern[str]]:
+    texts = [text for phrasing in PHRASINGS for text in templates[phrasing]]
+    return [re.compile(re.escape(text).replace(r"\{\}", slot)) for text in texts]
+
+
+_LEAD_PATTERNS = _patterns(LEADS, "(.+)")
+_GOAL_PATTERNS = {
+    kind: _patterns(templates, r"(.+?)" if kind in ("either", "cell") else r"(\S+)")
+    for kind, templates in GOALS.items()
+}

@@ -1,0 +1,136 @@
+"""A maze as a world: how an agent moves in it, what instructions denote, how far things are.
+
+Axes: ``N`` agents, ``R`` rows, ``C`` columns, ``F`` free cells, ``M`` goals. Positions are
+continuous (row, column); cell i covers [i, i + 1). The dynamics are pure functions on arrays.
+
+Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.envs.maze.grammar import MazeGrammar
+from langrl.envs.maze.layouts import Layout, load_layout
+from langrl.errors import NonFiniteError, ShapeError
+
+STEP_SIZE = 0.5  # cells
+CHECKS = 24  # points along a step at which walls are looked for
+
+Positions = NDArray[np.float32]
+_FRACTIONS = (np.arange(1, CHECKS + 1) / CHECKS * STEP_SIZE).astype(np.float32)
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Return directions [N, 2] of length 1; a zero vector stays zero.
+
+    Raises:
+        NonFiniteError: if an entry is not finite.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    if not np.isfinite(vectors).all():
+        raise NonFiniteError("an action is not finite; give a direction (row, column)")
+    largest = np.abs(vectors).max(1, keepdims=True)  # first, so that no square over- or underflows
+    vectors = vectors / np.where(largest > 0, largest, 1)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return (vectors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+
+
+def rotate(directions: NDArray[np.float32], angles: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn directions [N, 2] by angles [N] in radians."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    row, column = directions[:, 0], directions[:, 1]
+    return np.stack([cos * row - sin * column, sin * row + cos * column], 1).astype(np.float32)
+
+
+def move(
+    walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.float32]
+) -> Positions:
+    """Move every agent by one step, up to the last free one of 24 points along it.
+
+    Args:
+        walls: the maze, bool [R, C]; everything outside it is wall too.
+        positions: free positions [N, 2].
+        directions: unit vectors [N, 2]; a zero vector stays where it is.
+
+    Returns:
+        New positions [N, 2].
+    """
+    ends = positions + directions * _FRACTIONS[-1]
+    from_cells, to_cells = _cells(positions), _cells(ends)
+    padded = np.ones((walls.shape[0] + 2, walls.shape[1] + 2), bool)
+    padded[1:-1, 1:-1] = walls
+    # A step is shorter than a cell, so it stays within the corners of the box that it spans.
+    rows, columns = np.stack([from_cells, to_cells], -1).transpose(1, 0, 2) + 1  # [N, 2] each
+    free = ~padded[rows[:, :, None], columns[:, None, :]].any((1, 2))  # [N]
+    blocked = np.flatnonzero(~free)
+    if len(blocked):
+        points = positions[blocked, None] + directions[blocked, None] * _FRACTIONS[:, None]
+        hit = padded[tuple((_cells(points) + 1).transpose(2, 0, 1))]  # [blocked, CHECKS]
+        steps = np.where(hit.any(1), hit.argmax(1), CHECKS)  # free points before the first wall
+        last = np.take_along_axis(points, np.maximum(steps - 1, 0)[:, None, None], 1)[:, 0]
+        ends[blocked] = np.where(steps[:, None] > 0, last, positions[blocked])
+    return ends
+
+
+def _cells(positions: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.floor(positions).astype(np.int64)
+
+
+class StreetMaze:
+    """A maze as a world: its layout, its language, and distances in it."""
+
+    def __init__(self, layout: str | Path | Layout) -> None:
+        self.layout = load_layout(layout)
+        self.walls = self.layout.walls
+        self.grammar = MazeGrammar(self.layout)
+
+    def sample_states(self, count: int, generator: np.random.Generator) -> Positions:
+        """Return positions [count, 2], uniform over the free area."""
+        cells = self.layout.free_cells
+        corners = cells[generator.integers(len(cells), size=count)]
+        # float32 below 1: a corner plus an offset must not round up into the next cell
+        offsets = generator.random((count, 2), dtype=np.float32) * np.float32(0.9999)
+        return (corners + offsets).astype(np.float32)
+
+    def cell_mask(self, instruction: str) -> NDArray[np.bool_] | None:
+        """Return the cells that satisfy an instruction, bool [R, C]; None if unknown.
+
+        Raises:
+            InstructionError: if the text is unusable or denotes no cell of this maze.
+        """
+        return self.grammar.denotation(instruction)
+
+    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+        """Return which goals [M, 2] satisfy an instruction, bool [M]; None if it is unknown.
+
+        Raises:
+            InstructionError: if the text is unusable or denotes no cell of this maze.
+            ShapeError: if goals are not [M, 2].
+        """
+        goals = np.asarray(goals)
+        if goals.ndim != 2 or goals.shape[1] != 2:
+            raise ShapeError(f"goals must be [M, 2] (row, column), got {list(goals.shape)}")
+        mask = self.cell_mask(instruction)
+        return None if mask is None else self.inside(goals, mask)
+
+    def inside(self, positions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return whether positions [N, 2] are in masks [R, C] or [N, R, C]; outside is False."""
+        limit = np.array(self.walls.shape)
+        valid = np.asarray((positions >= 0) & (positions < limit)).all(axis=1)  # NaN is outside
+        rows, columns = _cells(np.where(np.expand_dims(valid, 1), positions, 0)).T
+        each = (rows, columns) if masks.ndim == 2 else (np.arange(len(rows)), rows, columns)
+        return np.asarray(masks[each], bool) & valid
+
+    def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the steps from positions [N, 2] to the nearest cell of masks [N, R, C], [N].
+
+        Counted as 4-connected cells, two steps each; nan where a mask is empty.
+        """
+        rows, columns = _cells(positions).T
+        distances = self.layout.distances[self.layout.cell_index[rows, columns]]  # [N, F]
+        free = masks[:, ~self.walls]  # [N, F]
+        nearest = np.where(free, distances, np.inf).min(1)
+        return np.where(np.isfinite(nearest), nearest / STEP_SIZE, np.nan)

@@ -1,0 +1,315 @@
+"""What wrappers ask of the environments that they are put around, and how they say what is wrong.
+
+Axes: ``G`` numbers in a goal.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector.utils import CloudpickleWrapper
+from numpy.typing import NDArray
+
+from langrl.envs.goals import NO_TASK, Goals
+from langrl.errors import ConfigError, GroundingError, InstructionError, ShapeError
+from langrl.protocols import check_instruction
+
+_BELOW = (
+    "gymnasium.wrappers.FlattenObservation (around a FilterObservation, where parts are no numbers)"
+    " or TransformObservation"
+)
+_ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+_PARTS = {"language": "chooser", "candidates": "candidates", "grounding": "strategies"}
+
+Writer = Callable[[Any, np.random.Generator], str]
+
+
+class Choice:
+    """Writes one of some texts, whatever is observed.
+
+    Raises:
+        InstructionError: if there is none, or one cannot be an instruction.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
+            texts = ()
+        if not len(texts):
+            raise InstructionError("instructions is a list of texts, at least one; or a function")
+        self._texts = tuple(check_instruction(text) for text in texts)
+
+    def __call__(self, observation: Any, generator: np.random.Generator) -> str:
+        """Return one of the texts."""
+        return self._texts[int(generator.integers(len(self._texts)))]
+
+
+class Samples:
+    """Writes instructions for samples of a space: what a space of instructions draws from."""
+
+    def __init__(self, write: Writer, space: spaces.Space[Any]) -> None:
+        # Spaces are sent to the processes of vector environments: also with functions in them.
+        self._held: Any = CloudpickleWrapper(partial(_write_for_sample, write, space))
+
+    def __call__(self, generator: np.random.Generator) -> str:
+        """Return an instruction."""
+        text: str = self._held.fn(generator)
+        return text
+
+
+def _write_for_sample(
+    write: Writer, space: spaces.Space[Any], generator: np.random.Generator
+) -> str:
+    return write(space.sample(), generator)
+
+
+def begin(wrapper: RecordConstructorArgs, env: Any, **arguments: Any) -> None:
+    """Note what a wrapper is made with, so that ``env.spec.make()`` makes another one.
+
+    Raises:
+        ConfigError: if ``env`` is no single environment of Gymnasium.
+    """
+    # Not copies, which Gymnasium would note by default: models are among them.
+    RecordConstructorArgs.__init__(wrapper, _disable_deepcopy=True, **arguments)
+    if isinstance(env, gym.Env):
+        return
+    told = f"got {env if isinstance(env, str | type) else type(env).__name__}"
+    if isinstance(env, gym.vector.VectorEnv):
+        told = (
+            "this is a vector environment: put the wrapper around each of its environments, or"
+            " use those of langrl.envs.wrappers.vector"
+        )
+    name = type(wrapper).__name__
+    raise ConfigError(f"{name} wraps an environment that gymnasium.make made; {told}")
+
+
+def check_offers(part: Any, name: str, *attributes: str) -> None:
+    """Raise GroundingError unless an argument of ``InstructionToGoal`` has what is asked of it."""
+    lacking = [attribute for attribute in attributes if not hasattr(part, attribute)]
+    if isinstance(part, type) or lacking:
+        told = f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
+        raise GroundingError(
+            f"{name} of InstructionToGoal has {', '.join(attributes)}, got {told}; see"
+            f" langrl.grounding.{_PARTS[name]}"
+        )
+
+
+def is_instructed(space: spaces.Space[Any]) -> bool:
+    """Return whether a space is {"observation": ..., "instruction": ...}."""
+    return isinstance(space, spaces.Dict) and {"observation", "instruction"} <= set(space)
+
+
+def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
+    """Return the space of what is observed beside the instruction, if there is one.
+
+    Raises:
+        ShapeError: if it does not fit into a Dict for other libraries, as a Dict or a Tuple.
+    """
+    instructed = isinstance(space, spaces.Dict) and is_instructed(space)
+    seen: spaces.Space[Any] = space["observation"] if instructed else space  # type: ignore[index]
+    if isinstance(seen, spaces.Dict) and "desired_goal" in seen.spaces:
+        raise ShapeError(
+            f"{wrapper} makes no sense here, as the observations have a desired_goal already; put"
+            " it around the environment below, or around gymnasium.wrappers.FlattenObservation("
+            'FilterObservation(env, ["observation"])) where the environment itself has goals'
+        )
+    if not isinstance(seen, _ARRAYS):
+        raise ShapeError(
+            f"{wrapper} puts the observation into a Dict, and Stable-Baselines3 takes no"
+            f" {type(seen).__name__} inside a Dict; put a {_BELOW} around the environment first"
+        )
+    return seen
+
+
+def with_feature(space: spaces.Space[Any], feature: spaces.Box, wrapper: str) -> spaces.Dict:
+    """Return the space of observations with another space in the place of the text's.
+
+    Raises:
+        ShapeError: as ``plain_space``, for all that is observed.
+    """
+    assert isinstance(space, spaces.Dict)
+    for name, part in space.spaces.items():
+        if name != "instruction":
+            plain_space(part, wrapper)
+    return spaces.Dict({**space.spaces, "instruction": feature})
+
+
+def check_instructed(env: Any, wrapper: str) -> None:
+    """Raise InstructionError unless an environment's observations have an instruction in words."""
+    vectors = isinstance(env, gym.vector.VectorEnv)
+    space = env.single_observation_space if vectors else env.observation_space
+    if is_instructed(space) and isinstance(space["instruction"], spaces.Text):
+        return
+    if is_instructed(space):
+        told = "its instructions are numbers already: leave one of the wrappers out"
+    elif isinstance(space, spaces.Dict) and "desired_goal" in space.spaces:
+        told = "its observations have goals in their place: put the wrapper around the environment"
+        told += " below, or leave one of the two out"
+    else:
+        told = "its observations have no 'instruction': put AddInstruction of"
+        told += " langrl.envs.wrappers.instructions around "
+        told += "each environment first" if vectors else "it first"
+    raise InstructionError(f"{wrapper} reads instructions in words, and of {env} {told}")
+
+
+# -- goals ------------------------------------------------------------------------------------
+
+
+def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals:
+    """Return the goals that are given, or else the environment's own.
+
+    Raises:
+        GroundingError: if there are none, or they are not what ``Goals`` asks for.
+    """
+    told = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
+    told += " langrl.envs.wrappers.goals.RenderedGoals"
+    if goals is None:
+        try:
+            found = env.get_wrapper_attr("goals")
+        except AttributeError:
+            raise GroundingError(
+                f"{wrapper} needs to know what a goal is, and {env} does not say; {told}"
+            ) from None
+    else:
+        found = goals
+    if not isinstance(found, Goals) or not isinstance(found.space, spaces.Box):
+        raise GroundingError(
+            f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
+            f" needs space (a Box), options, achieved, draw and reached; {told}"
+        )
+    return found
+
+
+class GoalCandidates:
+    """Candidates that are of the space of goals.
+
+    Args:
+        candidates: where they come from.
+        space: of one goal [G].
+    """
+
+    def __init__(self, candidates: Any, space: spaces.Box) -> None:
+        self._candidates, self._space = candidates, space
+
+    def draw(
+        self, observations: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return goals [N, M, G] and log weights [N, M].
+
+        Raises:
+            ShapeError: if these are no goals.
+        """
+        goals, log_weights = self._candidates.draw(observations, generator)
+        if goals.shape[2:] != self._space.shape:
+            raise ShapeError(
+                f"candidates are [N, M, ...] {list(goals.shape)} and goals"
+                f" {list(self._space.shape)}; draw candidates that are goals, in grid worlds with"
+                " ReachablePoses(said_done=True)"
+            )
+        return goals, log_weights
+
+
+def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
+    """Return the space of observations with goals."""
+    return spaces.Dict(
+        {"observation": seen, "achieved_goal": goals.space, "desired_goal": goals.space}
+    )
+
+
+def observe_goal(
+    goals: Goals, seen: Any, action: Any, desired: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Return an observation with what is achieved in it, after an action or None, and desired."""
+    done = None if action is None else np.asarray(action)[None]
+    achieved = goals.achieved(np.asarray(seen)[None], done)[0]
+    space = goals.space
+    # Checked in full only if it is not the usual case: this is done at every step.
+    if not (
+        achieved.ndim == 1
+        and achieved.shape == space.shape
+        and achieved.dtype == space.dtype
+        and math.isfinite(achieved.dot(achieved))
+    ):
+        achieved = check_goal(achieved, space, "achieved_goal", bounded=False)
+    return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired.copy()}
+
+
+def is_satisfied(
+    denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None],
+    achieved: NDArray[Any],
+    text: str,
+) -> bool:
+    """Return whether the one goal achieved [1, G] satisfies a text; False where that is unknown.
+
+    Raises:
+        ShapeError: if the denotation does not give bool [1].
+    """
+    denoted = None if text == NO_TASK["instruction"] else denotation(achieved, text)
+    if denoted is None:
+        return False
+    if np.shape(denoted) != (1,):
+        raise ShapeError(
+            f"denotation gives {list(np.shape(denoted))} for goals {list(achieved.shape)}; let it"
+            " return bool [M], one for each"
+        )
+    return bool(denoted[0])
+
+
+def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> NDArray[Any]:
+    """Return a goal [G] as its space has it.
+
+    Raises:
+        ShapeError: if it is of another shape, not finite, or, where asked, out of bounds.
+    """
+    try:
+        array = np.array(goal, space.dtype)
+    except (TypeError, ValueError):
+        raise ShapeError(
+            f"{name} is {type(goal).__name__}, not numbers {list(space.shape)}; give a goal"
+        ) from None
+    if array.shape != space.shape:
+        raise ShapeError(
+            f"{name} is {list(array.shape)} and goals are {list(space.shape)}; goals keep one"
+            " shape: fix Goals.achieved, Goals.draw or the candidates, or use RenderedGoals of"
+            " langrl.envs.wrappers.goals, whose goals are embeddings of one size"
+        )
+    if not np.isfinite(array).all():
+        raise ShapeError(f"{name} is not finite; fix the environment or its Goals")
+    if bounded and not space.contains(array):
+        raise ShapeError(f"{name} is {array.tolist()}, out of the bounds of goals, {space}")
+    return array
+
+
+def check_reached(goals: Goals, achieved: Any, desired: Any) -> NDArray[np.bool_]:
+    """Return whether goals [..., G] are what is desired [..., G]; bool [...].
+
+    Raises:
+        ShapeError: if these are no goals, or there is not one answer for each.
+    """
+    one, two = np.asarray(achieved), np.asarray(desired)
+    shape = goals.space.shape
+    for array in (one, two):
+        if array.shape[array.ndim - len(shape) :] != shape:
+            raise ShapeError(f"goals are [..., {shape}], got {list(array.shape)}")
+    rows = np.broadcast_shapes(one.shape, two.shape)[: -len(shape)]
+    reached = np.asarray(goals.reached(one, two), bool)
+    if reached.shape != rows:
+        raise ShapeError(
+            f"{type(goals).__name__}.reached gives {list(reached.shape)} for goals"
+            f" {list(one.shape)}; let it answer for each, over the last axis only"
+        )
+    return reached
+
+
+def known(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what an environment reports, without what is nan: of a task that it was not given."""
+    return {
+        name: value
+        for name, value in info.items()
+        if not (isinstance(value, float) and math.isnan(value))
+    }

@@ -1,0 +1,142 @@
+"""Wrappers that give an environment goals to reach, as Gymnasium's convention has them.
+
+Axes: ``N`` rows of a batch, ``M`` goals, ``G`` numbers in a goal, ``D`` numbers in an embedding.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+from langrl.envs.goals import NO_TASK, FrameGoals, Goals, check_number
+from langrl.envs.wrappers.checks import (
+    begin,
+    check_goal,
+    check_reached,
+    goal_space,
+    goals_of,
+    is_instructed,
+    known,
+    observe_goal,
+    plain_space,
+)
+from langrl.envs.wrappers.instructions import Observation, Step
+
+
+class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
+    """An environment of goals to reach, as hindsight relabelling needs it; without language.
+
+    Observations are {"observation", "achieved_goal", "desired_goal"}. A goal is drawn at each
+    ``reset``, or set by its option ``desired_goal``. The reward is 1 when it is reached, which
+    ends the episode, less ``step_cost`` at every step. ``compute_reward`` is vectorised.
+
+    Args:
+        env: a world of langrl, or any environment with ``goals``.
+        goals: what a goal is; the environment's own if not given.
+        step_cost: taken from every reward; 1 makes it -1 on the way and 0 at the goal.
+
+    Raises:
+        GroundingError: if it is not known what a goal is.
+        ShapeError: if observations are Dicts or Tuples, or a goal is not of the space of goals.
+        DomainError: if the cost is no finite number.
+    """
+
+    def __init__(
+        self, env: gym.Env[Any, Any], goals: Goals | None = None, step_cost: float = 0.0
+    ) -> None:
+        begin(self, env, goals=goals, step_cost=step_cost)
+        name = type(self).__name__
+        super().__init__(env)
+        seen = plain_space(env.observation_space, name)
+        self.goals = goals_of(env, goals, name)
+        self.step_cost = check_number(step_cost, "step_cost", -np.inf, np.inf)
+        cost = np.float32(self.step_cost)
+        self._rewards = (float(-cost), float(np.float32(1) - cost))  # on the way, at the goal
+        self._instructed = is_instructed(env.observation_space)
+        self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self.observation_space = goal_space(seen, self.goals)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new goal; the option ``desired_goal`` sets it."""
+        free = {**NO_TASK, **self.goals.options} if self._instructed else {}
+        options = free | dict(options or {})
+        desired = options.pop("desired_goal", None)
+        if desired is not None:  # before anything is changed
+            desired = check_goal(desired, self.goals.space, "desired_goal")
+        observation, info = self.env.reset(seed=seed, options=options)
+        seen = self._plain(observation)
+        if desired is None:
+            drawn = self.goals.draw(np.asarray(seen)[None], self.np_random)[0]
+            desired = check_goal(drawn, self.goals.space, "the goal that was drawn")
+        self._desired = desired
+        result = observe_goal(self.goals, seen, None, desired)
+        check_reached(self.goals, result["achieved_goal"], desired)  # here, and not at every step
+        return result, known(info) | {"is_success": False}
+
+    def step(self, action: Any) -> Step:
+        """Act; the episode ends at the goal, or where the environment ends it."""
+        observation, _, terminated, truncated, info = self.env.step(action)
+        result = observe_goal(self.goals, self._plain(observation), action, self._desired)
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
+        info = known(info) | {"is_success": reached}
+        return result, self._rewards[reached], bool(terminated) or reached, truncated, info
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+        """Return the rewards [...] for goals achieved [..., G] where others are desired."""
+        reached = check_reached(self.goals, achieved_goal, desired_goal)
+        return reached.astype(np.float32) - np.float32(self.step_cost)
+
+    def _plain(self, observation: Any) -> Any:
+        return observation["observation"] if self._instructed else observation
+
+
+class RenderedGoals(GoalEnv):
+    """As ``GoalEnv``, for any environment that renders: goals are images, by their embeddings.
+
+    Args:
+        env: made with ``render_mode="rgb_array"``.
+        encode_image: maps images uint8 [M, H, W, 3] to embeddings [M, D], such as the
+            ``encode_image`` of a language-image model.
+        images: goals to draw from; if not given, frames that were seen since the last seed, or
+            on a short random walk before.
+        similarity: the least cosine at which a goal is reached.
+        step_cost: as in ``GoalEnv``.
+
+    Raises:
+        GroundingError: if the environment does not render as images.
+        ShapeError, DomainError: as ``GoalEnv`` and ``FrameGoals``.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        encode_image: Callable[[NDArray[np.uint8]], Any],
+        images: NDArray[np.uint8] | None = None,
+        similarity: float = 0.99,
+        step_cost: float = 0.0,
+    ) -> None:
+        begin(
+            self,
+            env,
+            encode_image=encode_image,
+            images=images,
+            similarity=similarity,
+            step_cost=step_cost,
+        )
+        plain_space(env.observation_space, "RenderedGoals")
+        self._frames = FrameGoals(env, encode_image, images, similarity)
+        super().__init__(env, self._frames, step_cost)
+        self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new goal; see ``GoalEnv.reset``."""
+        if seed is not None:
+            self._frames.forget()
+        return super().reset(seed=seed, options=options)

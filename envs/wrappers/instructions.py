@@ -1,0 +1,164 @@
+"""Wrappers that give any environment language goals, and make worlds fit for other libraries.
+
+Axes: ``N`` rows of a batch, ``M`` goals, ``G`` numbers in a goal, ``D`` numbers in an embedding.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+from langrl.envs.goals import Goals
+from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.wrappers.checks import (
+    Choice,
+    Samples,
+    begin,
+    check_instructed,
+    goals_of,
+    is_instructed,
+    is_satisfied,
+    plain_space,
+    with_feature,
+)
+from langrl.envs.wrappers.text_features import EmbeddedText, TextFeatures, TokenisedText
+from langrl.errors import GroundingError, InstructionError
+from langrl.protocols import check_instruction
+from langrl.words import WordTokeniser
+
+Observation = dict[str, Any]
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+
+
+class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
+    """Gives an environment an instruction in words: {"observation": ..., "instruction": text}.
+
+    ``reset(options={"instruction": text})`` sets it. If ``denotation`` is given, an episode ends
+    with a reward of 1 and ``info["is_success"]`` once what is achieved satisfies the instruction,
+    and the environment's own reward is 0; without it, reward and end are the environment's own.
+
+    Args:
+        env: any environment without an instruction.
+        instructions: texts to draw from, or a function of (observation, generator) that writes one.
+        goals: what a goal is here; needed for a denotation, and by ``InstructionToGoal``.
+        denotation: which goals [M, G] satisfy a text, bool [M]; None where that is unknown.
+
+    Raises:
+        InstructionError: if a text cannot be an instruction, there is none, or the environment
+            has instructions already.
+        GroundingError: if there is a denotation and no goals, or either is something else.
+        ShapeError: if observations are Dicts or Tuples.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        instructions: Sequence[str] | Callable[[Any, np.random.Generator], str],
+        goals: Goals | None = None,
+        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None] | None = None,
+    ) -> None:
+        begin(self, env, instructions=instructions, goals=goals, denotation=denotation)
+        super().__init__(env)
+        if is_instructed(env.observation_space):
+            raise InstructionError(
+                f"{env} has instructions already; leave AddInstruction out, and set them with"
+                ' reset(options={"instruction": text})'
+            )
+        if denotation is not None and not callable(denotation):
+            raise GroundingError("denotation is a function of goals [M, G] and a text; see Args")
+        if denotation is not None or goals is not None:
+            self.goals = goals_of(env, goals, "AddInstruction with a denotation")
+        self._denotation = denotation
+        self._write = instructions if callable(instructions) else Choice(instructions)
+        self._text = ""
+        seen = plain_space(env.observation_space, "AddInstruction")
+        text = InstructionSpace(Samples(self._write, seen))
+        self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with a new instruction; the option ``instruction`` sets it."""
+        options = dict(options or {})
+        text = options.pop("instruction", None)
+        if text is not None:  # before anything is changed
+            check_instruction(text)
+        observation, info = self.env.reset(seed=seed, options=options)
+        drawn = self._write(observation, self.np_random) if text is None else text
+        self._text = check_instruction(drawn)
+        success = {} if self._denotation is None else {"is_success": False}
+        return self._observe(observation), info | success
+
+    def step(self, action: Any) -> Step:
+        """Act; the episode ends where the instruction is satisfied, if that is known."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self._denotation is not None:
+            achieved = self.goals.achieved(np.asarray(observation)[None], np.asarray(action)[None])
+            success = is_satisfied(self._denotation, achieved, self._text)
+            reward, terminated = float(success), bool(terminated) or success
+            info = info | {"is_success": success}
+        return self._observe(observation), float(reward), terminated, truncated, info
+
+    def _observe(self, observation: Any) -> Observation:
+        return {"observation": observation, "instruction": self._text}
+
+
+class _WithTextFeature(
+    gym.ObservationWrapper[Observation, Any, Observation], RecordConstructorArgs
+):
+    """Replaces the text of an instruction by numbers."""
+
+    def __init__(self, env: gym.Env[Any, Any], make: Callable[[], TextFeatures]) -> None:
+        name = type(self).__name__
+        check_instructed(env, name)
+        super().__init__(env)
+        self._feature = make()
+        self._told: tuple[str, NDArray[Any]] | None = None  # the last text, and its numbers
+        self.observation_space = with_feature(env.observation_space, self._feature.space, name)
+
+    def observation(self, observation: Observation) -> Observation:
+        """Return the observation with numbers in the place of the text."""
+        text = observation["instruction"]
+        if self._told is None or self._told[0] != text:
+            self._told = text, self._feature([text])[0]
+        return observation | {"instruction": self._told[1].copy()}
+
+
+class EmbedInstruction(_WithTextFeature):
+    """Replaces the instruction by its embedding, a Box [D]; each text is encoded once.
+
+    Args:
+        env: an environment with instructions.
+        text_encoder: anything with ``encode_text(texts)``, a SentenceTransformer, or a function
+            from K texts to [K, D]. It stays with the environment: no policy has to carry it.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        ShapeError: if its observations are Dicts or Tuples, or the encoder does not give [K, D].
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], text_encoder: Any) -> None:
+        begin(self, env, text_encoder=text_encoder)
+        super().__init__(env, lambda: EmbeddedText(text_encoder))
+
+
+class TokenizeInstruction(_WithTextFeature):
+    """Replaces the instruction by numbers of words, a Box of integers [length], padded with 0.
+
+    Args:
+        env: an environment with instructions.
+        tokeniser: which word has which number; ``WordTokeniser.learn`` makes one from texts.
+        length: how many words are read.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        ShapeError: if its observations are Dicts or Tuples.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], tokeniser: WordTokeniser, length: int = 32) -> None:
+        begin(self, env, tokeniser=tokeniser, length=length)
+        super().__init__(env, lambda: TokenisedText(tokeniser, length))

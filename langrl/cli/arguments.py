@@ -1,0 +1,124 @@
+"""The flags of every command, as models; those of training are the fields of its config."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from langrl.envs.grid.grammar import LEVELS
+from langrl.envs.maze.grammar import KINDS
+from langrl.grounding.config import StrategyName
+from langrl.settings import Settings
+from langrl.tasks.cpc.config import CpcRunConfig
+from langrl.tasks.grid.config import GridRunConfig
+from langrl.tasks.grid_partial.config import GridPartialRunConfig
+from langrl.tasks.language_image.config import LanguageImageRunConfig
+from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.sb3.config import Sb3RunConfig
+
+MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
+
+
+class EvaluateArguments(Settings):
+    """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
+
+    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
+    instruction: str | None = Field(None, description="follow this text instead of drawn ones")
+    methods: tuple[MethodName, ...] | None = Field(
+        None, min_length=1, description="what to compare; all that fits the world by default"
+    )
+    kinds: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description=f"kinds of instruction: of {', '.join(KINDS)} in mazes, levels of"
+        f" {', '.join(LEVELS)} in grid worlds; all of the world's by default",
+    )
+    phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
+        ("seen", "held_out"), min_length=1, description="phrasings of training, or others"
+    )
+    episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
+    seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")
+    layout: str | None = Field(
+        None, description="refuse the run unless it was trained in this maze"
+    )
+    policy: Path | None = Field(
+        None, description="a Stable-Baselines3 zip to use in the place of the run's own policy"
+    )
+    trust_pickle: bool = Field(
+        False, description="read the zip, which runs code that its author chose"
+    )
+    out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
+
+
+class DiagnoseArguments(Settings):
+    """Say what a model's embeddings of two modalities are good for, and what is wrong with them."""
+
+    model: Annotated[str, tyro.conf.Positional] = Field(
+        min_length=1,
+        description="'bundled', a folder or hub name of a language-image model, or a .npy file of"
+        " paired embeddings [2, n, D]",
+    )
+    pairs: str | None = Field(
+        None,
+        min_length=1,
+        description="images with texts: a folder of captioned images, a grid world or an"
+        " environment id; not for .npy files",
+    )
+    count: int = Field(500, ge=4, le=3_000, description="pairs at most")
+    scale: float | None = Field(
+        None, gt=0, le=10_000, description=".npy files: the model's inverse temperature, if known"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the pairs that are drawn")
+    out: Path = Field(Path("runs/diagnose"), description="folder of results.json and figures")
+
+
+class SpeedArguments(Settings):
+    """Measure speed as a ratio against a baseline in the same run."""
+
+    only: str | None = Field(None, description="a single benchmark; all by default")
+    rounds: int = Field(5, ge=1, le=1000, description="measurements of each variant")
+    out: Path = Field(Path("runs/speed"), description="folder of results.json")
+
+
+class TrainPaths(Settings):
+    """Where a run goes, and how it starts."""
+
+    out: Path | None = Field(None, description="run folder; runs/NAME by default")
+    resume: Path | None = Field(None, description="go on with the run in this folder")
+    print_config: bool = Field(False, description="print the resolved YAML and stop")
+
+
+class DemoArguments(Settings):
+    """Train in one world, compare the methods, follow one instruction; a few minutes."""
+
+    world: Literal["street", "grid"] = Field("street", description="street maze or grid world")
+    instruction: str | None = Field(None, description="the text to follow and to draw")
+    config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
+    out: Path | None = Field(
+        None, description="folder of the run, results and images; runs/demo, or runs/demo-grid"
+    )
+
+
+class TrainArguments(MazeRunConfig, TrainPaths):
+    """A run config with the paths of ``langrl train`` beside it."""
+
+
+class GridTrainArguments(GridRunConfig, TrainPaths):
+    """The same for grid worlds."""
+
+
+class PartialTrainArguments(GridPartialRunConfig, TrainPaths):
+    """The same for grid worlds of which the agent sees a part."""
+
+
+class PolicyTrainArguments(Sb3RunConfig, TrainPaths):
+    """The same for policies of Stable-Baselines3."""
+
+
+class PretrainArguments(LanguageImageRunConfig, TrainPaths):
+    """A pretraining config with the paths of ``langrl pretrain`` beside it."""
+
+
+class CpcPretrainArguments(CpcRunConfig, TrainPaths):
+    """The same for contrastive predictive coding."""

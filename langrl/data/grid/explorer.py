@@ -1,0 +1,162 @@
+"""Explorers: experts of grid worlds who see as little as the agent does.
+
+A explorer is after one object of the room. Until it has seen it, it goes to the nearest cell that
+it has not seen yet; then it walks to the object and says ``done`` in front of it. What it does
+follows from its history alone, so that an agent with a memory can learn to do the same.
+
+Axes: ``E`` explorers, ``H`` rows, ``W`` columns, ``R`` rooms, ``T`` states of all explorations.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.data.grid.experts import GridTrajectories, draw_poses
+from langrl.data.grid.exploration import GridExplorations
+from langrl.envs.grid.rooms import (
+    AHEAD,
+    DONE,
+    FORWARD,
+    LEFT,
+    RIGHT,
+    UNREACHABLE,
+    Mask,
+    Poses,
+    Rooms,
+    ahead,
+    is_free,
+    is_object,
+    move,
+)
+from langrl.envs.grid.views import seen_cells
+
+_SEARCHERS_AT_ONCE = 4096
+_PATIENCE = 4  # steps between plans while nothing changes
+
+
+def explorer_trajectories(
+    rooms: Rooms,
+    per_room: int,
+    segments: int,
+    generator: np.random.Generator,
+    *,
+    view: int,
+    action_noise: float = 0.1,
+) -> GridExplorations:
+    """Search for ``segments`` objects of a room, one after another, from a random pose.
+
+    Args:
+        rooms: [R, H, W, 2].
+        per_room: explorations in each room.
+        segments: objects that are searched for on each, drawn with replacement.
+        generator: source of randomness.
+        view: cells along a side of what a explorer sees.
+        action_noise: chance of a random turn or step instead of the best action.
+    """
+    every = rooms.repeat(per_room, 0)  # [E, H, W, 2]
+    parts = []
+    for start in range(0, len(every), _SEARCHERS_AT_ONCE):
+        some = every[start : start + _SEARCHERS_AT_ONCE]
+        walkers, poses, actions = _search(some, segments, generator, view, action_noise)
+        parts.append((walkers + start, poses, actions))
+    walkers, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
+    ends = actions == DONE
+    return GridExplorations(
+        GridTrajectories(rooms, walkers // per_room, poses, actions, ends), walkers
+    )
+
+
+def _search(
+    rooms: Rooms, segments: int, generator: np.random.Generator, view: int, action_noise: float
+) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
+    """Return walkers, poses and actions of explorations in rooms [E, H, W, 2], in order."""
+    free, objects = is_free(rooms), is_object(rooms)
+    poses, targets = draw_poses(free, generator), _draw_cells(objects, generator)
+    seen, left = np.zeros_like(free), np.full(len(rooms), segments)
+    distances = np.zeros(free.shape, np.int16)
+    age = np.full(len(rooms), _PATIENCE)  # of the plan that ``distances`` is
+    knows = np.zeros(len(rooms), bool)  # whether the plan leads to the object itself
+    record, walker = [], np.arange(len(rooms))
+    while len(walker):
+        seen[walker] |= seen_cells(rooms[walker], poses[walker], view)
+        found = seen[walker, *targets[walker].T]
+        arrived = distances[walker, *poses[walker, :2].T] == 0
+        stale = (found != knows[walker]) | (~found & ((age[walker] >= _PATIENCE) | arrived))
+        plan = walker[stale]
+        if len(plan):
+            distances[plan] = _plan(free[plan], seen[plan], targets[plan], found[stale])
+            age[plan], knows[plan] = 0, found[stale]
+        here = poses[walker]
+        actions = _steps(distances[walker], here, targets[walker], found)
+        random = (generator.random(len(walker)) < action_noise) & (actions != DONE)
+        actions = np.where(random, generator.integers(3, size=len(walker)), actions)
+        record.append((walker, here, actions))
+        poses[walker] = move(free[walker], here, actions)
+        age[walker] += 1
+        over = walker[actions == DONE]
+        left[over] -= 1
+        targets[over] = _draw_cells(objects[over], generator)
+        age[over], knows[over] = _PATIENCE, False
+        walker = walker[left[walker] > 0]
+    walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
+    order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
+    return walkers[order], states[order], acted[order]
+
+
+def _draw_cells(cells: Mask, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return one of the marked cells of each mask [E, H, W], as row and column [E, 2]."""
+    height, width = cells.shape[1:]
+    chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
+    row, column = np.divmod(chance.argmax(1), width)
+    return np.stack([row, column], 1)
+
+
+def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], found: Mask) -> NDArray[np.int16]:
+    """Return steps from each cell to the object, or to the nearest unseen cell [E, H, W].
+
+    Where nothing is unseen any more, though the object was not found, it is to the object.
+    """
+    unknown = free & ~seen
+    beside = np.zeros_like(free)
+    for side in AHEAD:
+        row, column = (targets + side).T
+        beside[
+            np.arange(len(free)), row.clip(0, free.shape[1] - 1), column.clip(0, free.shape[2] - 1)
+        ] = True
+    to_object = found | ~unknown.any((1, 2))
+    return _cell_distances(free, np.where(to_object[:, None, None], beside & free, unknown))
+
+
+def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
+    """Return the fewest steps from each cell to a target, int16 [E, H, W]."""
+    distances = np.where(targets, np.int16(0), UNREACHABLE)
+    while True:
+        near = distances.copy()
+        near[:, 1:] = np.minimum(near[:, 1:], distances[:, :-1] + 1)
+        near[:, :-1] = np.minimum(near[:, :-1], distances[:, 1:] + 1)
+        near[:, :, 1:] = np.minimum(near[:, :, 1:], distances[:, :, :-1] + 1)
+        near[:, :, :-1] = np.minimum(near[:, :, :-1], distances[:, :, 1:] + 1)
+        near[~free] = UNREACHABLE
+        if (near == distances).all():
+            return distances
+        distances = near
+
+
+def _steps(
+    distances: NDArray[np.int16], poses: Poses, targets: NDArray[np.int64], found: Mask
+) -> NDArray[np.int64]:
+    """Return the next action of each explorer [E]."""
+    each = np.arange(len(poses))
+    height, width = distances.shape[1:]
+    sides = poses[:, None, :2] + AHEAD  # [E, 4, 2]
+    rows, columns = sides[..., 0].clip(0, height - 1), sides[..., 1].clip(0, width - 1)
+    near = distances[each[:, None], rows, columns].astype(np.int64)  # [E, 4]
+    # Of sides that are as near, the one that takes the fewest turns.
+    turns = (np.arange(4) - poses[:, 2:]) % 4  # to the right
+    cost = 4 * near + np.minimum(turns, 4 - turns)
+    is_target = (sides == targets[:, None]).all(-1)  # [E, 4]
+    beside = found & is_target.any(1)
+    way = np.where(beside, is_target.argmax(1), cost.argmin(1))
+    turn = (way - poses[:, 2]) % 4
+    moves = np.select([turn == 0, turn == 1, turn == 2], [FORWARD, RIGHT, RIGHT], LEFT)
+    facing = (np.stack(ahead(poses), 1) == targets).all(1)
+    return np.where(found & facing, DONE, moves)

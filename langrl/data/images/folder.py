@@ -1,0 +1,175 @@
+"""Images with captions from a folder of images.
+
+``captions.jsonl`` has one ``{"image": "cat.png", "text": "a cat"}`` a line; ``captions.csv`` has
+the columns ``image`` and ``text``. An image may have several
+captions, and a caption several images.
+
+Axes: ``M`` images, ``K`` texts.
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.data.images.grid_scenes import ImageTexts
+from langrl.errors import ConfigError, InstructionError
+from langrl.protocols import check_instruction
+
+_NAMES = ("captions.jsonl", "captions.csv")
+_FORMATS = ("PNG", "JPEG")
+_MOST_PIXELS = 64_000_000
+_MOST_BYTES = 100_000_000  # of the captions
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionedImages:
+    """Images and their captions.
+
+    Args:
+        images: uint8 [M, size, size, 3].
+        texts: distinct captions, K.
+        positives: bool [K, M], whether a image has a caption.
+    """
+
+    images: NDArray[np.uint8]
+    texts: list[str]
+    positives: NDArray[np.bool_]
+
+    def draw(self, count: int, generator: np.random.Generator) -> ImageTexts:
+        """Draw up to ``count`` distinct images, and one caption of each."""
+        chosen = generator.permutation(len(self.images))[:count]
+        captions = [generator.choice(np.flatnonzero(self.positives[:, n])) for n in chosen]
+        texts = np.unique(captions)  # images with the same caption share it
+        return self._part(chosen, texts)
+
+    def split(self, share: float, generator: np.random.Generator) -> list["CaptionedImages"]:
+        """Return images to train on, to calibrate on and to measure on; each has two or more.
+
+        A part has the captions of its images; one that several parts have stays in each.
+
+        Raises:
+            ConfigError: if there are too few images.
+        """
+        order = generator.permutation(len(self.images))
+        held = max(2, round(len(order) * share / 2))
+        if len(order) < 2 * held + 2:
+            raise ConfigError(
+                f"{len(order)} images are too few to train on, calibrate on and measure on;"
+                " give at least 6, or lower held_out"
+            )
+        parts = (order[2 * held :], order[:held], order[held : 2 * held])
+        return [self._of(np.sort(part)) for part in parts]
+
+    def _of(self, images: NDArray[np.int64]) -> "CaptionedImages":
+        part = self._part(images, np.flatnonzero(self.positives[:, images].any(1)))
+        return CaptionedImages(part.images, part.texts, part.positives)
+
+    def _part(self, images: NDArray[np.int64], texts: NDArray[np.int64]) -> ImageTexts:
+        chosen = [self.texts[k] for k in texts]
+        return ImageTexts(self.images[images], chosen, self.positives[np.ix_(texts, images)])
+
+
+def read_folder(folder: Path, size: int) -> CaptionedImages:
+    """Read a folder's captions and images, the images resized to ``size`` pixels a side.
+
+    Names of images are paths inside the folder; nothing outside it is opened, and no URL fetched.
+
+    Raises:
+        ConfigError: if there are no captions, a line is wrong, or images are missing or cannot be
+            read; names all of those at once.
+    """
+    pairs = _read_captions(folder)
+    images, bad = {}, []
+    for name in dict.fromkeys(name for name, _ in pairs):
+        found = _read_image(folder, name, size)
+        if isinstance(found, str):
+            bad.append(f"{name!r} {found}")
+        else:
+            images[name] = found
+    if bad:
+        raise ConfigError(
+            f"{folder}: {len(bad)} images cannot be used: {'; '.join(bad)};"
+            " repair them or take them out of the captions"
+        )
+    numbers = {name: n for n, name in enumerate(images)}
+    texts = list(dict.fromkeys(text for _, text in pairs))
+    places = {text: k for k, text in enumerate(texts)}
+    positives = np.zeros((len(texts), len(images)), bool)
+    for name, text in pairs:
+        positives[places[text], numbers[name]] = True
+    return CaptionedImages(np.stack(list(images.values())), texts, positives)
+
+
+def _read_captions(folder: Path) -> list[tuple[str, str]]:
+    if not folder.is_dir():
+        raise ConfigError(f"no folder {folder}; give a folder of images with {_NAMES[0]}")
+    present = [folder / name for name in _NAMES if (folder / name).is_file()]
+    if len(present) != 1:
+        what = "both" if present else "neither"
+        raise ConfigError(f"{folder} has {what} of {_NAMES[0]} and {_NAMES[1]}; give one of them")
+    path = present[0]
+    if path.stat().st_size > _MOST_BYTES:
+        raise ConfigError(f"{path} is larger than {_MOST_BYTES:,} bytes; split it")
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    read = _jsonl if path.suffix == ".jsonl" else _csv
+    pairs = []
+    for number, row in read(content, path):
+        name, text = (row.get(key) for key in ("image", "text"))
+        if not isinstance(name, str) or not name or not isinstance(text, str):
+            raise ConfigError(f"{path}, line {number}: needs 'image' and 'text', both strings")
+        try:
+            pairs.append((name, check_instruction(text)))
+        except InstructionError as error:
+            raise ConfigError(f"{path}, line {number}: {error}") from error
+    if not pairs:
+        raise ConfigError(f"{path} holds no captions; give an image and a text on each line")
+    return pairs
+
+
+def _jsonl(content: str, path: Path) -> list[tuple[int, dict[str, object]]]:
+    rows = []
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}, line {number}: not JSON ({error})") from error
+        rows.append((number, row if isinstance(row, dict) else {}))
+    return rows
+
+
+def _csv(content: str, path: Path) -> list[tuple[int, dict[str, object]]]:
+    try:
+        reader = csv.DictReader(content.splitlines(), strict=True)
+        return [(reader.line_num, dict(row)) for row in reader]
+    except csv.Error as error:
+        raise ConfigError(f"{path}: not CSV ({error})") from error
+
+
+def _read_image(folder: Path, name: str, size: int) -> NDArray[np.uint8] | str:
+    """Return an image, or why it cannot be had."""
+    from PIL import Image
+
+    root = folder.resolve()
+    try:
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
+            return "is outside the folder"
+        if not path.is_file():
+            return "is missing"
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return f"has more than {_MOST_PIXELS:,} pixels"
+            resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+            return np.asarray(resized).copy()
+    # Pillow reports damaged files with many types of errors, SyntaxError among them.
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        return f"is no readable PNG or JPEG ({type(error).__name__})"

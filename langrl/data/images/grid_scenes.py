@@ -1,0 +1,141 @@
+"""Images with texts: of poses in grid worlds with an exact mask, or from a folder.
+
+Axes: ``R`` rooms, ``M`` images of ``H`` x ``W`` cells, ``K`` texts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.data.images.labels import SHOWN, meant_labels
+from langrl.envs.grid.grammar import LEVELS, denoted, draw_meaning_of
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms, facing, is_free, is_object
+from langrl.envs.phrasing import Meaning
+
+Write = Callable[[Meaning, np.random.Generator], str]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTexts:
+    """Images, texts, and which image satisfies which text.
+
+    Args:
+        images: uint8 [M, height, width, 3].
+        texts: K texts.
+        positives: bool [K, M].
+        shown: what each image shows, bool [M, P], if asked for; see ``image_labels``.
+        meant: what each text means, int64 [K, S], if asked for.
+    """
+
+    images: NDArray[np.uint8]
+    texts: list[str]
+    positives: NDArray[np.bool_]
+    shown: NDArray[np.bool_] | None = None
+    meant: NDArray[np.int64] | None = None
+
+
+def draw_images(
+    rooms: NDArray[np.uint8], count: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw poses in rooms [R, H, W, 2], about half of which face an object.
+
+    The objects of a room are faced about equally often, however many ways there are.
+
+    Returns:
+        Which room, int64 [R * count], and the pose there, int64 [R * count, 3]; in every room the
+        first half of them face objects.
+    """
+    free = is_free(rooms)
+    objects = is_object(rooms)
+    faces = facing(objects, free)
+    half = count - count // 2
+    number, poses = [], []
+    for room in range(len(rooms)):
+        facing_poses = np.argwhere(faces[room])
+        row, column = ahead(facing_poses)
+        ranked = _spread(row * rooms.shape[2] + column, generator)
+        chosen = facing_poses[np.resize(ranked, half)]
+        others = np.argwhere(free[room][:, :, None] & ~faces[room])
+        rest = others[generator.integers(len(others), size=count - half)]
+        poses.append(np.concatenate([chosen, rest]))
+        number.append(np.full(count, room))
+    return np.concatenate(number), np.concatenate(poses)
+
+
+def _spread(cells: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return an order in which every cell comes once before any comes twice."""
+    order = generator.permutation(len(cells))
+    seen: dict[int, int] = {}
+    turn = np.zeros(len(cells))
+    for place, index in enumerate(order):
+        seen[cells[index]] = turn[place] = seen.get(cells[index], 0) + 1
+    return order[np.argsort(turn, kind="stable")]
+
+
+def satisfies(
+    meanings: Sequence[Meaning],
+    rooms: NDArray[np.uint8],
+    number: NDArray[np.int64],
+    poses: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Return whether each image's agent faces an object that a meaning denotes there.
+
+    Args:
+        meanings: K of them; one of another room is as good.
+        rooms: [R, H, W, 2].
+        number: each image's room [M].
+        poses: each image's pose [M, 3].
+
+    Returns:
+        bool [K, M].
+    """
+    row, column = ahead(poses)
+    unique = {meaning: denoted(meaning, rooms)[number, row, column] for meaning in set(meanings)}
+    return np.stack([unique[meaning] for meaning in meanings])
+
+
+def world_batch(
+    spec: RoomSpec,
+    write: Write,
+    generator: np.random.Generator,
+    *,
+    rooms: int,
+    images: int,
+    texts: int,
+    levels: Sequence[str] = LEVELS,
+    labels: bool = False,
+) -> ImageTexts:
+    """Draw rooms, images of poses in them, and texts about what is faced there.
+
+    Every text has a positive image; images that face nothing have no text.
+
+    Args:
+        spec: what rooms look like.
+        write: puts a meaning into words.
+        generator: the only source of randomness.
+        rooms: how many.
+        images: of each room.
+        texts: of each room.
+        levels: what levels of meaning are drawn.
+        labels: whether to say what the images show and the texts mean.
+    """
+    drawn = draw_rooms(spec, rooms, generator)
+    number, poses = draw_images(drawn, images, generator)
+    row, column = ahead(poses)
+    half = images - images // 2
+    meanings = []
+    for room in range(rooms):
+        for text in range(texts):
+            faced = room * images + text % half
+            cell = (int(row[faced]), int(column[faced]))
+            meanings.append(draw_meaning_of(drawn[room], cell, generator, levels))
+    return ImageTexts(
+        render_rooms(drawn[number], poses),
+        [write(meaning, generator) for meaning in meanings],
+        satisfies(meanings, drawn, number, poses),
+        satisfies(SHOWN, drawn, number, poses).T if labels else None,
+        meant_labels(meanings) if labels else None,
+    )

@@ -1,0 +1,49 @@
+"""What images of grid worlds show and what texts about them mean, as labels to learn.
+
+The grammar knows both exactly. A model that also has to name them learns from every image and
+text by itself, not only from the few pairs of a batch that happen to tell two things apart.
+
+Axes: ``R`` rooms, ``M`` images, ``P`` = ``len(SHOWN)``, ``K`` texts, ``S`` = ``len(SLOTS)``.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.envs.phrasing import Meaning
+
+_ANYTHING: Meaning = ("thing", None, None)
+_THINGS: list[Meaning] = [
+    ("thing", colour, name) for colour, name in product((None, *COLOURS), (None, *TYPES))
+]
+
+SHOWN: tuple[Meaning, ...] = (
+    *_THINGS,
+    *(("next_to", _ANYTHING, thing) for thing in _THINGS),
+    *(("nearest_wall", thing) for thing in _THINGS),
+)
+"""What a image may show the agent to face; of what is faced, what is beside it, and where."""
+
+SLOTS: tuple[tuple[str | None, ...], ...] = (
+    ("thing", "except", "both", "either", "next_to", "nearest_wall"),
+    *((None, *COLOURS), (None, *TYPES)) * 2,
+)
+"""The values of a meaning's kind, and of the colour and type of its first and second thing."""
+
+
+def meant_labels(meanings: Sequence[Meaning]) -> NDArray[np.int64]:
+    """Return the number of each meaning's value in each of ``SLOTS`` [K, S].
+
+    Raises:
+        ValueError: if a meaning has parts that are no things.
+    """
+    rows = []
+    for meaning in meanings:
+        parts = [meaning] if meaning[0] == "thing" else [*meaning[1:]]
+        named = [value for part in [*parts, _ANYTHING][:2] for value in part[1:]]
+        values = zip(SLOTS, (meaning[0], *named), strict=True)
+        rows.append([slot.index(value) for slot, value in values])
+    return np.array(rows, np.int64).reshape(-1, len(SLOTS))

@@ -1,0 +1,80 @@
+"""Images and instructions of any environment that draws its goals.
+
+Axes: ``E`` episodes, ``M`` images, ``K`` texts.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from langrl.data.images.grid_scenes import ImageTexts
+from langrl.errors import ConfigError, InstructionError
+
+NEEDED = ("render_goal", "denotation", "sample_goals")
+_TRIES = 20  # batches drawn for one in which a text fits a image
+
+
+class WorldImages:
+    """Draws goals of an environment's episodes, with the episodes' instructions.
+
+    The environment offers ``render_goal(goal) -> uint8 [H, W, 3]``,
+    ``sample_goals(count, generator) -> goals [count, ...]`` and
+    ``denotation(goals, text) -> bool [count] or None``, all of the present episode, which the seed
+    of ``reset`` decides; its observation has an ``instruction``.
+
+    Args:
+        env: unwrapped.
+        name: for messages.
+
+    Raises:
+        ConfigError: if it lacks one of them; names what is missing.
+    """
+
+    def __init__(self, env: Any, name: str) -> None:
+        if missing := [method for method in NEEDED if not hasattr(env, method)]:
+            raise ConfigError(
+                f"environments: {name} has no {' and no '.join(missing)}; images need a world"
+                f" with {', '.join(NEEDED)}"
+            )
+        self._env, self.name = env, name
+
+    def draw(self, episodes: int, images: int, generator: np.random.Generator) -> ImageTexts:
+        """Draw episodes, goals of each, and the texts of all of them.
+
+        Every text is compared with every goal, in the goal's own episode; one that is unknown or
+        denotes nothing there fits none of its goals.
+
+        Raises:
+            ConfigError: if no text fits a goal, again and again.
+        """
+        for _ in range(_TRIES):
+            drawn = self._draw(episodes, images, generator)
+            telling = not drawn.positives.all(0).any()  # no image that all of the texts fit
+            if len(drawn.texts) > 1 and telling:
+                return drawn
+        raise ConfigError(
+            f"environments: hardly a sampled goal of {self.name} fits an instruction; make"
+            " sample_goals return goals that instructions denote"
+        )
+
+    def _draw(self, episodes: int, images: int, generator: np.random.Generator) -> ImageTexts:
+        seeds = generator.integers(2**31, size=episodes).tolist()
+        texts = [str(self._env.reset(seed=seed)[0]["instruction"]) for seed in seeds]
+        texts = list(dict.fromkeys(texts))
+        drawn, matches = [], []
+        for seed in seeds:
+            self._env.reset(seed=seed)  # the same episode as before
+            goals = self._env.sample_goals(images, generator)
+            drawn.append(np.stack([self._env.render_goal(goal) for goal in goals]))
+            matches.append(np.stack([self._denoted(goals, text) for text in texts]))
+        positives = np.concatenate(matches, 1)  # [K, M]
+        fitting = np.flatnonzero(positives.any(1) & ~positives.all(1))
+        kept = [texts[n] for n in fitting]
+        return ImageTexts(np.concatenate(drawn), kept, positives[fitting])
+
+    def _denoted(self, goals: Any, text: str) -> Any:
+        try:
+            denoted = self._env.denotation(goals, text)
+        except InstructionError:
+            denoted = None  # nothing of the sort is there
+        return np.zeros(len(goals), bool) if denoted is None else np.asarray(denoted, bool)

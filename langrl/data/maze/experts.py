@@ -1,0 +1,74 @@
+"""Expert trajectories in mazes: shortest paths walked with a trembling hand.
+
+Axes: ``E`` trajectories, ``F`` free cells, ``L`` cells on a path.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.data.trajectories import Trajectories
+from langrl.envs.maze.layouts import Layout
+from langrl.envs.maze.world import move, rotate, unit
+
+
+def maze_experts(
+    layout: Layout, count: int, generator: np.random.Generator, angle_noise: float = 10.0
+) -> Trajectories:
+    """Walk between uniform random free cells along shortest paths; all at once.
+
+    A walker starts at the centre of a cell and walks towards the centre of the next cell of its
+    path, with noise on the angle; a step into a cell off the path is undone and not recorded.
+
+    Args:
+        layout: the maze.
+        count: number of trajectories; start and goal cells differ.
+        generator: source of randomness.
+        angle_noise: standard deviation in degrees.
+
+    Returns:
+        Trajectories whose actions are unit vectors; the last action of each is zero.
+
+    Source: arXiv:2501.11326, appendix on street mazes.
+    """
+    cells = layout.free_cells
+    start = generator.integers(len(cells), size=count)
+    goal = (start + generator.integers(1, len(cells), size=count)) % len(cells)
+    paths = _paths(layout, start, goal)  # [E, L]
+    positions = (cells[start] + 0.5).astype(np.float32)
+    walker, at = np.arange(count), np.zeros(count, int)  # at: index along the path
+    record: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]] = []
+    while len(walker):
+        here = positions[walker]
+        aim = cells[paths[walker, at[walker] + 1]] + 0.5
+        angles = generator.normal(0, np.deg2rad(angle_noise), len(walker))
+        directions = rotate(unit(aim - here), angles)
+        there = move(layout.walls, here, directions)
+        row, column = np.floor(there).astype(int).T
+        cell = layout.cell_index[row, column]
+        advanced = cell == paths[walker, at[walker] + 1]
+        kept = advanced | (cell == paths[walker, at[walker]])
+        record.append((walker[kept], here[kept], directions[kept]))
+        positions[walker[kept]] = there[kept]
+        at[walker[advanced]] += 1
+        walker = walker[paths[walker, at[walker]] != goal[walker]]
+    record.append((np.arange(count), positions, np.zeros((count, 2), np.float32)))
+    return _flatten(record)
+
+
+def _paths(layout: Layout, start: NDArray[np.int64], goal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return shortest paths [E, L] as cell numbers; the goal fills what is left of a row."""
+    steps = [start]
+    for _ in range(int(layout.distances[start, goal].max())):
+        onward = layout.next_cells[goal, steps[-1]]
+        steps.append(np.where(steps[-1] == goal, goal, onward))
+    return np.stack(steps, 1)
+
+
+def _flatten(
+    record: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]],
+) -> Trajectories:
+    walker, positions, directions = (np.concatenate(part) for part in zip(*record, strict=True))
+    order = np.argsort(walker, kind="stable")  # by walker, each in the order of time
+    walker = walker[order]
+    terminals = np.append(walker[1:] != walker[:-1], True)
+    return Trajectories(positions[order], directions[order], terminals)

@@ -1,0 +1,54 @@
+"""Batches drawn ahead in other processes, so that learning does not wait for them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+T = TypeVar("T")
+
+
+class _Steps(Dataset[Any]):
+    def __init__(self, draw: Callable[[int], Any]) -> None:
+        self._draw = draw
+
+    def __getitem__(self, step: int) -> Any:
+        return self._draw(step)
+
+
+class Prefetcher(Generic[T]):
+    """Returns what ``draw`` does, step after step; which process drew it changes no bit.
+
+    A thread would not do: learning is many short operations, and each would wait its turn.
+
+    Args:
+        draw: returns the batch of a step; can be pickled, if there are workers.
+        steps: there are batches for steps below this one.
+        workers: processes that draw; with 0, this one does, when asked.
+    """
+
+    def __init__(self, draw: Callable[[int], T], steps: int, workers: int) -> None:
+        self._draw, self._steps, self._workers = draw, steps, workers
+        self._next = -1
+        self._batches: Iterator[T] = iter(())
+
+    def __call__(self, step: int) -> T:
+        """Return the batch of a step; quick if it comes after the one that was asked for last."""
+        if step != self._next:
+            self._batches = self._start(step)
+        self._next = step + 1
+        batch: T = next(self._batches)
+        return batch
+
+    def _start(self, step: int) -> Iterator[T]:
+        loader: DataLoader[T] = DataLoader(
+            _Steps(self._draw),
+            batch_size=None,
+            sampler=range(step, self._steps),
+            num_workers=self._workers,
+            # not fork: torch's threads do not survive it
+            multiprocessing_context="spawn" if self._workers else None,
+            generator=torch.Generator(),  # workers are seeded by it, not at the run's expense
+        )
+        return iter(loader)

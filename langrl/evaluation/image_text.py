@@ -1,0 +1,261 @@
+"""How well a language-image model tells goals apart: ranking, retrieval, calibration.
+
+Everything is measured in rooms that training never saw, among images of one room: every pose
+that faces an object, and as many that face none.
+
+Axes: ``M`` images of a room, ``K`` texts about it, ``N`` pairs, ``D`` embedding size.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langrl.data.images.grid_scenes import satisfies
+from langrl.envs.grid.grammar import CANONICAL, LEVELS, draw_meaning, level_of, synonyms_in, write
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, facing, is_free, is_object
+from langrl.envs.grid.templates import words_of
+from langrl.envs.phrasing import PHRASINGS, Meaning
+from langrl.errors import InstructionError
+from langrl.models.language_image.model import LanguageImageModel
+
+BINS = 15
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RoomSample:
+    """One room's images, texts about it, and which fit.
+
+    Args:
+        world: the room's world.
+        images: uint8 [M, height, width, 3].
+        texts: K texts.
+        levels: each text's level.
+        matches: bool [M, K].
+    """
+
+    world: str
+    images: NDArray[np.uint8]
+    texts: list[str]
+    levels: list[str]
+    matches: NDArray[np.bool_]
+
+
+Write = Callable[[Meaning, np.random.Generator], str]
+
+
+def sample_rooms(
+    worlds: Sequence[str], rooms: int, write_text: Write, generator: np.random.Generator
+) -> list[RoomSample]:
+    """Draw rooms of each world, with a text of every level that the room allows.
+
+    Args:
+        worlds: names in ``GRID_WORLDS``.
+        rooms: of each world.
+        write_text: puts a meaning into words.
+        generator: the only source of randomness.
+    """
+    found = []
+    for world in worlds:
+        for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
+            poses = _poses(room, generator)
+            meanings = [m for level in LEVELS if (m := _draw(room, level, generator))]
+            number = np.zeros(len(poses), np.int64)
+            found.append(
+                RoomSample(
+                    world,
+                    render_rooms(np.repeat(room[None], len(poses), 0), poses),
+                    [write_text(meaning, generator) for meaning in meanings],
+                    [level_of(meaning) for meaning in meanings],
+                    satisfies(meanings, room[None], number, poses).T,
+                )
+            )
+    return found
+
+
+def _poses(room: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.int64]:
+    free = is_free(room[None])
+    faces = facing(is_object(room[None]), free)[0]
+    facing_poses = np.argwhere(faces)
+    others = np.argwhere(free[0][:, :, None] & ~faces)
+    picked = generator.permutation(len(others))[: len(facing_poses)]
+    return np.concatenate([facing_poses, others[picked]])
+
+
+def _draw(room: NDArray[np.uint8], level: str, generator: np.random.Generator) -> Meaning | None:
+    try:
+        return draw_meaning(room, generator, [level])
+    except InstructionError:
+        return None  # this room has no such meaning
+
+
+# -- measuring -----------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Measured:
+    """What one phrasing's texts gave.
+
+    Args:
+        auc: of each text, with its level and its words of colour or type.
+        probabilities: P(match) of each room's pairs, each [M, K]; none if not calibrated.
+        matches: of each room's pairs, bool [M, K].
+        text_hits: whether each text's best image fits it.
+        image_hits: whether each image's best text fits it, where any does.
+    """
+
+    auc: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
+    probabilities: list[Floats] = field(default_factory=list)
+    matches: list[NDArray[np.bool_]] = field(default_factory=list)
+    text_hits: list[float] = field(default_factory=list)
+    image_hits: list[float] = field(default_factory=list)
+
+
+def measure(model: LanguageImageModel, samples: Sequence[RoomSample]) -> Measured:
+    """Score every room's images against its texts; probabilities need a calibrated model."""
+    found = Measured()
+    for sample in samples:
+        images, texts = model.encode_image(sample.images), model.encode_text(sample.texts)
+        with torch.no_grad():
+            logits = model.logits(images, texts).double().cpu().numpy()  # [M, K]
+            if model.calibrated:
+                found.probabilities.append(model.match_probability(images, texts).cpu().numpy())
+        matches = sample.matches
+        for k, (text, level) in enumerate(zip(sample.texts, sample.levels, strict=True)):
+            area = roc_auc(logits[:, k], matches[:, k])
+            found.auc.append((area, level, content_words(text)))
+            found.text_hits.append(float(matches[logits[:, k].argmax(), k]))
+        described = matches.any(1)
+        best = logits.argmax(1)
+        found.image_hits += matches[np.arange(len(matches)), best][described].tolist()
+        found.matches.append(matches)
+    return found
+
+
+def content_words(text: str) -> tuple[str, ...]:
+    """Return a text's held-out synonyms, or where there are none its colours and types."""
+    said = tuple(word for word in dict.fromkeys(words_of(text)) if word in CANONICAL)
+    return synonyms_in(text) or said
+
+
+def roc_auc(scores: Floats, matches: NDArray[np.bool_]) -> float:
+    """Return the chance that a match scores above a mismatch, ties counting half.
+
+    Args:
+        scores: [M].
+        matches: bool [M]; NaN is returned if there is only one sort.
+    """
+    above, below = np.sort(scores[matches]), np.sort(scores[~matches])
+    if not len(above) or not len(below):
+        return float("nan")
+    lower = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
+    return float(lower.mean() / 2 / len(below))
+
+
+def reliability(probabilities: Floats, matches: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Return, for each of 15 equal bins that is not empty, its mean probability and match rate."""
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "bin": float(number / BINS),
+            "probability": float(probabilities[here].mean()),
+            "rate": float(matches[here].mean()),
+            "share": float(here.mean()),
+        }
+        for number in range(BINS)
+        if (here := bins == number).any()
+    ]
+
+
+def calibration_error(bins: Sequence[dict[str, float]]) -> float:
+    """Return the expected calibration error of ``reliability``'s bins."""
+    return sum(row["share"] * abs(row["probability"] - row["rate"]) for row in bins)
+
+
+def summarise(found: Measured, phrasing: str) -> dict[str, Any]:
+    """Return one row of results: means over levels, over words, and over both sorts of groups."""
+    levels = {level: _mean(found.auc, lambda a, lv=level: a[1] == lv) for level in LEVELS}
+    spoken = sorted({word for _, _, words in found.auc for word in words})
+    words = {word: _mean(found.auc, lambda a, w=word: w in a[2]) for word in spoken}
+    bins, nll = [], float("nan")
+    if found.probabilities:
+        probabilities = np.concatenate([p.ravel() for p in found.probabilities]).astype(float)
+        matches = np.concatenate([m.ravel() for m in found.matches])
+        bins = reliability(probabilities, matches)
+        inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
+        nll = float(-np.where(matches, np.log(inside), np.log1p(-inside)).mean())
+    groups = [value for value in (*levels.values(), *words.values()) if value == value]
+    everything = [entry[0] for entry in found.auc]  # of captions, which have no groups
+    return {
+        "phrasing": phrasing,
+        "texts": len(found.auc),
+        "auc": _finite_mean(groups or everything),
+        "auc_levels": _finite_mean(list(levels.values())),
+        "auc_words": _finite_mean(list(words.values())),
+        "recall_text_to_image": float(np.mean(found.text_hits)),
+        "recall_image_to_text": float(np.mean(found.image_hits)),
+        "nll": nll,
+        "ece": calibration_error(bins) if bins else float("nan"),
+        "levels": levels,
+        "words": words,
+        "reliability": bins,
+    }
+
+
+def _mean(auc: Sequence[tuple[float, str, tuple[str, ...]]], keep: Callable[..., bool]) -> float:
+    return _finite_mean([entry[0] for entry in auc if keep(entry)])
+
+
+def _finite_mean(values: Sequence[float]) -> float:
+    """Return the mean without NaNs, which stand for what could not be measured."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def evaluate_worlds(
+    model: LanguageImageModel, worlds: Sequence[str], rooms: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return a row of results for each phrasing, from rooms of a seed of their own."""
+    rows = []
+    for number, phrasing in enumerate(PHRASINGS):
+        generator = np.random.default_rng([seed, number])
+
+        def say(meaning: Meaning, draw: np.random.Generator, p: Any = phrasing) -> str:
+            return write(meaning, draw, p)
+
+        samples = sample_rooms(worlds, rooms, say, generator)
+        rows.append(summarise(measure(model, samples), phrasing))
+    return rows
+
+
+def calibrate_on(model: LanguageImageModel, samples: Sequence[RoomSample]) -> None:
+    """Fit P(match) on pairs of images and texts of the same room, and keep reference images.
+
+    Args:
+        model: calibrated in place.
+        samples: of rooms and texts that are not reported on.
+    """
+    images = torch.cat([model.encode_image(s.images) for s in samples])
+    texts = torch.cat([model.encode_text(s.texts) for s in samples])
+    matches, valid = _blocks(samples)
+    model.calibrate(images, texts, matches, valid)
+
+
+def _blocks(samples: Sequence[RoomSample]) -> tuple[Tensor, Tensor]:
+    """Return matches and where they are known, bool [M, K], over all rooms."""
+    rows, columns = sum(len(s.images) for s in samples), sum(len(s.texts) for s in samples)
+    matches = torch.zeros(rows, columns, dtype=torch.bool)
+    valid = torch.zeros(rows, columns, dtype=torch.bool)
+    row = column = 0
+    for sample in samples:
+        height, width = sample.matches.shape
+        matches[row : row + height, column : column + width] = torch.from_numpy(sample.matches)
+        valid[row : row + height, column : column + width] = True
+        row, column = row + height, column + width
+    return matches, valid

@@ -1,0 +1,180 @@
+"""Evaluation: run an agent through episodes.
+
+Axes: ``N`` or ``E`` episodes, ``T`` steps, ``S`` numbers in a state.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from langrl.errors import ConfigError
+from langrl.evaluation.policies import Policy, predict
+from langrl.protocols import Agent
+
+_KEEP_BELOW = (
+    0.75  # share of an agent's episodes that still run, below which the others are dropped
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """What happened in N episodes.
+
+    Args:
+        instructions: the texts, N of them.
+        success: [N].
+        steps: length of each episode [N].
+        shortest_steps: length of a shortest one [N]; nan where the denotation is unknown.
+        ambiguity_bits: log2 of the number of denoted intents [N]; nan where unknown.
+        paths: states of each episode, N arrays [T + 1, ...].
+    """
+
+    instructions: tuple[str, ...]
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    shortest_steps: NDArray[np.float64]
+    ambiguity_bits: NDArray[np.float64]
+    paths: list[NDArray[Any]]
+
+    @property
+    def spl(self) -> NDArray[np.float64]:
+        """Success weighted by path length [N]: success * shortest / max(steps, shortest).
+
+        Source: Anderson et al. 2018, arXiv:1807.06757.
+        """
+        ratio = self.shortest_steps / np.maximum(self.steps, self.shortest_steps)
+        return np.where(self.success, ratio, np.where(np.isnan(ratio), np.nan, 0.0))
+
+
+def run_episodes(
+    env: VectorEnv[Any, Any, Any],
+    agent: Agent,
+    seed: int,
+    options: dict[str, Any] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Episodes:
+    """Run one episode in each environment.
+
+    The environment's seed fixes starts, instructions and noise, so agents that are given the
+    same seed meet the same tasks; the agent's own randomness comes from the seed as well.
+
+    Args:
+        env: N environments with NEXT_STEP autoreset that end every episode at some time, and
+            report ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
+        agent: acts on all of them at once. If it has a method ``keep(mask)``, episodes that are
+            over are taken out of its hands from time to time.
+        seed: of tasks and agent.
+        options: passed to ``env.reset``.
+        on_step: called with (episodes finished, episodes) after each step.
+    """
+    observation, info = env.reset(seed=seed, options=options)
+    agent.reset(np.random.default_rng([seed, 1]))
+    count = env.num_envs
+    instructions = tuple(observation["instruction"])
+    shortest, ambiguity = info["shortest_steps"], info["ambiguity_bits"]
+    running, success = np.ones(count, bool), np.zeros(count, bool)
+    steps = np.zeros(count, int)
+    states = [observation["observation"]]
+    acting = np.arange(count)  # the episodes that the agent still has in hand
+    while running.any():
+        if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
+            agent.keep(running[acting])
+            acting = acting[running[acting]]
+        # The tasks' own texts: finished episodes start again with others, which do not matter.
+        seen = {"observation": observation["observation"][acting]}
+        chosen = agent.act(seen, [instructions[n] for n in acting])
+        actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
+        actions[acting] = chosen
+        observation, _, terminated, truncated, info = env.step(actions)
+        states.append(observation["observation"])
+        steps += running
+        success |= running & info["is_success"]
+        running &= ~(terminated | truncated)
+        if on_step is not None:
+            on_step(count - int(running.sum()), count)
+    history = np.stack(states)  # [T + 1, N, S]
+    paths = [history[: steps[n] + 1, n] for n in range(count)]
+    return Episodes(instructions, success, steps, shortest, ambiguity, paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What happened in E episodes of wrapped environments.
+
+    Args:
+        success: [E].
+        steps: length of each episode [E].
+        ambiguity_bits: log2 of the number of denoted intents [E]; nan where unknown.
+    """
+
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    ambiguity_bits: NDArray[np.float64]
+
+    @property
+    def mean_ambiguity_bits(self) -> float | None:
+        """The mean where it is known; None where it is nowhere."""
+        known = self.ambiguity_bits[~np.isnan(self.ambiguity_bits)]
+        return float(known.mean()) if len(known) else None
+
+
+def follow(
+    policy: Policy,
+    make_env: Callable[[], gym.Env[Any, Any]],
+    episodes: int,
+    seed: int,
+    generator: np.random.Generator | None = None,
+) -> Followed:
+    """Have a policy act in one episode each of environments that are wrapped for it.
+
+    Args:
+        policy: maps batches of the environments' observations to actions.
+        make_env: makes an environment that reports ``is_success``; each gets its own.
+        episodes: E.
+        seed: episode n has seed + n.
+        generator: source of actions that are drawn; the best are taken if not given.
+
+    Raises:
+        ConfigError: if the environment does not say what success is.
+    """
+    if not callable(make_env):
+        raise ConfigError(
+            f"give a function that makes an environment, got {type(make_env).__name__}: each"
+            " episode has its own"
+        )
+    envs = [make_env() for _ in range(episodes)]
+    starts = [env.reset(seed=seed + n) for n, env in enumerate(envs)]
+    observations = [observation for observation, _ in starts]
+    bits = np.array([info.get("ambiguity_bits", np.nan) for _, info in starts], float)
+    success, steps = np.zeros(episodes, bool), np.zeros(episodes, int)
+    running = list(range(episodes))
+    while running:
+        seen = _stack([observations[n] for n in running])
+        actions = predict(policy, seen, generator)
+        going = []
+        for n, action in zip(running, actions, strict=True):
+            observations[n], _, terminated, truncated, info = envs[n].step(action)
+            if "is_success" not in info:
+                raise ConfigError(
+                    f"{envs[n]} reports no info['is_success']; give AddInstruction a denotation,"
+                    " or the environment a success"
+                )
+            steps[n] += 1
+            success[n] |= bool(info["is_success"])
+            if not (terminated or truncated):
+                going.append(n)
+        running = going
+    for env in envs:
+        env.close()
+    return Followed(success, steps, bits)
+
+
+def _stack(observations: list[Any]) -> Any:
+    if isinstance(observations[0], Mapping):
+        return {name: np.stack([o[name] for o in observations]) for name in observations[0]}
+    return np.stack(observations)

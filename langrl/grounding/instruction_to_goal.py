@@ -1,0 +1,118 @@
+"""A wrapper that turns instructions into goals, so that a policy of goals follows language.
+
+Axes: ``N`` rows of a batch, ``M`` goals, ``G`` numbers in a goal.
+"""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+from langrl.envs.goals import Goals, check_number
+from langrl.envs.wrappers.checks import (
+    GoalCandidates,
+    begin,
+    check_goal,
+    check_instructed,
+    check_offers,
+    check_reached,
+    goal_space,
+    goals_of,
+    observe_goal,
+    plain_space,
+)
+from langrl.envs.wrappers.instructions import Observation, Step
+from langrl.errors import GroundingError
+from langrl.grounding.candidates import Candidates
+from langrl.grounding.chooser import GoalChooser, Language
+from langrl.grounding.strategies import Grounding
+
+
+class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
+    """Turns each instruction into a goal, so that a policy of goals follows language.
+
+    Observations are those of ``GoalEnv``, with a ``desired_goal`` that is chosen at each ``reset``
+    for what the instruction says; reward and end are the environment's own. ``info`` of ``reset``
+    holds ``instruction``, ``candidates`` [M, G] and ``posterior`` [M], their probabilities.
+
+    Args:
+        env: an environment with instructions.
+        language: h(g, l): a ``LanguageCritic``, a ``ImageLanguage``, or one of your own.
+        grounding: a strategy that answers with a goal and needs no critic, or its name:
+            ``max_goal``, ``sampled_goal``.
+        candidates: draws candidate goals, of the space of goals.
+        goals: what a goal is; the environment's own if not given.
+        language_weight: factor on the fit, as in ``GroundedAgent``.
+
+    Raises:
+        InstructionError: if the environment has no instructions in words.
+        GroundingError: if the strategy needs a critic, a part is something else, or it is not
+            known what a goal is.
+        ShapeError: if observations are Dicts or Tuples, or candidates are no goals.
+        DomainError: if the language_weight is no finite number.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        language: Language,
+        grounding: Grounding | str,
+        candidates: Candidates,
+        goals: Goals | None = None,
+        language_weight: float = 1.0,
+    ) -> None:
+        begin(
+            self,
+            env,
+            language=language,
+            grounding=grounding,
+            candidates=candidates,
+            goals=goals,
+            language_weight=language_weight,
+        )
+        check_instructed(env, "InstructionToGoal")
+        super().__init__(env)
+        seen = plain_space(env.observation_space, "InstructionToGoal")
+        self.goals = goals_of(env, goals, "InstructionToGoal")
+        check_offers(language, "language", "embed_goals", "encode_text", "score")
+        check_offers(candidates, "candidates", "draw")
+        if not isinstance(grounding, str):
+            check_offers(grounding, "grounding", "needs", "ground")
+        language_weight = check_number(language_weight, "language_weight", 0, np.inf)
+        checked = GoalCandidates(candidates, self.goals.space)
+        self._chooser = GoalChooser(language, grounding, checked, language_weight=language_weight)
+        self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self.observation_space = goal_space(seen, self.goals)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode and choose a goal; options are the environment's."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        seen, text = observation["observation"], observation["instruction"]
+        chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
+        self._desired = check_goal(chosen[0], self.goals.space, "a candidate")
+        told = {
+            "instruction": text,
+            "candidates": posterior.goals,
+            "posterior": posterior.probabilities,
+        }
+        result = observe_goal(self.goals, seen, None, self._desired)
+        check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
+        return result, info | told
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+        """Raise GroundingError: rewards are for instructions, and hindsight has no use here."""
+        raise GroundingError(
+            "InstructionToGoal pays for instructions, which hindsight cannot relabel; train the"
+            " policy in GoalEnv, and have it follow instructions here"
+        )
+
+    def step(self, action: Any) -> Step:
+        """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        result = observe_goal(self.goals, observation["observation"], action, self._desired)
+        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
+        return result, float(reward), terminated, truncated, info | {"goal_reached": reached}

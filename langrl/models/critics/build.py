@@ -1,0 +1,52 @@
+"""From a description of two critics to the modules; used in training and in loading alike."""
+
+import torch
+from pydantic import Field
+
+from langrl.functional.energies import ENERGIES
+from langrl.models.config import CriticConfig, TextConfig
+from langrl.models.critics.maze import GoalCritic, LanguageCritic
+from langrl.models.encoders import (
+    CompactTextEncoder,
+    GoalEncoder,
+    PretrainedTextEncoder,
+    StateActionEncoder,
+    TextEncoder,
+)
+from langrl.settings import Settings
+
+
+class CriticsDescription(Settings):
+    """All that shapes the two critics, apart from their weights."""
+
+    low: tuple[float, ...] = Field(description="lower bounds of a state")
+    high: tuple[float, ...] = Field(description="upper bounds of a state")
+    action_size: int = Field(ge=1, description="numbers in an action")
+    critic: CriticConfig
+    text: TextConfig
+    vocabulary: tuple[str, ...] = Field(description="compact text encoder: its words, in order")
+    text_width: int | None = Field(description="named text model: numbers in its embedding")
+
+
+def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
+    """Return f and h, initialised from a seed, with one goal encoder between them."""
+    # Layers draw their weights from torch's global generator, which is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _build_critics(description)
+
+
+def _build_critics(description: CriticsDescription) -> tuple[GoalCritic, LanguageCritic]:
+    config, text = description.critic, description.text
+    low, high = description.low, description.high
+    energy = ENERGIES[config.energy]
+    goal = GoalEncoder(low, high, config)
+    state_action = StateActionEncoder(low, high, description.action_size, config)
+    encoder: TextEncoder
+    if text.model == "compact":
+        encoder = CompactTextEncoder(description.vocabulary, config.embedding, text)
+    else:
+        encoder = PretrainedTextEncoder(
+            text.model, config.embedding, text, width=description.text_width
+        )
+    return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)

@@ -1,0 +1,66 @@
+"""h(g, l) of goals that are seen as images, so that a language-image model can judge them.
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``J`` alternatives of a text (one here),
+``D`` embedding size.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from langrl.models.language_image.model import LanguageImageModel
+
+_CACHED = 4096  # worlds whose images stay embedded
+
+Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
+
+
+class ImageLanguage(nn.Module):
+    """A language side for ``GroundedAgent`` whose goals are embedded through their images.
+
+    Args:
+        model: h(image, text).
+        render: draws goals [M, S] of the world of one observation, as images uint8
+            [M, H, W, 3].
+        seen: what of an observation decides the images; all of it by default.
+    """
+
+    def __init__(
+        self,
+        model: LanguageImageModel,
+        render: Render,
+        seen: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
+    ) -> None:
+        super().__init__()
+        self.model, self.render, self.seen = model, render, seen
+        self._cache: dict[bytes, Tensor] = {}
+
+    @torch.no_grad()
+    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, S], each world's once; returns [N, M, D]."""
+        pairs = zip(observations.cpu().numpy(), goals.cpu().numpy(), strict=True)
+        embedded = [self._embed_world(observation, listed) for observation, listed in pairs]
+        return torch.stack(embedded).to(goals.device)
+
+    def _embed_world(self, observation: NDArray[Any], goals: NDArray[Any]) -> Tensor:
+        distinct, rows = np.unique(goals, axis=0, return_inverse=True)
+        # Not the images themselves: drawing them takes as long as all that follows.
+        key = self.seen(observation).tobytes() + distinct.tobytes()
+        if key not in self._cache:
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            images = self.render(observation, distinct)
+            self._cache[key] = self.model.encode_image(images).cpu()
+        return self._cache[key][torch.from_numpy(rows.reshape(-1))]
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""
+        return self.model.encode_text(texts).unsqueeze(1)
+
+    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
+        """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""
+        return self.model.score(goals, texts.squeeze(-2))

@@ -1,0 +1,95 @@
+"""Encoders of single observations: views of minigrid, and vectors.
+
+Axes: ``V`` cells along a side of a view, ``S`` numbers of a vector, ``D`` of a code; dots are
+leading axes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langrl.errors import ShapeError
+from langrl.models.blocks import mlp
+
+CODES = 12  # minigrid's numbers of types, colours and states are below it
+_PLACE, _BAG = 16, 32  # numbers that describe a cell at its place, and wherever it is
+_CELL = _PLACE + _BAG
+
+
+class ViewEncoder(nn.Module):
+    """Maps views of minigrid to codes: what is at each place, and what is there at any place.
+
+    Args:
+        shape: (V, V, 3) of a view: type, colour and state of each cell, numbers below 12.
+        outputs: D.
+        width: units in a hidden layer.
+        depth: hidden layers.
+    """
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.numbers = nn.Parameter(torch.randn(3, CODES, _CELL))  # of types, colours and states
+        self.describe = nn.Linear(_CELL, _CELL)
+        self.head = mlp(shape[0] * shape[1] * _PLACE + _BAG, width, depth, outputs)
+        self.straight = nn.Linear(_BAG, outputs)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Map whole numbers [..., V, V, 3] to codes [..., D].
+
+        Raises:
+            ShapeError: if they are of another shape or dtype, or hold a number that is no code.
+        """
+        check_observations(views, self.shape)
+        if views.is_floating_point() or views.is_complex():
+            raise ShapeError(f"views hold whole numbers, got {views.dtype}; give them as uint8")
+        low, high = (int(views.min()), int(views.max())) if views.numel() else (0, 0)
+        if low < 0 or high >= CODES:
+            raise ShapeError(
+                f"a view holds {low} to {high}, and minigrid's types, colours and states are 0 to"
+                f" {CODES - 1}; give views, not images"
+            )
+        kind, colour, state = views.long().unbind(-1)  # [..., V, V] each
+        cells = functional.embedding((kind * CODES + colour) * CODES + state, self._table())
+        places, bag = cells.split((_PLACE, _BAG), -1)  # [..., V, V, 16] and [..., V, V, 32]
+        found = bag.flatten(-3, -2).amax(-2)  # [..., 32], what some cell has
+        return self.head(torch.cat([places.flatten(-3), found], -1)) + self.straight(found)
+
+    def _table(self) -> Tensor:
+        """Return what every cell that there can be is described by [CODES^3, 48].
+
+        Views have more cells than there are sorts of them, and a look-up is quicker than a layer.
+        """
+        kind, colour, state = self.numbers
+        sums = kind[:, None, None] + colour[:, None] + state  # [CODES, CODES, CODES, 48]
+        return functional.silu(self.describe(functional.silu(sums))).flatten(0, 2)
+
+
+class VectorEncoder(nn.Module):
+    """Maps vectors to codes; there is a linear way past the hidden layers."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.head, self.straight = (
+            mlp(shape[0], width, depth, outputs),
+            nn.Linear(shape[0], outputs),
+        )
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Map floats [..., S] to codes [..., D]; raises ShapeError if S differs."""
+        check_observations(vectors, self.shape)
+        if not vectors.is_floating_point():
+            raise ShapeError(
+                f"vectors hold floats, got {vectors.dtype}; convert them with .float()"
+            )
+        return self.head(vectors) + self.straight(vectors)
+
+
+def check_observations(observations: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless observations [..., *shape] are of a shape."""
+    if observations.shape[-len(shape) :] != shape:
+        raise ShapeError(
+            f"observations are [..., {', '.join(map(str, shape))}] here, got"
+            f" {list(observations.shape)}; give those of the world that the model was made for"
+        )

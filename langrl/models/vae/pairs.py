@@ -1,0 +1,83 @@
+"""Bounds on log p(x, y) of many pairs of observations.
+
+By the backbone's posterior every pair needs latents of its own. With latents of each observation
+*alone* as proposals, all pairs share them: N + M sets of latents are decoded instead of N * M, and
+every remaining term is a matrix product. Of mmvae the two are the same estimate.
+
+Axes: ``N`` left and ``M`` right observations, ``K`` samples of a latent, ``E`` experts, ``D``
+numbers in a latent.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from langrl.functional.generative import (
+    log_normal,
+    log_normal_matrix,
+    log_standard_normal,
+    stratified_sample,
+)
+from langrl.models.multimodal_batch import MultimodalBatch
+from langrl.models.vae.model import MultimodalVAE
+
+
+def pair_log_weights(
+    model: MultimodalVAE,
+    left: MultimodalBatch,
+    right: MultimodalBatch,
+    generator: torch.Generator,
+    samples: int,
+) -> Tensor:
+    """Return importance weights log p(left_n, right_m, z) / q(z) of all pairs [E, K, N, M].
+
+    The proposal of a pair is the uniform mixture of the posteriors given each of its modalities
+    alone, drawn from equally often, and weighed by the density of the mixture. Over both E and K
+    they make a tight estimate of log p(left_n, right_m); over K alone a bound of each expert.
+
+    Args:
+        model: the model.
+        left: N observations.
+        right: M observations of other modalities.
+        generator: the source of randomness.
+        samples: latents of each pair, rounded up to a multiple of the number of modalities E.
+    """
+    experts = len(left.inputs) + len(right.inputs)
+    each = -(-samples // experts)
+    forward = _log_weights(model, left, right, generator, each)  # [E * K, N, M]
+    backward = _log_weights(model, right, left, generator, each).transpose(1, 2)
+    # The mixture's density was summed over experts, not averaged: 1 / E is left to divide by.
+    weights = torch.cat([forward, backward]) + math.log(experts)
+    return weights.unflatten(0, (experts, each))
+
+
+def _log_weights(
+    model: MultimodalVAE,
+    near: MultimodalBatch,
+    far: MultimodalBatch,
+    generator: torch.Generator,
+    samples: int,
+) -> Tensor:
+    """Return log-weights [K, N, M] of latents drawn from each near modality alone."""
+    near_experts, far_experts = _alone(model, near), _alone(model, far)
+    z = stratified_sample(*near_experts, samples * len(near.inputs), generator)  # [K, N, D]
+    flat = z.flatten(0, 1)  # [K * N, D]
+    own = [log_normal(z, *expert) for expert in zip(*near_experts, strict=True)]  # [K, N] each
+    other = [log_normal_matrix(flat, *expert) for expert in zip(*far_experts, strict=True)]
+    crosswise = _log_sum(other).unflatten(0, z.shape[:2])  # [K, N, M]
+    proposed = torch.logaddexp(crosswise, _log_sum(own).unsqueeze(-1))
+    aligned = model.log_likelihood(near.inputs, z) + log_standard_normal(z)  # [K, N]
+    crossed = model.log_likelihood_matrix(far.inputs, flat).unflatten(0, z.shape[:2])
+    return aligned.unsqueeze(-1) + crossed - proposed
+
+
+def _log_sum(terms: list[Tensor]) -> Tensor:
+    return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
+
+
+def _alone(model: MultimodalVAE, encoded: MultimodalBatch) -> tuple[Tensor, Tensor]:
+    """Return the posteriors given each modality alone [E, N, D]."""
+    found = [model.backbone(encoded.only(name).features) for name in encoded.inputs]
+    means, scales = zip(*found, strict=True)
+    return torch.cat(means), torch.cat(scales)

@@ -1,0 +1,133 @@
+"""Figures of grid worlds: posteriors over goals on the drawn room, and film strips of episodes.
+
+Axes: ``H`` rows, ``W`` columns, ``M`` goals, ``T`` time.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from langrl.envs.grid.rooms import AHEAD
+from langrl.plots.base import figure
+
+PIXELS = 32  # a cell, in drawings
+DENOTED, PATH = "#4dff88", "#4da6ff"
+HEAT = LinearSegmentedColormap.from_list("heat", ["#5a3000", "#ff8c00", "#fff2b3"])
+_MARKERS = (">", "v", "<", "^")  # east, south, west, north
+_FRAMES = 8  # images in a film strip
+
+
+def draw_room(
+    ax: Axes,
+    image: NDArray[np.uint8],
+    *,
+    goals: NDArray[np.int64] | None = None,
+    probabilities: NDArray[Any] | None = None,
+    denoted: NDArray[np.bool_] | None = None,
+    path: NDArray[np.int64] | None = None,
+    title: str = "",
+) -> None:
+    """Draw a room with beliefs about goals.
+
+    Args:
+        ax: where to draw.
+        image: the drawn room uint8 [H * 32, W * 32, 3].
+        goals: poses [M, 3]; each is an arrow head in its cell, towards what it faces.
+        probabilities: [M], the arrow heads' size and brightness.
+        denoted: objects that the instruction denotes, outlined, bool [H, W].
+        path: poses over time [T, 3].
+        title: above the image.
+    """
+    height, width = image.shape[0] / PIXELS, image.shape[1] / PIXELS
+    ax.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
+    if goals is not None and probabilities is not None:
+        _draw_beliefs(ax, goals, probabilities)
+    if denoted is not None:
+        for row, column in np.argwhere(denoted):
+            ax.add_patch(_frame(row, column))
+    if path is not None:
+        ax.plot(path[:, 1] + 0.5, path[:, 0] + 0.5, color=PATH, lw=1.8, alpha=0.9, zorder=4)
+        ax.plot(path[0, 1] + 0.5, path[0, 0] + 0.5, "o", color="white", mec=PATH, ms=6, zorder=5)
+    ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    ax.set_title(title, fontsize=8, parse_math=False, wrap=True)  # it may be an instruction
+
+
+def _frame(row: int, column: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(
+        (column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=DENOTED, lw=2, zorder=6
+    )
+
+
+def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any]) -> None:
+    largest = max(float(probabilities.max()), 1e-9)
+    for direction, marker in enumerate(_MARKERS):
+        here = (goals[:, 2] == direction) & (probabilities > 0.02 * largest)
+        row = goals[here, 0] + 0.5 + 0.26 * AHEAD[direction, 0]
+        column = goals[here, 1] + 0.5 + 0.26 * AHEAD[direction, 1]
+        share = probabilities[here] / largest
+        ax.scatter(
+            column, row, s=12 + 70 * share, c=share, cmap=HEAT, vmin=0, vmax=1, marker=marker,
+            zorder=3, linewidths=0,
+        )  # fmt: skip
+
+
+def rooms_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """One room per panel; panels as ``draw_room`` takes them."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    fig = figure(3.6 * columns, 3.9 * rows + 0.5)
+    axes = fig.subplots(rows, columns, squeeze=False).ravel()
+    for ax, panel in zip(axes, panels, strict=False):
+        draw_room(ax, **panel)
+    for ax in axes[len(panels) :]:
+        ax.axis("off")
+    fig.suptitle(title, fontsize=10, parse_math=False)
+    return fig
+
+
+def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> Figure:
+    """Draw each film as a row of up to eight evenly spaced frames; the label is at its left."""
+    fig = figure(1.5 * _FRAMES + 1, 1.75 * len(films) + 0.5)
+    axes = fig.subplots(len(films), _FRAMES, squeeze=False)
+    for row, (label, frames) in zip(axes, films.items(), strict=True):
+        picked = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
+        for ax in row:
+            ax.set(xticks=[], yticks=[])
+            ax.set_frame_on(False)
+        for ax, number in zip(row, picked, strict=False):
+            ax.imshow(frames[number], interpolation="nearest")
+            ax.set_title(f"step {number}", fontsize=7)
+        row[0].set_ylabel(label, fontsize=8, parse_math=False)
+    fig.suptitle(title, fontsize=10, parse_math=False)
+    return fig
+
+
+def save_film(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> list[Path]:
+    """Write frames uint8 [H, W, 3] as a GIF, and as an MP4 where the extra ``video`` is installed.
+
+    Returns:
+        The files: ``path`` with the suffix .gif, and perhaps .mp4.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = [Image.fromarray(frame) for frame in (*frames, *[frames[-1]] * per_second)]
+    gif = path.with_suffix(".gif")
+    images[0].save(
+        gif, save_all=True, append_images=images[1:], duration=1000 // per_second, loop=0
+    )
+    try:
+        import imageio_ffmpeg  # noqa: F401
+        from imageio import v3
+    except ImportError:
+        return [gif]
+    mp4 = path.with_suffix(".mp4")
+    v3.imwrite(mp4, np.stack([np.asarray(p) for p in images]), fps=per_second)
+    return [gif, mp4]

@@ -1,0 +1,204 @@
+"""What is claimed of the modality gap, beside what was measured: a row for each claim.
+
+Claims are of Liang et al. 2022 ("Mind the Gap", arXiv:2203.02053).
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from langrl.evaluation.diagnosis import Diagnosis
+from langrl.evaluation.statistics import mean_and_sem
+from langrl.functional.gap import toy_minimum
+from langrl.tasks.maze.published import GAP_CLIP, GAP_LINEAR_CONE, GAP_TOY
+
+COLUMNS = ("claim", "ours", "sem", "reference", "expected", "holds")
+MISMATCHED = 0.3  # share of the pairs that are mismatched
+_CLOSE = 1e-3  # of a number that has to be the same
+Row = dict[str, Any]
+
+
+def claim(
+    text: str, ours: float, holds: bool | None, expected: str, sem: float | None = None,
+    reference: float | None = None,
+) -> Row:  # fmt: skip
+    """Return a row of the table; a reference is a number that ours is compared with."""
+    values = (text, ours, sem, reference, expected, holds)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def averaged(rows: Sequence[Row], value: str) -> list[Row]:
+    """Return means over seeds with standard errors, of rows that agree in all else."""
+    groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+    keys = [key for key in rows[0] if key not in (value, "seed")]
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row[value])
+    found = []
+    for group, values in groups.items():
+        mean, sem = mean_and_sem(values)
+        found.append(dict(zip(keys, group, strict=True)) | {value: mean, f"{value}_sem": sem})
+    return found
+
+
+# -- before training ---------------------------------------------------------------------------
+
+
+def depth_claims(cones: Sequence[Row], gaps: Sequence[Row]) -> list[Row]:
+    """Compare cones and gaps before training with what is claimed of them."""
+    last = max(row["depth"] for row in cones)
+
+    def line(rows: Sequence[Row], key: str, name: str, value: str) -> list[float]:
+        return [row[value] for row in rows if row[key] == name]
+
+    def sem(rows: Sequence[Row], key: str, name: str, value: str) -> float:
+        return next(row[f"{value}_sem"] for row in reversed(rows) if row[key] == name)
+
+    found = []
+    for name in ("relu", "relu, no biases", "tanh", "sigmoid"):
+        cosines = line(cones, "network", name, "cosine")
+        rises = all(b > a - 1e-3 for a, b in pairwise(cosines))
+        text = f"cone of noise, {name}, {last} layers"
+        error = sem(cones, "network", name, "cosine")
+        found.append(claim(text, cosines[-1], rises and cosines[-1] > 0.5, "rises by layer", error))
+    flat = line(cones, "network", "linear, no biases", "cosine")
+    error = sem(cones, "network", "linear, no biases", "cosine")
+    text = f"cone of noise, linear, no biases, {last} layers"
+    found.append(claim(text, flat[-1], max(map(abs, flat)) < 0.02, "none", error, 0.0))
+    biased = line(cones, "network", "linear", "cosine")[-1]
+    error, published = sem(cones, "network", "linear", "cosine"), GAP_LINEAR_CONE
+    text = f"cone of noise, linear, default biases, {last} layers"
+    found.append(claim(text, biased, abs(biased - published) < 0.01, "same", error, published))
+    apart = line(gaps, "towers", "two initialisations", "gap")
+    grows = all(b > a for a, b in pairwise(apart))
+    error = sem(gaps, "towers", "two initialisations", "gap")
+    text = f"gap of two initialisations, {last} layers"
+    found.append(claim(text, apart[-1], grows, "rises by layer", error))
+    same, chance = (line(gaps, "towers", t, "gap") for t in ("one network for both", "chance"))
+    none = all(gap < 2 * noise for gap, noise in zip(same, chance, strict=True))
+    error = sem(gaps, "towers", "one network for both", "gap")
+    found.append(claim(f"gap of one network, {last} layers", same[-1], none, "chance", error))
+    return found
+
+
+# -- trained towers ----------------------------------------------------------------------------
+
+
+def of_phase(swept: Sequence[Row], data: str, phase: int) -> list[Row]:
+    """Return the rows of one sort of data after a phase of training; phase 0 is the start."""
+    return [row for row in swept if row["data"] == data and row["phase"] == phase]
+
+
+def sweep_claims(swept: Sequence[Row]) -> list[Row]:
+    """Compare trained towers with what temperature is claimed to do to them."""
+    coldest = min(row["temperature"] for row in swept)
+    before = [
+        row["gap"] for row in of_phase(swept, "right pairs", 0) if row["temperature"] == coldest
+    ]
+    after = of_phase(swept, "right pairs", 1)
+    cold = [row for row in after if row["temperature"] == coldest]
+    start, start_sem = mean_and_sem(before)
+    kept, kept_sem = mean_and_sem([row["gap"] for row in cold])
+    raised, raised_sem = mean_and_sem([row["loss_1"] - row["loss_0"] for row in cold])
+    where = f"temperature {coldest:g}"
+    found = [
+        claim("gap of towers before training", start, start > 0.5, "large", start_sem),
+        claim(f"gap after training, {where}", kept, kept > 0.25 * start, "kept", kept_sem),
+        claim(f"loss when it is closed, less before, {where}", raised, raised > 2 * raised_sem,
+              "above 0", raised_sem),
+    ]  # fmt: skip
+    for temperature in sorted({row["temperature"] for row in after})[1:2]:
+        here = [row["loss_1"] - row["loss_0"] for row in after if row["temperature"] == temperature]
+        text = f"loss when it is closed, less before, temperature {temperature:g}"
+        mean, sem = mean_and_sem(here)
+        found.append(claim(text, mean, None, "no claim", sem))  # a gap that is half gone
+    means = averaged([{"temperature": r["temperature"], "gap": r["gap"]} for r in after], "gap")
+    # Where the gap is down to chance, the order of two temperatures is chance too.
+    falls = all(
+        b["gap"] - a["gap"] <= 2 * (a["gap_sem"] ** 2 + b["gap_sem"] ** 2) ** 0.5
+        for a, b in pairwise(means)
+    )
+    warm = means[-1]
+    falls = falls and warm["gap"] < 0.5 * means[0]["gap"]
+    text = f"gap after training, temperature {warm['temperature']:g}"
+    return [*found, claim(text, warm["gap"], falls, "falls all along", warm["gap_sem"])]
+
+
+def repaired_claims(swept: Sequence[Row]) -> list[Row]:
+    """Compare towers that go on with mismatched pairs and with fixed ones."""
+    kept, fixed = (
+        [row["gap"] for row in of_phase(swept, f"mismatched, {how}", 2)]
+        for how in ("kept", "fixed")
+    )
+    stays, stays_sem = mean_and_sem(kept)
+    closes, closes_sem = mean_and_sem(fixed)
+    lower = all(a < b for a, b in zip(fixed, kept, strict=True))
+    share = f"{MISMATCHED:.0%} mismatched"
+    return [
+        claim(f"gap of towers, {share}, kept", stays, stays > 0.2, "stays", stays_sem),
+        claim(f"gap of towers, {share}, fixed", closes, lower, "lower, each seed", closes_sem),
+    ]
+
+
+# -- the toy -----------------------------------------------------------------------------------
+
+
+def toy_claims(toy: Sequence[Row], paths: Sequence[Row]) -> list[Row]:
+    """Compare the toy's minima with the published ones, and the trained heights with both."""
+    least = {(row["temperature"], row["swapped"]): row["least_at"] for row in toy}
+    found = []
+    for (temperature, swapped), height in least.items():
+        published = GAP_TOY[temperature] if swapped else 0.0
+        kind = "two mismatched" if swapped else "none mismatched"
+        text = f"toy, {kind}, temperature {temperature:g}: height of the least loss"
+        same = abs(height - published) < 0.006  # two digits are published
+        found.append(claim(text, height, same, "same", None, published))
+    for temperature in dict.fromkeys(row["temperature"] for row in paths):
+        line = [row for row in paths if row["temperature"] == temperature]
+        before = [row["height"] for row in line if row["swapped"]][-1]
+        text = f"toy, trained, temperature {temperature:g}: height"
+        same = abs(before - toy_minimum(temperature, swapped=True)) < 0.01
+        found.append(claim(f"{text} with the mismatch", before, same, "of the least loss"))
+        after = line[-1]["height"]
+        found.append(claim(f"{text} once fixed", after, after < 0.01, "0", None, 0.0))
+    return found
+
+
+# -- a file of embeddings ------------------------------------------------------------------------
+
+
+def published_for(path: Path) -> Mapping[str, float]:
+    """Return the numbers known for a file, by its bytes; none for others."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return GAP_CLIP.get(digest, {})
+
+
+def feature_claims(found: Diagnosis, published: Mapping[str, float]) -> list[Row]:
+    """Return what was measured on a file, beside what is known for it."""
+    unmoved = found.unmoved
+    values = {
+        "gap": found.gap,
+        "recall x -> y": unmoved.recall_right,
+        "recall y -> x": unmoved.recall_left,
+        "mean cosine within x": found.cones[0].mean,
+        "mean cosine within y": found.cones[1].mean,
+    }
+    values |= {f"loss at lambda {p.amount:g}": p.loss for p in found.curve}
+    rows = []
+    for name, ours in values.items():
+        known = published.get(name)
+        holds = None if known is None else abs(ours - known) <= _CLOSE
+        expected = "" if known is None else "same"
+        rows.append(claim(f"features: {name}", ours, holds, expected, None, known))
+    closed = next(p for p in found.curve if p.amount == 1)
+    raised = closed.loss - unmoved.loss
+    holds = raised > 0 if published else None
+    rows.append(
+        claim("features: loss when the gap is closed, less before", raised, holds, "above 0")
+    )
+    rows.append(claim("features: best scale", found.best.scale, None, ""))
+    rows.append(claim("features: loss at the best scale", found.best.loss, None, ""))
+    return rows

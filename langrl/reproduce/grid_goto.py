@@ -1,0 +1,303 @@
+"""``langrl reproduce grid-goto``: instructions grounded by a language-image model, in grid worlds.
+
+One agent a seed, trained on trajectories of all four worlds without language, follows instructions
+in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
+from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
+from langrl.data.grid.experts import GridTrajectories, grid_experts
+from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
+from langrl.envs.phrasing import PHRASINGS, Phrasing
+from langrl.errors import InstructionError
+from langrl.evaluation.comparison import compare, summarise
+from langrl.evaluation.statistics import mean_and_sem
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.plots.base import methods_figure, save
+from langrl.protocols import Agent
+from langrl.tasks.grid.agent import image_language
+from langrl.tasks.grid.config import GridRunConfig
+from langrl.tasks.grid.run import make_grid_tasks
+from langrl.tasks.grid.suite import BASELINES
+from langrl.tasks.loading import load_agent
+from langrl.tasks.presets import load_config
+from langrl.tasks.registry import is_trained, train_run
+from langrl.training.jobs import chained, run_jobs
+from langrl.training.logs import console, print_table, write_results
+from langrl.training.loop import Training
+from langrl.training.result_cache import ResultCache, Row
+from langrl.training.run_folder import check_empty
+
+GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
+COLUMNS = (
+    "world", "level", "phrasing", "method", "success", "success_sem", "spl",
+    "mean_ambiguity_bits",
+)  # fmt: skip
+_ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
+
+
+def reproduce(
+    out: Path,
+    seeds: int,
+    episodes: int,
+    steps: int | None,
+    language: str,
+    workers: int,
+    command: str,
+) -> None:
+    """Run the whole comparison and write its table, results.json and figures to ``out``.
+
+    Args:
+        out: folder; the runs go to ``out/runs``.
+        seeds: training seeds, from 0.
+        episodes: per method, world, level, phrasing and seed.
+        steps: gradient steps, instead of the preset's own.
+        language: language-image model: 'bundled', a name or a folder.
+        workers: processes.
+        command: what the user typed, for the record.
+    """
+    jobs = [(out / "runs", seed, episodes, steps, language) for seed in range(seeds)]
+    measured = chained(run_jobs(run_seed, jobs, workers, "training and evaluating"))
+    rows = _over_seeds(measured)
+    summary = _over_levels(rows)
+    title = f"grid worlds, {seeds} seeds x {episodes} episodes"
+    print_table(title, rows, COLUMNS)
+    print_table("mean over levels", summary, ("world", "phrasing", "method", "success", "spl"))
+    config = _config(0, episodes, steps, language).model_dump(mode="json")
+    seconds = {f"seed {row['seed']}": row["train_seconds"] for row in measured}
+    results = write_results(out, command, config, rows, summary=summary, train_seconds=seconds)
+    for phrasing in PHRASINGS:
+        shown = [row for row in summary if row["phrasing"] == phrasing]
+        figure = methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
+        save(figure, out / "figures" / f"grid-goto-{phrasing}.png")
+    console.print(f"results: {results}; figures: {out / 'figures'}")
+
+
+def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language: str) -> list[Row]:
+    """Train an agent and a cloned policy, and return a row for each method and condition."""
+    config = _config(seed, episodes, steps, language)
+    seconds = train_agent(config, folder / f"seed-{seed}")
+    agents = _agents(config, folder / f"seed-{seed}", folder / f"seed-{seed}-cloning")
+    record = ResultCache(folder / f"seed-{seed}.jsonl", _evaluation_key(config))
+    if len(record):
+        console.print(f"seed {seed}: {len(record)} conditions are measured already")
+    rows = []
+    for world in dict.fromkeys(config.world.worlds):
+        for level in GRID_WORLDS[world].levels:
+            for phrasing in PHRASINGS:
+                measure = partial(_measure, config, agents, world, level, phrasing)
+                rows += record.rows(f"{world}, {level}, {phrasing}", measure)
+    return [row | {"train_seconds": round(seconds, 1)} for row in rows]
+
+
+def _measure(
+    config: GridRunConfig,
+    agents: Mapping[str, Callable[[], Agent]],
+    world: str,
+    level: str,
+    phrasing: Phrasing,
+) -> list[Row]:
+    """Return a row for each method in one world, with one level of instructions."""
+    make_env = partial(make_grid_tasks, world, config.evaluation.episodes, (level,), phrasing)
+    title = f"{world}, {level}, {phrasing}"
+    results = compare(agents, make_env, config.evaluation.seed, title)
+    return [
+        {"world": world, "level": level, "phrasing": phrasing, "method": method}
+        | summarise(done)
+        | {"mean_ambiguity_bits": float(np.nanmean(done.ambiguity_bits)), "seed": config.seed}
+        for method, done in results.items()
+    ]
+
+
+def _evaluation_key(config: GridRunConfig) -> dict[str, Any]:
+    """Return what the rows of a seed depend on."""
+    return config.model_dump(mode="json") | _fingerprint(config) | {"methods": [*GROUNDED]}
+
+
+def _fingerprint(config: GridRunConfig) -> dict[str, str]:
+    """Return the digest of the weights of a config's language-image model."""
+    digest = hashlib.sha256()
+    model = image_language(config.language, config.device).model
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return {"language_sha256": digest.hexdigest()}
+
+
+def train_agent(config: GridRunConfig, folder: Path) -> float:
+    """Train an agent, unless the folder holds one of this config; returns the seconds it took."""
+    label = f"seed {config.seed}"
+    if is_trained(folder, config):
+        console.print(f"{label}: using the run in {folder}")
+        rows = json.loads((folder / "results.json").read_text())["rows"]
+        return float(rows[0]["train_seconds"])
+    _, seconds = train_run(config, folder, label)
+    row = {"train_seconds": round(seconds, 1)}
+    write_results(folder, "langrl reproduce grid-goto", config.model_dump(mode="json"), [row])
+    return seconds
+
+
+def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:
+    config = load_config("grid-all", GridRunConfig)
+    learner = config.learner
+    if steps is not None:
+        learner = learner.model_copy(update={"steps": steps})
+    evaluation = config.evaluation.model_copy(
+        update={"episodes": episodes, "seed": config.evaluation.seed + seed}
+    )
+    update = {"seed": seed, "learner": learner, "evaluation": evaluation, "language": language}
+    return config.model_copy(update=update)
+
+
+def _agents(config: GridRunConfig, run: Path, cloning: Path) -> dict[str, Callable[[], Agent]]:
+    agents: dict[str, Callable[[], Agent]] = {
+        method: lambda method=method: load_agent(run, strategy=method, compare_separate=True)  # type: ignore[misc]
+        for method in GROUNDED
+    }
+    if not _same_width(config):
+        del agents["direct"]  # embeddings of different sizes cannot even be compared
+    agents["behaviour_cloning"] = clone(config, cloning)
+    return agents | BASELINES
+
+
+def _same_width(config: GridRunConfig) -> bool:
+    language = image_language(config.language, config.device)
+    return language.encode_text(["go to a ball"]).shape[-1] == config.critic.embedding
+
+
+def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
+    """Train a policy on paired data, as many trajectories as the agent had; returns its maker.
+
+    It takes half as many steps as the critic. A policy that was trained before is used again.
+    """
+    data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
+    model = image_language(config.language, config.device).model
+    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
+    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        width = model.encode_text(["go to a ball"]).shape[1]
+        policy = ClonedPolicy(width, len(ACTIONS), config.critic)
+    done, key = step_folder(folder, settings.steps), _cloning_key(config)
+    if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
+        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
+        fill(dict(policy.named_parameters()), stored.tensors["weights"])
+    else:
+        check_empty(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts, texts = _paired(config, model, np.random.default_rng(data_seed))
+        draw = torch.Generator().manual_seed(seed)
+        learner = CloningLearner(policy, parts, texts, settings, draw)
+        Training(
+            learner,
+            settings.steps,
+            folder,
+            config.logging,
+            lambda: Checkpoint({"state": key}, {"weights": learner.state()["weights"]}),
+        ).run(f"seed {config.seed}, behaviour cloning")
+    temperature = config.grounding.temperature
+    return lambda: CloningAgent(policy, model.encode_text, temperature)
+
+
+def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
+    """Return what a cloned policy depends on, the texts' embeddings included."""
+    parts = {"world", "data", "critic", "learner", "seed"}
+    return config.model_dump(mode="json", include=parts) | _fingerprint(config)
+
+
+def _paired(
+    config: GridRunConfig, model: LanguageImageModel, generator: np.random.Generator
+) -> tuple[list[GridTrajectories], list[Tensor]]:
+    """Return trajectories in each world of the config, and embeddings of what each was told."""
+    parts, texts = [], []
+    for world in config.world.worlds:
+        part, written = _told(config, world, generator)
+        distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
+        embedded = model.encode_text(list(distinct))
+        parts.append(part)
+        texts.append(embedded[[distinct[text] for text in written]])
+    return parts, texts
+
+
+def _told(
+    config: GridRunConfig, world: str, generator: np.random.Generator
+) -> tuple[GridTrajectories, list[str]]:
+    """Return experts that follow instructions, and the texts they were told, one each."""
+    data, spec = config.data, GRID_WORLDS[world]
+    rooms = draw_rooms(spec, data.rooms, generator)
+    meanings = [
+        _meanings(room, data.trajectories_per_room, generator, spec.levels) for room in rooms
+    ]
+    cells = np.concatenate(
+        [
+            np.stack([grid_grammar.denoted(meaning, room) for meaning in told])
+            for told, room in zip(meanings, rooms, strict=True)
+        ]
+    )
+    texts = [
+        grid_grammar.write(meaning, generator, "seen") for told in meanings for meaning in told
+    ]
+    free = is_free(rooms).repeat(data.trajectories_per_room, 0)
+    experts = grid_experts(
+        rooms,
+        data.trajectories_per_room,
+        generator,
+        targets=facing(cells, free),
+        action_noise=data.action_noise,
+    )
+    return experts, texts
+
+
+def _meanings(
+    room: Rooms, count: int, generator: np.random.Generator, levels: tuple[str, ...]
+) -> list[grid_grammar.Meaning]:
+    """Draw meanings of some levels, or of any where none of them fits the room; four alike."""
+    drawn = []
+    for _ in range(-(-count // _ALIKE)):
+        try:
+            drawn.append(grid_grammar.draw_meaning(room, generator, levels))
+        except InstructionError:
+            drawn.append(grid_grammar.draw_meaning(room, generator))
+    return [meaning for meaning in drawn for _ in range(_ALIKE)][:count]
+
+
+def _over_seeds(measured: list[Row]) -> list[Row]:
+    """Return means over training seeds with their standard errors over seeds."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    keys = ("world", "level", "phrasing", "method")
+    for each in measured:
+        groups[tuple(each[key] for key in keys)].append(each)
+    rows = []
+    for labels, group in groups.items():
+        row: Row = dict(zip(keys, labels, strict=True))
+        row["success"], row["success_sem"] = mean_and_sem([r["success"] for r in group])
+        row["spl"], row["spl_sem"] = mean_and_sem([r["spl"] for r in group])
+        row["mean_ambiguity_bits"] = mean_and_sem([r["mean_ambiguity_bits"] for r in group])[0]
+        row["least_success"] = min(r["success"] for r in group)
+        rows.append(row)
+    return rows
+
+
+def _over_levels(rows: list[Row]) -> list[Row]:
+    """Return the mean over the levels of each world, phrasing and method."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    keys = ("world", "phrasing", "method")
+    for each in rows:
+        groups[tuple(each[key] for key in keys)].append(each)
+    return [
+        dict(zip(keys, labels, strict=True))
+        | {name: mean_and_sem([row[name] for row in group])[0] for name in ("success", "spl")}
+        for labels, group in groups.items()
+    ]

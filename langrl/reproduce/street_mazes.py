@@ -1,0 +1,137 @@
+"""``langrl reproduce street-mazes``: the figure that says marginalising over goals works.
+
+Trains on blank, fork and island, several seeds each, and evaluates every method on the same
+starts, instructions and noise, beside the numbers published in arXiv:2501.11326.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langrl.envs.maze.grammar import KINDS
+from langrl.envs.phrasing import PHRASINGS
+from langrl.evaluation.comparison import compare, summarise
+from langrl.evaluation.statistics import mean_and_sem
+from langrl.plots.base import methods_figure, save
+from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.maze.published import STREET_MAZES
+from langrl.tasks.maze.run import MazeRun
+from langrl.tasks.maze.suite import MazeSuite
+from langrl.tasks.presets import load_config
+from langrl.tasks.registry import train_run
+from langrl.tasks.suite import make_agents
+from langrl.training.logs import console, print_table, write_results
+
+MAZES = ("blank", "fork", "island")
+AS_PUBLISHED = {"directions": 8, "weighting": "none"}  # for the two published methods
+COLUMNS = (
+    "maze", "method", "success", "success_sem", "spl", "spl_sem", "published_success",
+    "published_spl", "train_seconds",
+)  # fmt: skip
+Measured = dict[tuple[str, ...], list[dict[str, Any]]]
+
+
+def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: str) -> None:
+    """Run the whole comparison and write its table, results.json and figures to ``out``.
+
+    Args:
+        out: folder; the runs go to ``out/runs``.
+        seeds: training seeds per maze, from 0.
+        episodes: per method, maze and seed.
+        steps: gradient steps, instead of the presets' own.
+        command: what the user typed, for the record.
+    """
+    methods: Measured = defaultdict(list)
+    phrasings: Measured = defaultdict(list)
+    config = MazeRunConfig()
+    for maze in MAZES:
+        for seed in range(seeds):
+            config = _config(maze, seed, episodes, steps)
+            run, seconds = train_run(
+                config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
+            )
+            assert isinstance(run, MazeRun)
+            for method, row in _evaluate(run).items():
+                methods[maze, method].append(row | {"train_seconds": seconds})
+            for key, row in _evaluate_phrasings(run).items():
+                phrasings[maze, *key].append(row)
+    rows = [
+        _summary(measured, {"maze": maze, "method": method}) | _published(maze, method)
+        | {"train_seconds": round(mean_and_sem([row["train_seconds"] for row in measured])[0], 1)}
+        for (maze, method), measured in methods.items()
+    ]  # fmt: skip
+    keys = ("maze", "method", "kind", "phrasing")
+    phrased = [
+        _summary(measured, dict(zip(keys, key, strict=True))) for key, measured in phrasings.items()
+    ]
+    title = f"street mazes, {seeds} seeds x {episodes} episodes"
+    print_table(title, rows, COLUMNS)
+    print_table("seen and held-out phrasings, by kind", phrased, (*keys, *COLUMNS[2:6]))
+    results = write_results(out, command, config.model_dump(mode="json"), rows, phrasings=phrased)
+    figure = save(methods_figure(rows, title, "maze"), out / "figures" / "street-mazes.png")
+    console.print(f"results: {results}; image: {figure}")
+
+
+def _config(maze: str, seed: int, episodes: int, steps: int | None) -> MazeRunConfig:
+    config = load_config(f"street-{maze}", MazeRunConfig)
+    learner = (
+        config.learner if steps is None else config.learner.model_copy(update={"steps": steps})
+    )
+    evaluation = config.evaluation.model_copy(
+        update={"episodes": episodes, "seed": config.evaluation.seed + seed}
+    )
+    return config.model_copy(update={"seed": seed, "learner": learner, "evaluation": evaluation})
+
+
+def _evaluate(run: MazeRun) -> dict[str, dict[str, Any]]:
+    """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
+    evaluation = run.config.evaluation
+    scene = MazeSuite(run.config)
+    agents = make_agents(run.agent, scene, scene.compared)
+    for method in ("direct", "log_sum_exp"):
+        agents[method] = lambda method=method: run.agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
+    agents["log_sum_exp, weighted"] = lambda: run.agent(
+        **AS_PUBLISHED | {"strategy": "log_sum_exp", "weighting": "data"}
+    )
+    order = ["direct", "log_sum_exp", "log_sum_exp, weighted"]
+    agents = {name: agents[name] for name in dict.fromkeys([*order, *agents])}
+    results = compare(
+        agents, lambda: scene.tasks(evaluation), evaluation.seed, run.config.world.layout
+    )
+    return {method: summarise(episodes) for method, episodes in results.items()}
+
+
+def _evaluate_phrasings(run: MazeRun) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Evaluate on seen and held-out phrasings, on rows and columns and on every kind."""
+    evaluation = run.config.evaluation
+    scene = MazeSuite(run.config)
+    agents = make_agents(run.agent, scene, ("nearest_goal",))
+    agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
+        for phrasing in PHRASINGS:
+            results = compare(
+                agents if len(kinds) > 1 else {"nearest_goal": agents["nearest_goal"]},
+                lambda kinds=kinds, phrasing=phrasing: scene.tasks(  # type: ignore[misc]
+                    evaluation, kinds, phrasing
+                ),
+                evaluation.seed,
+                f"{run.config.world.layout}, {phrasing}",
+            )
+            for method, episodes in results.items():
+                rows[method, " or ".join(kinds), phrasing] = summarise(episodes)
+    return rows
+
+
+def _summary(measured: Sequence[Mapping[str, Any]], labels: dict[str, str]) -> dict[str, Any]:
+    """Return means over training seeds with their standard errors over seeds."""
+    row: dict[str, Any] = dict(labels)
+    for name in ("success", "spl"):
+        row[name], row[f"{name}_sem"] = mean_and_sem([seed[name] for seed in measured])
+    return row
+
+
+def _published(maze: str, method: str) -> dict[str, float | None]:
+    success, spl = STREET_MAZES.get((maze, method), (None, None))
+    return {"published_success": success, "published_spl": spl}

@@ -1,0 +1,95 @@
+"""The agent of grid worlds as a description and weights: how it is composed and restored."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import Checkpoint, fill
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import ACTIONS
+from langrl.functional.energies import ENERGIES
+from langrl.grounding.candidates import ReachablePoses
+from langrl.grounding.config import GridGroundingConfig
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.config import GridCriticConfig
+from langrl.models.critics.grid import GridCritic
+from langrl.models.language_image.language import ImageLanguage
+from langrl.models.language_image.model import load_language_image_model
+from langrl.settings import Settings, with_changes
+
+
+class GridAgentDescription(Settings):
+    """All that makes up an agent of grid worlds, apart from its weights."""
+
+    kind: Literal["grid"] = "grid"
+    critic: GridCriticConfig
+    language: str = Field(description="language-image model: 'bundled', a name or a folder")
+    grounding: GridGroundingConfig
+
+
+def build_grid_critic(config: GridCriticConfig, seed: int) -> GridCritic:
+    """Return f(s, a, g), initialised from a seed."""
+    # Layers draw their weights from torch's global generator, which is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GridCritic(len(ACTIONS), ENERGIES[config.energy], config)
+
+
+def render_goals(observation: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.uint8]:
+    """Draw poses [M, 3 or 4] in the room of an observation [H, W, 3]; uint8 [M, height, ...]."""
+    rooms = np.broadcast_to(observation[..., :2], (len(goals), *observation.shape[:2], 2))
+    return render_rooms(rooms, goals)
+
+
+def room_of(observation: NDArray[Any]) -> NDArray[Any]:
+    """Return what of an observation [H, W, 3] decides the images of goals: the room."""
+    return observation[..., :2]
+
+
+@lru_cache(maxsize=4)  # agents share what they have embedded
+def image_language(source: str, device: str) -> ImageLanguage:
+    """Return the language side on a model: 'bundled', a hub name or a folder."""
+    model = load_language_image_model(source, device)
+    return ImageLanguage(model, render_goals, room_of)
+
+
+def compose_grid_agent(
+    critic: GridCritic, language: str, config: GridGroundingConfig, device: str = "cpu"
+) -> GroundedAgent:
+    """Put an agent together from a trained critic and a language-image model.
+
+    Args:
+        critic: f(s, a, g).
+        language: 'bundled', a hub name or a folder.
+        config: strategy and temperature.
+        device: where the critic is, and the language-image model goes.
+    """
+    return GroundedAgent(
+        critic,
+        image_language(language, device),
+        GROUNDINGS[config.strategy],
+        ReachablePoses(),
+        actions=np.arange(len(ACTIONS)),
+        device=device,
+        language_weight=config.language_weight,
+        temperature=config.temperature,
+        compare_separate=config.compare_separate,
+    )
+
+
+def restore_grid_agent(
+    checkpoint: Checkpoint, path: Path, device: str, grounding: Mapping[str, object]
+) -> GroundedAgent:
+    """Build the agent of a checkpoint; errors are pydantic's, KeyError and LangRLError."""
+    description = GridAgentDescription.model_validate(checkpoint.documents["agent"])
+    critic = build_grid_critic(description.critic, seed=0)
+    fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
+    config = with_changes(description.grounding, grounding, "grounding")
+    return compose_grid_agent(critic.to(device), description.language, config, device)

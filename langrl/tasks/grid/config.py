@@ -1,0 +1,57 @@
+"""The config of a grid-world run; no torch here."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from langrl.agents.config import GridLearnerConfig
+from langrl.data.config import GridDataConfig
+from langrl.envs.grid.rooms import GRID_WORLDS
+from langrl.errors import lookup
+from langrl.grounding.config import GridGroundingConfig
+from langrl.models.config import GridCriticConfig
+from langrl.settings import Settings
+from langrl.training.config import LoggingConfig
+
+
+class GridEvaluationConfig(Settings):
+    """How an agent of grid worlds is evaluated."""
+
+    episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")
+    seed: int = Field(1000, ge=0, description="seed of rooms, starts and instructions")
+
+
+class GridWorldConfig(Settings):
+    """Where the agent of grid worlds learns; the first world is where it is evaluated."""
+
+    worlds: tuple[str, ...] = Field(
+        ("goto",), min_length=1, description=f"of {', '.join(GRID_WORLDS)}; one may come twice"
+    )
+
+    @field_validator("worlds")
+    @classmethod
+    def _known_worlds(cls, worlds: tuple[str, ...]) -> tuple[str, ...]:
+        for world in worlds:
+            lookup(GRID_WORLDS, world, "grid world")
+        return worlds
+
+
+class GridRunConfig(Settings):
+    """As ``MazeRunConfig``, for grid worlds: the language side is a pretrained model."""
+
+    task: Literal["grid"] = Field("grid", description="what sort of config this is")
+    world: GridWorldConfig = GridWorldConfig()
+    data: GridDataConfig = GridDataConfig()
+    critic: GridCriticConfig = GridCriticConfig()
+    language: str = Field(
+        "bundled", min_length=1, description="language-image model: 'bundled', a name or a folder"
+    )
+    learner: GridLearnerConfig = GridLearnerConfig()
+    grounding: GridGroundingConfig = GridGroundingConfig()
+    evaluation: GridEvaluationConfig = GridEvaluationConfig()
+    logging: LoggingConfig = LoggingConfig()
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")

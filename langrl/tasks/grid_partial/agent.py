@@ -1,0 +1,133 @@
+"""The agent that sees a part of a grid world, as a description and weights.
+
+Axes: ``M`` goals, ``H`` rows, ``W`` columns.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import Checkpoint, fill
+from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS
+from langrl.functional.energies import ENERGIES
+from langrl.grounding.candidates import ListedCandidates
+from langrl.grounding.config import GridGroundingConfig
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.config import RecurrentCriticConfig
+from langrl.models.cpc import CPC, CpcDescription
+from langrl.models.critics.recurrent import RecurrentCritic
+from langrl.models.language_image.language import ImageLanguage
+from langrl.models.language_image.model import load_language_image_model
+from langrl.settings import Settings, with_changes
+
+_SHOWROOM = 8  # cells along a side of the room in which goals are drawn
+
+
+class GridPartialAgentDescription(Settings):
+    """All that makes up an agent that sees a part of a grid world, apart from its weights."""
+
+    kind: Literal["grid-partial"] = "grid-partial"
+    world: str = Field(description="the grid world whose kinds of object are goals")
+    history: CpcDescription
+    memory: bool = Field(description="whether it remembers")
+    critic: RecurrentCriticConfig
+    language: str = Field(description="language-image model: 'bundled', a name or a folder")
+    grounding: GridGroundingConfig
+
+
+def build_recurrent_critic(description: GridPartialAgentDescription, seed: int) -> RecurrentCritic:
+    """Return f(h, a, g), initialised from a seed."""
+    # Layers draw their weights from torch's global generator, which is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return RecurrentCritic(
+            CPC(description.history),
+            description.memory,
+            len(ACTIONS),
+            ENERGIES[description.critic.energy],
+            description.critic,
+        )
+
+
+def object_kinds(doors: bool) -> NDArray[np.int64]:
+    """Return every type and colour [M, 2] of object that can be gone to."""
+    types = [number for name, number in TYPES.items() if doors or name != "door"]
+    return np.array([(kind, colour) for kind in types for colour in COLOURS.values()])
+
+
+def render_kinds(_: NDArray[Any], kinds: NDArray[Any]) -> NDArray[np.uint8]:
+    """Draw kinds of object [M, 2], each faced by an agent in a room of its own.
+
+    Where in the world such an object is, and whether there is one, is not known; the room is empty.
+
+    Returns:
+        uint8 [M, height, width, 3].
+    """
+    rooms = np.zeros((len(kinds), _SHOWROOM, _SHOWROOM, 2), np.uint8)
+    rooms[...] = (WALL, COLOURS["grey"])
+    rooms[:, 1:-1, 1:-1] = (EMPTY, 0)
+    middle = _SHOWROOM // 2
+    rooms[:, middle, middle] = kinds
+    return render_rooms(rooms, np.tile([middle, middle - 1, 0], (len(kinds), 1)))
+
+
+def padding_for(observation: NDArray[Any]) -> NDArray[Any]:
+    """Return what of an observation decides the images of kinds of object: nothing."""
+    return observation[:0]
+
+
+@lru_cache(maxsize=4)  # agents share what they have embedded
+def language_for_kind(source: str, device: str) -> ImageLanguage:
+    """Return the language side on a model: 'bundled', a hub name or a folder."""
+    return ImageLanguage(load_language_image_model(source, device), render_kinds, padding_for)
+
+
+def compose_grid_partial_agent(
+    critic: RecurrentCritic,
+    world: str,
+    language: str,
+    config: GridGroundingConfig,
+    device: str = "cpu",
+) -> GroundedAgent:
+    """Put an agent together from a trained critic and a language-image model.
+
+    Args:
+        critic: f(h, a, g).
+        world: the grid world that it acts in, by name.
+        language: 'bundled', a hub name or a folder.
+        config: strategy and temperature.
+        device: where the critic is, and the language-image model goes.
+    """
+    return GroundedAgent(
+        critic,
+        language_for_kind(language, device),
+        GROUNDINGS[config.strategy],
+        ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1)),
+        actions=np.arange(len(ACTIONS)),
+        device=device,
+        language_weight=config.language_weight,
+        temperature=config.temperature,
+        compare_separate=config.compare_separate,
+    )
+
+
+def restore_grid_partial_agent(
+    checkpoint: Checkpoint, path: Path, device: str, grounding: Mapping[str, object]
+) -> GroundedAgent:
+    """Build the agent of a checkpoint; errors are pydantic's, KeyError and LangRLError."""
+    description = GridPartialAgentDescription.model_validate(checkpoint.documents["agent"])
+    critic = build_recurrent_critic(description, seed=0)
+    fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
+    config = with_changes(description.grounding, grounding, "grounding")
+    return compose_grid_partial_agent(
+        critic.to(device), description.world, description.language, config, device
+    )

@@ -1,0 +1,234 @@
+"""Where the images and texts of a pre-training run come from: grid worlds, any worlds, a folder.
+
+Each source draws the batch of a step, and samples that are kept apart: to calibrate on, to measure
+on and to show. A seed for each step: a resumed run draws what it would have drawn.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
+from langrl.data.images.folder import CaptionedImages, read_folder
+from langrl.data.images.grid_scenes import ImageTexts, world_batch
+from langrl.data.images.rendered_worlds import WorldImages
+from langrl.envs.grid.grammar import LEVELS
+from langrl.envs.grid.rooms import GRID_WORLDS
+from langrl.errors import ConfigError
+from langrl.evaluation.image_text import (
+    RoomSample,
+    evaluate_worlds,
+    measure,
+    sample_rooms,
+    summarise,
+)
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.tasks.language_image.config import LanguageImageRunConfig
+
+_PLAIN = ("full", "colour", "type")  # levels of the first steps
+# The harder ones more often.
+_VARIED = (*LEVELS, "negation", "negation", "disjunction", "relation", "relation", "relation")
+_CELLS = 64  # of a room of usual size; batches of larger rooms have fewer of them
+_TRAINED, _MEASURED, _CALIBRATED = 0, 1, 2  # numbers that keep seeds apart
+Rows = list[dict[str, Any]]
+
+
+class Source(Protocol):
+    """Draws images with texts."""
+
+    def draw(self, step: int) -> ImageTexts:
+        """Return the batch of a step."""
+        ...
+
+    def calibration_samples(self) -> list[RoomSample]:
+        """Return pairs that are neither trained on nor measured."""
+        ...
+
+    def shown_samples(self) -> list[RoomSample]:
+        """Return what is drawn, of what was not trained on."""
+        ...
+
+    def measure(self, model: LanguageImageModel) -> Rows:
+        """Return rows of results on what was not trained on."""
+        ...
+
+    def digest(self) -> str:
+        """Return a sha256 of what is read from files; of nothing, where all comes from seeds."""
+        ...
+
+
+def image_source(config: LanguageImageRunConfig) -> Source:
+    """Return the source that a config names; grid worlds without near words.
+
+    Raises:
+        ConfigError: if a folder, an image or an environment cannot be used.
+    """
+    if config.folder is not None:
+        images = read_folder(Path(config.folder), config.image_size)
+        generator = np.random.default_rng([config.seed, _CALIBRATED])
+        return FolderSource(config, tuple(images.split(config.held_out, generator)))
+    if config.environments:
+        return WorldSource(config, tuple(_open(name) for name in config.environments))
+    return GridSource(config)
+
+
+def _open(name: str) -> WorldImages:
+    try:
+        env = gym.make(name).unwrapped
+    except (gym.error.Error, ModuleNotFoundError) as error:
+        raise ConfigError(f"environments: cannot make {name!r} ({error}); check the id") from error
+    return WorldImages(env, name)
+
+
+@dataclass(frozen=True, eq=False)
+class GridSource:
+    """Rooms of grid worlds, with the exact mask of what fits what, and texts that vary."""
+
+    config: LanguageImageRunConfig
+    words: NearWords = NO_WORDS
+
+    def draw(self, step: int) -> ImageTexts:
+        """Return the batch of a step; the first ones have simple texts."""
+        config = self.config
+        generator = np.random.default_rng([config.seed, _TRAINED, step])
+        spec = GRID_WORLDS[config.worlds[step % len(config.worlds)]]
+        plain = step < config.texts.plain_until * config.steps
+        writer = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0) if plain else self._writer()
+        return world_batch(
+            spec,
+            writer.write,
+            generator,
+            rooms=max(1, config.rooms_per_batch * _CELLS // spec.size**2),
+            images=config.images_per_room,
+            texts=config.texts_per_room,
+            levels=_PLAIN if plain else _VARIED,
+            labels=config.label_weight > 0,
+        )
+
+    def _writer(self) -> TextWriter:
+        texts = self.config.texts
+        return TextWriter(
+            self.words,
+            texts.paraphrases,
+            texts.near_words,
+            texts.typos,
+            texts.idle_words,
+            texts.asides,
+            texts.lost_words,
+        )
+
+    def calibration_samples(self) -> list[RoomSample]:
+        """Return pairs of other rooms, in templates and near words that are never trained on.
+
+        They stand for what users will say: on texts as in training, the model is surer than it is
+        right about words that it has not been trained on.
+        """
+        config = self.config
+        generator = np.random.default_rng([config.seed, _CALIBRATED])
+        writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
+        rooms = max(2, config.evaluation_rooms // 2)
+        return sample_rooms(config.worlds, rooms, writer.write, generator)
+
+    def shown_samples(self) -> list[RoomSample]:
+        """Return a room of each world."""
+        generator = np.random.default_rng([self.config.seed, _MEASURED, _CALIBRATED])
+        return sample_rooms(self.config.worlds, 1, self._writer().write, generator)
+
+    def measure(self, model: LanguageImageModel) -> Rows:
+        """Return a row for each phrasing, in rooms that were not trained on."""
+        config = self.config
+        seed = config.seed + _MEASURED
+        return evaluate_worlds(model, config.worlds, config.evaluation_rooms, seed)
+
+    def digest(self) -> str:
+        """Return the digest of nothing."""
+        return hashlib.sha256().hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class WorldSource:
+    """Goals and instructions of environments, by turns."""
+
+    config: LanguageImageRunConfig
+    worlds: tuple[WorldImages, ...]
+
+    def draw(self, step: int) -> ImageTexts:
+        """Return the batch of a step."""
+        config = self.config
+        generator = np.random.default_rng([config.seed, _TRAINED, step])
+        world = self.worlds[step % len(self.worlds)]
+        return world.draw(config.rooms_per_batch, config.images_per_room, generator)
+
+    def calibration_samples(self) -> list[RoomSample]:
+        """Return pairs of other episodes."""
+        return self._samples(_CALIBRATED)
+
+    def shown_samples(self) -> list[RoomSample]:
+        """Return what is measured."""
+        return self._measured
+
+    @cached_property
+    def _measured(self) -> list[RoomSample]:
+        return self._samples(_MEASURED)
+
+    def _samples(self, part: int) -> list[RoomSample]:
+        config = self.config
+        generator = np.random.default_rng([config.seed, part])
+        drawn = [
+            (world.name, world.draw(config.evaluation_rooms, config.images_per_room, generator))
+            for world in self.worlds
+        ]
+        return [_as_sample(name.replace("/", "-"), part) for name, part in drawn]
+
+    def measure(self, model: LanguageImageModel) -> Rows:
+        """Return one row, over all environments."""
+        return [summarise(measure(model, self.shown_samples()), "instructions")]
+
+    def digest(self) -> str:
+        """Return the digest of the environments' ids."""
+        return hashlib.sha256(json.dumps(self.config.environments).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FolderSource:
+    """Captioned images: a part to train on, one to calibrate on, one to measure on."""
+
+    config: LanguageImageRunConfig
+    parts: Sequence[CaptionedImages]
+
+    def draw(self, step: int) -> ImageTexts:
+        """Return the batch of a step."""
+        generator = np.random.default_rng([self.config.seed, _TRAINED, step])
+        return self.parts[0].draw(self.config.pairs_per_batch, generator)
+
+    def calibration_samples(self) -> list[RoomSample]:
+        """Return the second part."""
+        return [_as_sample("folder", self.parts[1])]
+
+    def shown_samples(self) -> list[RoomSample]:
+        """Return the third part, which is measured."""
+        return [_as_sample("folder", self.parts[2])]
+
+    def measure(self, model: LanguageImageModel) -> Rows:
+        """Return one row."""
+        return [summarise(measure(model, self.shown_samples()), "captions")]
+
+    def digest(self) -> str:
+        """Return the digest of all images and captions."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            digest.update(np.ascontiguousarray(part.images).tobytes())
+            digest.update(json.dumps(part.texts).encode() + part.positives.tobytes())
+        return digest.hexdigest()
+
+
+def _as_sample(name: str, part: CaptionedImages | ImageTexts) -> RoomSample:
+    levels = ["caption"] * len(part.texts)
+    return RoomSample(name, part.images, list(part.texts), levels, part.positives.T)

@@ -1,0 +1,108 @@
+"""Maze agents: how they are described, composed and restored from a checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import Checkpoint, fill
+from langrl.envs.maze.layouts import parse_layout
+from langrl.envs.maze.world import StreetMaze
+from langrl.errors import CheckpointError, LayoutError
+from langrl.grounding.candidates import CellWeights, SampledCandidates
+from langrl.grounding.config import GroundingConfig
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.critics.build import CriticsDescription, build_critics
+from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
+from langrl.settings import Settings, with_changes
+
+
+class MazeAgentDescription(Settings):
+    """All that makes up a maze agent, apart from its weights and its goal density."""
+
+    layout: str = Field(description="the maze as an ASCII map")
+    critics: CriticsDescription
+    grounding: GroundingConfig
+
+
+def directions(count: int) -> NDArray[np.float32]:
+    """Return evenly spaced unit vectors [count, 2]."""
+    angles = np.arange(count) * 2 * np.pi / count
+    return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+
+def compose_maze_agent(
+    world: StreetMaze,
+    critic: GoalCritic,
+    language: LanguageCritic,
+    config: GroundingConfig,
+    density: Tensor,
+    device: torch.device | str = "cpu",
+) -> GroundedAgent:
+    """Put an agent together from trained critics.
+
+    Args:
+        world: the maze the critics were trained in.
+        critic: f(s, a, g).
+        language: h(g, l).
+        config: strategy, candidates and directions.
+        density: the data's density of goals over cells [R, C], for ``weighting: data``.
+        device: where the critics are.
+    """
+    weights = CellWeights(density.double().numpy()) if config.weighting == "data" else None
+    candidates = SampledCandidates(world.sample_states, config.candidates, weights)
+    return GroundedAgent(
+        critic,
+        language,
+        GROUNDINGS[config.strategy],
+        candidates,
+        actions=directions(config.directions),
+        device=device,
+    )
+
+
+def restore_maze_agent(
+    checkpoint: Checkpoint,
+    path: Path,
+    world: StreetMaze | None,
+    device: str,
+    grounding: Mapping[str, object],
+) -> GroundedAgent:
+    """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
+    description = MazeAgentDescription.model_validate(checkpoint.documents["agent"])
+    # Parsed as a map and nothing else: a shared checkpoint must not name files of ours.
+    try:
+        home = StreetMaze(parse_layout(description.layout, "its layout"))
+    except LayoutError as error:
+        raise CheckpointError(str(error)) from error
+    critic, language = build_critics(description.critics, seed=0)
+    fill(named_weights(critic, language), checkpoint.tensors["weights"])
+    density = _check_density(checkpoint.tensors["goals"]["density"], home)
+    if world is not None:
+        check_same_maze(home, world, path)
+    config = with_changes(description.grounding, grounding, "grounding")
+    return compose_maze_agent(home, critic.to(device), language.to(device), config, density, device)
+
+
+def _check_density(density: Tensor, world: StreetMaze) -> Tensor:
+    if (
+        density.shape != world.walls.shape
+        or not (density[~torch.from_numpy(world.walls)] > 0).all()
+    ):
+        raise CheckpointError("its density of goals does not fit its layout; copy it again")
+    return density
+
+
+def check_same_maze(trained: StreetMaze, asked: StreetMaze, path: Path) -> None:
+    """Raise CheckpointError unless both mazes have the same walls."""
+    if trained.layout != asked.layout:
+        sizes = ["x".join(map(str, maze.walls.shape)) for maze in (trained, asked)]
+        raise CheckpointError(
+            f"{path} was trained in another maze ({sizes[0]}) than the one asked for"
+            f" ({sizes[1]}); train one there, or leave the layout out"
+        )

@@ -1,0 +1,50 @@
+"""The maze's oracle: an agent that knows the walls and the grammar."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.agents.observations import read_observations
+from langrl.envs.maze.world import StreetMaze
+from langrl.protocols import Observation
+
+
+class OracleAgent:
+    """Knows the maze and the grammar, and walks to the nearest denoted cell.
+
+    An instruction that the grammar cannot read leaves it where it is.
+    """
+
+    def __init__(self, world: StreetMaze) -> None:
+        self.world = world
+
+    def reset(
+        self,
+        generator: np.random.Generator | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Start new episodes; the oracle has nothing to forget."""
+
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the direction [2] or [N, 2] of the centre of the next cell."""
+        positions, texts, single = read_observations(observations, instructions)
+        masks = {text: self.world.cell_mask(text) for text in dict.fromkeys(texts)}
+        actions = np.zeros((len(texts), 2), np.float32)
+        for n, text in enumerate(texts):
+            mask = masks[text]
+            if mask is not None:
+                actions[n] = self._target(positions[n], mask) - positions[n]
+        return actions[0] if single else actions
+
+    def _target(self, position: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        layout = self.world.layout
+        row, column = np.floor(position).astype(int)
+        here = layout.cell_index[row, column]
+        goals = np.flatnonzero(mask[~layout.walls])
+        goal = goals[layout.distances[here, goals].argmin()]
+        onward = here if goal == here else layout.next_cells[goal, here]
+        return layout.free_cells[onward] + 0.5

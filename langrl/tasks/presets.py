@@ -1,0 +1,91 @@
+"""Run configs: one frozen model of everything, read from YAML presets or files.
+
+``--config NAME_OR_FILE`` gives the defaults, flags override them, and what results is written to
+the run folder as ``config.yaml``, which reruns it. No torch here, so that ``--help`` is quick.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from langrl.errors import ConfigError, suggestion
+from langrl.settings import Settings, describe_invalid
+from langrl.tasks.maze.config import MazeRunConfig
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses duplicate keys, which YAML would silently resolve to the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"the key {key!r} appears twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+def preset_names() -> list[str]:
+    """Return the names of the configs that ship with langrl."""
+    folder = resources.files("langrl.configs")
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+C = TypeVar("C", bound=Settings)
+
+
+def load_config(source: str, *models: type[C]) -> C:
+    """Read a preset by name, or a YAML file, as one of several sorts of config.
+
+    Args:
+        source: a preset's name, or a file.
+        models: the sorts that are taken; the file's ``task`` says which, a street maze by default.
+
+    Raises:
+        ConfigError: if there is neither, it is no YAML, of another sort, or a field is unknown or
+            wrong; names the file and the field.
+    """
+    if source in preset_names():
+        text = (resources.files("langrl.configs") / f"{source}.yaml").read_text()
+    else:
+        path = Path(source)
+        if not path.is_file():
+            if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+                raise ConfigError(f"no config file {path}; check the path")
+            raise ConfigError(f"no preset named {source!r}; {suggestion(source, preset_names())}")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path} is larger than 1 MB; a config is a few lines")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read {path}: {error}") from error
+    return parse_config(text, source, *models)
+
+
+def parse_config(text: str, source: str, *models: type[C]) -> C:
+    """Parse YAML into a config; ``source`` names it in errors, which are as ``load_config``'s."""
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        raise ConfigError(f"{source} is not YAML: {error}") from error
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{source} must be a mapping of fields, as in 'seed: 0'")
+    content = content or {}
+    tasks = {str(model.model_fields["task"].default): model for model in models}
+    task = content.get("task", MazeRunConfig.model_fields["task"].default)
+    if task not in tasks:
+        told = repr(task) if "task" in content else f"{task!r} where a file does not say"
+        raise ConfigError(f"{source}: task is {told}; this command takes {' or '.join(tasks)}")
+    model = tasks[task]
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {describe_invalid(error, model)}") from error

@@ -1,0 +1,12 @@
+"""Settings of a run's book-keeping and evaluation; no torch here."""
+
+from pydantic import Field
+
+from langrl.settings import Settings
+
+
+class LoggingConfig(Settings):
+    """How often a run reports and stores."""
+
+    log_every: int = Field(50, ge=1, description="steps between records in metrics.jsonl")
+    checkpoint_every: int = Field(1000, ge=1, description="steps between checkpoints")

@@ -1,0 +1,167 @@
+"""What a run tells: progress on the terminal, metrics.jsonl, TensorBoard, tables, results.json."""
+
+import json
+import math
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+SCHEMA = "langrl-results-1"
+_SAY_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
+# Not on a terminal (a file, a pipe), tables are as wide as they need to be read.
+# No markup: folders and instructions are printed as they are, square brackets and all.
+console = Console(
+    width=None if sys.stdout.isatty() else 140, soft_wrap=True, markup=False, emoji=False
+)
+
+
+class MetricsLog:
+    """Writes metrics to ``metrics.jsonl`` (the record) and to TensorBoard events beside it.
+
+    Args:
+        folder: the run folder.
+        step: where the run goes on; records of later steps are removed.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "metrics.jsonl"
+        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._file = self.path.open("a", buffering=1)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """ResultCache scalars of a step."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush both."""
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Return the records of a metrics.jsonl; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+@contextmanager
+def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
+    """Show a bar with rate and time left; a line now and then where there is no terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        yield Bar(bars, label, total, done)
+
+
+class Bar:
+    """One progress bar."""
+
+    def __init__(self, bars: Progress, label: str, total: int, done: int) -> None:
+        self._bars, self._label, self._total, self._first = bars, label, total, done
+        self._task = bars.add_task(label, total=total, completed=done, note="")
+        self._said = 0.0
+
+    def update(self, done: int, unit: str = "steps") -> None:
+        """Say how many are done."""
+        task = self._bars.tasks[0]
+        elapsed = task.elapsed or 0.0
+        rate = (done - self._first) / max(elapsed, 1e-9)
+        note = f"{rate:.0f} {unit}/s"
+        self._bars.update(self._task, completed=done, note=note)
+        if not console.is_terminal and (done >= self._total or elapsed - self._said > _SAY_EVERY):
+            self._said = elapsed
+            left = (self._total - done) / max(rate, 1e-9)
+            console.print(f"{self._label}: {done}/{self._total}, {note}, {left:.0f} s left")
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows as a table on the terminal."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        text = any(isinstance(row.get(column), str) for row in rows)
+        table.add_column(column, justify="left" if text else "right")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) >= 10
+        else (f"{value:.3f}" if isinstance(value, float) else str(value))
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide results."""
+    names = ("langrl", "torch", "numpy", "gymnasium")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def write_results(
+    folder: Path, command: str, config: Mapping[str, Any], rows: Sequence[Any], **tables: Any
+) -> Path:
+    """Write ``results.json``: {schema, command, config, versions, rows}, and further tables.
+
+    Numbers that are not finite become null, which is what JSON has for them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "schema": SCHEMA,
+        "command": command,
+        "config": config,
+        "versions": versions(),
+        "rows": rows,
+        **tables,
+    }
+    path = folder / "results.json"
+    path.write_text(json.dumps(_finite(content), indent=1) + "\n")
+    return path
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

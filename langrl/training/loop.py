@@ -1,0 +1,83 @@
+"""The one training loop: batches, logs, checkpoints, exact resume, and a stop at the first NaN."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
+from langrl.errors import NonFiniteError
+from langrl.protocols import Learner
+from langrl.training.config import LoggingConfig
+from langrl.training.logs import MetricsLog, progress, versions
+
+BAD_BATCH = "nonfinite_batch.safetensors"
+
+
+def run_state(learner: Learner, threads: int, data_sha256: str) -> dict[str, Any]:
+    """Return what a checkpoint says of a run's state beside its tensors."""
+    return {
+        "step": learner.step,
+        "threads": threads,
+        "versions": versions(),
+        "data_sha256": data_sha256,
+    }
+
+
+@dataclass(frozen=True)
+class Training:
+    """A learner's way to its last step, in a run folder.
+
+    Args:
+        learner: what is trained.
+        steps: the last step.
+        folder: the run folder.
+        logging: how often to report and store.
+        snapshot: returns everything a checkpoint of the learner's present state holds.
+    """
+
+    learner: Learner
+    steps: int
+    folder: Path
+    logging: LoggingConfig
+    snapshot: Callable[[], Checkpoint]
+
+    def run(self, label: str) -> float:
+        """Train up to the last step and return the seconds it took, checkpoints included.
+
+        Raises:
+            NonFiniteError: if a batch, loss or gradient is not finite; the batch is saved, and
+                weights and checkpoints stay as they were before it.
+        """
+        learner, logging = self.learner, self.logging
+        log = MetricsLog(self.folder, learner.step)
+        start = time.perf_counter()
+        try:
+            with progress(label, self.steps, learner.step) as bar:
+                while learner.step < self.steps:
+                    batch = learner.batch()
+                    metrics = self._update(batch)
+                    step = learner.step
+                    if step % logging.log_every == 0 or step == self.steps:
+                        log.write(step, {name: float(value) for name, value in metrics.items()})
+                        bar.update(step)
+                    if step % logging.checkpoint_every == 0 or step == self.steps:
+                        write_checkpoint(step_folder(self.folder, step), self.snapshot())
+        finally:
+            log.close()
+        return time.perf_counter() - start
+
+    def _update(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        try:
+            return self.learner.update(batch)
+        except NonFiniteError as error:
+            from safetensors.torch import save_file
+
+            path = self.folder / BAD_BATCH
+            save_file({name: value.cpu().contiguous() for name, value in batch.items()}, path)
+            raise NonFiniteError(
+                f"training stopped at step {self.learner.step + 1}: {error}; the batch is in {path}"
+            ) from error

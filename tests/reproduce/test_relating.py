@@ -1,0 +1,209 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from langrl.data.related_pairs import KINDS
+from langrl.errors import ShapeError
+from langrl.evaluation import coherence
+from langrl.evaluation.coherence import (
+    cross_coherence,
+    joint_coherence,
+    latent_accuracy,
+    roc_auc,
+    synergy_coherence,
+    threshold_at,
+    train_classifier,
+)
+from langrl.models.vae.config import ModalityConfig, VaeConfig
+from langrl.models.vae.model import build_vae
+from langrl.plots.relating import roc_curve
+from langrl.reproduce import related_goals, relating, relating_tasks
+from langrl.reproduce.linear_gaussian import linear_gaussian_errors
+from langrl.reproduce.relating_claims import claims, half_interval, summarise
+from langrl.reproduce.relating_tasks import Pairs, unrelated_partners, worlds
+from langrl.tasks.grid.config import GridRunConfig
+from langrl.tasks.presets import load_config
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def oracle():
+    """A model whose latent is the class, twice: two numbers decoded from it in each modality."""
+    modalities = tuple(
+        ModalityConfig(name=name, size=2, likelihood="gaussian", scale=0.1) for name in "xy"
+    )
+    model = build_vae(VaeConfig(modalities=modalities, backbone="mmvae", latent=2, depth=0), 0)
+    with torch.no_grad():
+        for name in "xy":
+            model.decoders[name][0].weight.copy_(torch.eye(2))
+            model.decoders[name][0].bias.zero_()
+            model.backbone.heads[name].network.weight.copy_(
+                torch.cat([torch.eye(2), torch.zeros(2, 2)])
+            )
+            model.backbone.heads[name].network.bias.copy_(torch.tensor([0.0, 0.0, -9.0, -9.0]))
+    return model
+
+
+def first(x):
+    return x.argmax(-1)
+
+
+def test_a_model_that_knows_the_class_has_every_measure_at_one(oracle):
+    labels = torch.arange(20) % 2
+    inputs = {name: torch.nn.functional.one_hot(labels).float() for name in "xy"}
+    named = dict.fromkeys("xy", first)
+    assert latent_accuracy(oracle, inputs, labels, inputs, labels) == {"x": 1.0, "y": 1.0}
+    assert joint_coherence(oracle, named, seeded(), 50) == 1.0
+    assert cross_coherence(oracle, named, inputs, labels, seeded()) == {"x > y": 1.0, "y > x": 1.0}
+    assert synergy_coherence(oracle, named, inputs, labels, seeded()) == 1.0
+    with torch.no_grad():  # y is the other class
+        oracle.decoders["y"][0].weight.copy_(torch.eye(2).flip(0))
+    assert joint_coherence(oracle, named, seeded(), 50) == 0.0
+    found = cross_coherence(oracle, named, inputs, labels, seeded())
+    assert found == {"x > y": 0.0, "y > x": 1.0}
+    assert synergy_coherence(oracle, named, inputs, labels, seeded()) == 0.5
+    with pytest.raises(ShapeError, match="one for each observation"):
+        latent_accuracy(oracle, inputs, labels[:3], inputs, labels)
+
+
+def test_a_classifier_learns_and_is_that_of_its_seed():
+    labels = torch.arange(90) % 3
+    x = torch.nn.functional.one_hot(labels).float() + 0.1 * torch.randn(90, 3, generator=seeded())
+    classify = train_classifier(x, labels, 3, 0)
+    assert (classify(x) == labels).all()
+    assert classify(x.reshape(9, 10, 3)).shape == (9, 10)
+    with pytest.raises(ShapeError, match=r"labels must be \[90\]"):
+        train_classifier(x, labels[:4], 3, 0)
+
+
+def test_auc_and_threshold_of_hand_worked_scores():
+    related, unrelated = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0])
+    assert roc_auc(related, unrelated) == pytest.approx((2 + 1 + 0.5) / 4)
+    assert threshold_at(torch.arange(101.0), 0.05) == pytest.approx(95.0)
+    false, true = roc_curve([3.0, 1.0], [0.0, 2.0])
+    assert true.tolist() == [0, 0.5, 0.5, 1, 1]
+    assert false.tolist() == [0, 0, 0.5, 0.5, 1]
+
+
+def test_unrelated_partners_are_of_another_class():
+    labels = torch.arange(40) % 4
+    partners = unrelated_partners(labels, seeded())
+    assert (labels[partners] != labels).all()
+
+
+def test_shares_are_nested_and_parts_are_apart():
+    pairs = Pairs({"x": torch.arange(50.0).unsqueeze(1)}, torch.arange(50))
+    few, rest = relating._split(pairs, 0.2, 0)
+    more, _ = relating._split(pairs, 0.5, 0)
+    assert len(few) == 10
+    assert len(rest) == 40
+    assert set(few.labels.tolist()) <= set(more.labels.tolist())
+    assert set(few.labels.tolist()).isdisjoint(rest.labels.tolist())
+
+
+def test_intervals_are_students():
+    assert half_interval([1.0, 2.0, 3.0]) == pytest.approx(4.303 / np.sqrt(3))
+
+
+def test_claims_compare_what_they_say():
+    rows = []
+    for seed in range(2):
+        for contrast, share, value in (
+            (False, 0.2, 0.5), (False, 1.0, 0.6), (True, 0.2, 0.7), (True, 1.0, 0.9),
+            (True, "found", 0.85),
+        ):  # fmt: skip
+            values = dict.fromkeys(("latent", "joint", "cross", "synergy", "auc"), value)
+            values |= {"synergy": 0.55, "joint": value - 0.3 * contrast + 0.01 * seed}
+            row = {"task": "t", "backbone": "b", "seed": seed, "contrast": contrast}
+            rows.append(row | {"share": share} | values)
+    assert len(summarise(rows)) == 5
+    found = {row["claim"]: row for row in claims(rows)}
+    improved = found["contrast improves cross, mean over shares"]
+    assert improved["ours"] == pytest.approx(0.25)
+    assert improved["holds"]
+    assert not found["contrast improves joint, mean over shares"]["holds"]
+    reached = found["measures where 20 % with contrast reaches plain 100 %"]
+    assert reached["ours"] == 3  # latent, cross and synergy; joint is below
+    recovered = {claim: row["ours"] for claim, row in found.items() if "recovered" in claim}
+    values = [recovered[claim] for claim in sorted(recovered)]  # cross, joint, latent, synergy
+    assert values[:3] == pytest.approx([0.75, 0.75, 0.75])
+    assert values[3] is None  # nothing is left to recover
+
+
+def test_estimates_are_right_where_the_truth_is_known():
+    errors = linear_gaussian_errors()
+    assert errors["iwae of mvae"] < 1e-4
+    assert errors["iwae of mmvae"] < 0.15
+
+
+@pytest.fixture
+def small_goals(monkeypatch, tiny_language):
+    config = load_config("grid-goto", GridRunConfig).model_dump(mode="json")
+    config["data"] |= {"rooms": 10, "trajectories_per_room": 2}
+    config["critic"] |= {"embedding": 8, "channels": 8, "depth": 1, "width": 16}
+    config["learner"] |= {"steps": 2, "rooms": 2, "states": 4, "warmup": 1}
+    config["language"] = str(tiny_language)
+    tiny = GridRunConfig.model_validate(config)
+    monkeypatch.setattr(related_goals, "_critic_config", lambda seed, steps: tiny)
+    for name, value in (
+        ("PAIRS", 60), ("FEW", 0.5), ("ROOMS", 3), ("TEXTS_EACH", 2),
+        ("CANDIDATES", 3), ("LATENTS", 4),
+    ):  # fmt: skip
+        monkeypatch.setattr(related_goals, name, value)
+
+
+def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
+    tmp_path, monkeypatch, small_goals
+):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0)})
+    monkeypatch.setattr(relating, "TASKS", {"worlds": lambda seed: worlds(seed, 100, 40)})
+    monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
+    monkeypatch.setattr(relating, "_need_digits", lambda: None)
+    monkeypatch.setattr(relating, "_SHOWN", 2)
+    monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
+    monkeypatch.setattr(coherence, "_STEPS", 20)
+    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert len(results["measured"]) == 5
+    assert {row["task"] for row in results["rows"]} == {
+        "linear-Gaussian", "worlds", "grid goto"
+    }  # fmt: skip
+    assert [(row["fit"], row["candidates"]) for row in results["success"]] == [
+        ("few", "all poses"), ("all", "all poses"), ("found", "all poses"),
+        ("all", "3 generated"), ("all", "3 generated, unweighted"), ("all", "3 uniform"),
+        ("language-image model", "all poses"),
+    ]  # fmt: skip
+    assert all(0 <= row["precision"] <= 1 for row in results["episodes"])
+    assert all({"ours", "wanted", "holds"} <= set(row) for row in results["rows"])
+    for name in ("shares", "pmi", "generated"):
+        assert (tmp_path / "figures" / f"worlds-{name}.png").stat().st_size > 5000
+    monkeypatch.setattr(related_goals, "_measure", None)
+    monkeypatch.setattr(relating, "_run", None)  # it would fail if it were measured again
+    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+
+
+def test_recovered_share_is_of_the_distance_from_few_to_all():
+    success = {
+        ("few", "all poses"): 0.5, ("all", "all poses"): 0.9, ("found", "all poses"): 0.8,
+        ("all", "8 generated"): 0.7, ("all", "8 uniform"): 0.3,
+    }  # fmt: skip
+    rows = [
+        {"fit": fit, "candidates": candidates, "seed": 0, "success": value}
+        for (fit, candidates), value in success.items()
+    ]
+    told = related_goals.claims(related_goals.over_seeds(rows))
+    assert [row["ours"] for row in told] == pytest.approx([0.75, 0.4])
+    assert all(row["holds"] for row in told)
+
+
+def test_texts_mean_the_kinds_that_they_name():
+    kinds = np.array([KINDS.index(kind) for kind in (("ball", "red"), ("key", "blue"))])
+    texts = ["go to the red ball", "go to a key"]
+    meant = related_goals._is_meant(texts, np.array([0, 0, 1, 1]), np.tile(kinds, 2))
+    assert meant.tolist() == [True, False, False, True]
