@@ -207,6 +207,40 @@ def test_a_strategy_that_needs_a_shared_encoder_is_refused_without_one(make_agen
         make_agent("direct", critics=(critic, language))
 
 
+class Constant:
+    """A language side that embeds every goal and text as ones of some size."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def embed_goals(self, observations, goals):
+        return torch.ones(*goals.shape[:2], self.size)
+
+    def encode_text(self, texts):
+        return torch.ones(len(texts), 1, self.size)
+
+    def score(self, goals, texts):
+        return goals @ texts.squeeze(-2).mT
+
+
+def test_separate_embeddings_of_one_size_are_compared_directly_on_request(make_critics, fixed):
+    (critic, _), candidates = make_critics(), fixed
+    options = {"actions": directions(8), "compare_separate": True}
+    agent = GroundedAgent(critic, Constant(8), GROUNDINGS["direct"], candidates, **options)
+    actions = agent.act(BATCH)
+    states, text = torch.from_numpy(STATES), torch.ones(4, 1, 8)
+    with torch.no_grad():
+        compared = torch.from_numpy(directions(8)).expand(4, -1, -1)
+        embedded = critic.embed_actions(states[:, :0], states, compared)
+        best = critic.score(embedded, text).squeeze(-1).argmax(1)
+    assert np.array_equal(actions, directions(8)[best])
+    other = GroundedAgent(critic, Constant(6), GROUNDINGS["direct"], candidates, **options)
+    with pytest.raises(GroundingError, match="one size, got 8 of the critic and 6 of the language"):
+        other.act(BATCH)
+    without = GroundedAgent(critic, Constant(6), GROUNDINGS["max_goal"], candidates, **options)
+    assert without.act(BATCH).shape == (4, 2)
+
+
 @pytest.mark.parametrize("name", ["log_sum_exp", "sampled_goal", "nearest_goal", "max_goal"])
 def test_critics_with_goal_encoders_of_their_own_each_use_theirs(
     name, make_agent, make_critics, fixed
