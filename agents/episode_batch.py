@@ -67,7 +67,7 @@ class EpisodeBatch:
         """Start the episodes that need it, and draw the candidates that are needed."""
         drawn = np.flatnonzero(self.needs_candidates(observations, texts))
         self.reset(np.flatnonzero(self.needs_reset(observations)), observations)
-        self._draw(drawn, [texts[n] for n in drawn], generator)
+        self._draw(drawn, [texts[int(n)] for n in drawn], generator)
 
     def reset(self, rows: Rows, observations: NDArray[Any]) -> None:
         """Start new episodes in some rows and forget their texts and actions.

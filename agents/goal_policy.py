@@ -140,7 +140,7 @@ class GoalPolicy(_PolicyAgent):
             chosen, _ = self._chooser.choose_checked(states[rows], new, self._generator)
             desired = desired.copy()
             desired[rows] = [check_goal(goal, self._goals.space, "a candidate") for goal in chosen]
-        self._texts, self._desired = texts, desired
+        self._texts, self._desired = list(texts), desired
 
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
         """Return candidate goals with p(g|l), for a single observation; changes no episode.

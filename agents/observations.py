@@ -46,10 +46,10 @@ def read_observations(
         row = int((~finite).argmax())
         raise NonFiniteError(f"observation {row} is not finite; fix the environment")
     texts = observations.get("instruction") if instructions is None else instructions
-    if not isinstance(texts, Sequence | np.ndarray):
-        check_instruction(texts)  # raises InstructionError, since it is no text
     if isinstance(texts, str):
         texts = [texts] * len(states)
+    elif not isinstance(texts, Sequence | np.ndarray):
+        texts = [check_instruction(texts)]  # raises InstructionError, since it is no text
     if len(texts) != len(states):
         raise ShapeError(f"got {len(states)} observations and {len(texts)} instructions; pair them")
     distinct = {text: check_instruction(text) for text in dict.fromkeys(texts)}

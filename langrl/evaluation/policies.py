@@ -1,4 +1,4 @@
-"""Policies of other libraries, asked for actions.
+"""Actions of policies of other libraries.
 
 A policy is anything with ``predict(observations, deterministic=...) -> (actions, state)``, as
 Stable-Baselines3's algorithms have it.

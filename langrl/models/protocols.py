@@ -21,8 +21,10 @@ class Critic(Protocol):
     observation_axes: int
     """How many axes a single observation has: 1 for vectors, 3 for images and rooms."""
 
-    goal: nn.Module
-    """The goal encoder. A language side with the same one as its ``goal`` shares it."""
+    @property
+    def goal(self) -> nn.Module:
+        """The goal encoder. A language side that shares it has it as its own ``goal``."""
+        ...
 
     def initial_context(self, observations: Tensor) -> Tensor:
         """Return the contexts [N, ...] of episodes that start with observations [N, ...]."""
