@@ -37,6 +37,10 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
+def code_lines(code):
+    return len([line for line in code.splitlines() if line])
+
+
 def test_the_readmes_first_commands_are_the_two_that_set_everything_up():
     text = (ROOT / "README.md").read_text()
     assert re.findall(r"^    (.+?)\s+#", text, re.MULTILINE)[:2] == ["make demo", "make test"]
@@ -48,7 +52,7 @@ def test_the_readmes_python_runs_as_it_stands(capsys):
     exec(compile(code.replace('"runs/demo/run"', repr(str(FIXTURE))), "README.md", "exec"), {})
     assert "(100, 2)" in capsys.readouterr().out
     pytest.importorskip("stable_baselines3")
-    assert len(policy.strip().splitlines()) <= 40
+    assert code_lines(policy) <= 45
     exec(compile(policy, "README.md", "exec"), {})
     assert "go to something red or a key" in capsys.readouterr().out
 
@@ -83,7 +87,7 @@ def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     codes = blocks(ROOT / "docs" / "sb3.md", "python")
     assert len(codes) == SB3_BLOCKS
-    assert all(len(code.strip().splitlines()) <= 40 for code in codes)
+    assert all(code_lines(code) <= 45 for code in codes)
     code = codes[number].replace('"runs/fork"', repr(str(FIXTURE)))
     layout = json.loads((FIXTURE / "agent.json").read_text())["layout"]  # where it was trained
     home = f'gym.make("langrl/StreetMaze-v0", layout={layout!r})'
