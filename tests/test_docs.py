@@ -22,8 +22,6 @@ from langrl.reproduce import (
     sb3_zero_shot,
     street_mazes,
 )
-from langrl.tasks.cpc import run as cpc_pretraining
-from langrl.tasks.language_image import run as pretraining
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
@@ -122,10 +120,6 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (commands, "train"),
         (commands, "evaluate"),
         (commands, "demo"),
-        (pretraining, "pretrain"),
-        (pretraining, "resume"),
-        (cpc_pretraining, "pretrain"),
-        (cpc_pretraining, "resume"),
         *((module, "reproduce") for module in REPRODUCED),
         (diagnose, "run"),
         (benchmark, "speed"),

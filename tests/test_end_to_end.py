@@ -4,8 +4,8 @@ import pytest
 from langrl.evaluation.comparison import compare, summarise
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import scene_of, train_run
-from langrl.tasks.suite import make_agents
+from langrl.tasks.run import train_run
+from langrl.tasks.suite import suite_of
 
 
 def change(config, **groups):
@@ -16,10 +16,10 @@ def change(config, **groups):
 
 
 def scores(run, methods, phrasing="seen"):
-    scene = scene_of(run.config)
+    suite = suite_of(run.config)
     results = compare(
-        make_agents(run.agent, scene, methods),
-        lambda: scene.tasks(run.config.evaluation, ("row", "column"), phrasing),
+        suite.agents(run.agent, methods),
+        lambda: suite.tasks(run.config.evaluation, ("row", "column"), phrasing),
         run.config.evaluation.seed,
         "evaluate",
     )

@@ -41,7 +41,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
-        "langrl.training", "langrl.tasks", "langrl.reproduce.arguments", "langrl.cli.arguments",
+        "langrl.training", "langrl.tasks", "langrl.reproduce.arguments", "langrl.cli",
     ),
 }  # fmt: skip
 

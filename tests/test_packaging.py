@@ -52,7 +52,8 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'site')\n"
         "import langrl, gymnasium\n"
-        "from langrl.tasks.presets import MazeRunConfig, load_config, preset_names\n"
+        "from langrl.tasks.maze.config import MazeRunConfig\n"
+        "from langrl.tasks.presets import load_config, preset_names\n"
         "import langrl.envs.maze.layouts, langrl.agents.config\n"
         "assert 'site' in langrl.envs.maze.layouts.__file__, langrl.envs.maze.layouts.__file__\n"
         "assert len(preset_names()) >= 5\n"

@@ -67,7 +67,10 @@ class Run:
         stored = type(self.description).model_validate(checkpoint.documents[self.document])
         for name in self.compared or type(self.description).model_fields:
             if getattr(stored, name) != getattr(self.description, name):
-                raise CheckpointError(f"{path} has another {name} than {CONFIG_FILE} gives")
+                raise CheckpointError(
+                    f"{path} does not fit {CONFIG_FILE}: its {name} is another one; put the config"
+                    " back as it was"
+                )
 
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put the learner into the state of a checkpoint that was read from ``path``.

@@ -66,7 +66,7 @@ def test_a_typed_text_is_followed_filmed_and_drawn(run, tmp_path, capsys):
     arguments = ["--instruction", text, "--episodes", 3, "--methods", "nearest_goal", "oracle"]
     assert run_langrl("evaluate", run, *arguments, "--out", tmp_path) == 0
     told = capsys.readouterr().out
-    assert "objects of the room in the image" in told
+    assert "objects of the room in the figure" in told
     assert "entropy" in told
     for name in ("instruction.png", "belief.png", "film-oracle.gif", "film-nearest_goal.gif"):
         image = Image.open(tmp_path / "figures" / name)

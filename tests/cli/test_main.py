@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from langrl.checkpoint import find_checkpoint
 from langrl.cli import main as cli
+from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.presets import load_config
 
 SMALL = [
     "--config",
@@ -218,18 +220,16 @@ def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
         "--steps",
         2,
     ]
-    small = cli.load_config("street-blank", cli.MazeRunConfig).model_copy(
+    small = load_config("street-blank", MazeRunConfig).model_copy(
         update={
-            "data": cli.MazeRunConfig().data.model_copy(
+            "data": MazeRunConfig().data.model_copy(
                 update={"num_trajectories": 50, "num_pairs": 100}
             )
         }
     )
     monkeypatch.setattr(
         "langrl.reproduce.street_mazes.load_config",
-        lambda name, *_: small.model_copy(
-            update={"world": cli.load_config(name, cli.MazeRunConfig).world}
-        ),
+        lambda name, *_: small.model_copy(update={"world": load_config(name, MazeRunConfig).world}),
     )
     assert langrl(*command, monkeypatch=monkeypatch) == 0
     results = json.loads((tmp_path / "results.json").read_text())
@@ -373,7 +373,7 @@ BAD_USAGE = [
     (["train", "--data.discount", "1"], ["--data.discount", "less than 1"]),
     (["train", "--critic.energy", "cosin"], ["--critic.energy", "'cosine'"]),
     (["train", "--seed"], ["--seed"]),
-    (["train", "--resume", "nowhere"], ["no checkpoint in nowhere"]),
+    (["train", "--resume", "nowhere"], ["no config.yaml in nowhere"]),
     (["train", "--world.layout", "frok"], ["did you mean 'fork'"]),
     (["train", "--world.layout", "maze.txt"], ["no layout file maze.txt"]),
     (["train", "--world.layout", "..\n...\n"], ["ragged", "row 1 has 3 cells"]),
@@ -424,7 +424,7 @@ def test_resuming_in_another_maze_is_refused(run, tmp_path, fails):
     shutil.copytree(run, copy)
     config = (copy / "config.yaml").read_text().replace("layout: blank", "layout: fork")
     (copy / "config.yaml").write_text(config)
-    assert "another maze" in fails("train", "--resume", copy)
+    assert "its layout is another one" in fails("train", "--resume", copy)
 
 
 def test_resuming_with_other_flags_is_refused(run, fails):

@@ -7,15 +7,17 @@ import torch
 from pydantic import ValidationError
 
 from langrl.checkpoint import read_checkpoint
+from langrl.cli import commands
 from langrl.cli import main as cli
 from langrl.errors import CheckpointError, ConfigError
 from langrl.models.cpc import load_cpc
 from langrl.settings import dump_config
-from langrl.tasks.cpc import run as cpc_pretraining
 from langrl.tasks.cpc.config import CpcRunConfig
-from langrl.tasks.cpc.run import build_cpc_pretraining, pretrain, probe_table, resume
-from langrl.tasks.language_image.config import LanguageImageRunConfig
+from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.presets import load_config
+from langrl.tasks.registry import tasks_of
+from langrl.tasks.run import build_run, resume_run, train_run
+from langrl.tasks.suite import finish
 
 TINY = {
     "rooms": 8,
@@ -29,6 +31,18 @@ TINY = {
     "probe_rooms": 40,
     "logging": {"log_every": 2, "checkpoint_every": 3},
 }
+
+
+def pretrain(config, out, command):
+    """Train a run, and return the rows of its report."""
+    run, seconds = train_run(config, out, "pretrain")
+    return finish(run, out, command, seconds).rows
+
+
+def resume(out, command):
+    """Go on with a run, and return the rows of its report."""
+    run, seconds = resume_run(out, "resume", tasks=tuple(tasks_of("pretrain").values()))
+    return finish(run, out, command, seconds).rows
 
 
 def tiny(**changes):
@@ -75,10 +89,10 @@ def test_a_run_that_was_cut_off_ends_with_the_same_bits(run, tmp_path):
     assert str(scores[0]) == str(scores[1])  # nan where a probe has too few states
 
 
-def test_the_same_config_gives_the_same_bits_and_another_seed_others():
+def test_the_same_config_gives_the_same_bits_and_another_seed_others(tmp_path):
     losses = []
     for seed in (0, 0, 1):
-        learner = build_cpc_pretraining(tiny(seed=seed)).learner
+        learner = build_run(tiny(seed=seed), tmp_path).learner
         losses.append([learner.update(learner.batch())["loss"].item() for _ in range(3)])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
@@ -93,9 +107,9 @@ def test_the_same_config_gives_the_same_bits_and_another_seed_others():
         {"learning_rate": 0.1},
     ],
 )  # fmt: skip
-def test_every_field_has_an_effect(changes):
+def test_every_field_has_an_effect(changes, tmp_path):
     def losses(config):
-        learner = build_cpc_pretraining(config).learner
+        learner = build_run(config, tmp_path).learner
         return [learner.update(learner.batch())["loss"].item() for _ in range(3)]
 
     assert losses(tiny()) != losses(tiny(**changes))
@@ -105,7 +119,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(run, tmp_path):
     out, _ = run
     with pytest.raises(ConfigError, match="not empty"):
         pretrain(tiny(), out, "x")
-    with pytest.raises(CheckpointError, match="run folder"):
+    with pytest.raises(ConfigError, match="give a run folder"):
         resume(out / "checkpoints" / "step-6", "x")
 
 
@@ -113,7 +127,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(run, tmp_path):
     ("change", "says"),
     [
         ({"rooms": 9}, "trained on other data"),
-        ({"model": {**TINY["model"], "context": 13}}, "another shape"),
+        ({"model": {**TINY["model"], "context": 13}}, "its config is another one"),
     ],
 )
 def test_a_run_whose_config_has_changed_is_not_resumed(run, tmp_path, change, says):
@@ -174,10 +188,18 @@ def test_a_file_says_which_method_it_is_of(monkeypatch, capsys, tmp_path):
 
 
 def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
-    called = []
-    monkeypatch.setattr(cpc_pretraining, "resume", lambda out, command: called.append(out))
-    assert langrl(monkeypatch, "pretrain", "--resume", run[0]) == 0
-    assert called == [run[0]]
+    tasks = []
+    monkeypatch.setattr(commands, "finish", lambda run, *_: tasks.append(run.config.task))
+    monkeypatch.setattr(commands, "print_table", lambda *_: None)
+    with pytest.raises(AttributeError):  # there is no report to show
+        langrl(monkeypatch, "pretrain", "--resume", run[0])
+    assert tasks == ["cpc"]
+
+
+def test_a_run_of_another_method_is_refused(run, monkeypatch, capsys):
+    arguments = ("--method", "language-image", "--resume", run[0])
+    assert langrl(monkeypatch, "pretrain", *arguments) == 2
+    assert "task is 'cpc'; this command takes language-image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -189,7 +211,7 @@ def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
         (("--method", "cpc", "--view", "6"), "odd number"),
         (("--method", "cpc", "--words", "x"), "words"),
         (("--method", "cpc", "--model.horizon", "30"), "too short for a horizon"),
-        (("--method", "cpc", "--resume", "none"), "no checkpoint"),
+        (("--method", "cpc", "--resume", "none"), "no config.yaml"),
     ],
 )
 def test_wrong_flags_are_told_in_one_line(monkeypatch, capsys, arguments, says):
@@ -197,10 +219,3 @@ def test_wrong_flags_are_told_in_one_line(monkeypatch, capsys, arguments, says):
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
-
-
-def test_the_methods_are_those_of_the_configs():
-    for name, (model, flags, _) in cli.METHODS.items():
-        assert model.model_fields["task"].default == name
-        assert issubclass(flags, model)
-    assert cli.METHODS["language-image"][0] is LanguageImageRunConfig

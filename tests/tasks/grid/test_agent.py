@@ -13,11 +13,11 @@ from langrl.models.config import GridCriticConfig
 from langrl.protocols import Agent
 from langrl.tasks.grid.agent import (
     GridAgentDescription,
+    agent_maker,
     build_grid_critic,
-    compose_grid_agent,
     image_language,
+    load,
     render_goals,
-    restore_grid_agent,
 )
 from langrl.tasks.grid.baselines import (
     AXES,
@@ -40,7 +40,7 @@ def critic():
 def make_agent(critic, tiny_language):
     def make(strategy="log_sum_exp", **settings):
         config = GridGroundingConfig(strategy=strategy, **settings)
-        return compose_grid_agent(critic, str(tiny_language), config)
+        return agent_maker(critic, str(tiny_language), config)()
 
     return make
 
@@ -171,12 +171,12 @@ def test_a_saved_agent_acts_like_the_one_that_was_saved(
     other = description.model_copy(update={"critic": SIZES.model_copy(update={"width": 8})})
     wrong = Checkpoint({"agent": other.model_dump(mode="json")}, checkpoint.tensors)
     with pytest.raises(CheckpointError, match="the config has changed since"):
-        restore_grid_agent(wrong, tmp_path, "cpu", {})
+        load(wrong, tmp_path)
 
 
 def test_a_missing_language_model_is_named(critic):
     with pytest.raises(ConfigError, match="no-such-folder"):
-        compose_grid_agent(critic, "./no-such-folder", GridGroundingConfig())
+        agent_maker(critic, "./no-such-folder", GridGroundingConfig())()
 
 
 @pytest.mark.parametrize("world", GRID_WORLDS)

@@ -12,8 +12,10 @@ from langrl.evaluation.image_text import calibration_error, reliability, roc_auc
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import dump_config
 from langrl.tasks.language_image.config import LanguageImageRunConfig
-from langrl.tasks.language_image.run import build_pretraining, pretrain, resume
 from langrl.tasks.presets import load_config
+from langrl.tasks.registry import tasks_of
+from langrl.tasks.run import build_run, resume_run, train_run
+from langrl.tasks.suite import finish
 
 TINY = {
     "worlds": ["goto"],
@@ -30,6 +32,18 @@ TINY = {
     },
     "logging": {"log_every": 2, "checkpoint_every": 3},
 }
+
+
+def pretrain(config, out, command):
+    """Train a run, and return the rows of its report."""
+    run, seconds = train_run(config, out, "pretrain")
+    return finish(run, out, command, seconds).rows
+
+
+def resume(out, command):
+    """Go on with a run, and return the rows of its report."""
+    run, seconds = resume_run(out, "resume", tasks=tuple(tasks_of("pretrain").values()))
+    return finish(run, out, command, seconds).rows
 
 
 def tiny(**changes):
@@ -87,7 +101,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(run):
     out, _ = run
     with pytest.raises(ConfigError, match="not empty"):
         pretrain(tiny(), out, "langrl pretrain")
-    with pytest.raises(CheckpointError, match="run folder"):
+    with pytest.raises(ConfigError, match="give a run folder"):
         resume(out / "checkpoints" / "step-6", "langrl pretrain")
 
 
@@ -120,7 +134,7 @@ def test_a_compact_model_is_fine_tuned_on_a_folder(run, tmp_path):
 def test_heads_need_a_sentence_transformer(run, tmp_path):
     out, _ = run
     with pytest.raises(ConfigError, match="SentenceTransformer"):
-        build_pretraining(tiny(start=str(out / "model"), train="heads"), tmp_path)
+        build_run(tiny(start=str(out / "model"), train="heads"), tmp_path)
 
 
 @pytest.mark.parametrize(
