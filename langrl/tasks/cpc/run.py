@@ -24,6 +24,7 @@ from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.exploration_probes import ExplorationStates, probe_explorations
 from langrl.tasks.presets import load_config
 from langrl.training.jobs import flushed_subnormals
+from langrl.training.learner import OfflineReplay
 from langrl.training.logs import console, print_table, read_metrics, write_results
 from langrl.training.loop import Training, run_state
 from langrl.training.run_folder import (
@@ -108,11 +109,11 @@ def build_cpc_pretraining(config: CpcRunConfig) -> CpcRun:
         tail="clip",
         device=device,
     )
+    generator = torch.Generator(device).manual_seed(config.seed)
     learner = PredictiveLearner(
         build_cpc(_describe(config), config.seed).to(device),
-        replay,
-        torch.Generator(device).manual_seed(config.seed),
-        explorations=config.trajectories_per_batch,
+        OfflineReplay(replay.sample, config.trajectories_per_batch, 1, generator),
+        generator,
         anchors=config.anchors,
         negatives=config.negatives,
         steps=config.steps,

@@ -26,6 +26,7 @@ from langrl.tasks.grid.agent import (
     image_language,
 )
 from langrl.tasks.grid.config import GridRunConfig
+from langrl.training.learner import OfflineReplay
 from langrl.training.loop import run_state
 
 
@@ -76,7 +77,9 @@ def build_grid_run(config: GridRunConfig) -> GridRun:
         trajectories, discount=config.data.discount, tail=config.data.tail, device=device
     )
     generator = torch.Generator(device).manual_seed(seed)
-    learner = GridContrastiveLearner(critic, replay, config.learner, generator)
+    sizes = config.learner.rooms, config.learner.states
+    experience = OfflineReplay(replay.sample, *sizes, generator)
+    learner = GridContrastiveLearner(critic, experience, config.learner, generator)
     description = GridAgentDescription(
         critic=config.critic, language=config.language, grounding=config.grounding
     )

@@ -27,6 +27,7 @@ from langrl.tasks.grid_partial.agent import (
     language_for_kind,
 )
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
+from langrl.training.learner import OfflineReplay
 from langrl.training.loop import run_state
 
 
@@ -99,9 +100,10 @@ def build_grid_partial_run(config: GridPartialRunConfig) -> GridPartialRun:
         device=device,
     )
     generator = torch.Generator(device).manual_seed(seed)
-    frozen = config.history.frozen
+    sizes = config.learner.explorations, config.learner.states
+    experience = OfflineReplay(replay.sample, *sizes, generator)
     learner = RecurrentContrastiveLearner(
-        critic.to(device), replay, config.learner, generator, frozen
+        critic.to(device), experience, config.learner, generator, config.history.frozen
     )
     return GridPartialRun(config, learner, description, _digest(explorations))
 

@@ -140,6 +140,7 @@ def build_pretraining(config: LanguageImageRunConfig, out: Path) -> LanguageImag
         learning_rate=config.learning_rate,
         logistic_weight=config.logistic_weight,
         label_weight=config.label_weight,
+        seed=config.seed,
         device=config.device,
     )
     return LanguageImageRun(config, learner, source)

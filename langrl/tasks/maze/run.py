@@ -26,6 +26,7 @@ from langrl.models.encoders import PretrainedTextEncoder
 from langrl.settings import with_changes
 from langrl.tasks.maze.agent import MazeAgentDescription, check_same_maze, compose_maze_agent
 from langrl.tasks.maze.config import MazeRunConfig, MazeWorldConfig
+from langrl.training.learner import OfflineReplay
 from langrl.training.loop import run_state
 from langrl.words import WordTokeniser
 
@@ -98,8 +99,9 @@ def build_maze_run(config: MazeRunConfig) -> MazeRun:
         cells=cells,
         device=device,
     )
+    experience = OfflineReplay(replay.sample, config.learner.batch_size, torch_generator)
     learner = ContrastiveLearner(
-        critic.to(device), language.to(device), replay, pairs, config.learner, torch_generator
+        critic.to(device), language.to(device), experience, pairs, config.learner, torch_generator
     )
     description = MazeAgentDescription(
         layout=world.layout.text, critics=critics, grounding=config.grounding
