@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from langrl.errors import ShapeError
 from langrl.models.vae.model import MultimodalVAE
+from langrl.training.seeding import seeded
 
 Classify = Callable[[Tensor], Tensor]
 Observations = Mapping[str, Tensor]
@@ -40,8 +41,7 @@ def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Clas
     """
     _check_labels(x, labels)
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = nn.Sequential(
             nn.Linear(x.shape[1], _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, classes)
         )

@@ -22,6 +22,7 @@ from langrl.functional.marginals import gaussian, gaussian_law, monte_carlo_embe
 from langrl.functional.retrieval import recall_at_1
 from langrl.models.blocks import batch_norm_mlp
 from langrl.models.critics.maze import PairCritic, Scale
+from langrl.training.seeding import seeded
 
 CRITICS = ("cosine", "dot", "neg_half_sq_l2")
 PAIRS, BATCH, RATE, WIDTH = 20_000, 256, 0.01, 128
@@ -126,9 +127,7 @@ def train_oracle(setting: Setting) -> tuple[GaussianTriples, PairCritic]:
 
 
 def _encoder(setting: Setting, inputs: Tensor, purpose: int) -> nn.Module:
-    # nn.Linear draws its weights from the global generator
-    with torch.random.fork_rng():
-        torch.manual_seed(1000 * setting.seed + purpose)
+    with seeded(1000 * setting.seed + purpose):
         return batch_norm_mlp(inputs.shape[1], WIDTH, setting.embedding)
 
 

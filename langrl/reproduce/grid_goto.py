@@ -40,6 +40,7 @@ from langrl.training.logs import console, print_table, write_results
 from langrl.training.loop import Training
 from langrl.training.result_cache import ResultCache, Row
 from langrl.training.run_folder import check_empty
+from langrl.training.seeding import seeded
 
 GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
 COLUMNS = (
@@ -186,8 +187,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     model = image_language(config.language, config.device).model
     seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
     settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         width = model.encode_text(["go to a ball"]).shape[1]
         policy = ClonedPolicy(width, len(ACTIONS), config.critic)
     done, key = step_folder(folder, settings.steps), _cloning_key(config)

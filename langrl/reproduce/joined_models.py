@@ -38,6 +38,7 @@ from langrl.models.language_image.towers import CompactImageTower
 from langrl.plots.base import PATH, Bar, draw_bars, figure, save
 from langrl.training.jobs import run_jobs
 from langrl.training.logs import console, print_table, write_results
+from langrl.training.seeding import seeded
 
 WORLD = GRID_WORLDS["goto"]
 KINDS = [(colour, name) for name in ("key", "ball", "box") for colour in COLOURS]  # K of them
@@ -172,8 +173,7 @@ def train_on_images(seed: int, steps: int, size: int) -> PairCritic:
         pairs = draw_sound_images(WORLD, ROOMS, IMAGES, generator)
         return torch.from_numpy(pairs.sounds), torch.from_numpy(pairs.images)
 
-    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         image = CompactImageTower(size, IMAGE)
         critic = PairCritic(_sound_tower(size), image, cosine)
     generator = _generator(seed, _SOUNDS)
@@ -197,8 +197,7 @@ def train_on_pairs(seed: int, steps: int, model: LanguageImageModel, size: int) 
         phrasings = generator.integers(_PHRASINGS, size=len(kinds))
         return torch.from_numpy(sounds), texts[phrasings, kinds]
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         critic = PairCritic(_sound_tower(size), mlp(size, _WIDTH, 1, size), cosine)
     _train(critic, draw, steps, _generator(seed, _PAIRS))
     return critic

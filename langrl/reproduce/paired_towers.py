@@ -14,6 +14,7 @@ from langrl.functional.energies import cosine
 from langrl.functional.gap import shift_curve
 from langrl.functional.geometry import modality_gap
 from langrl.functional.losses import symmetric_info_nce
+from langrl.training.seeding import seeded
 
 LATENT, VIEW, EMBEDDING = 8, 32, 16  # L, V, D
 WIDTH, DEPTH = 64, 3
@@ -32,8 +33,7 @@ def plain_network(
     As PyTorch initialises them, without normalisation layers, which are no part of the claims.
     """
     modules: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         for inputs, outputs in pairwise(sizes):
             modules += [nn.Linear(inputs, outputs, bias=bias), ACTIVATIONS[activation]()]
         if head is not None:

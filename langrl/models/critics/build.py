@@ -1,6 +1,5 @@
 """From a description of two critics to the modules; used in training and in loading alike."""
 
-import torch
 from pydantic import Field
 
 from langrl.functional.energies import ENERGIES
@@ -14,6 +13,7 @@ from langrl.models.encoders import (
     TextEncoder,
 )
 from langrl.settings import Settings
+from langrl.training.seeding import seeded
 
 
 class CriticsDescription(Settings):
@@ -30,9 +30,7 @@ class CriticsDescription(Settings):
 
 def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
     """Return f and h, initialised from a seed, with one goal encoder between them."""
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return _build_critics(description)
 
 

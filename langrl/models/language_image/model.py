@@ -41,6 +41,7 @@ from langrl.models.language_image.towers import (
     TowerPair,
 )
 from langrl.settings import Settings, describe_invalid
+from langrl.training.seeding import seeded
 
 BUNDLED = "bundled"
 _INITIAL_SCALE = 5.0  # CLIP's 14 (arXiv:2103.00020) kept small models on a plateau for longer
@@ -283,9 +284,7 @@ def build_language_image_model(description: Description, seed: int) -> LanguageI
     Raises:
         ConfigError, MissingExtraError: if a SentenceTransformer that it names cannot be loaded.
     """
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         if isinstance(description, PairDescription):
             return _pair_model(description, description.name)
         config = description.config
