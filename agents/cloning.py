@@ -24,7 +24,7 @@ from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import PoseHead, coordinate_planes
 from langrl.protocols import Observation
 from langrl.training.learner import GradientLearner, OfflineReplay
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _TYPES, _COLOURS = 1 + max(TYPES.values()), len(COLOURS)
 
@@ -96,7 +96,8 @@ class CloningLearner(GradientLearner):
             first = np.append(0, last[:-1] + 1)
             arrays = (part.rooms, part.room, part.poses, part.actions, first, last)
             self._parts.append((*(torch.from_numpy(array) for array in arrays), embedded))
-        weights, schedule = dict(policy.named_parameters()), cosine(config.steps, config.warmup)
+        weights = dict(policy.named_parameters())
+        schedule = cosine_schedule(config.steps, config.warmup)
         optimiser = Optimiser(weights, config.learning_rate, schedule, generator, clip=config.clip)
         super().__init__(optimiser, OfflineReplay(self._sample))
 

@@ -17,7 +17,7 @@ from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
 from langrl.training.learner import Experience, GradientLearner
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 
 class ContrastiveLearner(GradientLearner):
@@ -53,7 +53,7 @@ class ContrastiveLearner(GradientLearner):
                 if isinstance(text, CompactTextEncoder)
                 else text.features(pairs.texts)
             )
-        weights, schedule = named_weights(critic, language), cosine(config.steps)
+        weights, schedule = named_weights(critic, language), cosine_schedule(config.steps)
         optimiser = Optimiser(weights, config.learning_rate, schedule, generator)
         super().__init__(optimiser, experience, bounds=(critic.scale.bound, language.scale.bound))
 

@@ -12,7 +12,7 @@ from langrl.agents.config import GridLearnerConfig
 from langrl.functional.losses import ranking_info_nce
 from langrl.models.critics.grid import GridCritic
 from langrl.training.learner import Experience, GradientLearner
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 
 class GridContrastiveLearner(GradientLearner):
@@ -33,7 +33,8 @@ class GridContrastiveLearner(GradientLearner):
         generator: torch.Generator,
     ) -> None:
         self.critic, self.config = critic, config
-        weights, schedule = dict(critic.named_parameters()), cosine(config.steps, config.warmup)
+        weights = dict(critic.named_parameters())
+        schedule = cosine_schedule(config.steps, config.warmup)
         optimiser = Optimiser(weights, config.learning_rate, schedule, generator, clip=config.clip)
         super().__init__(optimiser, experience, bounds=(critic.scale.bound,))
 

@@ -22,7 +22,7 @@ from langrl.data.images.labels import SHOWN, SLOTS
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.training.learner import GradientLearner, OfflineReplay
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
 
 _WARMUP = 0.03  # of all steps
@@ -75,7 +75,7 @@ class LanguageImageLearner(GradientLearner):
         optimiser = Optimiser(
             trained,
             learning_rate,
-            cosine(steps, warmup=max(1, round(_WARMUP * steps))),
+            cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps))),
             clip=_LARGEST_NORM,
             weight_decay=_DECAY,
             betas=_BETAS,

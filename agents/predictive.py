@@ -8,7 +8,7 @@ from torch import Tensor
 
 from langrl.models.cpc import CPC, Negatives
 from langrl.training.learner import Experience, GradientLearner
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _WARMUP = 0.03  # of all steps
 _LARGEST_NORM = 1.0  # of the gradient
@@ -40,7 +40,7 @@ class PredictiveLearner(GradientLearner):
         self.model, self.generator = model, generator
         self.anchors, self.negatives = anchors, negatives
         weights = dict(model.named_parameters())
-        schedule = cosine(steps, warmup=max(1, round(_WARMUP * steps)))
+        schedule = cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps)))
         optimiser = Optimiser(weights, learning_rate, schedule, generator, clip=_LARGEST_NORM)
         super().__init__(optimiser, experience)
 

@@ -16,7 +16,7 @@ from langrl.envs.grid.rooms import DOOR
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.critics.recurrent import RecurrentCritic
 from langrl.training.learner import Experience, GradientLearner
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 
 class RecurrentContrastiveLearner(GradientLearner):
@@ -40,7 +40,7 @@ class RecurrentContrastiveLearner(GradientLearner):
     ) -> None:
         self.critic, self.config = critic, config
         self.generator, self.frozen = generator, frozen
-        schedule = cosine(config.steps, config.warmup)
+        schedule = cosine_schedule(config.steps, config.warmup)
         optimiser = Optimiser(
             self._trained(), config.learning_rate, schedule, generator, clip=config.clip
         )

@@ -19,7 +19,7 @@ from langrl.models.vae.model import BOUNDS, MultimodalVAE, added_terms
 from langrl.models.vae.pairs import pair_log_weights
 from langrl.settings import Settings
 from langrl.training.learner import GradientLearner, Policy
-from langrl.training.optim import Batch, Optimiser, cosine
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _LARGEST_NORM = 100.0  # of the gradient: only a safeguard, losses are sums over pixels
 
@@ -108,9 +108,13 @@ class RelatingLearner(GradientLearner):
         self.model, self.config, self.generator = model, config, generator
         self.bound = lookup(BOUNDS, config.objective, "objective")
         optimiser = Optimiser(
-            dict(model.named_parameters()), config.learning_rate, cosine(config.steps), generator,
-            clip=_LARGEST_NORM, weight_decay=config.weight_decay,
-        )  # fmt: skip
+            dict(model.named_parameters()),
+            config.learning_rate,
+            cosine_schedule(config.steps),
+            generator,
+            clip=_LARGEST_NORM,
+            weight_decay=config.weight_decay,
+        )
         super().__init__(optimiser, _Epochs(data, config.batch_size, generator))
 
     def train(self) -> MultimodalVAE:

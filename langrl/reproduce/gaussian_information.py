@@ -28,7 +28,7 @@ from langrl.functional.information import (
 )
 from langrl.functional.losses import binary_nce, forward_info_nce
 from langrl.models.observation_encoders import VectorEncoder
-from langrl.training.optim import Optimiser, cosine
+from langrl.training.optim import Optimiser, cosine_schedule
 from langrl.training.result_cache import ResultCache, Row
 from langrl.training.seeding import seeded
 
@@ -78,7 +78,7 @@ def train(information: float, seed: int, loss: str, steps: int) -> BilinearCriti
     draw = correlated(information, seed)
     with seeded(seed):
         critic = BilinearCritic()
-    schedule = cosine(steps, warmup=max(1, steps // 20))
+    schedule = cosine_schedule(steps, warmup=max(1, steps // 20))
     optimiser = Optimiser(dict(critic.named_parameters()), _RATE, schedule, clip=1.0)
     for _ in range(steps):
         x, y = draw(PAIRS)

@@ -18,12 +18,12 @@ Loss = Callable[[Any], tuple[Tensor, Batch]]  # of a batch; with metrics, scalar
 Schedule = Callable[[int], float]  # the share of the learning rate that a step takes
 
 
-def constant(_: int) -> float:
+def constant_schedule(_: int) -> float:
     """Return 1: the learning rate stays as it is."""
     return 1.0
 
 
-def cosine(steps: int, warmup: int = 0) -> Schedule:
+def cosine_schedule(steps: int, warmup: int = 0) -> Schedule:
     """Return a schedule that falls to 0 at ``steps``, after rising from 0 over ``warmup`` steps."""
 
     def share(step: int) -> float:

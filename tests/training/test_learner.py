@@ -7,7 +7,7 @@ from langrl.errors import CheckpointError, NonFiniteError
 from langrl.training.config import LoggingConfig
 from langrl.training.learner import GradientLearner, OfflineReplay
 from langrl.training.loop import BAD_BATCH, Training
-from langrl.training.optim import Optimiser, constant, cosine
+from langrl.training.optim import Optimiser, constant_schedule, cosine_schedule
 from langrl.training.seeding import seeded
 
 ROWS, GOAL, LIMIT, SLICE = 8, 3, 10, 4  # counters; where they should be; steps; steps a batch
@@ -54,7 +54,7 @@ class PolicyGradient(GradientLearner):
         with seeded(seed):
             self.network = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 3))
         weights = dict(self.network.named_parameters())
-        optimiser = Optimiser(weights, 0.03, constant, self.generator)
+        optimiser = Optimiser(weights, 0.03, constant_schedule, self.generator)
         super().__init__(optimiser, Counters(self.generator))
 
     def logits(self, counters):
@@ -77,7 +77,7 @@ class Line(GradientLearner):
     def __init__(self, seed=0, **options):
         self.generator = torch.Generator().manual_seed(seed)
         self.slope, self.offset = (nn.Parameter(torch.zeros(())) for _ in range(2))
-        optimiser = Optimiser({"slope": self.slope}, 0.1, cosine(40), self.generator)
+        optimiser = Optimiser({"slope": self.slope}, 0.1, cosine_schedule(40), self.generator)
         stored = {"slope": self.slope, "offset": self.offset}
         super().__init__(optimiser, OfflineReplay(self.sample, 16), stored=stored, **options)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from langrl.errors import NonFiniteError
-from langrl.training.optim import Optimiser, constant, cosine
+from langrl.training.optim import Optimiser, constant_schedule, cosine_schedule
 
 
 def make(**options):
@@ -14,7 +14,7 @@ def make(**options):
         "vector": nn.Parameter(torch.ones(2)),
         "frozen": nn.Parameter(torch.ones(2), requires_grad=False),
     }
-    return Optimiser(weights, 0.1, options.pop("schedule", constant), **options)
+    return Optimiser(weights, 0.1, options.pop("schedule", constant_schedule), **options)
 
 
 def quadratic(optimiser, factor=1.0):
@@ -34,12 +34,12 @@ def copied(optimiser):
     [(0, 0.25), (3, (1 + math.cos(0.3 * math.pi)) / 2), (5, 0.5), (10, 0.0)],
 )
 def test_the_cosine_rises_and_falls_to_0(step, expected):
-    assert cosine(10, warmup=4)(step) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert cosine_schedule(10, warmup=4)(step) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 def test_without_warmup_the_cosine_starts_at_1():
-    assert cosine(7)(0) == 1
-    assert constant(10**6) == 1
+    assert cosine_schedule(7)(0) == 1
+    assert constant_schedule(10**6) == 1
 
 
 def test_each_step_takes_the_share_that_the_schedule_gives():
