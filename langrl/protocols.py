@@ -97,5 +97,5 @@ class Learner(Protocol):
         ...
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned."""
+        """Restore what ``state()`` returned."""
         ...

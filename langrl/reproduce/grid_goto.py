@@ -4,7 +4,6 @@ One agent a seed, trained on trajectories of all four worlds without language, f
 in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
 """
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
-from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
+from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
@@ -130,11 +129,8 @@ def _evaluation_key(config: GridRunConfig) -> dict[str, Any]:
 
 def _fingerprint(config: GridRunConfig) -> dict[str, str]:
     """Return the digest of the weights of a config's language-image model."""
-    digest = hashlib.sha256()
     model = image_language(config.language, config.device).model
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return {"language_sha256": digest.hexdigest()}
+    return {"language_sha256": weights_digest(model.state_dict())}
 
 
 def train_agent(config: GridRunConfig, folder: Path) -> float:

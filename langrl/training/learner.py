@@ -86,10 +86,10 @@ class GradientLearner(ABC):
     def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Return the loss of a batch, a scalar, and its metrics, scalars by name."""
 
-    def policy(self, observations: Any) -> Any:
+    def act(self, observations: Any) -> Any:
         """Return actions [N, ...] for observations [N, ...]; written by learners that act."""
         raise NotImplementedError(
-            f"{type(self).__name__} has no policy to act with; train it on stored data"
+            f"{type(self).__name__} cannot act in a world; train it on stored data"
         )
 
     @property
@@ -99,7 +99,7 @@ class GradientLearner(ABC):
 
     def batch(self) -> Batch:
         """Return the next training batch, tensors by name."""
-        return self.experience.draw(self.policy)
+        return self.experience.draw(self.act)
 
     def update(self, batch: Batch) -> Batch:
         """Take one gradient step and return its metrics; see ``Learner.update``."""

@@ -61,7 +61,7 @@ class PolicyGradient(GradientLearner):
         return self.network((counters.unsqueeze(-1) - GOAL) / 5)
 
     @torch.no_grad()
-    def policy(self, observations):
+    def act(self, observations):
         chances = self.logits(observations).softmax(-1)
         return torch.multinomial(chances, 1, generator=self.generator)[:, 0]
 
@@ -173,8 +173,8 @@ def test_a_batch_that_is_refused_is_saved_for_online_learners_too(tmp_path):
     assert (tmp_path / BAD_BATCH).is_file()
 
 
-def test_a_learner_without_a_policy_cannot_act():
+def test_a_learner_that_does_not_act_refuses_experience_that_needs_actions():
     learner = Line()
     learner.experience = Counters(learner.generator)
-    with pytest.raises(NotImplementedError, match="Line has no policy to act with"):
+    with pytest.raises(NotImplementedError, match="Line cannot act in a world"):
         learner.batch()
