@@ -23,7 +23,8 @@ from langrl.envs.grid.rooms import read_observation
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import PoseHead, coordinate_planes
 from langrl.protocols import Observation
-from langrl.training.optim import Optimiser
+from langrl.training.learner import GradientLearner, OfflineReplay
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _TYPES, _COLOURS = 1 + max(TYPES.values()), len(COLOURS)
 
@@ -69,7 +70,7 @@ class ClonedPolicy(nn.Module):
         return features.permute(0, 2, 3, 1)
 
 
-class CloningLearner:
+class CloningLearner(GradientLearner):
     """Trains a ``ClonedPolicy`` to do what the experts did.
 
     Args:
@@ -95,17 +96,12 @@ class CloningLearner:
             first = np.append(0, last[:-1] + 1)
             arrays = (part.rooms, part.room, part.poses, part.actions, first, last)
             self._parts.append((*(torch.from_numpy(array) for array in arrays), embedded))
-        self.optimiser = Optimiser(
-            dict(policy.named_parameters()), config.learning_rate, config.steps, generator,
-            warmup=config.warmup, clip=config.clip,
-        )  # fmt: skip
+        weights = dict(policy.named_parameters())
+        schedule = cosine_schedule(config.steps, config.warmup)
+        optimiser = Optimiser(weights, config.learning_rate, schedule, generator, clip=config.clip)
+        super().__init__(optimiser, OfflineReplay(self._sample))
 
-    @property
-    def step(self) -> int:
-        """How many gradient steps have been taken."""
-        return self.optimiser.step
-
-    def batch(self) -> dict[str, Tensor]:
+    def _sample(self) -> Batch:
         """Draw trajectories, and states of each."""
         generator, config = self.generator, self.config
         number = int(torch.randint(len(self._parts), (), generator=generator))
@@ -121,23 +117,12 @@ class CloningLearner:
             "action": actions[index],
         }
 
-    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of Adam; see ``Learner.update``."""
-        return self.optimiser.update(batch, lambda: self._loss(batch))
-
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the cross-entropy of the experts' actions."""
         logits = self.policy(batch["room"], batch["text"], batch["pose"]).flatten(0, 1)
         actions = batch["action"].flatten()
         loss = functional.cross_entropy(logits, actions)
         return loss, {"accuracy_action": (logits.argmax(1) == actions).float().mean()}
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.optimiser.state()
-
-    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        self.optimiser.load_state(state)
 
 
 class CloningAgent:
@@ -157,7 +142,7 @@ class CloningAgent:
     ) -> None:
         self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
         self._texts: dict[str, Tensor] = {}
-        self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_told``
+        self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_encoded``
         self.reset(np.random.default_rng(0))
 
     def reset(
@@ -166,14 +151,14 @@ class CloningAgent:
         mask: NDArray[np.bool_] | None = None,
     ) -> None:
         """Start new episodes, with a new source of randomness if one is given."""
-        self._told: tuple[NDArray[Any], list[str]] = (np.zeros(0), [])
+        self._encoded: tuple[NDArray[Any], list[str]] = (np.zeros(0), [])
         if generator is not None:
             self._generator = torch.Generator().manual_seed(int(generator.integers(2**63)))
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
-        rooms, texts = self._told
-        self._told = rooms[mask], [text for text, kept in zip(texts, mask, strict=True) if kept]
+        """Keep the episodes of the batch where ``mask`` [N] is True, and drop the others."""
+        rooms, texts = self._encoded
+        self._encoded = rooms[mask], [text for text, kept in zip(texts, mask, strict=True) if kept]
         self._features = self._features[torch.from_numpy(mask)]
 
     @torch.no_grad()
@@ -183,10 +168,10 @@ class CloningAgent:
         """Return an action, or N of them."""
         states, texts, single = read_observations(observations, instructions, 3)
         rooms, poses = read_observation(states)
-        if not (texts == self._told[1] and np.array_equal(rooms, self._told[0])):
+        if not (texts == self._encoded[1] and np.array_equal(rooms, self._encoded[0])):
             embedded = torch.stack([self._embed(text) for text in texts])
             self._features = self.policy.read(torch.from_numpy(rooms), embedded)
-            self._told = rooms.copy(), texts
+            self._encoded = rooms.copy(), texts
         logits = self.policy.head(self._features, torch.from_numpy(poses).unsqueeze(1))[:, 0]
         chances = (logits / self.temperature).softmax(1)
         actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()

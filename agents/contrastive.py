@@ -8,27 +8,25 @@ Axes: ``B`` batch, ``J`` other actions at the same state, ``D`` embedding size.
 Source: Eysenbach et al. 2022, arXiv:2206.07568 (critic); Che & Eysenbach 2025, arXiv:2501.11326.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from langrl.agents.config import LearnerConfig
-from langrl.data.replay import TrajectoryReplay
 from langrl.data.state_text_pairs import StateTextPairs
 from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
-from langrl.training.optim import Optimiser
+from langrl.training.learner import Experience, GradientLearner
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 
-class ContrastiveLearner:
+class ContrastiveLearner(GradientLearner):
     """Trains a goal critic and a language critic that share their goal encoder.
 
     Args:
         critic: f(s, a, g).
         language: h(g, l), with the same goal encoder.
-        replay: trajectories.
+        experience: state-actions with futures; see ``TrajectoryReplay.sample``.
         pairs: states with texts.
         config: the optimiser's settings.
         generator: the only source of randomness, on the device of the weights.
@@ -38,12 +36,12 @@ class ContrastiveLearner:
         self,
         critic: GoalCritic,
         language: LanguageCritic,
-        replay: TrajectoryReplay,
+        experience: Experience,
         pairs: StateTextPairs,
         config: LearnerConfig,
         generator: torch.Generator,
     ) -> None:
-        self.critic, self.language, self.replay = critic, language, replay
+        self.critic, self.language = critic, language
         self.config, self.generator = config, generator
         device = generator.device
         self._pair_states = torch.from_numpy(pairs.states).to(device)
@@ -55,19 +53,17 @@ class ContrastiveLearner:
                 if isinstance(text, CompactTextEncoder)
                 else text.features(pairs.texts)
             )
-        self.optimiser = Optimiser(
-            named_weights(critic, language), config.learning_rate, config.steps, generator
-        )
+        weights, schedule = named_weights(critic, language), cosine_schedule(config.steps)
+        optimiser = Optimiser(weights, config.learning_rate, schedule, generator)
+        super().__init__(optimiser, experience, bounds=(critic.scale.bound, language.scale.bound))
 
-    @property
-    def step(self) -> int:
-        """How many gradient steps have been taken."""
-        return self.optimiser.step
+    def batch(self) -> Batch:
+        """Return state-actions with their futures, and states with texts."""
+        return super().batch() | self._described()
 
-    def batch(self) -> dict[str, Tensor]:
-        """Draw state-actions with their futures, and states with texts."""
+    def _described(self) -> Batch:
+        """Draw states with texts, which are stored, whatever the experience is."""
         generator = self.generator
-        batch = self.replay.sample(self.config.batch_size, generator)
         size = (self.config.language_batch_size,)
         pick = torch.randint(
             len(self._pair_text), size, generator=generator, device=generator.device
@@ -76,23 +72,17 @@ class ContrastiveLearner:
         if isinstance(self.language.text, CompactTextEncoder):
             texts = texts[:, : int((texts != 0).sum(1).max())]  # no longer than the longest drawn
             texts = self.language.text.corrupt(texts, generator)
-        return batch | {"described": self._pair_states[pick], "text": texts}
+        return {"described": self._pair_states[pick], "text": texts}
 
-    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of Adam; see ``Learner.update``."""
-        metrics = self.optimiser.update(batch, lambda: self._loss(batch))
-        self.critic.scale.bound()
-        self.language.scale.bound()
-        return metrics
-
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the critic's loss and the weighted one of the language side together."""
         critic_loss, critic_metrics = self._critic_loss(batch)
         language_loss, language_metrics = self._language_loss(batch)
         metrics = {f"critic/{name}": value for name, value in critic_metrics.items()}
         metrics |= {f"language/{name}": value for name, value in language_metrics.items()}
         return critic_loss + self.config.language_weight * language_loss, metrics
 
-    def _critic_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _critic_loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         critic, state, action = self.critic, batch["state"], batch["action"]
         goals = critic.goal(batch["goal"])  # [B, D]
         others = batch.get("other_actions")
@@ -112,16 +102,8 @@ class ContrastiveLearner:
             metrics["accuracy_action"] = ranked["accuracy"]
         return loss, metrics
 
-    def _language_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _language_loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         language = self.language
         logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
         loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=self.config.logsumexp_penalty)
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.optimiser.state()
-
-    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        self.optimiser.load_state(state)

@@ -5,24 +5,22 @@ Axes: ``B`` rooms, ``S`` state-actions of a room, ``A`` actions, ``D`` embedding
 Source: Eysenbach et al. 2022, arXiv:2206.07568.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from langrl.agents.config import GridLearnerConfig
-from langrl.data.grid.experts import GridReplay
 from langrl.functional.losses import ranking_info_nce
 from langrl.models.critics.grid import GridCritic
-from langrl.training.optim import Optimiser
+from langrl.training.learner import Experience, GradientLearner
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 
-class GridContrastiveLearner:
+class GridContrastiveLearner(GradientLearner):
     """Trains f(s, a, g) on trajectories without language.
 
     Args:
         critic: f.
-        replay: trajectories.
+        experience: state-actions with futures of each room; see ``GridReplay.sample``.
         config: the optimiser's settings.
         generator: the only source of randomness, on the device of the weights.
     """
@@ -30,38 +28,18 @@ class GridContrastiveLearner:
     def __init__(
         self,
         critic: GridCritic,
-        replay: GridReplay,
+        experience: Experience,
         config: GridLearnerConfig,
         generator: torch.Generator,
     ) -> None:
-        self.critic, self.replay, self.config = critic, replay, config
-        self.generator = generator
-        self.optimiser = Optimiser(
-            dict(critic.named_parameters()),
-            config.learning_rate,
-            config.steps,
-            generator,
-            warmup=config.warmup,
-            clip=config.clip,
-        )
+        self.critic, self.config = critic, config
+        weights = dict(critic.named_parameters())
+        schedule = cosine_schedule(config.steps, config.warmup)
+        optimiser = Optimiser(weights, config.learning_rate, schedule, generator, clip=config.clip)
+        super().__init__(optimiser, experience, bounds=(critic.scale.bound,))
 
-    @property
-    def step(self) -> int:
-        """How many gradient steps have been taken."""
-        return self.optimiser.step
-
-    def batch(self) -> dict[str, Tensor]:
-        """Draw state-actions with their futures; see ``GridReplay.sample``."""
-        config = self.config
-        return self.replay.sample(config.rooms, config.states, self.generator)
-
-    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of Adam; see ``Learner.update``."""
-        metrics = self.optimiser.update(batch, lambda: self._loss(batch))
-        self.critic.scale.bound()
-        return metrics
-
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the loss of telling goals of a room apart, and the weighted one of actions."""
         critic, config = self.critic, self.config
         features = critic.room(batch["room"])
         every = critic.embed_poses(features, batch["pose"])  # [B, S, A, D]
@@ -79,16 +57,8 @@ class GridContrastiveLearner:
         metrics["scale"] = critic.scale.log_scale.detach().exp()
         return loss + config.action_weight * action_loss, metrics
 
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.optimiser.state()
 
-    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        self.optimiser.load_state(state)
-
-
-def _within_rooms(logits: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _within_rooms(logits: Tensor) -> tuple[Tensor, Batch]:
     """Return symmetric InfoNCE of logits [B, S, S], where each room is a batch of its own."""
     size = logits.shape[1]
     off = ~torch.eye(size, dtype=torch.bool, device=logits.device)

@@ -11,7 +11,6 @@ arXiv:2004.11362; logistic: Zhai et al. 2023, arXiv:2303.15343.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,9 @@ from langrl.data.images.grid_scenes import ImageTexts
 from langrl.data.images.labels import SHOWN, SLOTS
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.language_image.model import LanguageImageModel
-from langrl.training.optim import Optimiser
+from langrl.training.learner import GradientLearner, OfflineReplay
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
+from langrl.training.seeding import seeded
 
 _WARMUP = 0.03  # of all steps
 _DECAY = 0.01  # AdamW's weight decay, of matrices only
@@ -31,7 +32,7 @@ _BETAS = (0.9, 0.98)  # AdamW's
 _STEEP = 10.0  # of labels' logits: embeddings have a length of 1
 
 
-class LanguageImageLearner:
+class LanguageImageLearner(GradientLearner):
     """Trains a language-image model.
 
     Args:
@@ -42,6 +43,7 @@ class LanguageImageLearner:
         logistic_weight: weight of the logistic loss.
         label_weight: weight of the loss of naming what images show and texts mean, from their
             embeddings; above 0, the batches need these labels.
+        seed: of the initial weights of the layers that name labels.
         device: where the model is.
     """
 
@@ -54,57 +56,51 @@ class LanguageImageLearner:
         learning_rate: float,
         logistic_weight: float = 1.0,
         label_weight: float = 0.0,
+        seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.model, self.draw = model, draw
+        self.model, self._draw = model, draw
         self.logistic_weight, self.label_weight = logistic_weight, label_weight
         self.device = torch.device(device)
         # Of the logistic loss only: calibration fits its own on held-out pairs.
         self.match_offset = nn.Parameter(torch.tensor(-5.0, device=self.device))
         self.match_slope = nn.Parameter(torch.tensor(0.0, device=self.device))  # its log
-        trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        trained = dict(model.named_parameters())
         trained |= {"match_offset": self.match_offset, "match_slope": self.match_slope}
-        self.labels = _LabelHeads(self._embedding_size()).to(self.device) if label_weight else None
-        if self.labels is not None:
+        self.labels = None
+        if label_weight:
+            with seeded(seed):
+                self.labels = _LabelHeads(model.encode_text(["a"]).shape[1]).to(self.device)
             trained |= {f"labels.{name}": value for name, value in self.labels.named_parameters()}
-        self.optimiser = Optimiser(
+        optimiser = Optimiser(
             trained,
             learning_rate,
-            steps,
-            warmup=max(1, round(_WARMUP * steps)),
+            cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps))),
             clip=_LARGEST_NORM,
             weight_decay=_DECAY,
             betas=_BETAS,
         )
+        super().__init__(optimiser, OfflineReplay(self._sample), bounds=(model.scale.bound,))
 
-    def _embedding_size(self) -> int:
-        return self.model.encode_text(["a"]).shape[1]
-
-    @property
-    def step(self) -> int:
-        """How many gradient steps have been taken."""
-        return self.optimiser.step
-
-    def batch(self) -> dict[str, Tensor]:
+    def _sample(self) -> Batch:
         """Return images uint8 [M, H, W, 3], positives bool [K, M], and texts as bytes [K, C]."""
-        drawn = self.draw(self.step)
+        drawn = self._draw(self.step)
         arrays = {"images": drawn.images, "positives": drawn.positives}
         labels = {"shown": drawn.shown, "meant": drawn.meant}
         arrays |= {name: array for name, array in labels.items() if array is not None}
         batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
         return batch | {"texts": to_bytes(drawn.texts)}
 
-    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of AdamW; see ``Learner.update``."""
+    def update(self, batch: Batch) -> Batch:
+        """Take one gradient step in training mode; the model is in evaluation mode otherwise."""
         self.model.train()
         try:
-            metrics = self.optimiser.update(batch, lambda: self._loss(batch))
+            return super().update(batch)
         finally:
             self.model.eval()
-        self.model.scale.bound()
-        return metrics
 
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the losses of ranking, of matching and of naming, weighted, together."""
         model = self.model
         texts = model.pair.text_embeddings(from_bytes(batch["texts"]))  # [K, D]
         images = model.pair.image_embeddings(batch["images"])  # [M, D]
@@ -122,14 +118,6 @@ class LanguageImageLearner:
             loss = loss + self.label_weight * naming
             metrics["naming"] = naming.detach()
         return loss, metrics | {"scale": model.scale.log_scale.detach().exp()}
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, AdamW's moments and the step, as tensors."""
-        return self.optimiser.state()
-
-    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        self.optimiser.load_state(state)
 
 
 class _LabelHeads(nn.Module):
@@ -169,5 +157,5 @@ def to_bytes(texts: Sequence[str]) -> Tensor:
 
 
 def from_bytes(padded: Tensor) -> list[str]:
-    """Return what ``to_bytes`` was given."""
+    """Return the texts that ``to_bytes`` has padded."""
     return [row.tobytes().rstrip(b"\0").decode() for row in padded.numpy()]

@@ -1,30 +1,25 @@
 """Contrastive predictive coding on explorations of grid worlds.
 
-Axes: ``B`` explorations, ``L`` states of a exploration, ``V`` cells along a side of a view.
-
 Source: van den Oord, Li & Vinyals 2018, arXiv:1807.03748.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from langrl.data.grid.exploration import ExplorationReplay
 from langrl.models.cpc import CPC, Negatives
-from langrl.training.optim import Optimiser
+from langrl.training.learner import Experience, GradientLearner
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _WARMUP = 0.03  # of all steps
 _LARGEST_NORM = 1.0  # of the gradient
 
 
-class PredictiveLearner:
+class PredictiveLearner(GradientLearner):
     """Trains a model of contrastive predictive coding on the beginnings of explorations.
 
     Args:
-        model: what is trained, told actions or not.
-        replay: explorations.
-        explorations: B.
+        model: what is trained, with or without actions as inputs.
+        experience: explorations; see ``ExplorationReplay.sample``.
         anchors, negatives: see ``CPC.contrast``.
         steps: the last step, at which the learning rate reaches 0.
         learning_rate: Adam's highest.
@@ -34,41 +29,23 @@ class PredictiveLearner:
     def __init__(
         self,
         model: CPC,
-        replay: ExplorationReplay,
+        experience: Experience,
         generator: torch.Generator,
         *,
-        explorations: int,
         anchors: int,
         negatives: Negatives,
         steps: int,
         learning_rate: float,
     ) -> None:
-        self.model, self.replay, self.generator = model, replay, generator
-        self.explorations, self.anchors, self.negatives = explorations, anchors, negatives
-        self.optimiser = Optimiser(
-            dict(model.named_parameters()),
-            learning_rate,
-            steps,
-            generator,
-            warmup=max(1, round(_WARMUP * steps)),
-            clip=_LARGEST_NORM,
-        )
+        self.model, self.generator = model, generator
+        self.anchors, self.negatives = anchors, negatives
+        weights = dict(model.named_parameters())
+        schedule = cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps)))
+        optimiser = Optimiser(weights, learning_rate, schedule, generator, clip=_LARGEST_NORM)
+        super().__init__(optimiser, experience)
 
-    @property
-    def step(self) -> int:
-        """How many gradient steps have been taken."""
-        return self.optimiser.step
-
-    def batch(self) -> dict[str, Tensor]:
-        """Return views [B, L, V, V, 3], the actions before them [B, L], and a mask [B, L]."""
-        drawn = self.replay.sample(self.explorations, 1, self.generator)
-        return {name: drawn[name] for name in ("view", "before", "mask")}
-
-    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of Adam; see ``Learner.update``."""
-        return self.optimiser.update(batch, lambda: self._loss(batch))
-
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the loss of the batch's views and of the actions before them."""
         return self.model.loss(
             batch["view"],
             batch["before"] if self.model.actions else None,
@@ -77,11 +54,3 @@ class PredictiveLearner:
             anchors=self.anchors,
             generator=self.generator,
         )
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, Adam's moments, the step and the generator, as tensors."""
-        return self.optimiser.state()
-
-    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        self.optimiser.load_state(state)

@@ -18,7 +18,8 @@ from langrl.models.multimodal_batch import MultimodalBatch
 from langrl.models.vae.model import BOUNDS, MultimodalVAE, added_terms
 from langrl.models.vae.pairs import pair_log_weights
 from langrl.settings import Settings
-from langrl.training.optim import Optimiser
+from langrl.training.learner import GradientLearner, Policy
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
 _LARGEST_NORM = 100.0  # of the gradient: only a safeguard, losses are sums over pixels
 
@@ -44,7 +45,38 @@ class RelatingConfig(Settings):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's, of matrices")
 
 
-class RelatingLearner:
+class _Epochs:
+    """Draws related observations as an ``Experience``: every pair once an epoch.
+
+    Args:
+        data: related observations by modality [N, X].
+        size: pairs in a batch, at most.
+        generator: orders each epoch.
+    """
+
+    def __init__(self, data: Mapping[str, Tensor], size: int, generator: torch.Generator) -> None:
+        self._data, self._generator = dict(data), generator
+        self._count = len(next(iter(self._data.values())))
+        self._size = min(size, self._count)
+        self._queue = torch.empty(0, dtype=torch.long)
+
+    def draw(self, policy: Policy) -> Batch:
+        """Return the next related observations by modality [B, X]."""
+        if len(self._queue) < self._size:
+            self._queue = torch.randperm(self._count, generator=self._generator)
+        rows, self._queue = self._queue[: self._size], self._queue[self._size :]
+        return {name: value[rows] for name, value in self._data.items()}
+
+    def state(self) -> Batch:
+        """Return the pairs of this epoch that have not been drawn yet."""
+        return {"queue": self._queue}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what ``state()`` returned."""
+        self._queue = state["queue"].clone()
+
+
+class RelatingLearner(GradientLearner):
     """Trains a multimodal variational autoencoder on related observations.
 
     Args:
@@ -73,35 +105,26 @@ class RelatingLearner:
         count = len(model.encode(data))
         if count < 2:
             raise DomainError(f"training needs two related pairs or more, got {count}; add pairs")
-        self.model, self.data, self.config, self.generator = model, dict(data), config, generator
+        self.model, self.config, self.generator = model, config, generator
         self.bound = lookup(BOUNDS, config.objective, "objective")
-        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.optimiser = Optimiser(
-            trained, config.learning_rate, config.steps, generator, clip=_LARGEST_NORM,
+        optimiser = Optimiser(
+            dict(model.named_parameters()),
+            config.learning_rate,
+            cosine_schedule(config.steps),
+            generator,
+            clip=_LARGEST_NORM,
             weight_decay=config.weight_decay,
-        )  # fmt: skip
-        self._queue = torch.empty(0, dtype=torch.long)
-
-    def batch(self) -> dict[str, Tensor]:
-        """Return the next related observations by modality [B, X]; every pair once an epoch."""
-        count = len(self.data[self.model.names[0]])
-        size = min(self.config.batch_size, count)
-        if len(self._queue) < size:
-            self._queue = torch.randperm(count, generator=self.generator)
-        rows, self._queue = self._queue[:size], self._queue[size:]
-        return {name: value[rows] for name, value in self.data.items()}
-
-    def update(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take one step of AdamW on a batch [B, X] and return its metrics."""
-        return self.optimiser.update(batch, lambda: self._loss(batch))
+        )
+        super().__init__(optimiser, _Epochs(data, config.batch_size, generator))
 
     def train(self) -> MultimodalVAE:
         """Take all the steps that are left and return the model."""
-        while self.optimiser.step < self.config.steps:
+        while self.step < self.config.steps:
             self.update(self.batch())
         return self.model
 
-    def _loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Return the loss of related observations by modality [B, X]."""
         config, model = self.config, self.model
         encoded = model.features_of(batch)
         own = self.bound(model, encoded, self.generator, config.samples).mean()

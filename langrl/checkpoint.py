@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from langrl.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 AGENT_LOADER = "langrl.tasks.loading:load_agent"  # an entry point: each task loads its own agents
@@ -31,7 +34,7 @@ class Checkpoint:
     """``documents``: JSON values by file name; ``tensors``: by file name and key."""
 
     documents: dict[str, Any]
-    tensors: dict[str, dict[str, Tensor]]
+    tensors: dict[str, dict[str, "Tensor"]]
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -49,18 +52,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         path = temporary / f"{name}.safetensors"
         save_file(kept, path)
         path.chmod(0o644)  # it is written for its owner alone, and checkpoints are shared
-    digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    digests = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
     manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
     (temporary / MANIFEST).write_text(manifest)
-    for path in (*temporary.iterdir(), temporary):
-        _flush(path)
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():  # renamed, not deleted: a kill here must not leave half a checkpoint
-        folder.rename(replaced)
-    temporary.rename(folder)
-    _flush(folder.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+    replace_folder(temporary, folder)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -79,7 +74,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"checkpoint {folder} lacks {name}; copy the whole folder again")
-        if _sha256(path) != digest:
+        if file_digest(path) != digest:
             raise CheckpointError(
                 f"checkpoint file {path} is damaged (its sha256 differs from the manifest);"
                 " copy it again, or delete this checkpoint to use an earlier one"
@@ -116,12 +111,14 @@ def _read_manifest(folder: Path) -> dict[str, str]:
     return digests
 
 
-def fill(parameters: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+def fill(parameters: Mapping[str, "Tensor"], weights: Mapping[str, "Tensor"]) -> None:
     """Copy stored weights into parameters of the same names and shapes.
 
     Raises:
         CheckpointError: if names or shapes differ or a weight is not finite; nothing is copied.
     """
+    import torch
+
     if different := sorted(set(parameters) ^ set(weights)):
         raise CheckpointError(
             f"the weights are those of another model: {different[0]} is in one only"
@@ -165,9 +162,49 @@ def find_checkpoint(folder: Path) -> Path:
     return steps[max(steps)]
 
 
-def _sha256(path: Path) -> str:
+def digest(*parts: NDArray[Any] | bytes) -> str:
+    """Return the sha256 of arrays (of their numbers in memory order C) and bytes, in this order."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
+def weights_digest(weights: Mapping[str, "Tensor"]) -> str:
+    """Return the sha256 of weights and their names, in alphabetical order."""
+    named = sorted(weights.items())
+    return digest(*(p for name, w in named for p in (name.encode(), w.detach().cpu().numpy())))
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8; a killed run leaves the old file or the whole new one.
+
+    It is written under a temporary name beside ``path``, flushed to disk and renamed.
+    """
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    _flush(temporary)
+    temporary.replace(path)
+    _flush(path.parent)
+
+
+def replace_folder(temporary: Path, folder: Path) -> None:
+    """Flush a folder that is complete and rename it to ``folder``, replacing what is there."""
+    for path in (*temporary.rglob("*"), temporary):
+        _flush(path)
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():  # renamed, not deleted: a kill here must not leave half a folder
+        folder.rename(replaced)
+    temporary.rename(folder)
+    _flush(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

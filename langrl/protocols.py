@@ -100,5 +100,5 @@ class Learner(Protocol):
         ...
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Restore what ``state`` returned."""
+        """Restore what ``state()`` returned."""
         ...

@@ -1,15 +1,22 @@
+import hashlib
 import json
+import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from langrl.checkpoint import (
     MANIFEST,
     Checkpoint,
+    digest,
+    file_digest,
     find_checkpoint,
     read_checkpoint,
     step_folder,
+    weights_digest,
+    write_atomically,
     write_checkpoint,
 )
 from langrl.errors import CheckpointError
@@ -231,3 +238,55 @@ def test_a_checkpoint_folder_is_found_as_itself(folder):
 def test_a_folder_without_checkpoints_is_refused(tmp_path, name):
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         find_checkpoint(tmp_path / name)
+
+
+# -- digests and single files ----------------------------------------------------------------
+
+
+def test_a_digest_is_that_of_all_bytes_in_order():
+    array = np.arange(6, dtype=np.int64).reshape(2, 3)
+    expected = hashlib.sha256(array.tobytes() + b"text").hexdigest()
+    assert digest(array, b"text") == expected
+    assert digest(np.asfortranarray(array), b"text") == expected
+    assert digest(array[::-1][::-1], b"te", b"xt") == expected
+    assert digest(b"text", array) != expected
+    assert digest() == hashlib.sha256().hexdigest()
+
+
+def test_a_digest_of_weights_depends_on_names_and_values_and_not_on_their_order():
+    one, two = torch.ones(2, 3).T, torch.zeros((), requires_grad=True)
+    content = b"a" + one.contiguous().numpy().tobytes() + b"b" + two.detach().numpy().tobytes()
+    assert weights_digest({"b": two, "a": one}) == hashlib.sha256(content).hexdigest()
+    assert weights_digest({"a": one, "c": two}) != weights_digest({"a": one, "b": two})
+
+
+@pytest.mark.parametrize("content", ["caf\u00e9\n", b"\x00\xff"], ids=["text", "bytes"])
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_text("old")
+    write_atomically(path, content)
+    expected = content.encode() if isinstance(content, str) else content
+    assert path.read_bytes() == expected
+    assert list(tmp_path.iterdir()) == [path]
+    assert file_digest(path) == digest(expected)
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def cut_off(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("langrl.checkpoint._flush", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    monkeypatch.undo()
+    write_atomically(path, "newer")
+    assert path.read_text() == "newer"
+
+
+def test_reading_folders_and_logs_imports_no_torch():
+    code = "import sys, langrl.checkpoint, langrl.training.logs; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

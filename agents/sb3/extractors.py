@@ -4,7 +4,6 @@ Axes: ``N`` environments, ``B`` rows of a batch, ``S`` numbers in a state, ``G``
 actions, ``F`` features.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from langrl.checkpoint import load_agent
+from langrl.checkpoint import load_agent, weights_digest
 from langrl.errors import CheckpointError, ShapeError
 from langrl.models.blocks import FourierFeatures
 from langrl.models.critics.instructed import (
@@ -273,7 +272,5 @@ def check_encoders(policy: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def _digest(critic: nn.Module) -> Tensor:
     """Return the sha256 of a critic's weights, uint8 [32]."""
-    digest = hashlib.sha256()
-    for name, value in sorted(critic.state_dict().items()):
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
+    found = bytearray.fromhex(weights_digest(critic.state_dict()))
+    return torch.frombuffer(found, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Batches drawn ahead in other processes, so that learning does not wait for them."""
+"""Draws the next batches in other processes, while the learner trains on this one."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -18,14 +18,15 @@ class _Steps(Dataset[Any]):
 
 
 class Prefetcher(Generic[T]):
-    """Returns what ``draw`` does, step after step; which process drew it changes no bit.
+    """Returns ``draw(step)``, computed ahead; the number of processes changes no bit.
 
-    A thread would not do: learning is many short operations, and each would wait its turn.
+    Processes, not threads: a training step is many short operations, and each of them would wait
+    for Python's lock.
 
     Args:
-        draw: returns the batch of a step; can be pickled, if there are workers.
-        steps: there are batches for steps below this one.
-        workers: processes that draw; with 0, this one does, when asked.
+        draw: returns the batch of a step; it can be pickled, if there are workers.
+        steps: how many; the last batch is that of step ``steps - 1``.
+        workers: processes that draw; with 0, this process draws each batch when it is asked for.
     """
 
     def __init__(self, draw: Callable[[int], T], steps: int, workers: int) -> None:
@@ -34,7 +35,7 @@ class Prefetcher(Generic[T]):
         self._batches: Iterator[T] = iter(())
 
     def __call__(self, step: int) -> T:
-        """Return the batch of a step; quick if it comes after the one that was asked for last."""
+        """Return the batch of a step; quick if the call before it was for the step before."""
         if step != self._next:
             self._batches = self._start(step)
         self._next = step + 1
@@ -49,6 +50,6 @@ class Prefetcher(Generic[T]):
             num_workers=self._workers,
             # not fork: torch's threads do not survive it
             multiprocessing_context="spawn" if self._workers else None,
-            generator=torch.Generator(),  # workers are seeded by it, not at the run's expense
+            generator=torch.Generator(),  # workers' seeds: not from the global generator
         )
         return iter(loader)

@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from langrl.errors import ShapeError
 from langrl.models.vae.model import MultimodalVAE
+from langrl.training.optim import Batch, Optimiser, constant_schedule
+from langrl.training.seeding import seeded
 
 Classify = Callable[[Tensor], Tensor]
 Observations = Mapping[str, Tensor]
@@ -37,22 +39,24 @@ def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Clas
 
     Raises:
         ShapeError: if there is not one label for each observation.
+        NonFiniteError: if an observation is NaN or infinite.
     """
     _check_labels(x, labels)
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = nn.Sequential(
             nn.Linear(x.shape[1], _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, classes)
         )
-    optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=1e-2, fused=True)
+
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        return functional.cross_entropy(network(batch["x"]), batch["labels"]), {}
+
+    weights = dict(network.named_parameters())
+    optimiser = Optimiser(weights, _RATE, constant_schedule, weight_decay=1e-2)
     for _ in range(_STEPS):
         rows = torch.randint(len(x), (_BATCH,), generator=generator)
         noise = _JITTER * torch.randn(_BATCH, x.shape[1], generator=generator)
-        loss = functional.cross_entropy(network(x[rows] + noise), labels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        optimiser.update({"x": x[rows] + noise, "labels": labels[rows]}, loss)
     network.requires_grad_(False)
 
     def classify(given: Tensor) -> Tensor:
@@ -170,18 +174,6 @@ def synergy_coherence(
     drawn = model.generate({name: test[name] for name in model.names}, generator, samples)
     shares = [_share(classifiers[name](drawn[name]), labels) for name in model.names]
     return sum(shares) / len(shares)
-
-
-def roc_auc(related: Tensor, unrelated: Tensor) -> float:
-    """Return how often a related pair scores above an unrelated one, ties half, in [0, 1].
-
-    Args:
-        related: scores [N].
-        unrelated: scores [M].
-    """
-    higher = (related.unsqueeze(1) > unrelated).float()
-    tied = (related.unsqueeze(1) == unrelated).float()
-    return (higher + 0.5 * tied).mean().item()
 
 
 def threshold_at(unrelated: Tensor, kept: float) -> float:

@@ -1,4 +1,4 @@
-"""Language sides for worlds of your own: h(g, l) learned from goals that are described in words.
+"""Language critics for your own worlds: h(g, l) learned from goals that are described in words.
 
 Axes: ``P`` pairs of a goal and a text, ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a
 goal, ``K`` texts, ``B`` pairs of a batch, ``U`` distinct texts in it, ``J`` alternatives of a text,
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+from langrl.functional.energies import ENERGIES
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.config import CriticConfig, TextConfig
-from langrl.models.critics.build import CriticsDescription, build_critics
+from langrl.models.critics.build import build_text_encoder
 from langrl.models.critics.maze import LanguageCritic
-from langrl.models.encoders import CompactTextEncoder
+from langrl.models.encoders import CompactTextEncoder, GoalEncoder
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
+from langrl.training.seeding import seeded
 from langrl.words import PAD, WordTokeniser
 
 _CRITIC = CriticConfig(embedding=32, width=64, depth=2, goal_octaves=4)
@@ -58,7 +61,7 @@ def learn_language(
 
     Raises:
         ShapeError: if goals are not [P, G], or there is not a text for each.
-        NonFiniteError: if a goal is NaN or infinite.
+        NonFiniteError: if a goal, the loss or a gradient is NaN or infinite.
         InstructionError: if a text cannot be an instruction.
         DomainError: if all texts are the same, or a size is not positive.
 
@@ -69,31 +72,26 @@ def learn_language(
         raise DomainError(f"steps is {steps} and batch_size {batch_size}; give at least 1 and 2")
     low, high = states.amin(0), states.amax(0)
     high = torch.where(high > low, high, low + 1)  # a number that never changes
-    description = CriticsDescription(
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-        action_size=1,
-        critic=critic,
-        text=text,
-        vocabulary=WordTokeniser.learn(texts).vocabulary if text.model == "compact" else (),
-        text_width=None,
-    )
-    _, language = build_critics(description, seed)
+    vocabulary = WordTokeniser.learn(texts).vocabulary if text.model == "compact" else ()
+    with seeded(seed):
+        goal = GoalEncoder(low.tolist(), high.tolist(), critic)
+        encoder = build_text_encoder(text, vocabulary, critic.embedding)
+        language = LanguageCritic(goal, encoder, ENERGIES[critic.energy])
     read = _reader(language, distinct)
     generator = torch.Generator().manual_seed(seed)
-    trained = [weight for weight in language.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        embedded = language.text(batch["text"])  # [U, J, D]
+        scores = language.score(language.goal(batch["goal"]), embedded)  # [B, U]
+        return symmetric_info_nce(scores[:, batch["column"]])
+
+    weights = dict(language.named_parameters())
+    optimiser = Optimiser(weights, learning_rate, cosine_schedule(steps))
     for _ in range(steps):
         pick = torch.randint(len(states), (batch_size,), generator=generator)
         drawn, column = number[pick].unique(return_inverse=True)  # each text is encoded once
-        embedded = language.text(read(drawn, generator))  # [U, J, D]
-        scores = language.score(language.goal(states[pick]), embedded)  # [B, U]
-        loss, _ = symmetric_info_nce(scores[:, column])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        batch = {"goal": states[pick], "text": read(drawn, generator), "column": column}
+        optimiser.update(batch, loss)
         language.scale.bound()
     return language.eval()
 
@@ -118,7 +116,7 @@ def _check_pairs(goals: NDArray[Any], texts: Sequence[str]) -> tuple[Tensor, lis
 
 
 def _reader(language: LanguageCritic, distinct: list[str]) -> Any:
-    """Return a function from numbers of texts [U] to what the text encoder takes of them."""
+    """Return a function from numbers of texts [U] to the text encoder's inputs."""
     encoder = language.text
     if not isinstance(encoder, CompactTextEncoder):
         features = encoder.features(distinct)  # of a frozen model: once

@@ -27,6 +27,7 @@ from langrl.functional.losses import forward_info_nce
 from langrl.models.config import CpcConfig
 from langrl.models.observation_encoders import VectorEncoder, ViewEncoder
 from langrl.settings import Settings, describe_invalid
+from langrl.training.seeding import seeded
 
 Negatives = Literal["batch", "trajectories", "times"]
 MODEL_FOLDER = "model"  # of a run folder
@@ -283,9 +284,7 @@ def _ruled_out(
 
 def build_cpc(description: CpcDescription, seed: int) -> CPC:
     """Return a model, initialised from a seed."""
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return CPC(description)
 
 

@@ -3,13 +3,13 @@
 Claims are of Liang et al. 2022 ("Mind the Gap", arXiv:2203.02053).
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from langrl.checkpoint import file_digest
 from langrl.evaluation.diagnosis import Diagnosis
 from langrl.evaluation.statistics import mean_and_sem
 from langrl.functional.gap import toy_minimum
@@ -171,9 +171,7 @@ def toy_claims(toy: Sequence[Row], paths: Sequence[Row]) -> list[Row]:
 
 def published_for(path: Path) -> Mapping[str, float]:
     """Return the numbers known for a file, by its bytes; none for others."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return GAP_CLIP.get(digest, {})
+    return GAP_CLIP.get(file_digest(path), {})
 
 
 def feature_claims(found: Diagnosis, published: Mapping[str, float]) -> list[Row]:

@@ -22,6 +22,8 @@ from langrl.functional.marginals import gaussian, gaussian_law, monte_carlo_embe
 from langrl.functional.retrieval import recall_at_1
 from langrl.models.blocks import batch_norm_mlp
 from langrl.models.critics.maze import PairCritic, Scale
+from langrl.training.optim import Batch, Optimiser
+from langrl.training.seeding import seeded
 
 CRITICS = ("cosine", "dot", "neg_half_sq_l2")
 PAIRS, BATCH, RATE, WIDTH = 20_000, 256, 0.01, 128
@@ -126,9 +128,7 @@ def train_oracle(setting: Setting) -> tuple[GaussianTriples, PairCritic]:
 
 
 def _encoder(setting: Setting, inputs: Tensor, purpose: int) -> nn.Module:
-    # nn.Linear draws its weights from the global generator
-    with torch.random.fork_rng():
-        torch.manual_seed(1000 * setting.seed + purpose)
+    with seeded(1000 * setting.seed + purpose):
         return batch_norm_mlp(inputs.shape[1], WIDTH, setting.embedding)
 
 
@@ -141,26 +141,31 @@ def _train(
 ) -> None:
     """Train critics together: Adam at 0.01 on symmetric InfoNCE, a tenth of it near the end."""
     modules = nn.ModuleList(critics)
-    optimizer = torch.optim.Adam(
-        [weight for weight in modules.parameters() if weight.requires_grad], RATE, fused=True
-    )
     last = max(1, setting.epochs * 60 // 64)  # as published: the 60th of 64
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [last], 0.1)
+
+    def schedule(step: int) -> float:
+        return 0.1 if step >= last * (PAIRS // BATCH) else 1.0
+
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        losses = [
+            symmetric_info_nce(critic(batch[f"x{n}"], batch[f"y{n}"]))[0]
+            for n, critic in enumerate(critics)
+        ]
+        return torch.stack(losses).sum(), {}
+
+    optimiser = Optimiser(dict(modules.named_parameters()), RATE, schedule)
     generator = generator_for(setting, 14)
     for _ in range(setting.epochs):
         orders = [torch.randperm(PAIRS, generator=generator).split(BATCH) for _ in critics]
         for batches in zip(*orders, strict=True):
             if len(batches[0]) < BATCH:
                 continue
-            loss = torch.zeros(())
-            for critic, (x, y), rows in zip(critics, data, batches, strict=True):
-                loss = loss + symmetric_info_nce(critic(x[rows], y[rows]))[0]
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            batch: Batch = {}
+            for n, ((x, y), rows) in enumerate(zip(data, batches, strict=True)):
+                batch |= {f"x{n}": x[rows], f"y{n}": y[rows]}
+            optimiser.update(batch, loss)
             for critic in critics:
                 critic.scale.bound()
-        schedule.step()
     modules.eval()
 
 

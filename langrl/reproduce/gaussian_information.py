@@ -28,8 +28,9 @@ from langrl.functional.information import (
 )
 from langrl.functional.losses import binary_nce, forward_info_nce
 from langrl.models.observation_encoders import VectorEncoder
-from langrl.training.optim import Optimiser
+from langrl.training.optim import Optimiser, cosine_schedule
 from langrl.training.result_cache import ResultCache, Row
+from langrl.training.seeding import seeded
 
 INFORMATION = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0)  # nats, the truths
 DIMENSIONS = 20  # S
@@ -75,15 +76,13 @@ def correlated(information: float, seed: int) -> Draw:
 def train(information: float, seed: int, loss: str, steps: int) -> BilinearCritic:
     """Train a critic on fresh pairs."""
     draw = correlated(information, seed)
-    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         critic = BilinearCritic()
-    optimiser = Optimiser(
-        dict(critic.named_parameters()), _RATE, steps, warmup=max(1, steps // 20), clip=1.0
-    )
+    schedule = cosine_schedule(steps, warmup=max(1, steps // 20))
+    optimiser = Optimiser(dict(critic.named_parameters()), _RATE, schedule, clip=1.0)
     for _ in range(steps):
         x, y = draw(PAIRS)
-        optimiser.update({}, lambda x=x, y=y: LOSSES[loss](critic(x, y)))  # type: ignore[misc]
+        optimiser.update({"x": x, "y": y}, lambda pairs: LOSSES[loss](critic(**pairs)))
     return critic.eval()
 
 

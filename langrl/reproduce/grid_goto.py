@@ -4,7 +4,6 @@ One agent a seed, trained on trajectories of all four worlds without language, f
 in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
 """
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
-from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
+from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
@@ -39,6 +38,7 @@ from langrl.training.logs import console, print_table, write_results
 from langrl.training.loop import Training
 from langrl.training.result_cache import ResultCache, Row
 from langrl.training.run_folder import check_empty
+from langrl.training.seeding import seeded
 
 GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
 COLUMNS = (
@@ -128,11 +128,8 @@ def _evaluation_key(config: GridRunConfig) -> dict[str, Any]:
 
 def _fingerprint(config: GridRunConfig) -> dict[str, str]:
     """Return the digest of the weights of a config's language-image model."""
-    digest = hashlib.sha256()
     model = image_language(config.language, config.device).model
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return {"language_sha256": digest.hexdigest()}
+    return {"language_sha256": weights_digest(model.state_dict())}
 
 
 def train_agent(config: GridRunConfig, folder: Path) -> float:
@@ -185,8 +182,7 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     model = image_language(config.language, config.device).model
     seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
     settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         width = model.encode_text(["go to a ball"]).shape[1]
         policy = ClonedPolicy(width, len(ACTIONS), config.critic)
     done, key = step_folder(folder, settings.steps), _cloning_key(config)

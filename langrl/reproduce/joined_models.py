@@ -38,6 +38,8 @@ from langrl.models.language_image.towers import CompactImageTower
 from langrl.plots.base import PATH, Bar, draw_bars, figure, save
 from langrl.training.jobs import run_jobs
 from langrl.training.logs import console, print_table, write_results
+from langrl.training.optim import Batch, Optimiser, cosine_schedule
+from langrl.training.seeding import seeded
 
 WORLD = GRID_WORLDS["goto"]
 KINDS = [(colour, name) for name in ("key", "ball", "box") for colour in COLOURS]  # K of them
@@ -53,7 +55,7 @@ _PHRASINGS = 20  # texts of each object that the model of pairs is trained on
 _FEW_ROOMS = 4  # candidates of a room: few, so that a hundred see many rooms
 _SOUNDS, _CANDIDATES, _QUERIES, _PAIRS, _TEXTS = range(5)  # purposes that keep seeds apart
 Key = tuple[str, int | None]
-Batch = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
+Draw = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
 
 
 def reproduce(out: Path, seeds: int, steps: int, language: str, workers: int, command: str) -> None:
@@ -172,8 +174,7 @@ def train_on_images(seed: int, steps: int, size: int) -> PairCritic:
         pairs = draw_sound_images(WORLD, ROOMS, IMAGES, generator)
         return torch.from_numpy(pairs.sounds), torch.from_numpy(pairs.images)
 
-    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         image = CompactImageTower(size, IMAGE)
         critic = PairCritic(_sound_tower(size), image, cosine)
     generator = _generator(seed, _SOUNDS)
@@ -197,8 +198,7 @@ def train_on_pairs(seed: int, steps: int, model: LanguageImageModel, size: int) 
         phrasings = generator.integers(_PHRASINGS, size=len(kinds))
         return torch.from_numpy(sounds), texts[phrasings, kinds]
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         critic = PairCritic(_sound_tower(size), mlp(size, _WIDTH, 1, size), cosine)
     _train(critic, draw, steps, _generator(seed, _PAIRS))
     return critic
@@ -210,22 +210,23 @@ def _sound_tower(size: int) -> nn.Module:
     return nn.Sequential(normal, mlp(FREQUENCIES, _WIDTH, 2, size))
 
 
-def _train(critic: PairCritic, draw: Batch, steps: int, generator: np.random.Generator) -> None:
+def _train(critic: PairCritic, draw: Draw, steps: int, generator: np.random.Generator) -> None:
     """Train by AdamW on symmetric InfoNCE: with forward or backward alone, f would be no ratio."""
     nn.init.constant_(critic.scale.log_scale, math.log(_INITIAL_SCALE))
-    optimizer = torch.optim.AdamW(critic.parameters(), _RATE, betas=(0.9, 0.98), fused=True)
-    warmup = max(1, round(_WARMUP * steps))
+    optimiser = Optimiser(
+        dict(critic.named_parameters()),
+        _RATE,
+        cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps))),
+        clip=1.0,
+        weight_decay=0.01,
+        betas=(0.9, 0.98),
+    )
 
-    def rate(step: int) -> float:
-        return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        return symmetric_info_nce(critic(batch["left"], batch["right"]))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     for _ in range(steps):
-        loss, _ = symmetric_info_nce(critic(*draw(generator)))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        left, right = draw(generator)
+        optimiser.update({"left": left, "right": right}, loss)
         critic.scale.bound()
     critic.eval()

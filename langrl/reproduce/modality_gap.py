@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from langrl.evaluation.diagnosis import EmbeddedPairs, diagnose
 from langrl.evaluation.embedding_files import read_embedding_pairs
@@ -35,6 +36,7 @@ from langrl.reproduce.gap_claims import (
 from langrl.reproduce.paired_towers import plain_network, train_towers
 from langrl.training.jobs import chained, run_jobs
 from langrl.training.logs import console, print_table, write_results
+from langrl.training.optim import Batch, Optimiser, constant_schedule
 
 DEPTHS = (0, 1, 2, 3, 4, 6, 8)
 NETWORKS = (
@@ -193,17 +195,18 @@ def toy_curve(temperature: float, swapped: bool) -> list[Row]:
 
 def train_height(temperature: float) -> list[Row]:
     """Train the height by Adam with a mismatch, fix it half-way, and return it step by step."""
-    free = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([free], 0.02)
+    free = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+    optimiser = Optimiser({"free": free}, 0.02, constant_schedule)
+
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        return toy_loss(free.tanh(), temperature, swapped=bool(batch["swapped"])), {}
+
     rows: list[Row] = []
     for step in range(2 * TOY_STEPS):
         swapped = step < TOY_STEPS
-        height = free.tanh()
         if step % 5 == 0 or step == TOY_STEPS - 1:
             rows.append({"temperature": temperature, "step": step, "swapped": swapped,
-                         "height": abs(float(height.detach()))})  # fmt: skip
-        optimizer.zero_grad()
-        toy_loss(height, temperature, swapped=swapped).backward()
-        optimizer.step()
+                         "height": abs(float(free.detach().tanh()))})  # fmt: skip
+        optimiser.update({"swapped": torch.tensor(swapped)}, loss)
     last = {"temperature": temperature, "step": 2 * TOY_STEPS, "swapped": False}
     return [*rows, last | {"height": abs(float(free.detach().tanh()))}]

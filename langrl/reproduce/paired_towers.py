@@ -14,6 +14,8 @@ from langrl.functional.energies import cosine
 from langrl.functional.gap import shift_curve
 from langrl.functional.geometry import modality_gap
 from langrl.functional.losses import symmetric_info_nce
+from langrl.training.optim import Batch, Optimiser, constant_schedule
+from langrl.training.seeding import seeded
 
 LATENT, VIEW, EMBEDDING = 8, 32, 16  # L, V, D
 WIDTH, DEPTH = 64, 3
@@ -32,8 +34,7 @@ def plain_network(
     As PyTorch initialises them, without normalisation layers, which are no part of the claims.
     """
     modules: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         for inputs, outputs in pairwise(sizes):
             modules += [nn.Linear(inputs, outputs, bias=bias), ACTIVATIONS[activation]()]
         if head is not None:
@@ -84,7 +85,13 @@ def train_towers(
     towers = nn.ModuleList(
         plain_network(sizes, "relu", 2 * seed + side, head=EMBEDDING) for side in (0, 1)
     )
-    optimizer = torch.optim.Adam(towers.parameters(), RATE, fused=True)
+
+    def loss(batch: Batch) -> tuple[Tensor, Batch]:
+        return symmetric_info_nce(
+            cosine(towers[0](batch["x"]), towers[1](batch["y"])) / temperature
+        )
+
+    optimiser = Optimiser(dict(towers.named_parameters()), RATE, constant_schedule)
     shares = [mismatches[0], *mismatches]
     found = []
     for phase, share in enumerate(shares):
@@ -92,11 +99,7 @@ def train_towers(
         y = mismatched(views.y[:PAIRS], share, torch.Generator().manual_seed(seed))
         for _ in range(steps if phase else 0):
             rows = torch.randint(PAIRS, (BATCH,), generator=generator)
-            logits = cosine(towers[0](views.x[rows]), towers[1](y[rows])) / temperature
-            loss, _ = symmetric_info_nce(logits)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            optimiser.update({"x": views.x[rows], "y": y[rows]}, loss)
         found.append(_measured(towers, views, y, temperature))
     return found
 

@@ -28,10 +28,10 @@ from langrl.evaluation.coherence import (
     cross_coherence,
     joint_coherence,
     latent_accuracy,
-    roc_auc,
     synergy_coherence,
     train_classifier,
 )
+from langrl.evaluation.statistics import roc_auc
 from langrl.grounding.generated import IMAGE, TEXT
 from langrl.models.vae.config import ModalityConfig
 from langrl.models.vae.model import MultimodalVAE
@@ -194,6 +194,12 @@ def related_scores(
     return related, aligned_pmi(model, pairs.with_partners(partners), generator)
 
 
+def _related_auc(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator) -> float:
+    related, unrelated = related_scores(model, pairs, generator)
+    scores = torch.cat([related, unrelated]).detach().numpy()
+    return roc_auc(scores, np.arange(len(scores)) < len(related))
+
+
 def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dict[str, float]:
     """Return the four measures, the parts of cross coherence, and the AUC of PMI, in [0, 1]."""
     probe = task.train.take(slice(_NAMED))
@@ -205,7 +211,7 @@ def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dic
         "joint": joint_coherence(model, named, generator),
         "cross": sum(crosses.values()) / len(crosses),
         "synergy": synergy_coherence(model, named, test, labels, generator),
-        "auc": roc_auc(*related_scores(model, task.test, generator)),
+        "auc": _related_auc(model, task.test, generator),
         **{f"latent of {name}": value for name, value in latents.items()},
         **crosses,
     }

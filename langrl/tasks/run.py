@@ -1,13 +1,10 @@
 """Runs: from a config to a trained learner, through a run folder; what every task family shares."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.checkpoint import Checkpoint
@@ -112,15 +109,6 @@ class Run:
             path, checkpoint = newest
             self.restore(checkpoint, path)
         return self.train(folder, label)
-
-
-def digest(arrays: Iterable[NDArray[Any]], text: str = "") -> str:
-    """Return the sha256 of arrays' bytes and a text, in order."""
-    value = hashlib.sha256()
-    for array in arrays:
-        value.update(np.ascontiguousarray(array).tobytes())
-    value.update(text.encode())
-    return value.hexdigest()
 
 
 def build_run(config: RunConfig, folder: Path) -> Any:

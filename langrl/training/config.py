@@ -1,4 +1,4 @@
-"""Settings of a run's book-keeping and evaluation; no torch here."""
+"""Settings of a run's log and checkpoints; no torch here."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from langrl.settings import Settings
 
 
 class LoggingConfig(Settings):
-    """How often a run reports and stores."""
+    """How often a run logs metrics and writes checkpoints."""
 
     log_every: int = Field(50, ge=1, description="steps between records in metrics.jsonl")
     checkpoint_every: int = Field(1000, ge=1, description="steps between checkpoints")

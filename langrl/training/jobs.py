@@ -47,12 +47,12 @@ def _finished(
 ) -> Iterator[tuple[int, R]]:
     if workers <= 1:
         for number, job in enumerate(jobs):
-            yield number, _alone(function, *job)
+            yield number, _on_one_thread(function, *job)
         return
     # not fork: torch's threads do not survive it
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(_alone, function, *job): n for n, job in enumerate(jobs)}
+        futures = {pool.submit(_on_one_thread, function, *job): n for n, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -61,15 +61,15 @@ def _finished(
             raise
 
 
-def _alone(function: Callable[..., R], *job: Any) -> R:
+def _on_one_thread(function: Callable[..., R], *job: Any) -> R:
     with one_thread():
         return function(*job)
 
 
 @contextmanager
 def flushed_subnormals() -> Iterator[None]:
-    """Compute with subnormal numbers flushed to 0: they are many times slower."""
-    flushed = (torch.full((), 1e-40) * 1.0).item() == 0.0  # there is no way to ask
+    """Flush subnormal numbers to 0 in computations, which are many times slower with them."""
+    flushed = (torch.full((), 1e-40) * 1.0).item() == 0.0  # torch has no getter for it
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run tells: progress on the terminal, metrics.jsonl, TensorBoard, tables, results.json."""
+"""What a run reports: progress, tables, metrics.jsonl, TensorBoard events, results.json."""
 
 import json
 import math
@@ -21,8 +21,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from langrl.checkpoint import write_atomically
+
 SCHEMA = "langrl-results-1"
-_SAY_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
+_REPORT_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 # Not on a terminal (a file, a pipe), tables are as wide as they need to be read.
 # No markup: folders and instructions are printed as they are, square brackets and all.
 console = Console(
@@ -31,11 +33,11 @@ console = Console(
 
 
 class MetricsLog:
-    """Writes metrics to ``metrics.jsonl`` (the record) and to TensorBoard events beside it.
+    """Writes metrics to ``metrics.jsonl``, which is read back, and to TensorBoard events.
 
     Args:
         folder: the run folder.
-        step: where the run goes on; records of later steps are removed.
+        step: where the run starts or resumes; records of later steps are removed.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -43,18 +45,18 @@ class MetricsLog:
 
         self.path = folder / "metrics.jsonl"
         kept = [line for line in read_metrics(self.path) if line["step"] <= step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self.path.open("a", buffering=1)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """ResultCache scalars of a step."""
+        """Write the scalars of a step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Flush both."""
+        """Close both files."""
         self._file.close()
         self._board.close()
 
@@ -74,7 +76,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
-    """Show a bar with rate and time left; a line now and then where there is no terminal."""
+    """Show a bar with rate and time left; without a terminal, a line every ten seconds."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -96,17 +98,18 @@ class Bar:
     def __init__(self, bars: Progress, label: str, total: int, done: int) -> None:
         self._bars, self._label, self._total, self._first = bars, label, total, done
         self._task = bars.add_task(label, total=total, completed=done, note="")
-        self._said = 0.0
+        self._reported = 0.0  # when a line was printed last
 
     def update(self, done: int, unit: str = "steps") -> None:
-        """Say how many are done."""
+        """Show how many are done."""
         task = self._bars.tasks[0]
         elapsed = task.elapsed or 0.0
         rate = (done - self._first) / max(elapsed, 1e-9)
         note = f"{rate:.0f} {unit}/s"
         self._bars.update(self._task, completed=done, note=note)
-        if not console.is_terminal and (done >= self._total or elapsed - self._said > _SAY_EVERY):
-            self._said = elapsed
+        due = done >= self._total or elapsed - self._reported > _REPORT_EVERY
+        if due and not console.is_terminal:
+            self._reported = elapsed
             left = (self._total - done) / max(rate, 1e-9)
             console.print(f"{self._label}: {done}/{self._total}, {note}, {left:.0f} s left")
 
@@ -125,15 +128,13 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float) and abs(value) >= 10
-        else (f"{value:.3f}" if isinstance(value, float) else str(value))
-    )
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+    return str(value)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide results."""
+    """Return the versions of the software that results depend on."""
     names = ("langrl", "torch", "numpy", "gymnasium")
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
@@ -155,7 +156,7 @@ def write_results(
         **tables,
     }
     path = folder / "results.json"
-    path.write_text(json.dumps(_finite(content), indent=1) + "\n")
+    write_atomically(path, json.dumps(_finite(content), indent=1) + "\n")
     return path
 
 

@@ -1,4 +1,4 @@
-"""The one training loop: batches, logs, checkpoints, exact resume, and a stop at the first NaN."""
+"""The training loop: batches, logs, checkpoints, exact resume; it stops at the first NaN or inf."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ BAD_BATCH = "nonfinite_batch.safetensors"
 
 
 def run_state(learner: Learner, threads: int, data_sha256: str) -> dict[str, Any]:
-    """Return what a checkpoint says of a run's state beside its tensors."""
+    """Return a run's state as a checkpoint stores it beside the tensors."""
     return {
         "step": learner.step,
         "threads": threads,
@@ -29,14 +29,16 @@ def run_state(learner: Learner, threads: int, data_sha256: str) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Training:
-    """A learner's way to its last step, in a run folder.
+    """Trains a learner to its last step, in a run folder.
+
+    The learner draws its batches from stored data, or from a world in which it acts.
 
     Args:
         learner: what is trained.
         steps: the last step.
         folder: the run folder.
         logging: how often to report and store.
-        snapshot: returns everything a checkpoint of the learner's present state holds.
+        snapshot: returns a checkpoint of the learner's present state.
     """
 
     learner: Learner

@@ -1,7 +1,7 @@
-"""Gradient optimiser that stops before harm: AdamW, a cosine, and a look at every number.
+"""One optimiser step: AdamW with a learning-rate schedule; refuses NaN and inf.
 
-What the learners have in common. A batch, loss or gradient that is not finite raises before any
-weight changes, and the state goes to and from tensors, so that training resumes bit for bit.
+A batch, loss or gradient that is not finite raises before any weight changes, and the optimiser's
+state goes to and from tensors, so that training resumes bit for bit.
 """
 
 import math
@@ -11,21 +11,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from langrl.checkpoint import fill
 from langrl.errors import NonFiniteError
 
-Loss = Callable[[], tuple[Tensor, dict[str, Tensor]]]
+Batch = dict[str, Tensor]
+Loss = Callable[[Any], tuple[Tensor, Batch]]  # of a batch; with metrics, scalars by name
+Schedule = Callable[[int], float]  # the share of the learning rate that a step takes
+
+
+def constant_schedule(_: int) -> float:
+    """Return 1: the learning rate stays as it is."""
+    return 1.0
+
+
+def cosine_schedule(steps: int, warmup: int = 0) -> Schedule:
+    """Return a schedule that falls to 0 at ``steps``, after rising from 0 over ``warmup`` steps."""
+
+    def share(step: int) -> float:
+        rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+        return rise * (0.5 * (1 + math.cos(math.pi * step / steps)))
+
+    return share
 
 
 class Optimiser:
-    """AdamW on named parameters, with a learning rate that falls to 0 by a cosine.
+    """AdamW on named parameters.
 
     Args:
-        parameters: by name.
-        learning_rate: Adam's, at first.
-        steps: when it reaches 0.
+        parameters: by name; those that need no gradient are left out.
+        learning_rate: Adam's highest.
+        schedule: the share of it that each step takes.
         generator: the learner's source of randomness, stored with the state, if it has one.
-        warmup: steps over which the learning rate rises from 0 at first.
         clip: largest norm of all gradients together; longer ones are shortened.
         weight_decay: AdamW's, of parameters with more than one axis.
         betas: Adam's.
@@ -35,17 +50,16 @@ class Optimiser:
         self,
         parameters: Mapping[str, nn.Parameter],
         learning_rate: float,
-        steps: int,
+        schedule: Schedule,
         generator: torch.Generator | None = None,
         *,
-        warmup: int = 0,
         clip: float | None = None,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        self.parameters = dict(parameters)
-        self.learning_rate, self.steps, self.generator = learning_rate, steps, generator
-        self.warmup, self.clip = warmup, clip
+        self.parameters = {name: p for name, p in parameters.items() if p.requires_grad}
+        self.learning_rate, self.schedule, self.generator = learning_rate, schedule, generator
+        self.clip = clip
         self.step = 0
         matrices = [value for value in self.parameters.values() if value.ndim > 1]
         others = [value for value in self.parameters.values() if value.ndim <= 1]
@@ -56,17 +70,18 @@ class Optimiser:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
 
-    def update(self, batch: Mapping[str, Tensor], loss: Loss) -> dict[str, Tensor]:
-        """Take one step down a loss and return its metrics; see ``Learner.update``."""
+    def update(self, batch: Mapping[str, Tensor], loss: Loss) -> Batch:
+        """Take one step on the loss of a batch and return its metrics.
+
+        Raises:
+            NonFiniteError: before any weight changes, if the batch, the loss or a gradient is not
+                finite.
+        """
         for name, value in batch.items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(f"{name!r} in the training batch is not finite; fix the data")
-        share = min(1.0, (self.step + 1) / self.warmup) if self.warmup else 1.0
-        share *= 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * share
         try:
-            value, metrics = loss()
+            value, metrics = loss(batch)
         except NonFiniteError as error:
             raise NonFiniteError(
                 f"the loss is nan or inf: {error}; or lower the learning rate"
@@ -83,25 +98,27 @@ class Optimiser:
             )
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), self.clip, norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * self.schedule(self.step)
         self.optimizer.step()
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm} | metrics
 
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Return weights, Adam's moments, the step and the generator, as tensors."""
-        moments: dict[str, Tensor] = {}
-        for name, parameter in self.parameters.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                moments[f"{name}/{key}"] = value
+    def state(self) -> Batch:
+        """Return Adam's moments, the step and the generator, as tensors."""
+        moments = {
+            f"{name}/{key}": value
+            for name, parameter in self.parameters.items()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+        }
         moments["step"] = torch.tensor(self.step)
         if self.generator is not None:
             moments["generator"] = self.generator.get_state()
-        return {"weights": dict(self.parameters), "optimizer": moments}
+        return moments
 
-    def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take up what ``state`` returned, in place."""
-        fill(self.parameters, state["weights"])
-        moments = dict(state["optimizer"])
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what ``state()`` returned."""
+        moments = dict(state)
         self.step = int(moments.pop("step"))
         if self.generator is not None:
             self.generator.set_state(moments.pop("generator").cpu())

@@ -8,6 +8,7 @@ from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from langrl.data.maze.experts import maze_experts
 from langrl.data.replay import TrajectoryReplay
 from langrl.errors import NonFiniteError
+from langrl.training.learner import OfflineReplay
 
 FLOATS = ("state", "action", "goal", "other_actions", "described")
 
@@ -30,7 +31,8 @@ def make_learner(world, pairs, make_critics):
         config = LearnerConfig(**(sizes | settings))
         generator = torch.Generator(device).manual_seed(seed)
         critic, language = (critic.to(device) for critic in make_critics(weights))
-        return ContrastiveLearner(critic, language, replay, pairs, config, generator)
+        experience = OfflineReplay(replay.sample, config.batch_size, generator)
+        return ContrastiveLearner(critic, language, experience, pairs, config, generator)
 
     return make
 
@@ -132,7 +134,7 @@ def test_a_learner_resumes_on_a_gpu_from_a_checkpoint(make_learner, tmp_path):
     assert equal(weights(learner), weights(resumed))
 
 
-def test_the_state_before_the_first_step_can_be_taken_up(make_learner):
+def test_the_state_before_the_first_step_can_be_restored(make_learner):
     learner, resumed = make_learner(), make_learner(weights=7, seed=7)
     resumed.load_state(copied(learner.state()))
     train(learner, 2)
@@ -140,7 +142,7 @@ def test_the_state_before_the_first_step_can_be_taken_up(make_learner):
     assert equal(weights(learner), weights(resumed))
 
 
-def test_a_learner_that_took_up_anothers_state_is_independent_of_it(make_learner):
+def test_a_learner_that_restored_anothers_state_is_independent_of_it(make_learner):
     learner, twin, alone = make_learner(), make_learner(weights=7), make_learner(weights=7)
     train(learner, 3)
     alone.load_state(copied(learner.state()))
@@ -152,7 +154,7 @@ def test_a_learner_that_took_up_anothers_state_is_independent_of_it(make_learner
 
 
 @pytest.mark.parametrize("change", ["wider", "broadcastable", "missing"])
-def test_weights_of_other_critics_are_not_taken_up(make_learner, change):
+def test_weights_of_other_critics_are_not_restored(make_learner, change):
     learner = make_learner()
     state = copied(learner.state())
     name = next(name for name, value in state["weights"].items() if value.ndim == 2)

@@ -19,6 +19,7 @@ from langrl.errors import NonFiniteError
 from langrl.models.config import GridCriticConfig
 from langrl.protocols import Learner
 from langrl.tasks.grid.agent import build_grid_critic
+from langrl.training.learner import OfflineReplay
 
 SIZES = GridCriticConfig(embedding=16, channels=16, depth=2, width=32)
 
@@ -32,7 +33,8 @@ def room_learner(seed=0, steps=40):
     replay = GridReplay([experts()], discount=0.95, tail="clip", device=torch.device("cpu"))
     config = GridLearnerConfig(steps=steps, rooms=8, states=8, warmup=5)
     generator = torch.Generator().manual_seed(seed)
-    return GridContrastiveLearner(build_grid_critic(SIZES, seed), replay, config, generator)
+    experience = OfflineReplay(replay.sample, config.rooms, config.states, generator)
+    return GridContrastiveLearner(build_grid_critic(SIZES, seed), experience, config, generator)
 
 
 def cloning_learner(seed=0, steps=40):

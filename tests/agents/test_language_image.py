@@ -142,3 +142,12 @@ def test_label_heads_resume_bit_for_bit():
         run(learner, 2)
     for name, value in one.optimiser.parameters.items():
         assert torch.equal(value, other.optimiser.parameters[name]), name
+
+
+def test_weights_of_the_layers_that_name_labels_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    one = make(label_weight=0.1).labels.shown.weight
+    torch.manual_seed(2)
+    same, other = (make(label_weight=0.1, seed=seed).labels.shown.weight for seed in (0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)

@@ -12,6 +12,7 @@ from langrl.models.config import CpcConfig, RecurrentCriticConfig
 from langrl.models.cpc import CpcDescription
 from langrl.protocols import Learner
 from langrl.tasks.grid_partial.agent import GridPartialAgentDescription, build_recurrent_critic
+from langrl.training.learner import OfflineReplay
 
 
 def learner_of(
@@ -38,8 +39,9 @@ def learner_of(
         | settings
     )
     draw = torch.Generator().manual_seed(seed)
+    experience = OfflineReplay(replay.sample, config.explorations, config.states, draw)
     return RecurrentContrastiveLearner(
-        build_recurrent_critic(description, seed), replay, config, draw, frozen
+        build_recurrent_critic(description, seed), experience, config, draw, frozen
     )
 
 

@@ -1,8 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import mean_and_sem, roc_auc
 
 
 def test_mean_and_standard_error_of_three_numbers():
@@ -13,3 +14,16 @@ def test_one_value_has_no_standard_error():
     mean, sem = mean_and_sem([0.5])
     assert mean == 0.5
     assert math.isnan(sem)
+
+
+def test_the_area_under_the_roc_curve_counts_ties_half():
+    matches = np.array([True, True, False, False])
+    assert roc_auc(np.array([3.0, 1.0, 1.0, 0.0]), matches) == (1 + 1 + 0.5 + 1) / 4
+    scores = np.array([3.0, 1.0, 0.0, 1.0])
+    assert roc_auc(scores, matches) == pytest.approx((2 + 1 + 0.5) / 4)
+    assert roc_auc(-scores, matches) == pytest.approx((0 + 0 + 0.5) / 4)
+
+
+def test_the_area_under_the_roc_curve_is_nan_without_a_match_or_a_mismatch():
+    assert np.isnan(roc_auc(np.arange(3.0), np.ones(3, bool)))
+    assert np.isnan(roc_auc(np.arange(3.0), np.zeros(3, bool)))

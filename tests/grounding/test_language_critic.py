@@ -8,11 +8,14 @@ import torch
 from langrl.envs.goals import BoxGoals, FrameGoals
 from langrl.envs.wrappers.instructions import AddInstruction
 from langrl.errors import DomainError, InstructionError, NonFiniteError, ShapeError
+from langrl.grounding import language_critic
 from langrl.grounding.candidates import ListedCandidates, ReplayedCandidates
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.language_critic import EmbeddedImages, learn_language
 from langrl.models import encoders
 from langrl.models.config import TextConfig
+from langrl.models.critics.maze import GoalCritic, LanguageCritic
+from langrl.models.encoders import StateActionEncoder
 from langrl.models.language_image.model import load_language_image_model
 
 GRID = np.linspace(-1, 1, 201, dtype=np.float32)[:, None]
@@ -120,6 +123,38 @@ def test_pairs_that_cannot_be_learned_from_are_refused(change, error, message):
     arguments = {"goals": [[0.0], [1.0]], "texts": ["go left", "go right"], "steps": 1} | change
     with pytest.raises(error, match=message):
         learn_language(**arguments)
+
+
+def test_a_loss_that_is_not_finite_stops_learning_before_a_weight_changes(monkeypatch):
+    built = []
+
+    class Built(LanguageCritic):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            built.append((self, {name: v.clone() for name, v in self.state_dict().items()}))
+
+        def score(self, goals, texts):
+            return super().score(goals, texts) * torch.nan
+
+    monkeypatch.setattr(language_critic, "LanguageCritic", Built)
+    with pytest.raises(NonFiniteError, match="the loss is nan"):
+        learn_language(*described(50), steps=3)
+    [(critic, before)] = built
+    assert all(torch.equal(value, before[name]) for name, value in critic.state_dict().items())
+
+
+def test_a_gradient_that_is_not_finite_is_refused():
+    with pytest.raises(NonFiniteError, match="lower the learning rate"):
+        learn_language(*described(50), steps=20, learning_rate=1e30)
+
+
+def test_no_critic_of_actions_is_built(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a critic of actions was built")
+
+    for owner in (GoalCritic, StateActionEncoder):
+        monkeypatch.setattr(owner, "__init__", refuse)
+    assert learn_language(*described(50), steps=1).training is False
 
 
 # -- images ---------------------------------------------------------------------------------

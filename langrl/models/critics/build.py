@@ -1,6 +1,7 @@
 """From a description of two critics to the modules; used in training and in loading alike."""
 
-import torch
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from langrl.functional.energies import ENERGIES
@@ -14,6 +15,7 @@ from langrl.models.encoders import (
     TextEncoder,
 )
 from langrl.settings import Settings
+from langrl.training.seeding import seeded
 
 
 class CriticsDescription(Settings):
@@ -30,9 +32,7 @@ class CriticsDescription(Settings):
 
 def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
     """Return f and h, initialised from a seed, with one goal encoder between them."""
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return _build_critics(description)
 
 
@@ -42,11 +42,23 @@ def _build_critics(description: CriticsDescription) -> tuple[GoalCritic, Languag
     energy = ENERGIES[config.energy]
     goal = GoalEncoder(low, high, config)
     state_action = StateActionEncoder(low, high, description.action_size, config)
-    encoder: TextEncoder
-    if text.model == "compact":
-        encoder = CompactTextEncoder(description.vocabulary, config.embedding, text)
-    else:
-        encoder = PretrainedTextEncoder(
-            text.model, config.embedding, text, width=description.text_width
-        )
+    encoder = build_text_encoder(
+        text, description.vocabulary, config.embedding, description.text_width
+    )
     return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)
+
+
+def build_text_encoder(
+    config: TextConfig, vocabulary: Sequence[str], embedding: int, width: int | None = None
+) -> TextEncoder:
+    """Return a text encoder.
+
+    Args:
+        config: which one, and its sizes.
+        vocabulary: the words that the compact one knows, in order.
+        embedding: numbers in an embedding, D.
+        width: numbers in a named model's embedding; the model says so if not given.
+    """
+    if config.model == "compact":
+        return CompactTextEncoder(vocabulary, embedding, config)
+    return PretrainedTextEncoder(config.model, embedding, config, width=width)

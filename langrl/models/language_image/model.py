@@ -10,7 +10,6 @@ mean over goals. It saturates: all goals that fit an instruction weigh the same.
 
 import importlib.resources
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,14 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langrl.checkpoint import MANIFEST, Checkpoint, fill, read_checkpoint, write_checkpoint
+from langrl.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    fill,
+    read_checkpoint,
+    replace_folder,
+    write_checkpoint,
+)
 from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.energies import cosine
 from langrl.models.config import LanguageImageConfig
@@ -41,6 +47,7 @@ from langrl.models.language_image.towers import (
     TowerPair,
 )
 from langrl.settings import Settings, describe_invalid
+from langrl.training.seeding import seeded
 
 BUNDLED = "bundled"
 _INITIAL_SCALE = 5.0  # CLIP's 14 (arXiv:2103.00020) kept small models on a plateau for longer
@@ -283,9 +290,7 @@ def build_language_image_model(description: Description, seed: int) -> LanguageI
     Raises:
         ConfigError, MissingExtraError: if a SentenceTransformer that it names cannot be loaded.
     """
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         if isinstance(description, PairDescription):
             return _pair_model(description, description.name)
         config = description.config
@@ -342,22 +347,7 @@ def save_language_image_model(
     (staging / "README.md").write_text(card, encoding="utf-8")
     if backbone.exists():
         backbone.rename(staging / _BACKBONE)
-    _replace(staging, folder)
-
-
-def _replace(staging: Path, folder: Path) -> None:
-    for path in (*staging.rglob("*"), staging):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        folder.rename(replaced)
-    staging.rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    replace_folder(staging, folder)
 
 
 def load_language_image_model(

@@ -3,7 +3,6 @@
 Axes: ``M`` images of ``H`` x ``W`` pixels, ``K`` texts, ``D`` embedding size.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from langrl.checkpoint import file_digest
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
 from langrl.models.language_image.image_inputs import (
     as_batch,
@@ -174,12 +174,8 @@ def check_digests(folder: Path, sha256: Mapping[str, str]) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[path.relative_to(folder).as_posix()] = digest
-    return found
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
 
 
 def _images(images: Tensor) -> list[Any]:

@@ -28,6 +28,7 @@ from langrl.models.blocks import mlp
 from langrl.models.multimodal_batch import MultimodalBatch
 from langrl.models.vae.backbones import BACKBONES, Backbone
 from langrl.models.vae.config import VaeConfig
+from langrl.training.seeding import seeded
 
 Observations = Mapping[str, Tensor]
 _AT_ONCE = 1 << 14  # samples decoded at once in evaluation, to stay in a CPU's cache
@@ -255,8 +256,7 @@ class MultimodalVAE(nn.Module):
 
 def build_vae(config: VaeConfig, seed: int) -> MultimodalVAE:
     """Return a model initialised from a seed; raises as ``MultimodalVAE``."""
-    with torch.random.fork_rng(devices=[]):  # layers draw from the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         return MultimodalVAE(config)
 
 

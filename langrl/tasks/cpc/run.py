@@ -6,11 +6,13 @@ import numpy as np
 import torch
 
 from langrl.agents.predictive import PredictiveLearner
+from langrl.checkpoint import digest
 from langrl.data.grid.exploration import ExplorationReplay, GridExplorations, planner_trajectories
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms
 from langrl.models.cpc import CpcDescription, build_cpc
 from langrl.tasks.cpc.config import CpcRunConfig
-from langrl.tasks.run import Run, digest
+from langrl.tasks.run import Run
+from langrl.training.learner import OfflineReplay
 
 TRAINING, FIT, TEST = range(3)  # purposes that keep seeds apart
 
@@ -27,11 +29,11 @@ def build(config: CpcRunConfig, folder: Path) -> Run:
         tail="clip",
         device=device,
     )
+    generator = torch.Generator(device).manual_seed(config.seed)
     learner = PredictiveLearner(
         build_cpc(_describe(config), config.seed).to(device),
-        replay,
-        torch.Generator(device).manual_seed(config.seed),
-        explorations=config.trajectories_per_batch,
+        OfflineReplay(replay.sample, config.trajectories_per_batch, 1, generator),
+        generator,
         anchors=config.anchors,
         negatives=config.negatives,
         steps=config.steps,
@@ -67,11 +69,12 @@ def draw_explorations(config: CpcRunConfig, world: str, purpose: int) -> GridExp
 
 
 def _digest(explorations: list[GridExplorations]) -> str:
-    return digest(
+    arrays = [
         array
         for part in explorations
         for array in (
             part.segments.rooms, part.segments.room, part.segments.poses, part.segments.actions,
             part.segments.terminals, part.exploration,
         )
-    )  # fmt: skip
+    ]  # fmt: skip
+    return digest(*arrays)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from langrl.agents.grid_contrastive import GridContrastiveLearner
+from langrl.checkpoint import digest
 from langrl.data.grid.experts import GridReplay, GridTrajectories, grid_experts
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.tasks.grid.agent import (
@@ -15,7 +16,8 @@ from langrl.tasks.grid.agent import (
     image_language,
 )
 from langrl.tasks.grid.config import GridRunConfig
-from langrl.tasks.run import Run, digest
+from langrl.tasks.run import Run
+from langrl.training.learner import OfflineReplay
 
 
 def build(config: GridRunConfig, folder: Path) -> Run:
@@ -34,7 +36,9 @@ def build(config: GridRunConfig, folder: Path) -> Run:
         trajectories, discount=config.data.discount, tail=config.data.tail, device=device
     )
     generator = torch.Generator(device).manual_seed(seed)
-    learner = GridContrastiveLearner(critic, replay, config.learner, generator)
+    sizes = config.learner.rooms, config.learner.states
+    experience = OfflineReplay(replay.sample, *sizes, generator)
+    learner = GridContrastiveLearner(critic, experience, config.learner, generator)
     description = GridAgentDescription(
         critic=config.critic, language=config.language, grounding=config.grounding
     )
@@ -65,8 +69,9 @@ def draw_trajectories(
 
 
 def _digest(trajectories: list[GridTrajectories]) -> str:
-    return digest(
+    arrays = [
         array
         for part in trajectories
         for array in (part.rooms, part.room, part.poses, part.actions, part.terminals)
-    )
+    ]
+    return digest(*arrays)

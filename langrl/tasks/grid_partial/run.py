@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from langrl.agents.recurrent_contrastive import RecurrentContrastiveLearner
-from langrl.checkpoint import fill
+from langrl.checkpoint import digest, fill
 from langrl.data.grid.exploration import ExplorationReplay, GridExplorations
 from langrl.data.grid.explorer import explorer_trajectories
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms
@@ -19,7 +19,8 @@ from langrl.tasks.grid_partial.agent import (
     language_for_kind,
 )
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.run import Run, digest
+from langrl.tasks.run import Run
+from langrl.training.learner import OfflineReplay
 
 
 def build(config: GridPartialRunConfig, folder: Path) -> Run:
@@ -55,9 +56,10 @@ def build(config: GridPartialRunConfig, folder: Path) -> Run:
         device=device,
     )
     generator = torch.Generator(device).manual_seed(seed)
-    frozen = config.history.frozen
+    sizes = config.learner.explorations, config.learner.states
+    experience = OfflineReplay(replay.sample, *sizes, generator)
     learner = RecurrentContrastiveLearner(
-        critic.to(device), replay, config.learner, generator, frozen
+        critic.to(device), experience, config.learner, generator, config.history.frozen
     )
     return Run(
         config,
@@ -120,11 +122,12 @@ def draw_explorations(
 
 
 def _digest(explorations: list[GridExplorations]) -> str:
-    return digest(
+    arrays = [
         array
         for part in explorations
         for array in (
             part.segments.rooms, part.exploration, part.segments.poses, part.segments.actions,
             part.segments.terminals,
         )
-    )  # fmt: skip
+    ]  # fmt: skip
+    return digest(*arrays)

@@ -60,6 +60,7 @@ def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
         learning_rate=config.learning_rate,
         logistic_weight=config.logistic_weight,
         label_weight=config.label_weight,
+        seed=config.seed,
         device=config.device,
     )
     return LanguageImageRun(

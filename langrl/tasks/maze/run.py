@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from langrl.agents.contrastive import ContrastiveLearner
+from langrl.checkpoint import digest
 from langrl.data.maze.experts import maze_experts
 from langrl.data.replay import TrajectoryReplay, geometric_futures
 from langrl.data.state_text_pairs import StateTextPairs, maze_pairs
@@ -20,7 +21,8 @@ from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.encoders import PretrainedTextEncoder
 from langrl.tasks.maze.agent import MazeAgentDescription, agent_maker
 from langrl.tasks.maze.config import MazeRunConfig
-from langrl.tasks.run import Run, digest
+from langrl.tasks.run import Run
+from langrl.training.learner import OfflineReplay
 from langrl.words import WordTokeniser
 
 _DENSITY_DRAWS = 200_000
@@ -52,8 +54,9 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
         cells=cells,
         device=device,
     )
+    experience = OfflineReplay(replay.sample, config.learner.batch_size, torch_generator)
     learner = ContrastiveLearner(
-        critic.to(device), language.to(device), replay, pairs, config.learner, torch_generator
+        critic.to(device), language.to(device), experience, pairs, config.learner, torch_generator
     )
     description = MazeAgentDescription(
         layout=world.layout.text, critics=critics, grounding=config.grounding
@@ -130,4 +133,4 @@ def _goal_density(config: MazeRunConfig, world: StreetMaze, trajectories: Trajec
 
 def _digest(trajectories: Trajectories, pairs: StateTextPairs) -> str:
     arrays = (trajectories.observations, trajectories.actions, trajectories.terminals)
-    return digest((*arrays, pairs.states, pairs.text_index), json.dumps(pairs.texts))
+    return digest(*arrays, pairs.states, pairs.text_index, json.dumps(pairs.texts).encode())

@@ -247,6 +247,23 @@ def test_an_epoch_has_every_pair_once():
     torch.testing.assert_close(seen.sort().values, torch.arange(12) / 12)
 
 
+def test_training_resumes_bit_for_bit_in_the_middle_of_an_epoch():
+    data, _ = related(12)
+    config = RelatingConfig(batch_size=4, steps=5)
+    whole, begun, resumed = (
+        RelatingLearner(make(), data, config, seeded(seed)) for seed in (0, 0, 1)
+    )
+    whole.train()
+    for _ in range(2):
+        begun.update(begun.batch())
+    resumed.load_state(begun.state())
+    resumed.train()
+    ours, theirs = whole.state(), resumed.state()
+    assert ours.keys() == theirs.keys() == {"weights", "optimizer", "experience"}
+    for name, part in ours.items():
+        assert all(torch.equal(value, theirs[name][key]) for key, value in part.items())
+
+
 def test_the_weight_of_the_divergence_has_an_effect():
     data, _ = related(16)
     losses = []

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from langrl.checkpoint import read_checkpoint
 from langrl.errors import CheckpointError, ConfigError
-from langrl.evaluation.image_text import calibration_error, reliability, roc_auc
+from langrl.evaluation.image_text import calibration_error, reliability
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import dump_config
 from langrl.tasks.language_image.config import LanguageImageRunConfig
@@ -160,13 +160,6 @@ def test_the_preset_of_the_bundled_model_is_a_config():
 
 
 # -- measuring -----------------------------------------------------------------------------
-
-
-def test_auc_counts_pairs_and_half_of_the_ties():
-    scores = np.array([3.0, 1.0, 1.0, 0.0])
-    matches = np.array([True, True, False, False])
-    assert roc_auc(scores, matches) == (1 + 1 + 0.5 + 1) / 4
-    assert np.isnan(roc_auc(scores, np.ones(4, bool)))
 
 
 def test_calibration_error_is_the_gap_weighed_by_bins():
