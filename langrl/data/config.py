@@ -60,12 +60,12 @@ class ExplorationDataConfig(Settings):
     rooms: int = Field(1500, ge=1, le=1_000_000, description="rooms drawn of each world")
     trajectories_per_room: int = Field(2, ge=1, le=10_000, description="explorers in each room")
     segments: int = Field(
-        4, ge=1, le=1000, description="objects that are searched for on a exploration"
+        4, ge=1, le=1000, description="objects that are searched for on an exploration"
     )
     action_noise: float = Field(
-        0.1, ge=0, lt=1, description="chance that a explorer turns or steps at random"
+        0.1, ge=0, lt=1, description="chance that an explorer turns or steps at random"
     )
-    length: int = Field(96, ge=2, le=100_000, description="states of a exploration that are used")
+    length: int = Field(96, ge=2, le=100_000, description="states of an exploration that are used")
     discount: float = Field(0.9, ge=0, lt=1, description="of the geometric future")
     tail: Literal["clip", "renormalise"] = Field(
         "clip", description="futures beyond the end of a segment: all at its last state, or none"

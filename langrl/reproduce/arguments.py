@@ -28,7 +28,7 @@ class GridGoToArguments(Settings):
 
 
 class JoinedModelsArguments(Settings):
-    """Join a image-sound and a image-text model, neither retrained, to name sounds."""
+    """Join an image-sound and an image-text model, neither retrained, to name sounds."""
 
     out: Path = Field(description="folder of results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="trainings of the image-sound model")

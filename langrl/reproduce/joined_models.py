@@ -1,6 +1,6 @@
 """``langrl reproduce joined-models``: the text of a sound by way of images, without pairs.
 
-A image-text model that is there already, and a image-sound model that is trained here without
+An image-text model that is there already, and an image-sound model that is trained here without
 it, are joined over candidate images of rooms that neither saw. Beside that: the two models'
 embeddings compared directly, and a model that was trained on as many pairs of sounds and texts.
 

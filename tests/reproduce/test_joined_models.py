@@ -47,7 +47,7 @@ def draw(step):
 
 @pytest.fixture(scope="module")
 def language(tmp_path_factory, small):
-    """Return the folder of a image-text model that was trained for some seconds."""
+    """Return the folder of an image-text model that was trained for some seconds."""
     torch.set_num_threads(1)
     config = LanguageImageConfig(
         embedding=32, image=IMAGE, text=TextTowerConfig(width=32, depth=0, buckets=2048)

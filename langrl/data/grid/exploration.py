@@ -1,12 +1,12 @@
 """Explorations of grid worlds by an agent that sees only what is in front of it.
 
-On a exploration an expert, who knows the room, goes to one pose after another and says ``done`` at
+On an exploration an expert, who knows the room, goes to one pose after another and says ``done`` at
 each.
 What the agent sees on the way is the history that it has to remember; nothing is said in words.
 
 Axes: ``R`` rooms, ``T`` states of all explorations one after another, ``B`` explorations in a
 batch, ``L`` states
-of a exploration, ``S`` state-actions of each, ``V`` cells along a side of a view.
+of an exploration, ``S`` state-actions of each, ``V`` cells along a side of a view.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from langrl.envs.grid.rooms import ACTIONS, Mask, Rooms, facing, is_free, is_obj
 from langrl.envs.grid.views import egocentric_views, faced_cells
 from langrl.errors import TrajectoryError
 
-NO_ACTION = len(ACTIONS)  # what comes before the first action of a exploration
+NO_ACTION = len(ACTIONS)  # what comes before the first action of an exploration
 _VIEWS_AT_ONCE = 65_536
 
 
@@ -81,7 +81,7 @@ class GridExplorations:
 
     @cached_property
     def actions_before(self) -> NDArray[np.int64]:
-        """The action before each state [T]; ``NO_ACTION`` at the start of a exploration."""
+        """The action before each state [T]; ``NO_ACTION`` at the start of an exploration."""
         before = np.concatenate([[NO_ACTION], self.segments.actions[:-1]])
         before[self.first[:-1]] = NO_ACTION
         return before
@@ -145,7 +145,7 @@ class ExplorationReplay:
     Args:
         explorations: of one or several sizes of room; a batch comes from one of them.
         view: cells along a side of a view.
-        length: states of a exploration that are used, L, at most.
+        length: states of an exploration that are used, L, at most.
         discount: of the geometric future.
         tail: see ``geometric_futures``.
         device: where the arrays live.

@@ -1,6 +1,6 @@
 """Explorers: experts of grid worlds who see as little as the agent does.
 
-A explorer is after one object of the room. Until it has seen it, it goes to the nearest cell that
+An explorer is after one object of the room. Until it has seen it, it goes to the nearest cell that
 it has not seen yet; then it walks to the object and says ``done`` in front of it. What it does
 follows from its history alone, so that an agent with a memory can learn to do the same.
 
@@ -49,7 +49,7 @@ def explorer_trajectories(
         per_room: explorations in each room.
         segments: objects that are searched for on each, drawn with replacement.
         generator: source of randomness.
-        view: cells along a side of what a explorer sees.
+        view: cells along a side of what an explorer sees.
         action_noise: chance of a random turn or step instead of the best action.
     """
     every = rooms.repeat(per_room, 0)  # [E, H, W, 2]

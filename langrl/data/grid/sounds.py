@@ -1,4 +1,4 @@
-"""Sounds of goals in grid worlds, and pairs of a image and a sound: a modality without text.
+"""Sounds of goals in grid worlds, and pairs of an image and a sound: a modality without text.
 
 What the agent faces sounds: its colour decides the pitch, its type the timbre, that is how loud
 each harmonic is. Over it lie noise and an ambient tone of any pitch and timbre, which says

@@ -32,7 +32,7 @@ class CaptionedImages:
     Args:
         images: uint8 [M, size, size, 3].
         texts: distinct captions, K.
-        positives: bool [K, M], whether a image has a caption.
+        positives: bool [K, M], whether an image has a caption.
     """
 
     images: NDArray[np.uint8]

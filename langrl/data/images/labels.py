@@ -25,7 +25,7 @@ SHOWN: tuple[Meaning, ...] = (
     *(("next_to", _ANYTHING, thing) for thing in _THINGS),
     *(("nearest_wall", thing) for thing in _THINGS),
 )
-"""What a image may show the agent to face; of what is faced, what is beside it, and where."""
+"""What an image may show the agent to face; of what is faced, what is beside it, and where."""
 
 SLOTS: tuple[tuple[str | None, ...], ...] = (
     ("thing", "except", "both", "either", "next_to", "nearest_wall"),

@@ -11,7 +11,7 @@ from langrl.data.images.grid_scenes import ImageTexts
 from langrl.errors import ConfigError, InstructionError
 
 NEEDED = ("render_goal", "denotation", "sample_goals")
-_TRIES = 20  # batches drawn for one in which a text fits a image
+_TRIES = 20  # batches drawn for one in which a text fits an image
 
 
 class WorldImages:

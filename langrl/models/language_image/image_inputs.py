@@ -38,7 +38,7 @@ def _read_one(image: Any) -> Tensor:
 
     if isinstance(image, Image.Image):
         if image.mode not in _IMAGE_MODES:
-            raise ShapeError(f"a image of mode {image.mode}; give it as 8-bit RGB")
+            raise ShapeError(f"an image of mode {image.mode}; give it as 8-bit RGB")
         image = np.array(image.convert("RGB"))
     if isinstance(image, np.ndarray):
         _check_image(list(image.shape), str(image.dtype))
@@ -46,7 +46,7 @@ def _read_one(image: Any) -> Tensor:
         image = torch.from_numpy(image.copy())
     if not isinstance(image, Tensor):
         raise ShapeError(
-            f"a image is an array, a tensor or a PIL image, got {type(image).__name__};"
+            f"an image is an array, a tensor or a PIL image, got {type(image).__name__};"
             " open files yourself, as with PIL.Image.open"
         )
     _check_image(list(image.shape), str(image.dtype).removeprefix("torch."))
@@ -65,7 +65,7 @@ def _check_image(shape: list[int], dtype: str) -> None:
 
 def _to_bytes(image: Tensor) -> Tensor:
     if not image.isfinite().all():
-        raise NonFiniteError("a image holds NaN or infinity; repair what draws it")
+        raise NonFiniteError("an image holds NaN or infinity; repair what draws it")
     if image.numel() and (image.amin() < 0 or image.amax() > 1):
         low, high = image.amin().item(), image.amax().item()
         raise ShapeError(

@@ -22,7 +22,7 @@ from langrl.models.encoders import PretrainedTextEncoder
 from langrl.models.language_image.image_inputs import read_images, read_texts
 from langrl.words import PAD, UNKNOWN, split_words
 
-_SMALLEST, _LARGEST = 3, 32  # patches along a image's side
+_SMALLEST, _LARGEST = 3, 32  # patches along an image's side
 _GROUPS, _HEADS = 8, 4
 _FIRST_WORD = 2
 _SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
