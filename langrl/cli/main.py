@@ -280,13 +280,8 @@ def reproduce(arguments: list[str]) -> None:
     command = _command("reproduce", arguments)
     if name == "sb3-zero-shot":
         check_extra("stable_baselines3", "sb3")
-    options = given.model_dump() | {"command": command}
-    if "workers" in options and options["workers"] is None:
-        from langrl.training.jobs import cores
-
-        options["workers"] = cores()
     module = importlib.import_module(f"langrl.reproduce.{name.replace('-', '_')}")
-    module.reproduce(**options)
+    module.reproduce(given, command)
 
 
 def benchmark(arguments: list[str]) -> None:

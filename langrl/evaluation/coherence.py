@@ -172,18 +172,6 @@ def synergy_coherence(
     return sum(shares) / len(shares)
 
 
-def roc_auc(related: Tensor, unrelated: Tensor) -> float:
-    """Return how often a related pair scores above an unrelated one, ties half, in [0, 1].
-
-    Args:
-        related: scores [N].
-        unrelated: scores [M].
-    """
-    higher = (related.unsqueeze(1) > unrelated).float()
-    tied = (related.unsqueeze(1) == unrelated).float()
-    return (higher + 0.5 * tied).mean().item()
-
-
 def threshold_at(unrelated: Tensor, kept: float) -> float:
     """Return the score that a share of unrelated pairs reaches.
 

@@ -22,6 +22,7 @@ from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, facing, is_free, is_
 from langrl.envs.grid.templates import words_of
 from langrl.envs.phrasing import PHRASINGS, Meaning
 from langrl.errors import InstructionError
+from langrl.evaluation.statistics import roc_auc
 from langrl.models.language_image.model import LanguageImageModel
 
 BINS = 15
@@ -142,20 +143,6 @@ def content_words(text: str) -> tuple[str, ...]:
     """Return a text's held-out synonyms, or where there are none its colours and types."""
     said = tuple(word for word in dict.fromkeys(words_of(text)) if word in CANONICAL)
     return synonyms_in(text) or said
-
-
-def roc_auc(scores: Floats, matches: NDArray[np.bool_]) -> float:
-    """Return the chance that a match scores above a mismatch, ties counting half.
-
-    Args:
-        scores: [M].
-        matches: bool [M]; NaN is returned if there is only one sort.
-    """
-    above, below = np.sort(scores[matches]), np.sort(scores[~matches])
-    if not len(above) or not len(below):
-        return float("nan")
-    lower = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
-    return float(lower.mean() / 2 / len(below))
 
 
 def reliability(probabilities: Floats, matches: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -7,40 +7,46 @@ from pydantic import Field
 from langrl.settings import Settings
 
 
-class ReproduceArguments(Settings):
+class Reproduction(Settings):
+    """What every reproduction is given."""
+
+    out: Path = Field(description="folder of results.json, figures and what is trained")
+
+
+class ParallelReproduction(Reproduction):
+    """What every reproduction in several processes is given."""
+
+    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+
+
+class ReproduceArguments(Reproduction):
     """Train and evaluate on the published mazes, beside the published numbers."""
 
-    out: Path = Field(description="folder of the runs, results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="training seeds per maze")
     episodes: int = Field(200, ge=1, le=100_000, description="episodes per method, maze and seed")
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
 
 
-class GridGoToArguments(Settings):
+class GridGoToArguments(ParallelReproduction):
     """Train agents of grid worlds and evaluate every method in four worlds, at every level."""
 
-    out: Path = Field(description="folder of the runs, results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="training seeds")
     episodes: int = Field(200, ge=1, le=100_000, description="per method, world, level and seed")
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the preset's")
     language: str = Field("bundled", description="language-image model, by name or folder")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class JoinedModelsArguments(Settings):
+class JoinedModelsArguments(ParallelReproduction):
     """Join an image-sound and an image-text model, neither retrained, to name sounds."""
 
-    out: Path = Field(description="folder of results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="trainings of the image-sound model")
     steps: int = Field(500, ge=1, description="gradient steps of each training")
     language: str = Field("bundled", description="language-image model, by name or folder")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class ModalityGapArguments(Settings):
+class ModalityGapArguments(ParallelReproduction):
     """Show the modality gap's published phenomena, each as a number with its expected sign."""
 
-    out: Path = Field(description="folder of results.json and figures")
     seeds: int = Field(5, ge=2, le=1000, description="networks and trainings of each setting")
     steps: int = Field(600, ge=1, le=1_000_000, description="gradient steps of each training")
     features: Path | None = Field(
@@ -49,13 +55,11 @@ class ModalityGapArguments(Settings):
     scale: float = Field(
         100.0, gt=0, le=10_000, description="features: inverse temperature they were trained with"
     )
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class CpcArguments(Settings):
+class CpcArguments(ParallelReproduction):
     """Train contrastive predictive coding: where the information is known, and in grid worlds."""
 
-    out: Path = Field(description="folder of the runs, results.json and figures")
     seeds: int = Field(3, ge=1, le=1000, description="trainings of each critic and model")
     memory_seeds: int = Field(1, ge=1, le=1000, description="trainings of each agent")
     episodes: int = Field(
@@ -64,13 +68,11 @@ class CpcArguments(Settings):
     steps: int | None = Field(
         None, ge=1, le=1_000_000, description="gradient steps of each training, instead of our own"
     )
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class RelatingArguments(Settings):
+class RelatingArguments(ParallelReproduction):
     """Contrast related with unrelated pairs in generative models of two modalities."""
 
-    out: Path = Field(description="folder of the records, results.json and figures")
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
     worlds_seeds: int = Field(5, ge=1, le=1000, description="the same on pairs of grid worlds")
     goals_seeds: int = Field(1, ge=1, le=1000, description="agents that the models are used by")
@@ -78,28 +80,23 @@ class RelatingArguments(Settings):
         100, ge=1, le=100_000, description="that those agents are measured in, per level"
     )
     steps: int = Field(500, ge=1, le=1_000_000, description="gradient steps of each training")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class Sb3ZeroShotArguments(Settings):
+class Sb3ZeroShotArguments(ParallelReproduction):
     """Train policies of goals with Stable-Baselines3, and have them follow instructions."""
 
-    out: Path = Field(description="folder of the runs, results.json and figures")
     seeds: int = Field(2, ge=1, le=1000, description="training seeds per world")
     episodes: int = Field(
-        100, ge=1, le=100_000, description="per grounding, sort of instruction, phrasing and seed"
+        100, ge=1, le=100_000, description="per grounding, instruction type, phrasing and seed"
     )
     steps: int | None = Field(None, ge=1, description="environment steps, instead of the presets'")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
-class LawArguments(Settings):
+class LawArguments(ParallelReproduction):
     """Train critics of the synthetic world and compare estimators, beside the published table."""
 
-    out: Path = Field(description="folder of results.json and figures")
     seeds: int = Field(5, ge=1, le=1000, description="worlds, and trainings in each")
     epochs: int = Field(64, ge=1, le=10_000, description="of training; 64 as published")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
 
 
 class LawIndependenceArguments(LawArguments):

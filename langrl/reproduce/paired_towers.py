@@ -27,7 +27,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 def plain_network(
     sizes: Sequence[int], activation: str, seed: int, *, bias: bool = True, head: int | None = None
 ) -> nn.Sequential:
-    """Return linear layers between sizes, each with an activation, and a linear head if asked for.
+    """Return linear layers between sizes, each with an activation, and a linear head if given.
 
     As PyTorch initialises them, without normalisation layers, which are no part of the claims.
     """
@@ -86,7 +86,7 @@ def train_towers(
     )
     optimizer = torch.optim.Adam(towers.parameters(), RATE, fused=True)
     shares = [mismatches[0], *mismatches]
-    found = []
+    measured = []
     for phase, share in enumerate(shares):
         # The same pairs are wrong in every phase.
         y = mismatched(views.y[:PAIRS], share, torch.Generator().manual_seed(seed))
@@ -97,8 +97,8 @@ def train_towers(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        found.append(_measured(towers, views, y, temperature))
-    return found
+        measured.append(_measured(towers, views, y, temperature))
+    return measured
 
 
 @torch.no_grad()

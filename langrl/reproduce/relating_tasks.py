@@ -28,10 +28,10 @@ from langrl.evaluation.coherence import (
     cross_coherence,
     joint_coherence,
     latent_accuracy,
-    roc_auc,
     synergy_coherence,
     train_classifier,
 )
+from langrl.evaluation.statistics import roc_auc
 from langrl.grounding.generated import IMAGE, TEXT
 from langrl.models.vae.config import ModalityConfig
 from langrl.models.vae.model import MultimodalVAE
@@ -111,19 +111,18 @@ def worlds(seed: int, train: int = 2000, others: int = 400) -> Task:
     """
     generator = np.random.default_rng(seed)
     words = learn_words()
-    drawn = [
+    parts = [
         draw_world_pairs(train, generator, words=words),
         *(draw_world_pairs(others, generator, levels=("full",), words=words) for _ in range(2)),
     ]
-    parts = [world_pairs(part) for part in drawn]
+    train_part, apart, test = map(world_pairs, parts)
     modalities = world_modalities(len(words))
-    apart = parts[1]
     kinds, shares = _word_shares(4 * others, generator)
     classifiers = {
         IMAGE: train_classifier(apart.observations[IMAGE], apart.labels, len(KINDS), seed),
         TEXT: train_classifier(shares, kinds, len(KINDS), seed),
     }
-    return Task(modalities, parts[0], apart, parts[2], classifiers)
+    return Task(modalities, train_part, apart, test, classifiers)
 
 
 def world_modalities(words: int) -> tuple[ModalityConfig, ModalityConfig]:
@@ -168,8 +167,7 @@ def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:
         clash = labels[partners] == labels
         if not clash.any():
             break
-        drawn = torch.randint(len(labels), (int(clash.sum()),), generator=generator)
-        partners[clash] = drawn
+        partners[clash] = torch.randint(len(labels), (int(clash.sum()),), generator=generator)
     return partners
 
 
@@ -194,6 +192,11 @@ def related_scores(
     return related, aligned_pmi(model, pairs.with_partners(partners), generator)
 
 
+def _auc(related: Tensor, unrelated: Tensor) -> float:
+    scores = torch.cat([related, unrelated]).numpy()
+    return roc_auc(scores, np.arange(len(scores)) < len(related))
+
+
 def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dict[str, float]:
     """Return the four measures, the parts of cross coherence, and the AUC of PMI, in [0, 1]."""
     probe = task.train.take(slice(_NAMED))
@@ -205,7 +208,7 @@ def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dic
         "joint": joint_coherence(model, named, generator),
         "cross": sum(crosses.values()) / len(crosses),
         "synergy": synergy_coherence(model, named, test, labels, generator),
-        "auc": roc_auc(*related_scores(model, task.test, generator)),
+        "auc": _auc(*related_scores(model, task.test, generator)),
         **{f"latent of {name}": value for name, value in latents.items()},
         **crosses,
     }

@@ -11,7 +11,6 @@ from langrl.evaluation.coherence import (
     cross_coherence,
     joint_coherence,
     latent_accuracy,
-    roc_auc,
     synergy_coherence,
     threshold_at,
     train_classifier,
@@ -20,6 +19,7 @@ from langrl.models.vae.config import ModalityConfig, VaeConfig
 from langrl.models.vae.model import build_vae
 from langrl.plots.relating import roc_curve
 from langrl.reproduce import related_goals, relating, relating_tasks
+from langrl.reproduce.arguments import RelatingArguments
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_claims import claims, half_interval, summarise
 from langrl.reproduce.relating_tasks import Pairs, unrelated_partners, worlds
@@ -83,7 +83,7 @@ def test_a_classifier_learns_and_is_that_of_its_seed():
 
 def test_auc_and_threshold_of_hand_worked_scores():
     related, unrelated = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0])
-    assert roc_auc(related, unrelated) == pytest.approx((2 + 1 + 0.5) / 4)
+    assert relating_tasks._auc(related, unrelated) == pytest.approx((2 + 1 + 0.5) / 4)
     assert threshold_at(torch.arange(101.0), 0.05) == pytest.approx(95.0)
     false, true = roc_curve([3.0, 1.0], [0.0, 2.0])
     assert true.tolist() == [0, 0.5, 0.5, 1, 1]
@@ -168,7 +168,10 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     monkeypatch.setattr(relating, "_SHOWN", 2)
     monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
     monkeypatch.setattr(coherence, "_STEPS", 20)
-    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+    options = RelatingArguments(
+        out=tmp_path, seeds=1, worlds_seeds=1, goals_seeds=1, episodes=2, steps=3, workers=1
+    )
+    relating.reproduce(options, "a test")
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["measured"]) == 5
     assert {row["task"] for row in results["rows"]} == {
@@ -185,7 +188,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
         assert (tmp_path / "figures" / f"worlds-{name}.png").stat().st_size > 5000
     monkeypatch.setattr(related_goals, "_measure", None)
     monkeypatch.setattr(relating, "_run", None)  # it would fail if it were measured again
-    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+    relating.reproduce(options, "a test")
 
 
 def test_recovered_share_is_of_the_distance_from_few_to_all():

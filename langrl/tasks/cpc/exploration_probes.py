@@ -25,8 +25,8 @@ from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid.rooms import AHEAD
 from langrl.envs.grid.views import UNSEEN
 from langrl.errors import DomainError
-from langrl.evaluation.image_text import roc_auc
 from langrl.evaluation.probes import RidgeProbe, Split, accuracy, explained, majority, one_hot
+from langrl.evaluation.statistics import roc_auc
 from langrl.models.cpc import CPC
 
 Integers = NDArray[np.int64]

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from langrl.checkpoint import read_checkpoint
 from langrl.errors import CheckpointError, ConfigError
-from langrl.evaluation.image_text import calibration_error, reliability, roc_auc
+from langrl.evaluation.image_text import calibration_error, reliability
+from langrl.evaluation.statistics import roc_auc
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import dump_config
 from langrl.tasks.language_image.config import LanguageImageRunConfig
