@@ -18,14 +18,14 @@ class _Steps(Dataset[Any]):
 
 
 class Prefetcher(Generic[T]):
-    """Returns what ``draw`` does, step after step; which process drew it changes no bit.
+    """Returns what ``draw`` does, step after step, whichever process drew it.
 
     A thread would not do: learning is many short operations, and each would wait its turn.
 
     Args:
         draw: returns the batch of a step; can be pickled, if there are workers.
         steps: there are batches for steps below this one.
-        workers: processes that draw; with 0, this one does, when asked.
+        workers: processes that draw; with 0, this process draws each batch when it is needed.
     """
 
     def __init__(self, draw: Callable[[int], T], steps: int, workers: int) -> None:
@@ -34,7 +34,7 @@ class Prefetcher(Generic[T]):
         self._batches: Iterator[T] = iter(())
 
     def __call__(self, step: int) -> T:
-        """Return the batch of a step; quick if it comes after the one that was asked for last."""
+        """Return the batch of a step; quick if it is the step after that of the previous call."""
         if step != self._next:
             self._batches = self._start(step)
         self._next = step + 1

@@ -1,4 +1,4 @@
-"""Files of paired embeddings: what they have to hold, and one line about what is wrong with them.
+"""Files of paired embeddings, checked when they are read.
 
 Axes: ``n`` pairs, ``D`` embedding size.
 """

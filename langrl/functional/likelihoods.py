@@ -1,4 +1,4 @@
-"""Log-likelihoods of observations under a decoder's outputs, and what they refuse.
+"""Log-likelihoods of observations under a decoder's outputs, and checks of them.
 
 Axes: leading axes broadcast (``K`` samples, ``N`` observations), ``X`` numbers in an observation.
 All results are in nats, summed over X.

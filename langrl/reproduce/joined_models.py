@@ -78,7 +78,7 @@ def reproduce(options: JoinedModelsArguments, command: str) -> None:
 
 def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Return a bar for each row, with chance as a dotted line."""
-    fig = figure(8, 3.8)
+    fig = figure(8, 3.8, title)
     ax = fig.subplots()
     bars = []
     for row in rows:
@@ -89,7 +89,6 @@ def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     ax.axhline(CHANCE, color="#444444", lw=1, ls=":")
     ax.annotate(" chance", (1, CHANCE), xycoords=("axes fraction", "data"), va="center")
     ax.set_ylabel(f"recall@1 among {len(KINDS)}")
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 

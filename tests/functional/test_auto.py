@@ -69,7 +69,7 @@ def test_separate_encoders_rule_direct_comparison_out():
     choice = gaussian_world(lambda x: x @ turn)
     assert "direct" not in choice.rehearsed
     assert choice.estimator == "gaussian"
-    assert any("direct comparison means nothing" in line for line in choice.reasons)
+    assert any("direct comparison is meaningless" in line for line in choice.reasons)
 
 
 def test_one_encoder_passed_twice_counts_as_shared():

@@ -1,4 +1,4 @@
-"""What language-image models take: images and texts of several kinds, checked and brought to one.
+"""Inputs of language-image models: images and texts of several kinds, checked and converted.
 
 Axes: ``M`` images of ``H`` x ``W`` pixels, ``K`` texts.
 """

@@ -3,7 +3,7 @@
 Axes: ``M`` images, ``K`` texts, ``R`` reference images, ``D`` embedding size; leading axes
 broadcast.
 
-A trained model ranks; calibration makes its numbers mean something. Held-out pairs give
+A trained model ranks; calibration turns its scores into log density ratios. Held-out pairs give
 P(match | g, l) = sigmoid(slope * logits + offset), and by Bayes p(g | l) / p(g) is that over its
 mean over goals. It saturates: all goals that fit an instruction weigh the same.
 """
@@ -87,8 +87,8 @@ class LanguageImageModel(nn.Module):
     def __init__(self, pair: TowerPair | SentenceTransformerPair, description: Description) -> None:
         super().__init__()
         self.pair, self.description, self.scale = pair, description, Scale()
-        known = pair.log_scale() if isinstance(pair, SentenceTransformerPair) else None
-        initial = math.log(_INITIAL_SCALE) if known is None else known
+        trained = pair.log_scale() if isinstance(pair, SentenceTransformerPair) else None
+        initial = math.log(_INITIAL_SCALE) if trained is None else trained
         nn.init.constant_(self.scale.log_scale, initial)
         self.scale.bound()
         self.slope: Tensor
