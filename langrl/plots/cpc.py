@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from langrl.envs.grid.env import MAX_STEPS
-from langrl.plots.base import PATH, Figure, figure
+from langrl.plots.base import PATH, Bar, Figure, draw_bars, figure
 
 FEATURES = {
     "context": "#2166ac",
@@ -149,24 +149,19 @@ def _lines(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _bars(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    width = 0.85 / len(FEATURES)
-    for place, variable in enumerate(SINGLE):
-        mine = {row["features"]: row for row in rows if row["variable"] == variable}
-        for number, (name, colour) in enumerate(FEATURES.items()):
-            if name in mine:
-                x = place + (number - (len(FEATURES) - 1) / 2) * width
-                error = np.nan_to_num(mine[name].get("sem") or 0.0)
-                ax.bar(x, max(0.0, mine[name]["score"]), width * 0.92, yerr=error, color=colour)
-                ends = [x - width / 2, x + width / 2]
-                ax.plot(ends, [mine[name]["chance"]] * 2, color="#444444", lw=1, ls=":")
-    labels = [
-        f"{label}\n({MEASURES[m]})"
-        for (variable, label) in SINGLE.items()
-        for m in [next((r["measure"] for r in rows if r["variable"] == variable), "accuracy")]
-    ]
-    ax.set_xticks(range(len(SINGLE)), labels, fontsize=7)
-    ax.set(ylim=(-0.05, 1.05))
-    _tidy(ax)
+    bars = [
+        Bar(
+            f"{label}\n({MEASURES[row['measure']]})", name, max(0.0, row["score"]),
+            row.get("sem"), row["chance"], colour, "chance",
+        )
+        for variable, label in SINGLE.items()
+        for name, colour in FEATURES.items()
+        for row in rows
+        if (row["variable"], row["features"]) == (variable, name)
+    ]  # fmt: skip
+    if bars:
+        draw_bars(ax, bars)
+    ax.tick_params(axis="x", labelsize=7)
 
 
 def _tidy(ax: Axes) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from langrl.errors import ConfigError
+from langrl.evaluation.embedding_files import read_floats
 from langrl.functional.assumptions import uniformity
 from langrl.functional.marginals import direct
 from langrl.plots.law import auto_figure
@@ -149,16 +150,11 @@ def read_embeddings(path: Path) -> list[Tensor]:
     Raises:
         ConfigError: if there is no such file, or it holds no such array of finite floats.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # a damaged file may raise nearly anything
-        reason = error.strerror if isinstance(error, OSError) else "no array of numbers"
-        raise ConfigError(f"--embeddings {path}: {reason}; give a .npy file of floats") from None
-    floats = isinstance(array, np.ndarray) and array.dtype in (np.float16, np.float32, np.float64)
-    if not floats or array.ndim not in (2, 3) or not array.size:
-        raise ConfigError(
-            f"--embeddings {path} has to hold floats [n, D] or [sets, n, D]; save it with np.save"
-        )
-    if not np.isfinite(array).all():
-        raise ConfigError(f"--embeddings {path} holds NaN or infinities; leave those rows out")
-    return list(torch.from_numpy(array.reshape(-1, *array.shape[-2:]).astype(np.float64)))
+    shape = "[n, D] or [sets, n, D]"
+    array = read_floats(path, "--embeddings", shape)
+    if array.ndim not in (2, 3) or not array.size:
+        raise ConfigError(f"--embeddings {path}: an array {list(array.shape)}; save floats {shape}")
+    sets = torch.from_numpy(np.array(array, np.float64).reshape(-1, *array.shape[-2:]))
+    if not sets.isfinite().all():
+        raise ConfigError(f"--embeddings {path}: holds NaN or infinities; leave those rows out")
+    return list(sets)

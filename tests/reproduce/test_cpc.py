@@ -163,5 +163,5 @@ def test_gain_of_a_memory_is_over_the_present_view_in_the_same_world():
     gains = {(r["world"], r["variant"]): r["gain"] for r in partial_memory.over_seeds(rows)}
     assert gains["goto", "memory_cpc"] == pytest.approx(0.2)
     assert gains["rooms", "memory_cpc"] == pytest.approx(0.1)
-    told = partial_memory.claims(partial_memory.over_seeds(rows))
-    assert [claim["holds"] for claim in told] == [True, False]
+    claims = partial_memory.claims(partial_memory.over_seeds(rows))
+    assert [claim["holds"] for claim in claims] == [True, False]

@@ -41,9 +41,9 @@ def draw(step):
     generator = np.random.default_rng([9, step])
     pairs = draw_sound_images(SMALL, 32, 4, generator)
     matches = (pairs.faced == joined_models.FACED[:, None]).all(-1)  # [K, M]
-    said = np.flatnonzero(matches.any(1))
-    texts = [write(("thing", *KINDS[k]), generator, "seen") for k in said]
-    return ImageTexts(pairs.images, texts, matches[said])
+    described = np.flatnonzero(matches.any(1))
+    texts = [write(("thing", *KINDS[k]), generator, "seen") for k in described]
+    return ImageTexts(pairs.images, texts, matches[described])
 
 
 @pytest.fixture(scope="module")

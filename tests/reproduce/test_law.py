@@ -485,10 +485,10 @@ def test_file_without_embeddings_is_refused_in_one_line(tmp_path, write):
     write(path)
     with pytest.raises(ConfigError) as caught:
         law_auto.read_embeddings(path)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert said.startswith("--embeddings ")
-    assert str(path) in said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("--embeddings ")
+    assert str(path) in message
 
 
 def too_large(path):

@@ -200,9 +200,9 @@ def test_recovered_share_is_of_the_distance_from_few_to_all():
         {"fit": fit, "candidates": candidates, "seed": 0, "success": value}
         for (fit, candidates), value in success.items()
     ]
-    told = related_goals.claims(related_goals.over_seeds(rows))
-    assert [row["ours"] for row in told] == pytest.approx([0.75, 0.4])
-    assert all(row["holds"] for row in told)
+    checked = related_goals.claims(related_goals.over_seeds(rows))
+    assert [row["ours"] for row in checked] == pytest.approx([0.75, 0.4])
+    assert all(row["holds"] for row in checked)
 
 
 def test_texts_mean_the_kinds_that_they_name():
