@@ -269,13 +269,13 @@ def speed(only: str | None, rounds: int, out: Path, command: str) -> None:
     rows = []
     for name in names:
         try:
-            found = lookup(SPEED, name, "speed benchmark")(rounds)
+            measured = lookup(SPEED, name, "speed benchmark")(rounds)
         except MissingExtraError as error:
             if only is not None:
                 raise
             console.print(f"{name} is left out: {error}")
             continue
-        columns = dict.fromkeys(column for row in found for column in row)
-        print_table(f"{name}, medians", found, tuple(columns))
-        rows += found
+        columns = dict.fromkeys(column for row in measured for column in row)
+        print_table(f"{name}, medians", measured, tuple(columns))
+        rows += measured
     console.print(f"results: {write_results(out, command, {'rounds': rounds}, rows)}")

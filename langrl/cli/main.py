@@ -190,13 +190,9 @@ def reproduce(arguments: list[str]) -> None:
     _results_folder(given.out)
     if reproduction.extra is not None:
         check_extra(*reproduction.extra)
-    options = given.model_dump() | {"command": _typed("reproduce", arguments)}
-    if "workers" in options and options["workers"] is None:
-        from langrl.training.jobs import cores
-
-        options["workers"] = cores()
+    command = _typed("reproduce", arguments)
     module = importlib.import_module(f"langrl.reproduce.{name.replace('-', '_')}")
-    module.reproduce(**options)
+    module.reproduce(given, command)
 
 
 def benchmark(arguments: list[str]) -> None:

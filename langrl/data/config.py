@@ -27,7 +27,7 @@ class DataConfig(Settings):
     num_action_negatives: int = Field(8, ge=1, le=4096, description="other actions per state")
     num_pairs: int = Field(50_000, ge=2, le=10_000_000, description="pairs of a state and a text")
     kinds: tuple[str, ...] = Field(
-        KINDS, min_length=1, description="kinds of instruction in the pairs"
+        KINDS, min_length=1, description="instruction types in the pairs"
     )
 
     @field_validator("kinds")
@@ -53,19 +53,21 @@ class GridDataConfig(Settings):
 
 
 class ExplorationDataConfig(Settings):
-    """Explorations of grid worlds that are seen in part, and the relabelling of their states."""
+    """Exploration trajectories of partly seen grid worlds, and the relabelling of their states."""
 
     earlier_names = {"tours_per_room": "trajectories_per_room", "legs": "segments"}
 
     rooms: int = Field(1500, ge=1, le=1_000_000, description="rooms drawn of each world")
-    trajectories_per_room: int = Field(2, ge=1, le=10_000, description="explorers in each room")
+    trajectories_per_room: int = Field(
+        2, ge=1, le=10_000, description="exploration trajectories in each room"
+    )
     segments: int = Field(
-        4, ge=1, le=1000, description="objects that are searched for on a exploration"
+        4, ge=1, le=1000, description="segments of a trajectory: searches for one object each"
     )
     action_noise: float = Field(
-        0.1, ge=0, lt=1, description="chance that a explorer turns or steps at random"
+        0.1, ge=0, lt=1, description="chance that an explorer turns or steps at random"
     )
-    length: int = Field(96, ge=2, le=100_000, description="states of a exploration that are used")
+    length: int = Field(96, ge=2, le=100_000, description="states of a trajectory that are used")
     discount: float = Field(0.9, ge=0, lt=1, description="of the geometric future")
     tail: Literal["clip", "renormalise"] = Field(
         "clip", description="futures beyond the end of a segment: all at its last state, or none"

@@ -1,4 +1,4 @@
-"""Related pairs of digits: handwritten ones, and glyphs of the same digit that are drawn here.
+"""Related pairs of digits: handwritten ones, and rendered glyphs of the same digit.
 
 Handwriting is scikit-learn's copy of the UCI optical recognition set, 1,797 images of 8 x 8. A
 glyph is a digit of a random font, shifted, turned, scaled, of random stroke, brightness and ground,
@@ -28,7 +28,7 @@ _FONTS = (
     "DejaVuSerif-Italic.ttf", "STIXGeneral.ttf", "STIXGeneralBol.ttf", "cmr10.ttf", "cmss10.ttf",
     "cmtt10.ttf",
 )  # fmt: skip
-_CANVAS = 40  # pixels along the side on which a glyph is drawn
+_CANVAS = 40  # pixels along the side on which a glyph is rendered
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
@@ -39,7 +39,7 @@ class DigitPairs:
 
     Attributes:
         written: handwritten digits, float32 in [0, 1] [N, 64].
-        glyphs: drawn ones, float32 in [0, 1] [N, 64].
+        glyphs: rendered digits, float32 in [0, 1] [N, 64].
         digits: what both show, 0 to 9 [N].
     """
 
@@ -65,8 +65,8 @@ def written_digits() -> tuple[Floats, Labels]:
     check_extra("sklearn", "text")
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return (found.data / 16).astype(np.float32), found.target.astype(np.int64)
+    stored = load_digits()
+    return (stored.data / 16).astype(np.float32), stored.target.astype(np.int64)
 
 
 @lru_cache(maxsize=1)
@@ -75,15 +75,15 @@ def _shapes() -> Tensor:
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    drawn = []
+    images = []
     for digit in range(10):
         for name, stroke in itertools.product(_FONTS, (0, 1)):
             font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", 34)
             image = Image.new("L", (_CANVAS, _CANVAS))
             pen, centre = ImageDraw.Draw(image), (_CANVAS / 2, _CANVAS / 2)
             pen.text(centre, str(digit), 255, font, "mm", stroke_width=stroke)
-            drawn.append(np.asarray(image, np.float32) / 255)
-    return torch.from_numpy(np.stack(drawn)).unflatten(0, (10, -1)).unsqueeze(2)
+            images.append(np.asarray(image, np.float32) / 255)
+    return torch.from_numpy(np.stack(images)).unflatten(0, (10, -1)).unsqueeze(2)
 
 
 def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:

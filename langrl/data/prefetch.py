@@ -18,15 +18,15 @@ class _Steps(Dataset[Any]):
 
 
 class Prefetcher(Generic[T]):
-    """Returns ``draw(step)``, computed ahead; the number of processes changes no bit.
+    """Returns what ``draw`` does, step after step, whichever process drew it.
 
     Processes, not threads: a training step is many short operations, and each of them would wait
     for Python's lock.
 
     Args:
-        draw: returns the batch of a step; it can be pickled, if there are workers.
-        steps: how many; the last batch is that of step ``steps - 1``.
-        workers: processes that draw; with 0, this process draws each batch when it is asked for.
+        draw: returns the batch of a step; can be pickled, if there are workers.
+        steps: there are batches for steps below this one.
+        workers: processes that draw; with 0, this process draws each batch when it is needed.
     """
 
     def __init__(self, draw: Callable[[int], T], steps: int, workers: int) -> None:
@@ -35,7 +35,7 @@ class Prefetcher(Generic[T]):
         self._batches: Iterator[T] = iter(())
 
     def __call__(self, step: int) -> T:
-        """Return the batch of a step; quick if the call before it was for the step before."""
+        """Return the batch of a step; quick if it is the step after that of the previous call."""
         if step != self._next:
             self._batches = self._start(step)
         self._next = step + 1

@@ -1,6 +1,6 @@
 """Related pairs of grid worlds: what an agent faces, as a small image, and an instruction for it.
 
-A crop is the drawing of the one cell that the agent faces; an instruction is the counts of its
+A crop is the image of the one cell that the agent faces; an instruction is the counts of its
 words. Two observations are related if the instruction denotes what the crop shows.
 
 Axes: ``N`` pairs, ``R`` rooms, ``H`` x ``W`` cells, ``V`` words.
@@ -49,12 +49,12 @@ class WorldPairs:
 
 
 def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | None = None) -> Floats:
-    """Return drawings of the cells that agents face.
+    """Return images of the cells that agents face.
 
     Args:
         rooms: one for each pose, uint8 [N, H, W, 2].
         poses: row, column and direction [N, 3], not facing out of the room.
-        generator: source of brightness and noise; without it, the plain drawing.
+        generator: source of brightness and noise; without it, the plain image.
 
     Returns:
         float32 in [0, 1] [N, 192].
@@ -79,11 +79,11 @@ def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | Non
 
 
 def draw_crops(cells: NDArray[np.uint8], generator: np.random.Generator | None = None) -> Floats:
-    """Return drawings of cells.
+    """Return images of cells.
 
     Args:
         cells: type and colour in minigrid's numbers [N, 2].
-        generator: source of brightness and noise; without it, the plain drawing.
+        generator: source of brightness and noise; without it, the plain image.
 
     Returns:
         float32 in [0, 1] [N, 192].
@@ -93,8 +93,8 @@ def draw_crops(cells: NDArray[np.uint8], generator: np.random.Generator | None =
     """
     if cells.ndim != 2 or cells.shape[1] != 2:
         raise ShapeError(f"draw_crops needs cells [N, 2], got {list(cells.shape)}; one per crop")
-    drawn = render_rooms(cells[:, None, None]).reshape(len(cells), CROP_SIZE)
-    crops = (drawn / np.float32(255)).astype(np.float32)
+    rendered = render_rooms(cells[:, None, None]).reshape(len(cells), CROP_SIZE)
+    crops = (rendered / np.float32(255)).astype(np.float32)
     if generator is None:
         return crops
     brightness = generator.uniform(0.7, 1.0, (len(cells), 1))

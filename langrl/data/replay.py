@@ -24,7 +24,7 @@ def geometric_futures(
     Args:
         index: states [B], none of them the last of its trajectory.
         ends: last state of each one's trajectory [B].
-        discount: chance of looking one step further, in [0, 1).
+        discount: chance that the future is one step further, in [0, 1).
         tail: what happens to distances beyond the end: ``clip`` puts them all at the last state
             (as published), ``renormalise`` draws from the distances that exist.
         generator: source of randomness.

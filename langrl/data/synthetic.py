@@ -1,8 +1,8 @@
 """A world of three Gaussian modalities whose density ratios are known exactly.
 
 Goals are ``B ~ N(mean, S)``; state-actions ``A`` and instructions ``C`` are noisy linear images of
-a goal. With ``rho`` above 0 a hidden ``U``, distributed as a goal, reaches both A and C behind the
-goal's back, which violates Assumption 1.
+a goal. With ``rho`` above 0 a hidden ``U``, distributed as a goal, influences both A and C but not
+the goal, which violates Assumption 1.
 
 Axes: ``N`` of A, ``M`` of B, ``K`` of C, ``S`` numbers in a goal, ``P`` numbers in A and in C.
 Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, the synthetic experiments.
@@ -61,15 +61,15 @@ class GaussianTriples:
     def pairs(self, side: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, B) pairs for side 0, (C, B) pairs for side 1: [N, P] and [N, S]."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
-        return self._image(side, goals, hidden, generator), goals
+        return self._observe(side, goals, hidden, generator), goals
 
     def unseen_pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, C) pairs [N, P], which no method sees but the oracle and the evaluation."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
-        a, c = (self._image(side, goals, hidden, generator) for side in (0, 1))
+        a, c = (self._observe(side, goals, hidden, generator) for side in (0, 1))
         return a, c
 
-    def _image(
+    def _observe(
         self, side: int, goals: Tensor, hidden: Tensor, generator: torch.Generator
     ) -> Tensor:
         signal = goals @ self._goal_map(side).mT + hidden @ self._hidden_map(side).mT

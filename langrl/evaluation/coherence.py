@@ -1,4 +1,4 @@
-"""What a multimodal generative model has understood: four measures, and pairs told apart by PMI.
+"""Coherence of multimodal generative models: four measures, and a threshold on scores of pairs.
 
 Generated observations are named by classifiers, one per modality, that were trained on labelled
 observations which the generative model has not seen.
@@ -92,7 +92,7 @@ def latent_accuracy(
         test: observations that are named.
         test_labels: int64.
     """
-    found = {}
+    accuracies = {}
     for name in model.names:
         fitted, given = (_means(model, name, inputs[name]) for inputs in (train, test))
         _check_labels(fitted, train_labels)
@@ -101,8 +101,8 @@ def latent_accuracy(
         square = fitted.mT @ fitted
         square += _RIDGE * square.diagonal().mean() * torch.eye(len(square))
         weights = torch.linalg.solve(square, fitted.mT @ targets)  # [D + 1, C]
-        found[name] = _share((given @ weights).argmax(-1), test_labels)
-    return found
+        accuracies[name] = _share((given @ weights).argmax(-1), test_labels)
+    return accuracies
 
 
 def _means(model: MultimodalVAE, name: str, x: Tensor) -> Tensor:
@@ -122,8 +122,8 @@ def joint_coherence(
     count: int = 2000,
 ) -> float:
     """Return how often all modalities that are decoded from a prior latent have one class."""
-    drawn = model.generate({}, generator, count)
-    first, *others = (classifiers[name](drawn[name]) for name in model.names)
+    generated = model.generate({}, generator, count)
+    first, *others = (classifiers[name](generated[name]) for name in model.names)
     agree = torch.ones_like(first, dtype=torch.bool)
     for other in others:
         agree &= first == other
@@ -149,13 +149,13 @@ def cross_coherence(
         generator: the source of randomness.
         samples: generated from each observation.
     """
-    found = {}
+    shares = {}
     for name in model.names:
-        drawn = model.generate({name: test[name]}, generator, samples)  # [K, N, X] each
+        generated = model.generate({name: test[name]}, generator, samples)  # [K, N, X] each
         for other in model.names:
             if other != name:
-                found[f"{name} > {other}"] = _share(classifiers[other](drawn[other]), labels)
-    return found
+                shares[f"{name} > {other}"] = _share(classifiers[other](generated[other]), labels)
+    return shares
 
 
 @torch.no_grad()
@@ -171,8 +171,8 @@ def synergy_coherence(
 
     Arguments: as ``cross_coherence``.
     """
-    drawn = model.generate({name: test[name] for name in model.names}, generator, samples)
-    shares = [_share(classifiers[name](drawn[name]), labels) for name in model.names]
+    generated = model.generate({name: test[name] for name in model.names}, generator, samples)
+    shares = [_share(classifiers[name](generated[name]), labels) for name in model.names]
     return sum(shares) / len(shares)
 
 

@@ -1,4 +1,4 @@
-"""What the embeddings of two modalities are good for, measured on pairs and said in words.
+"""A diagnosis of the embeddings of two modalities: measures on pairs, and findings in words.
 
 Axes: ``n`` pairs, ``D`` embedding size.
 """
@@ -49,7 +49,7 @@ class EmbeddedPairs:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was measured; ``findings`` says it in words."""
+    """What was measured; ``findings`` describes it in words."""
 
     names: tuple[str, str]
     pairs: int
@@ -111,7 +111,7 @@ def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
         noise=gap_noise(x, y),
         separable=separability(x, y),
         cones=(cone(x), cone(y)),
-        # Bounded: too few pairs are said in the findings.
+        # Bounded: the findings mention too few pairs.
         ranks=(effective_rank(x, bounded=True), effective_rank(y, bounded=True)),
         uniformities=(uniformity(x), uniformity(y)),
         alignment=alignment(x, y),
@@ -122,56 +122,57 @@ def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
     )
 
 
-def rows(found: Diagnosis) -> list[Row]:
+def rows(result: Diagnosis) -> list[Row]:
     """Return the table: a measure a row, of both modalities and of what joins them."""
-    unmoved, (first, second) = found.unmoved, found.cones
+    unmoved, (first, second) = result.unmoved, result.cones
     listed = [
         ("cosine within, mean", first.mean, second.mean, None),
         ("cosine within, 5 % quantile", first.low, second.low, None),
         ("cosine within, 95 % quantile", first.high, second.high, None),
-        ("effective rank", found.ranks[0], found.ranks[1], None),
-        ("uniformity", *found.uniformities, None),
-        ("alignment", None, None, found.alignment),
-        ("gap", None, None, found.gap),
-        ("gap by chance", None, None, found.noise),
-        ("told apart by a plane", None, None, found.separable),
-        ("recall@1 of partners", unmoved.recall_right, unmoved.recall_left, found.recall),
-        ("recall@1 in a mixed pool", None, None, found.mixed),
-        ("own scale", None, None, found.scale),
-        ("best scale", None, None, found.best.scale),
-        ("loss at own scale", None, None, None if found.scale is None else unmoved.loss),
-        ("loss at best scale", None, None, found.best.loss),
+        ("effective rank", result.ranks[0], result.ranks[1], None),
+        ("uniformity", *result.uniformities, None),
+        ("alignment", None, None, result.alignment),
+        ("gap", None, None, result.gap),
+        ("gap by chance", None, None, result.noise),
+        ("told apart by a plane", None, None, result.separable),
+        ("recall@1 of partners", unmoved.recall_right, unmoved.recall_left, result.recall),
+        ("recall@1 in a mixed pool", None, None, result.mixed),
+        ("own scale", None, None, result.scale),
+        ("best scale", None, None, result.best.scale),
+        ("loss at own scale", None, None, None if result.scale is None else unmoved.loss),
+        ("loss at best scale", None, None, result.best.loss),
     ]
     return [dict(zip(COLUMNS, row, strict=True)) for row in listed]
 
 
-def shift_rows(found: Diagnosis) -> list[Row]:
+def shift_rows(result: Diagnosis) -> list[Row]:
     """Return a row for each amount that the gap was closed by."""
-    return [asdict(point) for point in found.curve]
+    return [asdict(point) for point in result.curve]
 
 
 # -- in words --------------------------------------------------------------------------------
 
 
-def findings(found: Diagnosis) -> list[str]:
-    """Say what was found, the verdict first; a line each."""
+def findings(result: Diagnosis) -> list[str]:
+    """Return the findings in words, the verdict first; a line each."""
     return [
-        _comparison(found), _gap(found), _cones(found), _temperature(found), _closing(found),
-        _spread(found),
+        _comparison(result), _gap(result), _cones(result), _temperature(result), _closing(result),
+        _spread(result),
     ]  # fmt: skip
 
 
-def _comparison(found: Diagnosis) -> str:
-    first, second = found.names
-    unmoved = found.unmoved
+def _comparison(result: Diagnosis) -> str:
+    first, second = result.names
+    unmoved = result.unmoved
     recall = (
-        f"the nearest of {found.pairs} {second} is right for {unmoved.recall_right:.1%} of {first},"
-        f" and of {first} for {unmoved.recall_left:.1%} of {second} (chance {found.chance:.1%})"
+        f"the nearest of {result.pairs} {second} is right for {unmoved.recall_right:.1%} of"
+        f" {first}, and of {first} for {unmoved.recall_left:.1%} of {second} (chance"
+        f" {result.chance:.1%})"
     )
-    if not found.corresponds:
+    if not result.corresponds:
         return f"Direct comparison is unsafe, since it does not find what fits: {recall}."
-    mixed = f"in a pool of both, what is nearest is right {found.mixed:.1%} of the time"
-    if found.safe:
+    mixed = f"in a pool of both, what is nearest is right {result.mixed:.1%} of the time"
+    if result.safe:
         return f"Direct comparison is safe here: {recall}; {mixed}."
     return (
         f"Direct comparison is unsafe, but for ranking one modality against the other: {recall};"
@@ -180,76 +181,76 @@ def _comparison(found: Diagnosis) -> str:
     )
 
 
-def _gap(found: Diagnosis) -> str:
-    times = found.gap / max(found.noise, 1e-12)
-    told = f"a plane tells {found.separable:.1%} of held-out embeddings apart (chance 50%)"
+def _gap(result: Diagnosis) -> str:
+    times = result.gap / max(result.noise, 1e-12)
+    plane = f"a plane separates {result.separable:.1%} of held-out embeddings (chance 50%)"
     if times < 2:
         return (
-            f"There is no gap beyond chance: {found.gap:.3f}, where {found.pairs} pairs of one mean"
-            f" would show {found.noise:.3f}; {told}."
+            f"There is no gap beyond chance: {result.gap:.3f}, where {result.pairs} pairs of one"
+            f" mean would show {result.noise:.3f}; {plane}."
         )
     extent = next(
         word
         for least, word in ((0.99, ""), (0.9, "nearly "), (0, "not, by that plane, "))
-        if found.separable >= least
+        if result.separable >= least
     )
     return (
-        f"There is a gap of {found.gap:.3f} (from 0 to 2), {times:.3g} times what chance gives;"
-        f" {told}: the modalities are {extent}linearly separable."
+        f"There is a gap of {result.gap:.3f} (from 0 to 2), {times:.3g} times what chance gives;"
+        f" {plane}: the modalities are {extent}linearly separable."
     )
 
 
-def _cones(found: Diagnosis) -> str:
+def _cones(result: Diagnosis) -> str:
     parts = [
         f"{name} {narrow.mean:.3f} (90% within {narrow.low:.2f} to {narrow.high:.2f})"
-        for name, narrow in zip(found.names, found.cones, strict=True)
+        for name, narrow in zip(result.names, result.cones, strict=True)
     ]
     return f"Cones, as the mean cosine between two of one modality: {parts[0]}, {parts[1]}."
 
 
-def _temperature(found: Diagnosis) -> str:
-    best = found.best
+def _temperature(result: Diagnosis) -> str:
+    best = result.best
     where = f"the scale that fits these pairs best is {best.scale:.4g}, with a loss of"
     where += f" {best.loss:.3f} nats"
     if best.at_bound:
         every = "every pair is ranked first, and any higher one fits better"
         nothing = "cosines say nothing about pairs"
         where += f", the end of the range: {every if best.scale > 1 else nothing}"
-    if found.scale is None:
+    if result.scale is None:
         return f"Temperature: the model's scale is not known (give --scale); {where}."
-    loss = found.unmoved.loss
+    loss = result.unmoved.loss
     excess = loss - best.loss
-    side = "too sure of itself" if found.scale > best.scale else "not sure enough"
+    side = "too sure of itself" if result.scale > best.scale else "not sure enough"
     verdict = "calibrated"
     if excess >= SMALL:
         verdict = f"{'nearly calibrated' if excess < LARGE else 'not calibrated'}, {side}"
-    return f"Temperature: {verdict}. At its own scale {found.scale:.4g} loss {loss:.3f}; {where}."
+    return f"Temperature: {verdict}. At its own scale {result.scale:.4g} loss {loss:.3f}; {where}."
 
 
-def _closing(found: Diagnosis) -> str:
-    closed = next(point for point in found.curve if point.amount == 1)
-    least = min(found.curve, key=lambda point: point.loss)
-    change = closed.loss - found.unmoved.loss
+def _closing(result: Diagnosis) -> str:
+    closed = next(point for point in result.curve if point.amount == 1)
+    least = min(result.curve, key=lambda point: point.loss)
+    change = closed.loss - result.unmoved.loss
     word = "makes no difference" if abs(change) < SMALL else "hurts" if change > 0 else "helps"
     recall = (closed.recall_right + closed.recall_left) / 2
     best = "where they are" if least.amount == 0 else f"at lambda = {least.amount:g}"
     return (
-        f"Closing the gap {word}: the loss goes from {found.unmoved.loss:.3f} to {closed.loss:.3f}"
-        f" nats, recall@1 from {found.recall:.3f} to {recall:.3f}; of the shifts tried, the loss is"
-        f" least {best}, {least.loss:.3f}."
+        f"Closing the gap {word}: the loss goes from {result.unmoved.loss:.3f} to {closed.loss:.3f}"
+        f" nats, recall@1 from {result.recall:.3f} to {recall:.3f}; of the shifts tried, the loss"
+        f" is least {best}, {least.loss:.3f}."
     )
 
 
-def _spread(found: Diagnosis) -> str:
-    first, second = found.names
+def _spread(result: Diagnosis) -> str:
+    first, second = result.names
     bound = ""
-    if found.pairs <= found.dimensions:
+    if result.pairs <= result.dimensions:
         bound = (
-            f" (a lower bound: only {found.pairs} pairs for {found.dimensions} dimensions; more"
-            f" than {found.dimensions} would settle it)"
+            f" (a lower bound: only {result.pairs} pairs for {result.dimensions} dimensions; more"
+            f" than {result.dimensions} would settle it)"
         )
     return (
-        f"Effective rank of {found.dimensions}: {first} {found.ranks[0]:.1f}, {second}"
-        f" {found.ranks[1]:.1f}{bound}. Alignment {found.alignment:.3f}; uniformity {first}"
-        f" {found.uniformities[0]:.2f}, {second} {found.uniformities[1]:.2f} (lower is better)."
+        f"Effective rank of {result.dimensions}: {first} {result.ranks[0]:.1f}, {second}"
+        f" {result.ranks[1]:.1f}{bound}. Alignment {result.alignment:.3f}; uniformity {first}"
+        f" {result.uniformities[0]:.2f}, {second} {result.uniformities[1]:.2f} (lower is better)."
     )

@@ -1,4 +1,4 @@
-"""How well a language-image model tells goals apart: ranking, retrieval, calibration.
+"""How well a language-image model distinguishes goals: ranking, retrieval, calibration.
 
 Everything is measured in rooms that training never saw, among images of one room: every pose
 that faces an object, and as many that face none.
@@ -62,13 +62,13 @@ def sample_rooms(
         write_text: puts a meaning into words.
         generator: the only source of randomness.
     """
-    found = []
+    samples = []
     for world in worlds:
         for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
             poses = _poses(room, generator)
             meanings = [m for level in LEVELS if (m := _draw(room, level, generator))]
             number = np.zeros(len(poses), np.int64)
-            found.append(
+            samples.append(
                 RoomSample(
                     world,
                     render_rooms(np.repeat(room[None], len(poses), 0), poses),
@@ -77,7 +77,7 @@ def sample_rooms(
                     satisfies(meanings, room[None], number, poses).T,
                 )
             )
-    return found
+    return samples
 
 
 def _poses(room: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.int64]:
@@ -101,7 +101,7 @@ def _draw(room: NDArray[np.uint8], level: str, generator: np.random.Generator) -
 
 @dataclass(eq=False)
 class Measured:
-    """What one phrasing's texts gave.
+    """Measures of the texts of one phrasing.
 
     Args:
         auc: of each text, with its level and its words of colour or type.
@@ -120,29 +120,29 @@ class Measured:
 
 def measure(model: LanguageImageModel, samples: Sequence[RoomSample]) -> Measured:
     """Score every room's images against its texts; probabilities need a calibrated model."""
-    found = Measured()
+    measured = Measured()
     for sample in samples:
         images, texts = model.encode_image(sample.images), model.encode_text(sample.texts)
         with torch.no_grad():
             logits = model.logits(images, texts).double().cpu().numpy()  # [M, K]
             if model.calibrated:
-                found.probabilities.append(model.match_probability(images, texts).cpu().numpy())
+                measured.probabilities.append(model.match_probability(images, texts).cpu().numpy())
         matches = sample.matches
         for k, (text, level) in enumerate(zip(sample.texts, sample.levels, strict=True)):
             area = roc_auc(logits[:, k], matches[:, k])
-            found.auc.append((area, level, content_words(text)))
-            found.text_hits.append(float(matches[logits[:, k].argmax(), k]))
+            measured.auc.append((area, level, content_words(text)))
+            measured.text_hits.append(float(matches[logits[:, k].argmax(), k]))
         described = matches.any(1)
         best = logits.argmax(1)
-        found.image_hits += matches[np.arange(len(matches)), best][described].tolist()
-        found.matches.append(matches)
-    return found
+        measured.image_hits += matches[np.arange(len(matches)), best][described].tolist()
+        measured.matches.append(matches)
+    return measured
 
 
 def content_words(text: str) -> tuple[str, ...]:
     """Return a text's held-out synonyms, or where there are none its colours and types."""
-    said = tuple(word for word in dict.fromkeys(words_of(text)) if word in CANONICAL)
-    return synonyms_in(text) or said
+    canonical = tuple(word for word in dict.fromkeys(words_of(text)) if word in CANONICAL)
+    return synonyms_in(text) or canonical
 
 
 def reliability(probabilities: Floats, matches: NDArray[np.bool_]) -> list[dict[str, float]]:
@@ -165,28 +165,28 @@ def calibration_error(bins: Sequence[dict[str, float]]) -> float:
     return sum(row["share"] * abs(row["probability"] - row["rate"]) for row in bins)
 
 
-def summarise(found: Measured, phrasing: str) -> dict[str, Any]:
-    """Return one row of results: means over levels, over words, and over both sorts of groups."""
-    levels = {level: _mean(found.auc, lambda a, lv=level: a[1] == lv) for level in LEVELS}
-    spoken = sorted({word for _, _, words in found.auc for word in words})
-    words = {word: _mean(found.auc, lambda a, w=word: w in a[2]) for word in spoken}
+def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
+    """Return one row of results: means over levels, over words, and over both kinds of groups."""
+    levels = {level: _mean(measured.auc, lambda a, lv=level: a[1] == lv) for level in LEVELS}
+    spoken = sorted({word for _, _, words in measured.auc for word in words})
+    words = {word: _mean(measured.auc, lambda a, w=word: w in a[2]) for word in spoken}
     bins, nll = [], float("nan")
-    if found.probabilities:
-        probabilities = np.concatenate([p.ravel() for p in found.probabilities]).astype(float)
-        matches = np.concatenate([m.ravel() for m in found.matches])
+    if measured.probabilities:
+        probabilities = np.concatenate([p.ravel() for p in measured.probabilities]).astype(float)
+        matches = np.concatenate([m.ravel() for m in measured.matches])
         bins = reliability(probabilities, matches)
         inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
         nll = float(-np.where(matches, np.log(inside), np.log1p(-inside)).mean())
     groups = [value for value in (*levels.values(), *words.values()) if value == value]
-    everything = [entry[0] for entry in found.auc]  # of captions, which have no groups
+    everything = [entry[0] for entry in measured.auc]  # of captions, which have no groups
     return {
         "phrasing": phrasing,
-        "texts": len(found.auc),
+        "texts": len(measured.auc),
         "auc": _finite_mean(groups or everything),
         "auc_levels": _finite_mean(list(levels.values())),
         "auc_words": _finite_mean(list(words.values())),
-        "recall_text_to_image": float(np.mean(found.text_hits)),
-        "recall_image_to_text": float(np.mean(found.image_hits)),
+        "recall_text_to_image": float(np.mean(measured.text_hits)),
+        "recall_image_to_text": float(np.mean(measured.image_hits)),
         "nll": nll,
         "ece": calibration_error(bins) if bins else float("nan"),
         "levels": levels,
@@ -200,9 +200,9 @@ def _mean(auc: Sequence[tuple[float, str, tuple[str, ...]]], keep: Callable[...,
 
 
 def _finite_mean(values: Sequence[float]) -> float:
-    """Return the mean without NaNs, which stand for what could not be measured."""
-    known = [value for value in values if value == value]
-    return float(np.mean(known)) if known else float("nan")
+    """Return the mean without NaNs, which mark what could not be measured."""
+    measured = [value for value in values if value == value]
+    return float(np.mean(measured)) if measured else float("nan")
 
 
 def evaluate_worlds(
@@ -213,10 +213,10 @@ def evaluate_worlds(
     for number, phrasing in enumerate(PHRASINGS):
         generator = np.random.default_rng([seed, number])
 
-        def say(meaning: Meaning, draw: np.random.Generator, p: Any = phrasing) -> str:
+        def write_text(meaning: Meaning, draw: np.random.Generator, p: Any = phrasing) -> str:
             return write(meaning, draw, p)
 
-        samples = sample_rooms(worlds, rooms, say, generator)
+        samples = sample_rooms(worlds, rooms, write_text, generator)
         rows.append(summarise(measure(model, samples), phrasing))
     return rows
 

@@ -21,9 +21,7 @@ _CHUNK = 64
 # Axes of positions: none in [n, C], the second in [n, T, C], the sides of images [n, C, H, W].
 _POSITIONS: dict[int, tuple[int, ...]] = {2: (), 3: (1,), 4: (2, 3)}
 Row = dict[str, Any]
-_Outputs = dict[
-    tuple[int, int], list[Tensor]
-]  # by list of modules and place; place -1 is its input
+_Outputs = dict[tuple[int, int], list[Tensor]]  # by module list and place; -1: its input
 
 
 @torch.no_grad()
@@ -33,7 +31,7 @@ def layer_cones(
     """Return a row {layer, mean, low, high} of cosines for each layer, and for the embedding.
 
     Args:
-        module: whose layers are watched.
+        module: the module whose layers are measured.
         embed: embeds inputs by ``module``.
         inputs: n images or texts, an array or a list.
         alone: embed inputs one at a time, since padding would be averaged with the rest.
@@ -48,10 +46,11 @@ def layer_cones(
     layers = [*_longest(outputs, len(inputs)), ("embedding", torch.cat(embedded))]
     rows = []
     for name, values in layers:
-        told = values[values.abs().amax(1) > 0]  # what is all zeros has no direction
-        if len(told) > 1 and told.isfinite().all():
-            found = cone(told)
-            rows.append({"layer": name, "mean": found.mean, "low": found.low, "high": found.high})
+        values = values[values.abs().amax(1) > 0]  # rows of zeros have no direction
+        if len(values) > 1 and values.isfinite().all():
+            narrow = cone(values)
+            quantiles = {"low": narrow.low, "high": narrow.high}
+            rows.append({"layer": name, "mean": narrow.mean, **quantiles})
     return rows
 
 
@@ -83,12 +82,11 @@ def _watched(module: nn.Module) -> Iterator[tuple[_Outputs, list[int]]]:
 
 def _keep(kept: list[Tensor], output: Any, count: int) -> None:
     """Keep the first tensor of floats of an output as [count, C]."""
-    found = output
-    while isinstance(found, list | tuple):
-        found = next((part for part in found if isinstance(part, Tensor | list | tuple)), None)
-    if not isinstance(found, Tensor) or not found.is_floating_point() or found.ndim < 2:
+    while isinstance(output, list | tuple):
+        output = next((part for part in output if isinstance(part, Tensor | list | tuple)), None)
+    if not isinstance(output, Tensor) or not output.is_floating_point() or output.ndim < 2:
         return
-    value = found.detach()
+    value = output.detach()
     if len(value) != count:
         value = value.unsqueeze(0)  # [T, C] of a single input
     if len(value) == count and value.ndim in _POSITIONS:

@@ -2,7 +2,7 @@
 
 Axes: ``n`` states, ``F`` features, ``O`` numbers to be read off, ``G`` classes.
 
-Source: Alain & Bengio 2016, arXiv:1610.01644; closed forms, so that no optimiser has a say.
+Source: Alain & Bengio 2016, arXiv:1610.01644; closed forms, so that no optimiser matters.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class RidgeProbe:
         self._chooses = number % _KEPT == _KEPT - 1 if number.max() >= _KEPT - 1 else number == 0
         fit = split.fit[~self._chooses].astype(np.float64)
         self._mean, spread = fit.mean(0), fit.std(0)
-        self._scale = np.where(spread > 1e-6, spread, np.inf)  # what never changes says nothing
+        self._scale = np.where(spread > 1e-6, spread, np.inf)  # constants carry no information
         self._inputs, self._held = self._normal(fit), self._normal(split.fit[self._chooses])
         values, self._basis = np.linalg.eigh(self._inputs.T @ self._inputs / len(fit))
         self._values = values.clip(min=0)
@@ -86,14 +86,14 @@ class RidgeProbe:
                 f"targets are [{len(self._chooses)}, O], got {list(targets.shape)}; give a row for"
                 " each state"
             )
-        known = targets[~self._chooses].astype(np.float64)
-        mean = known.mean(0)
-        across = self._basis.T @ (self._inputs.T @ (known - mean)) / len(known)  # [F, O]
-        asked = self._basis.T @ (self._held.T @ (targets[self._chooses] - mean))  # [F, O]
+        fitted = targets[~self._chooses].astype(np.float64)
+        mean = fitted.mean(0)
+        across = self._basis.T @ (self._inputs.T @ (fitted - mean)) / len(fitted)  # [F, O]
+        held_across = self._basis.T @ (self._held.T @ (targets[self._chooses] - mean))  # [F, O]
         best, least = None, np.inf
         for penalty in PENALTIES:
             weights = across / (self._values + penalty)[:, None]
-            error = (weights * (self._products @ weights - 2 * asked)).sum()  # and a constant
+            error = (weights * (self._products @ weights - 2 * held_across)).sum()  # and a constant
             if error < least:
                 best, least = weights, float(error)
         assert best is not None

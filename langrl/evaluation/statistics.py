@@ -1,13 +1,19 @@
-"""Summaries of results: means with their standard errors.
+"""Summaries of results: groups of rows, means with their standard errors, and ROC AUC.
 
 Axes: ``n`` independent values, ``M`` scores.
 """
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+K = TypeVar("K")
+V = TypeVar("V")
+Row = Mapping[str, Any]
 
 
 def mean_and_sem(values: Sequence[float]) -> tuple[float, float]:
@@ -18,12 +24,35 @@ def mean_and_sem(values: Sequence[float]) -> tuple[float, float]:
     return float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array)))
 
 
-def roc_auc(scores: NDArray[np.floating], matches: NDArray[np.bool_]) -> float:
+def group_rows(rows: Iterable[Row], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+    """Return rows by their values of the keys, in the order in which these first occur."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    return dict(groups)
+
+
+def gather(results: Iterable[Mapping[K, V]]) -> dict[K, list[V]]:
+    """Return for each key the values that the results have of it."""
+    values: dict[K, list[V]] = defaultdict(list)
+    for result in results:
+        for key, value in result.items():
+            values[key].append(value)
+    return dict(values)
+
+
+def mean_over_seeds(rows: Iterable[Row], name: str) -> tuple[float, float]:
+    """Return the mean of each seed's mean of a column, and the standard error over seeds."""
+    seeds = group_rows(rows, ("seed",)).values()
+    return mean_and_sem([mean_and_sem([row[name] for row in group])[0] for group in seeds])
+
+
+def roc_auc(scores: NDArray[Any], matches: NDArray[np.bool_]) -> float:
     """Return the chance that a match scores above a mismatch, ties counting half.
 
     Args:
-        scores: [M].
-        matches: bool [M]; NaN is returned if all of them match or none does.
+        scores: [n].
+        matches: bool [n]; NaN is returned if all are matches, or none.
     """
     above, below = np.sort(scores[matches]), np.sort(scores[~matches])
     if not len(above) or not len(below):

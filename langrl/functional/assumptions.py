@@ -1,4 +1,4 @@
-"""Assumption 3 put to the test: are goal embeddings uniform on the sphere, or isotropic Gaussian?
+"""Tests of Assumption 3: goal embeddings are uniform on the sphere, or isotropic Gaussian.
 
 Each test has a statistic with a chi-squared or normal law where the assumption holds, and states
 its power: the smallest effect that it finds nearly always. With many goals a test finds effects too
@@ -53,7 +53,7 @@ class Test:
         return self.p_value < self.level
 
     def __str__(self) -> str:
-        """Say in one line what was found, and what would have been."""
+        """Return the result and the detectable effect in one line."""
         verdict = "rejects" if self.rejects else "does not reject"
         p_value = f"p = {self.p_value:.2g}" if self.p_value > 1e-300 else "p < 1e-300"
         return (
@@ -133,13 +133,13 @@ def gaussianity(goals: Tensor, level: float = 0.01, power: float = 0.95) -> list
         / ((n + 1) ** 2 * (n + 3) * (n + 5))
     )  # fmt: skip
     z = (kurtosis - expected) / deviation
-    found = stats.norm.isf(level / 2) + stats.norm.ppf(power)
+    detectable_z = stats.norm.isf(level / 2) + stats.norm.ppf(power)
     chi = _ChiSquared(level, power)
     return [
         chi.test("Mardia's skewness", rank * (rank + 1) * (rank + 2) // 6, len(few) / 6, skewness,
                  "squared skewness"),
         Test("Mardia's kurtosis", z, 2 * float(stats.norm.sf(abs(z))), abs(kurtosis / expected - 1),
-             float(found * deviation / expected), "relative excess kurtosis", level, power),
+             float(detectable_z * deviation / expected), "relative excess kurtosis", level, power),
         chi.test("John's sphericity", size * (size + 1) // 2 - 1, n * size / 2, unequal,
                  "relative variance of the eigenvalues of the covariance"),
     ]  # fmt: skip

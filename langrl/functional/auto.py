@@ -1,10 +1,10 @@
-"""Which estimator of the marginal to trust: direct, a closed form, or Monte Carlo.
+"""Choose an estimator of the marginal: direct, a closed form, or Monte Carlo.
 
 Theory says when direct comparison and the closed forms are exact (one shared goal encoder,
-Assumption 3), and when Monte Carlo is precise (a large effective sample). Between those, the
-estimators are rehearsed: for held-out state-actions, whose goals are known, an instruction is drawn
-from the language critic's own p(l|g). That gives pairs of a state-action and an instruction that
-nobody had to annotate, drawn as Assumption 1 says, on which every estimator can be scored.
+Assumption 3), and when Monte Carlo is precise (a large effective sample). Otherwise the estimators
+are rehearsed: for held-out state-actions, whose goals are known, an instruction is drawn from the
+language critic's own p(l|g). Every estimator is scored on the pairs of state-action and instruction
+that result; they need no annotation, and follow Assumption 1.
 
 Axes: ``N`` state-actions, ``M`` candidate goals, ``K`` instructions, ``D`` and ``E`` embedding
 sizes of the critic and of the language side.
@@ -62,7 +62,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Critics:
-    """What both critics say of embeddings."""
+    """Both critics on embeddings."""
 
     energy: Energy
     right_energy: Energy
@@ -73,16 +73,16 @@ class _Critics:
 
     def scorers(self) -> dict[str, Scorer]:
         """Return the estimators that are defined for these critics, the cheap ones first."""
-        found: dict[str, Scorer] = {}
+        scorers: dict[str, Scorer] = {}
         if self.right_goals is None:
-            found["direct"] = lambda a, c: direct(a, c, energy=self.energy)
+            scorers["direct"] = lambda a, c: direct(a, c, energy=self.energy)
         if self.energy is self.right_energy and self.energy in (dot, cosine, neg_half_sq_l2):
             mean, covariance = gaussian_law(self.goals, self.right_goals, self.energy)
-            found["gaussian"] = lambda a, c: gaussian(
+            scorers["gaussian"] = lambda a, c: gaussian(
                 a, c, mean, covariance, self.left_scale, self.right_scale, self.energy
             )
-        found["monte_carlo"] = lambda a, c: self.monte_carlo(a, c).value
-        return found
+        scorers["monte_carlo"] = lambda a, c: self.monte_carlo(a, c).value
+        return scorers
 
     def monte_carlo(self, a: Tensor, c: Tensor, error_bars: bool = False) -> Estimate:
         return monte_carlo_embeddings(
@@ -125,7 +125,7 @@ def choose(
         right_energy: of the language side.
         left_scale: inverse temperature of the critic.
         right_scale: inverse temperature of the language side.
-        alternatives: instructions to tell apart in the rehearsal; N >= 2 * alternatives.
+        alternatives: instructions in each group of the rehearsal; N >= 2 * alternatives.
         level: of the tests of Assumption 3.
 
     Raises:
@@ -139,10 +139,10 @@ def choose(
     t1 = arguments.scale("choose", "left_scale", left_scale, left).item()
     t2 = arguments.scale("choose", "right_scale", right_scale, right).item()
     critics = _Critics(energy, right_energy or energy, t1, t2, goals, right_goals)
-    told = _rehearsed_instructions(critics, left_goals, right, generator)
+    instructions = _rehearsed_instructions(critics, left_goals, right, generator)
     groups = len(left) // alternatives
     a = left[: groups * alternatives].unflatten(0, (groups, alternatives))
-    c = told[: groups * alternatives].unflatten(0, (groups, alternatives))
+    c = instructions[: groups * alternatives].unflatten(0, (groups, alternatives))
     scorers = critics.scorers()
     estimate = critics.monte_carlo(a, c, error_bars=True)
     rehearsed = {}
@@ -158,10 +158,10 @@ def choose(
 def _rehearsed_instructions(
     critics: _Critics, left_goals: Tensor, right: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Draw an instruction for each goal from p(l|g), as the language side has it [N, E]."""
+    """Draw an instruction for each goal from the language side's p(l|g); [N, E]."""
     fits = critics.right_scale * critics.right_energy(left_goals, right)  # [N, K]
-    drawn = torch.multinomial(fits.double().softmax(-1), 1, generator=generator).squeeze(1)
-    return right[drawn]
+    chosen = torch.multinomial(fits.double().softmax(-1), 1, generator=generator).squeeze(1)
+    return right[chosen]
 
 
 def _tests(energy: Energy, goals: Tensor, level: float) -> tuple[Test, ...]:
@@ -186,9 +186,9 @@ def _choice(
     holds = bool(tests) and not any(test.rejects for test in tests)
     best = max(rehearsed, key=lambda name: rehearsed[name][0])  # the first of equals: the cheapest
     reasons = [
-        "one goal encoder is shared: direct comparison has a meaning"
+        "one goal encoder is shared: direct comparison is meaningful"
         if shared
-        else "the critics have goal encoders of their own: direct comparison means nothing",
+        else "the critics have goal encoders of their own: direct comparison is meaningless",
         f"goal embeddings {'pass for' if holds else 'are not'} {law} (Assumption 3)"
         if tests
         else f"too few goals ({len(critics.goals)}), or too much alike, to test whether embeddings"

@@ -1,4 +1,4 @@
-"""What the estimators ask of their arguments: each error names the argument and the repair."""
+"""Checks of the estimators' arguments: each error names the argument and the fix."""
 
 from collections.abc import Sequence
 

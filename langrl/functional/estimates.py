@@ -1,4 +1,4 @@
-"""What a Monte Carlo estimate of a marginal is worth: error bars, bias, how many candidates.
+"""How precise a Monte Carlo estimate of a marginal is: error bars, bias, number of candidates.
 
 Axes: ``N`` queries (state-actions), ``M`` candidate goals, ``K`` instructions; leading axes are
 batches.
@@ -18,7 +18,7 @@ _COUNTABLE = 2.0**62
 
 @dataclass(frozen=True)
 class Estimate:
-    """A Monte Carlo estimate of log E_g[w], w = exp(f + h), and its error bars if asked for.
+    """A Monte Carlo estimate of log E_g[w], w = exp(f + h), and its error bars if requested.
 
     Error bars carry no gradient. They come from the candidates themselves: where the effective
     sample size is a handful, candidates that matter may be missing, and the error too.
@@ -88,7 +88,7 @@ def from_sums(
 
     Raises:
         NonFiniteError: if an entry has no possible candidate.
-        ShapeError: if error bars are asked of a single candidate.
+        ShapeError: if error bars are requested for a single candidate.
     """
     impossible = log_sum == -torch.inf
     if impossible.any():

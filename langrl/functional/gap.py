@@ -1,4 +1,4 @@
-"""What the gap between two modalities is worth: closing it, the temperature, and a toy.
+"""The gap between two modalities: the effect of closing it, the best temperature, and a toy.
 
 Axes: ``n`` pairs, ``D`` embedding size; row i of ``x`` and row i of ``y`` are a pair. Losses are
 symmetric InfoNCE over all n pairs, in nats; a scale is an inverse temperature. Errors are those of
@@ -58,7 +58,7 @@ def shift(x: Tensor, y: Tensor, amount: float) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Shifted:
-    """What became of pairs that were moved towards each other.
+    """Loss and retrieval of pairs that were moved towards each other.
 
     Attributes:
         amount: share of the gap that was closed.
@@ -125,12 +125,12 @@ def mixed_recall(x: Tensor, y: Tensor, *, matches: Tensor | None = None) -> floa
     """
     left, right = unit_pairs("mixed_recall", x, y)
     fits = _matches("mixed_recall", matches, left)
-    found = []
+    hits = []
     for own, other, right_for in ((left, right, fits), (right, left, fits.mT)):
         within = (own @ own.mT).fill_diagonal_(-torch.inf)  # not of an embedding with itself
         cosines = torch.cat([own @ other.mT, within], 1)  # [n, 2n]
-        found.append(_hits(cosines, torch.cat([right_for, torch.zeros_like(fits)], 1)).mean())
-    return float(sum(found)) / 2
+        hits.append(_hits(cosines, torch.cat([right_for, torch.zeros_like(fits)], 1)).mean())
+    return float(sum(hits)) / 2
 
 
 def _matches(function: str, matches: Tensor | None, points: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class BestScale:
     Attributes:
         scale: where the loss is least.
         loss: symmetric InfoNCE there, in nats.
-        at_bound: whether it is the lowest or the highest scale that was looked at. At the lowest
+        at_bound: whether it is the lowest or the highest scale that was tried. At the lowest
             the cosines say nothing about pairs; at the highest every pair is ranked first, and any
             higher scale fits better.
     """
@@ -249,13 +249,13 @@ def toy_loss(height: Tensor, temperature: float, *, swapped: bool) -> Tensor:
 def toy_minimum(temperature: float, *, swapped: bool) -> float:
     """Return the height in [0, 1] where ``toy_loss`` is least, to 1e-4 or better.
 
-    The loss may have several minima in the height: a grid finds the cell, a finer one the place.
+    The loss may have several minima in the height: a coarse grid, then a fine one.
     """
     heights = torch.linspace(0, 1, _CELLS + 1, dtype=torch.float64)
     for _ in range(2):
         losses = torch.stack([toy_loss(z, temperature, swapped=swapped) for z in heights])
         best = int(losses.argmin())
         low, high = heights[max(best - 1, 0)], heights[min(best + 1, len(heights) - 1)]
-        found = float(heights[best])
+        minimum = float(heights[best])
         heights = torch.linspace(float(low), float(high), _CELLS + 1, dtype=torch.float64)
-    return found
+    return minimum

@@ -104,7 +104,7 @@ def stratified_sample(
     Source: stratified sampling as in Shi et al. 2019, arXiv:1911.03393, eq. 2.
     """
     if samples < 1:
-        raise DomainError(f"samples is how often a latent is drawn, at least 1; got {samples}")
+        raise DomainError(f"samples is the number of latents, at least 1; got {samples}")
     each = -(-samples // len(mean))
     shape = (len(mean), each, *mean.shape[1:])
     noise = torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype)
@@ -144,8 +144,8 @@ def relating(
     Args:
         log_joint: estimates of log p(x_n, y_m), in nats [B, B]; the diagonal's pairs are related,
             -inf elsewhere leaves an unrelated pair out.
-        gamma: weight of the related pairs' likelihood; above 1, the model goes on explaining
-            observations, and is not only made to tell pairs apart.
+        gamma: weight of the related pairs' likelihood; above 1, the model also keeps
+            explaining observations, instead of only discriminating pairs.
         related: other estimates of the related pairs' log p(x, y) [B], for the first term: what is
             raised is best bounded from below, what is lowered best estimated tightly. By default
             the diagonal.
@@ -197,8 +197,8 @@ def _check_relating(log_joint: Tensor, gamma: float) -> None:
     wrong.diagonal().logical_or_(values.diagonal() == -torch.inf)
     if wrong.any():
         row, column = wrong.nonzero()[0].tolist()
-        found = f"log_joint[{row}, {column}] is {values[row, column].item():g}"
-        raise NonFiniteError(f"{found}; give finite values (-inf leaves an unrelated pair out)")
+        problem = f"log_joint[{row}, {column}] is {values[row, column].item():g}"
+        raise NonFiniteError(f"{problem}; give finite values (-inf leaves an unrelated pair out)")
     there = values != -torch.inf
     if ((there.sum(1) < 2) | (there.sum(0) < 2)).any():
         raise DomainError("a related pair has no unrelated one to contrast with; leave fewer out")

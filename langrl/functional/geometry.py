@@ -1,7 +1,7 @@
 """Where the embeddings of two modalities lie: the gap between them, their cones, how they spread.
 
-A contrastive model compares directions only, so every function here looks at unit vectors: what
-it gets is normalised first, in float64. Row i of ``x`` and row i of ``y`` are a pair.
+A contrastive model compares directions only, so every function here works on unit vectors:
+its inputs are normalised first, in float64. Row i of ``x`` and row i of ``y`` are a pair.
 
 Axes: ``n`` pairs (or embeddings of one modality), ``D`` embedding size.
 
@@ -80,7 +80,7 @@ def require_varied(function: str, name: str, points: Tensor) -> None:
     if (points - points.mean(0)).abs().amax() < _EQUAL:
         raise DomainError(
             f"{function} got {len(points)} embeddings in {name} that are all the same; the encoder"
-            " is constant: look at its inputs, or train it"
+            " is constant: check its inputs, or train it"
         )
 
 
@@ -107,11 +107,11 @@ def gap_noise(x: Tensor, y: Tensor) -> float:
 
 
 def separability(x: Tensor, y: Tensor) -> float:
-    """Return how often the projection on the gap tells the modality of an embedding.
+    """Return how often the projection on the gap gives the modality of an embedding.
 
     The gap and the threshold, halfway between both means, come from the even pairs for the odd
-    ones and the other way round: on the very pairs that gave them, they would tell more than there
-    is. 0.5 is chance, 1 is separable by a plane.
+    ones and the other way round: measured on the pairs that gave them, the result would be too
+    high. 0.5 is chance, 1 is separable by a plane.
 
     Args:
         x, y: embeddings [n, D], n at least 4.

@@ -5,7 +5,7 @@ Axes: ``N`` left sides x, ``M`` right sides y, at least as many, ``S`` numbers o
 The estimators take ``logits`` [N, M], an estimate of the log density ratio
 log p(x, y) / (p(x) p(y)) in nats: row i's own right side is column i, and all others are
 independent of it. They return a scalar in nats, differentiable, and raise ``ShapeError`` for logits
-that do not fit and ``NonFiniteError`` for values that are not finite. What each one is worth:
+that do not fit and ``NonFiniteError`` for values that are not finite. Their properties:
 
 * ``info_nce``: a lower bound for any critic, offsets c(x) and all, of little variance; but never
   above log M, and short of the truth well before that. More candidates raise it.

@@ -1,4 +1,4 @@
-"""Log-likelihoods of observations under a decoder's outputs, and what they refuse.
+"""Log-likelihoods of observations under a decoder's outputs, and checks of them.
 
 Axes: leading axes broadcast (``K`` samples, ``N`` observations), ``X`` numbers in an observation.
 All results are in nats, summed over X.
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.energies import neg_half_sq_l2
+from langrl.functional.generative import log_normal
 
 
 def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
@@ -41,9 +42,7 @@ def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     Returns:
         [...], in nats.
     """
-    standard = (x - mean) * (-log_scale).exp()
-    each = -0.5 * standard.square() - log_scale - 0.5 * math.log(2 * math.pi)
-    return each.sum(-1)
+    return log_normal(x, mean, log_scale)
 
 
 def categorical(counts: Tensor, logits: Tensor) -> Tensor:

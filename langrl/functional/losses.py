@@ -271,7 +271,7 @@ def _counts(axis: str, logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
     """Return how many positives and negatives each row has; one with positives needs both."""
     positives = pairs.row.bincount(minlength=len(logits))  # [N]
     negatives = logits.shape[1] - positives  # [N]
-    if logits.amin() == -torch.inf:  # a quick look, since most batches rule out nothing
+    if logits.amin() == -torch.inf:  # a cheap check first: most batches rule out nothing
         negatives = (_without(logits, pairs) != -torch.inf).sum(1)
     lost = (positives > 0) & (negatives < 1)
     if lost.any():
@@ -316,7 +316,7 @@ def _log_softmax(logits: Tensor) -> Tensor:
 
 
 def _logistic(logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
-    """Return -log of the probability that positives [P] and negatives [N, M] are told apart."""
+    """Return -log P(classified right) of positives [P] and of negatives [N, M]."""
     return -functional.logsigmoid(pairs.logits), -functional.logsigmoid(-_without(logits, pairs))
 
 
@@ -369,6 +369,6 @@ def _require_finite(loss: Tensor, pairs: _Pairs, **arguments: Tensor | None) -> 
             bad[pairs.row, pairs.column] = ~pairs.logits.isfinite()
         if bad.any():
             index = _first(bad)
-            found = f"{name}{index or ''} is {values[tuple(index)].item():g}"
-            raise NonFiniteError(f"{found}; give finite values (-inf rules out a negative)")
+            problem = f"{name}{index or ''} is {values[tuple(index)].item():g}"
+            raise NonFiniteError(f"{problem}; give finite values (-inf rules out a negative)")
     raise NonFiniteError(f"the loss overflows to {loss.item():g}; lower the scale or the penalty")

@@ -1,4 +1,4 @@
-"""The marginal over candidate goals (Lemma 1), by the estimators that there are.
+"""The marginal over candidate goals (Lemma 1), and its estimators.
 
     log p(l|s,a)/p(l) = log E_{g~p(g)}[exp(f(s,a,g) + h(g,l))]
 
@@ -173,7 +173,7 @@ def monte_carlo_embeddings(
                 scores, chunk, error_bars, (goals, right_goals, log_weights), whole
             )
     except NonFiniteError:
-        # looked at only now: it takes a pass over each
+        # checked only now: each check is a pass over the data
         for argument in ("left", "right", "goals", "right_goals"):
             arguments.check_finite(name, argument, given[argument])
         raise
@@ -377,10 +377,10 @@ def _widened(function: str, name: str, value: Tensor) -> Tensor:
 def _law(mean: Tensor, covariance: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance in float64, checked; the covariance without rounding."""
     sizes = left.shape[-1], right.shape[-1]
-    known = {sum(sizes)} | ({sizes[0]} if sizes[0] == sizes[1] else set())
-    if mean.ndim != 1 or len(mean) not in known:
+    fits = {sum(sizes)} | ({sizes[0]} if sizes[0] == sizes[1] else set())
+    if mean.ndim != 1 or len(mean) not in fits:
         raise ShapeError(
-            f"gaussian needs mean [{'] or ['.join(map(str, sorted(known)))}] for left and right of"
+            f"gaussian needs mean [{'] or ['.join(map(str, sorted(fits)))}] for left and right of"
             f" sizes {sizes[0]} and {sizes[1]}, got {list(mean.shape)}; give the mean of the"
             " shared goal encoder's embeddings, or of both encoders' side by side"
         )

@@ -1,4 +1,4 @@
-"""How well scores find what belongs together.
+"""Retrieval: how often a query's own answer has the highest score.
 
 Axes: ``K`` queries and their K answers in one group; leading axes are groups.
 """

@@ -79,8 +79,8 @@ class _Streamed(torch.autograd.Function):
                 value, _ = log_matmul_exp(*ctx.block(*leaves))
                 # d log(sum of chunks) / d log(one chunk) is that chunk's share of the sum
                 share = upstream[0] * (value.detach() - total).exp()
-                found = torch.autograd.grad(value, wanted, share, allow_unused=True)
-            for i, gradient in zip(needed, found, strict=True):
+                partial = torch.autograd.grad(value, wanted, share, allow_unused=True)
+            for i, gradient in zip(needed, partial, strict=True):
                 if gradient is not None:
                     place = gradients[i][..., window, :] if i < ctx.split else gradients[i]
                     place += gradient

@@ -13,7 +13,7 @@ from langrl.errors import ShapeError
 
 
 class FourierFeatures(nn.Module):
-    """A position with sines and cosines of it, so that a small network can draw sharp walls.
+    """A position with sines and cosines of it, so that a small network can represent sharp walls.
 
     Maps [..., S] to [..., S * (1 + 2 O)]; the position itself is scaled to [-1, 1].
 

@@ -35,7 +35,7 @@ class TextConfig(Settings):
 
     model: str = Field(
         "compact",
-        description="'compact' (trained on the spot), or a SentenceTransformer's name or folder",
+        description="'compact' (trained in the run), or a SentenceTransformer's name or folder",
     )
     width: int = Field(64, ge=1, le=8192, description="units in a hidden layer")
     alternatives: int = Field(
@@ -104,7 +104,7 @@ class RecurrentCriticConfig(Settings):
 
 
 class HistoryConfig(Settings):
-    """What the agent makes of what it has seen and done so far."""
+    """The encoder of the agent's observations and actions so far."""
 
     memory: bool = Field(True, description="remember; without it, only the present view counts")
     start: str | None = Field(

@@ -1,4 +1,4 @@
-"""Contrastive predictive coding: histories that know what may come.
+"""Contrastive predictive coding: contexts of histories that predict future observations.
 
 An encoder turns each observation into a code z_t, a GRU turns the codes (and the actions between
 them) into a context c_t, and a log-bilinear critic for each horizon k,
@@ -9,7 +9,7 @@ Axes: ``B`` trajectories, ``T`` time, ``D`` numbers of a code, ``C`` of a contex
 ``A`` actions, ``V`` cells along a side of a view, ``S`` numbers of a vector, ``N`` contexts, ``M``
 codes, ``P`` contexts with a future; dots are leading axes.
 
-Source: van den Oord, Li & Vinyals 2018, arXiv:1807.03748; contexts that know the actions: Guo et
+Source: van den Oord, Li & Vinyals 2018, arXiv:1807.03748; contexts with actions: Guo et
 al. 2018, arXiv:1811.06407.
 """
 
@@ -41,7 +41,7 @@ class CpcDescription(Settings):
     observation: tuple[int, ...] = Field(
         description="shape of an observation: (V, V, 3) of views, (S,) of vectors"
     )
-    actions: int = Field(0, ge=0, description="actions A that contexts are told; 0 for none")
+    actions: int = Field(0, ge=0, description="actions A that contexts read; 0 for none")
     config: CpcConfig
 
     @model_validator(mode="after")
@@ -65,11 +65,11 @@ class CPC(nn.Module):
         super().__init__()
         self.description = description
         config, shape = description.config, description.observation
-        sort = VectorEncoder if len(shape) == 1 else ViewEncoder
-        self.encoder: nn.Module = sort(shape, config.embedding, config.width, config.depth)
+        encoder = VectorEncoder if len(shape) == 1 else ViewEncoder
+        self.encoder: nn.Module = encoder(shape, config.embedding, config.width, config.depth)
         self.actions, self.horizon = description.actions, config.horizon
-        told = self.actions + 1 if self.actions else 0
-        self.gru = nn.GRU(config.embedding + told, config.context, batch_first=True)
+        action_size = self.actions + 1 if self.actions else 0
+        self.gru = nn.GRU(config.embedding + action_size, config.context, batch_first=True)
         self.ahead = nn.Linear(config.context, config.horizon * config.embedding, bias=False)
 
     @property
@@ -90,7 +90,7 @@ class CPC(nn.Module):
         Args:
             z: codes [B, T, D].
             actions_before: the action between t - 1 and t, int [B, T], ``none_yet`` at the start
-                of an episode; for a model that is told actions, and for no other.
+                of an episode; only for a model that reads actions.
             state: what this returned for the steps before [B, C]; None at the start of episodes.
 
         Returns:
@@ -106,14 +106,14 @@ class CPC(nn.Module):
                 f"contexts needs codes [B, T, {self.description.config.embedding}], got"
                 f" {list(z.shape)}; give what `encode` returns of observations [B, T, ...]"
             )
-        inputs = torch.cat([z, self._tell(actions_before, z)], -1) if self.actions else z
+        inputs = torch.cat([z, self._one_hot(actions_before, z)], -1) if self.actions else z
         if actions_before is not None and not self.actions:
-            raise ShapeError("this model is told no actions; leave actions_before out")
+            raise ShapeError("this model reads no actions; leave actions_before out")
         before = None if state is None else state.unsqueeze(0).contiguous()
         contexts, after = self.gru(inputs, before)
         return contexts, after.squeeze(0)
 
-    def _tell(self, actions: Tensor | None, z: Tensor) -> Tensor:
+    def _one_hot(self, actions: Tensor | None, z: Tensor) -> Tensor:
         """Return actions [B, T] as one-hot codes [B, T, A + 1]."""
         if actions is None or actions.shape != z.shape[:2] or actions.is_floating_point():
             got = "none" if actions is None else f"{list(actions.shape)} of {actions.dtype}"
@@ -139,7 +139,7 @@ class CPC(nn.Module):
             DomainError: if the model has no such horizon.
         """
         if not 1 <= k <= self.horizon:
-            raise DomainError(f"this model looks 1 to {self.horizon} steps ahead, not {k}")
+            raise DomainError(f"this model predicts 1 to {self.horizon} steps ahead, not {k}")
         return functional.linear(c, self.ahead.weight.unflatten(0, (self.horizon, -1))[k - 1])
 
     def logits(self, z: Tensor, c: Tensor, k: int) -> Tensor:
@@ -179,10 +179,10 @@ class CPC(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return InfoNCE averaged over the horizons, of codes and contexts.
 
-        For each horizon k, every c_t is to tell z_{t+k} from the codes k steps ahead of the other
-        contexts: of all in the batch, of those of other ``trajectories``, or of other ``times`` of
-        the same trajectory. log N - loss is a lower bound on I(x_{t+k}; c_t) if negatives come
-        from the marginal p(x): for ``trajectories`` that are independent of each other.
+        For each horizon k, every c_t has to identify z_{t+k} among the codes k steps ahead of the
+        other contexts: of all in the batch, of those of other ``trajectories``, or of other
+        ``times`` of the same trajectory. log N - loss is a lower bound on I(x_{t+k}; c_t) if
+        negatives come from the marginal p(x): for independent ``trajectories``.
 
         Args:
             z: codes [B, T, D].

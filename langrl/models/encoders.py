@@ -45,7 +45,7 @@ class StateActionEncoder(nn.Module):
         )
 
     def read(self, state: Tensor) -> Tensor:
-        """Return what is known of states before they meet an action [..., width]."""
+        """Return features of states, to which those of actions are added [..., width]."""
         return self.state(self.position(state))
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
@@ -126,14 +126,14 @@ class CompactTextEncoder(nn.Module):
 
 
 class PretrainedTextEncoder(nn.Module):
-    """A frozen SentenceTransformer with a trained head; what it says of a text is cached.
+    """A frozen SentenceTransformer with a trained head; its embeddings are cached.
 
     Args:
         name: a model's name or folder.
         embedding: size D of an embedding.
         config: size of the head.
         backbone: a loaded SentenceTransformer; loaded by ``name`` when first needed otherwise.
-        width: numbers in the backbone's embedding; asked of the backbone otherwise.
+        width: numbers in the backbone's embedding; read from the backbone otherwise.
     """
 
     def __init__(

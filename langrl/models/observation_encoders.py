@@ -52,13 +52,13 @@ class ViewEncoder(nn.Module):
         kind, colour, state = views.long().unbind(-1)  # [..., V, V] each
         cells = functional.embedding((kind * CODES + colour) * CODES + state, self._table())
         places, bag = cells.split((_PLACE, _BAG), -1)  # [..., V, V, 16] and [..., V, V, 32]
-        found = bag.flatten(-3, -2).amax(-2)  # [..., 32], what some cell has
-        return self.head(torch.cat([places.flatten(-3), found], -1)) + self.straight(found)
+        present = bag.flatten(-3, -2).amax(-2)  # [..., 32], the maximum over cells
+        return self.head(torch.cat([places.flatten(-3), present], -1)) + self.straight(present)
 
     def _table(self) -> Tensor:
-        """Return what every cell that there can be is described by [CODES^3, 48].
+        """Return the description of every possible cell [CODES^3, 48].
 
-        Views have more cells than there are sorts of them, and a look-up is quicker than a layer.
+        A batch of views has more cells than there are different ones, and a look-up is faster.
         """
         kind, colour, state = self.numbers
         sums = kind[:, None, None] + colour[:, None] + state  # [CODES, CODES, CODES, 48]
@@ -66,15 +66,13 @@ class ViewEncoder(nn.Module):
 
 
 class VectorEncoder(nn.Module):
-    """Maps vectors to codes; there is a linear way past the hidden layers."""
+    """Maps vectors to codes; a linear map is added to the output of the hidden layers."""
 
     def __init__(self, shape: tuple[int, ...], outputs: int, width: int, depth: int) -> None:
         super().__init__()
         self.shape = shape
-        self.head, self.straight = (
-            mlp(shape[0], width, depth, outputs),
-            nn.Linear(shape[0], outputs),
-        )
+        self.head = mlp(shape[0], width, depth, outputs)
+        self.straight = nn.Linear(shape[0], outputs)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Map floats [..., S] to codes [..., D]; raises ShapeError if S differs."""
@@ -87,7 +85,7 @@ class VectorEncoder(nn.Module):
 
 
 def check_observations(observations: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless observations [..., *shape] are of a shape."""
+    """Raise ShapeError unless observations are [..., *shape]."""
     if observations.shape[-len(shape) :] != shape:
         raise ShapeError(
             f"observations are [..., {', '.join(map(str, shape))}] here, got"

@@ -47,9 +47,24 @@ LINES = {
 }
 
 
-def figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches that needs no display."""
-    return Figure(figsize=(width, height), layout="constrained")
+def figure(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure of a size in inches that needs no display, with a title above it."""
+    fig = Figure(figsize=(width, height), layout="constrained")
+    if title:
+        fig.suptitle(title, fontsize=11, parse_math=False)  # it may be an instruction: untrusted
+    return fig
+
+
+def panel_grid(
+    count: int, columns: int, width: float, height: float, title: str
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels in rows of ``columns``, each of a size in inches."""
+    rows = -(-count // columns)
+    fig = figure(width * columns, height * rows, title)
+    axes = fig.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[count:]:
+        ax.axis("off")
+    return fig, list(axes[:count])
 
 
 def save(fig: Figure, path: Path) -> Path:
@@ -62,7 +77,7 @@ def save(fig: Figure, path: Path) -> Path:
 def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> Figure:
     """Success and SPL of each method, published values as black ticks; ``group`` names a column."""
     groups = list(dict.fromkeys(row[group] for row in rows))
-    fig = figure(3.2 + 2.4 * len(groups), 5.6)
+    fig = figure(3.2 + 2.4 * len(groups), 5.6, title)
     for ax, measure in zip(fig.subplots(2, 1, sharex=True), ("success", "spl"), strict=True):
         bars = [
             Bar(
@@ -74,7 +89,7 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) ->
         ]  # fmt: skip
         draw_bars(ax, bars)
         ax.set_ylabel(measure.upper() if measure == "spl" else measure)
-    return _with_legend(fig, title)
+    return with_legend(fig)
 
 
 @dataclass(frozen=True)
@@ -108,34 +123,27 @@ def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _with_legend(fig: Figure, title: str) -> Figure:
-    """Put a title above a figure and one legend beside it, each label once."""
-    found: dict[str, Any] = {}
+def with_legend(fig: Figure) -> Figure:
+    """Put one legend beside a figure, each label once."""
+    handles: dict[str, Any] = {}
     for ax in fig.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    ticks = {label: found.pop(label) for label in ("published", CEILING) if label in found}
-    found |= ticks  # last
-    fig.legend(found.values(), found.keys(), loc="outside right upper", fontsize=8)
-    fig.suptitle(title, fontsize=11, parse_math=False)
+            handles.setdefault(label, handle)
+    ticks = {label: handles.pop(label) for label in ("published", CEILING) if label in handles}
+    handles |= ticks  # last
+    fig.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
     return fig
 
 
 def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     """Training curves: a panel per metric over steps."""
     names = list(dict.fromkeys(name for r in records for name in r if name != "step"))
-    columns = 4
-    rows = -(-len(names) // columns)
-    fig = figure(3 * columns, 2.2 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False).ravel()
-    for ax, name in zip(axes, names, strict=False):
-        known = [(r["step"], r[name]) for r in records if name in r]
-        few = "o" if len(known) < 10 else None  # a line through one point is invisible
-        ax.plot(*zip(*known, strict=True), color=PATH, lw=1.2, marker=few, ms=3)
+    fig, axes = panel_grid(len(names), 4, 3, 2.2, title)
+    for ax, name in zip(axes, names, strict=True):
+        points = [(r["step"], r[name]) for r in records if name in r]
+        few = "o" if len(points) < 10 else None  # a line through one point is invisible
+        ax.plot(*zip(*points, strict=True), color=PATH, lw=1.2, marker=few, ms=3)
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=7)
         ax.grid(alpha=0.3)
-    for ax in axes[len(names) :]:
-        ax.axis("off")
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig

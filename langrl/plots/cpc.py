@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from langrl.envs.grid.env import MAX_STEPS
-from langrl.plots.base import PATH, Figure, figure
+from langrl.plots.base import PATH, Bar, Figure, draw_bars, figure
 
 FEATURES = {
     "context": "#2166ac",
@@ -47,22 +47,22 @@ def training_figure(records: Sequence[Mapping[str, float]], title: str) -> Figur
 
     Args:
         records: of ``metrics.jsonl``; at the end, the last tenth is averaged.
-        title: above the image.
+        title: above the figure.
     """
     names = {name for record in records for name in record if name.startswith("information_")}
     horizons = sorted(int(name.removeprefix("information_")) for name in names)
-    fig = figure(12, 3.6)
+    fig = figure(12, 3.6, title)
     loss, curves, last = fig.subplots(1, 3)
     few = "o" if len(records) < 10 else None  # a line through one point is invisible
     steps = [record["step"] for record in records]
     loss.plot(steps, [record["loss"] for record in records], color=PATH, lw=1.3, marker=few, ms=3)
     ends = []
     for k, shade in zip(horizons, np.linspace(0.25, 1.0, len(horizons)), strict=True):
-        known = [(r["step"], r[f"information_{k}"]) for r in records if f"information_{k}" in r]
+        points = [(r["step"], r[f"information_{k}"]) for r in records if f"information_{k}" in r]
         label = f"k = {k}" if k in (horizons[0], horizons[-1]) else None
         colour = matplotlib.colormaps["viridis"](1.1 - shade)
-        curves.plot(*zip(*known, strict=True), color=colour, lw=1.2, marker=few, ms=3, label=label)
-        ends.append(float(np.mean([value for _, value in known[-max(1, len(known) // 10) :]])))
+        curves.plot(*zip(*points, strict=True), color=colour, lw=1.2, marker=few, ms=3, label=label)
+        ends.append(float(np.mean([value for _, value in points[-max(1, len(points) // 10) :]])))
     last.plot(horizons, ends, "o-", color=PATH, ms=4)
     ceiling = float(np.mean([record["ceiling"] for record in records]))
     for ax in (curves, last):
@@ -76,7 +76,6 @@ def training_figure(records: Sequence[Mapping[str, float]], title: str) -> Figur
     last.set(xlabel="steps ahead, k", ylabel="log N - loss (nats), at the end", xticks=horizons)
     for ax in (loss, curves, last):
         _tidy(ax)
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
@@ -87,7 +86,7 @@ def information_figure(rows: Sequence[Mapping[str, Any]], pairs: int) -> Figure:
         rows: as ``gaussian_information.over_seeds`` returns, ascending.
         pairs: N of the estimates by InfoNCE.
     """
-    fig = figure(12, 4.4)
+    fig = figure(12, 4.4, "mutual information of correlated Gaussians, 20 dimensions")
     left, right = fig.subplots(1, 2, width_ratios=(1.5, 1))
     truth = [row["information"] for row in rows]
     left.plot(truth, truth, color="#444444", lw=1.2, label="truth")
@@ -105,7 +104,6 @@ def information_figure(rows: Sequence[Mapping[str, Any]], pairs: int) -> Figure:
     for ax in (left, right):
         _tidy(ax)
     fig.legend(*left.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    fig.suptitle("mutual information of correlated Gaussians, 20 dimensions", fontsize=11)
     return fig
 
 
@@ -114,9 +112,9 @@ def probes_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
     Args:
         rows: as ``probe_explorations`` returns, means over seeds or of one.
-        title: above the image.
+        title: above the figure.
     """
-    fig = figure(12, 6.2)
+    fig = figure(12, 6.2, title)
     axes = fig.subplots(2, 3).ravel()
     for ax, (variable, name) in zip(axes, VARIABLES.items(), strict=False):
         _lines(ax, [row for row in rows if row["variable"] == variable])
@@ -126,7 +124,6 @@ def probes_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     axes[5].axis("off")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[5].legend(handles, labels, loc="center", fontsize=9, frameon=False)
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
@@ -152,24 +149,19 @@ def _lines(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _bars(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    width = 0.85 / len(FEATURES)
-    for place, variable in enumerate(SINGLE):
-        mine = {row["features"]: row for row in rows if row["variable"] == variable}
-        for number, (name, colour) in enumerate(FEATURES.items()):
-            if name in mine:
-                x = place + (number - (len(FEATURES) - 1) / 2) * width
-                error = np.nan_to_num(mine[name].get("sem") or 0.0)
-                ax.bar(x, max(0.0, mine[name]["score"]), width * 0.92, yerr=error, color=colour)
-                ends = [x - width / 2, x + width / 2]
-                ax.plot(ends, [mine[name]["chance"]] * 2, color="#444444", lw=1, ls=":")
-    labels = [
-        f"{label}\n({MEASURES[m]})"
-        for (variable, label) in SINGLE.items()
-        for m in [next((r["measure"] for r in rows if r["variable"] == variable), "accuracy")]
-    ]
-    ax.set_xticks(range(len(SINGLE)), labels, fontsize=7)
-    ax.set(ylim=(-0.05, 1.05))
-    _tidy(ax)
+    bars = [
+        Bar(
+            f"{label}\n({MEASURES[row['measure']]})", name, max(0.0, row["score"]),
+            row.get("sem"), row["chance"], colour, "chance",
+        )
+        for variable, label in SINGLE.items()
+        for name, colour in FEATURES.items()
+        for row in rows
+        if (row["variable"], row["features"]) == (variable, name)
+    ]  # fmt: skip
+    if bars:
+        draw_bars(ax, bars)
+    ax.tick_params(axis="x", labelsize=7)
 
 
 def _tidy(ax: Axes) -> None:
@@ -183,10 +175,10 @@ def memory_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     Args:
         rows: of one level each: ``world``, ``variant``, ``success`` and ``successful_after``, the
             steps after which its episodes succeeded.
-        title: above the image.
+        title: above the figure.
     """
     worlds = list(dict.fromkeys(row["world"] for row in rows))
-    fig = figure(4 * len(worlds), 3.8)
+    fig = figure(4 * len(worlds), 3.8, title)
     axes = fig.subplots(1, len(worlds), squeeze=False, sharey=True)[0]
     budget = np.arange(MAX_STEPS + 1)
     for ax, world in zip(axes, worlds, strict=True):
@@ -197,7 +189,6 @@ def memory_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.set(xlabel="steps", title=world, ylim=(0, 1.02), xlim=(0, MAX_STEPS))
     axes[0].set_ylabel("share of tasks done by then")
     axes[0].legend(fontsize=8, frameon=False)
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 

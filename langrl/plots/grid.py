@@ -1,4 +1,4 @@
-"""Figures of grid worlds: posteriors over goals on the drawn room, and film strips of episodes.
+"""Figures of grid worlds: posteriors over goals on images of rooms, and film strips of episodes.
 
 Axes: ``H`` rows, ``W`` columns, ``M`` goals, ``T`` time.
 """
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from langrl.envs.grid.rooms import AHEAD
-from langrl.plots.base import figure
+from langrl.plots.base import figure, panel_grid
 
-PIXELS = 32  # a cell, in drawings
+PIXELS = 32  # along a cell's side in images of rooms
 DENOTED, PATH = "#4dff88", "#4da6ff"
 HEAT = LinearSegmentedColormap.from_list("heat", ["#5a3000", "#ff8c00", "#fff2b3"])
 _MARKERS = (">", "v", "<", "^")  # east, south, west, north
@@ -38,12 +38,12 @@ def draw_room(
 
     Args:
         ax: where to draw.
-        image: the drawn room uint8 [H * 32, W * 32, 3].
+        image: of the room, uint8 [H * 32, W * 32, 3].
         goals: poses [M, 3]; each is an arrow head in its cell, towards what it faces.
         probabilities: [M], the arrow heads' size and brightness.
         denoted: objects that the instruction denotes, outlined, bool [H, W].
         path: poses over time [T, 3].
-        title: above the image.
+        title: above the room.
     """
     height, width = image.shape[0] / PIXELS, image.shape[1] / PIXELS
     ax.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
@@ -82,21 +82,15 @@ def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any
 
 def rooms_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """One room per panel; panels as ``draw_room`` takes them."""
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    fig = figure(3.6 * columns, 3.9 * rows + 0.5)
-    axes = fig.subplots(rows, columns, squeeze=False).ravel()
-    for ax, panel in zip(axes, panels, strict=False):
+    fig, axes = panel_grid(len(panels), min(3, len(panels)), 3.6, 4.1, title)
+    for ax, panel in zip(axes, panels, strict=True):
         draw_room(ax, **panel)
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
-    fig.suptitle(title, fontsize=10, parse_math=False)
     return fig
 
 
 def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> Figure:
     """Draw each film as a row of up to eight evenly spaced frames; the label is at its left."""
-    fig = figure(1.5 * _FRAMES + 1, 1.75 * len(films) + 0.5)
+    fig = figure(1.5 * _FRAMES + 1, 1.75 * len(films) + 0.5, title)
     axes = fig.subplots(len(films), _FRAMES, squeeze=False)
     for row, (label, frames) in zip(axes, films.items(), strict=True):
         picked = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
@@ -107,7 +101,6 @@ def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> 
             ax.imshow(frames[number], interpolation="nearest")
             ax.set_title(f"step {number}", fontsize=7)
         row[0].set_ylabel(label, fontsize=8, parse_math=False)
-    fig.suptitle(title, fontsize=10, parse_math=False)
     return fig
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from langrl.evaluation.image_text import RoomSample
 from langrl.models.language_image.model import LanguageImageModel
-from langrl.plots.base import figure
+from langrl.plots.base import figure, panel_grid
 
 _COLOURS = ("#2166ac", "#e08214", "#1b7837")
 _SHOWN = 12  # images in a grid
@@ -38,14 +38,14 @@ def reliability_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 
 def auc_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """ROC AUC by level and by word, a panel for each phrasing and sort of group."""
+    """ROC AUC by level and by word, a panel for each phrasing and kind of group."""
     panels = [
-        (f"{row['phrasing'].replace('_', '-')}, by {sort[:-1]}", row[sort], colour)
+        (f"{row['phrasing'].replace('_', '-')}, by {groups[:-1]}", row[groups], colour)
         for row, colour in zip(rows, _COLOURS, strict=False)
-        for sort in ("levels", "words")
-        if any(np.isfinite(value) for value in row[sort].values())
+        for groups in ("levels", "words")
+        if any(np.isfinite(value) for value in row[groups].values())
     ]
-    fig = figure(10, 2.6 * max(1, len(panels)))
+    fig = figure(10, 2.6 * max(1, len(panels)), title)
     axes = fig.subplots(max(1, len(panels)), 1, squeeze=False).ravel()
     for ax, (name, groups, colour) in zip(axes, panels, strict=False):
         ax.bar(range(len(groups)), list(groups.values()), color=colour)
@@ -54,30 +54,23 @@ def auc_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.set(ylim=(0.4, 1.01))
         ax.set_title(name, fontsize=9)
         ax.grid(axis="y", alpha=0.3)
-    fig.suptitle(title, fontsize=11)
     return fig
 
 
 def grid_figure(model: LanguageImageModel, sample: RoomSample, title: str) -> Figure:
     """Images of one room, each with the text that fits it best; wrong ones in red."""
     described = np.flatnonzero(sample.matches.any(1))[:_SHOWN]
-    probability = model.match_probability(
-        model.encode_image(sample.images[described]), model.encode_text(sample.texts)
-    )
-    best = probability.detach().cpu().numpy()
-    columns = 4
-    fig = figure(11, 3.1 * -(-len(described) // columns))
-    axes = fig.subplots(-(-len(described) // columns), columns, squeeze=False).ravel()
-    for ax in axes:
+    images, texts = model.encode_image(sample.images[described]), model.encode_text(sample.texts)
+    probability = model.match_probability(images, texts).detach().cpu().numpy()
+    fig, axes = panel_grid(len(described), 4, 2.75, 3.1, title)
+    for ax, image, scores in zip(axes, described, probability, strict=True):
         ax.axis("off")
-    for ax, image, scores in zip(axes, described, best, strict=False):
         text = int(scores.argmax())
         ax.imshow(sample.images[image], interpolation="nearest")
         ax.set_title(
             f"{_wrap(sample.texts[text])}\n{scores[text]:.2f}", fontsize=7, parse_math=False,
             color="black" if sample.matches[image, text] else "#c0392b",
         )  # fmt: skip
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 

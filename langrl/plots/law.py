@@ -6,28 +6,28 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from langrl.plots.base import ESTIMATORS, LINES, Bar, _with_legend, draw_bars, figure
+from langrl.plots.base import ESTIMATORS, LINES, Bar, draw_bars, figure, with_legend
 
 
 def law_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Recall of each estimator, a panel per sort of models, a group per critic."""
+    """Recall of each estimator, a panel per kind of models, a group per critic."""
     panels = {"shared": "one shared goal encoder", "separate": "two separate models",
               "oracle": "trained on (A, C) pairs", "exact": "exact densities"}  # fmt: skip
     present = [models for models in panels if any(row["models"] == models for row in rows)]
     widths = [
         {"shared": 3.0, "separate": 3.0, "oracle": 1.5}.get(models, 0.9) for models in present
     ]
-    fig = figure(13, 4.2)
+    fig = figure(13, 4.2, title)
     axes = fig.subplots(1, len(present), sharey=True, width_ratios=widths, squeeze=False)[0]
     for ax, models in zip(axes, present, strict=True):
         bars = [_law_bar(row) for row in rows if row["models"] == models]
         draw_bars(ax, bars)
         ax.set_title(panels[models], fontsize=9)
     axes[0].set_ylabel("recall@1 among 32")
-    return _with_legend(fig, title)
+    return with_legend(fig)
 
 
-def _law_bar(row: Mapping[str, Any]) -> "Bar":
+def _law_bar(row: Mapping[str, Any]) -> Bar:
     count = "" if row["M"] is None else f", M = {row['M']:,}"
     label = f"{row['estimator'].replace('_', ' ')}{count}"
     critic = row["critic"].replace("neg_half_sq_l2", "neg. half\nsq. l2")
@@ -36,7 +36,7 @@ def _law_bar(row: Mapping[str, Any]) -> "Bar":
 
 def independence_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Recall over rho: a line per critic and method, published ranges as bars behind."""
-    fig = figure(10, 4.2)
+    fig = figure(10, 4.2, title)
     methods = {("shared", "direct"): "direct", ("shared", "monte_carlo"): "Monte Carlo"}
     for ax, (method, name) in zip(fig.subplots(1, 2, sharey=True), methods.items(), strict=True):
         lines: dict[str, list[Mapping[str, Any]]] = {}
@@ -60,7 +60,7 @@ def independence_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure
         ax.set_title(name, fontsize=9)
         ax.grid(alpha=0.3)
     fig.axes[0].set_ylabel("recall@1 among 32")
-    return _with_legend(fig, title)
+    return with_legend(fig)
 
 
 def _line_name(row: Mapping[str, Any]) -> str:
@@ -74,7 +74,7 @@ def _line_name(row: Mapping[str, Any]) -> str:
 def auto_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Each policy's recall in every cell against the better of direct and Monte Carlo."""
     policies = {"direct": "always direct", "monte_carlo": "always Monte Carlo", "auto": "auto"}
-    fig = figure(12, 4.4)
+    fig = figure(12, 4.4, title)
     axes = fig.subplots(1, 3, sharey=True, sharex=True)
     better = np.array([max(row["direct"], row["monte_carlo"]) for row in rows])
     for ax, (policy, name) in zip(axes, policies.items(), strict=True):
@@ -88,4 +88,4 @@ def auto_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.set(xlabel="better of direct and Monte Carlo", xlim=(0, 1.02), ylim=(0, 1.02))
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("recall@1 among 32")
-    return _with_legend(fig, title)
+    return with_legend(fig)

@@ -20,9 +20,10 @@ from langrl.plots.base import (
     PATH,
     WALL,
     Bar,
-    _with_legend,
     draw_bars,
     figure,
+    panel_grid,
+    with_legend,
 )
 
 
@@ -43,7 +44,7 @@ def draw_maze(
         denoted: cells that the instruction denotes, outlined, bool [R, C].
         heat: probability mass of each cell [R, C].
         paths: positions over time, each [T, 2]; a dot marks the start, a star the end.
-        title: above the image.
+        title: above the maze.
 
     Returns:
         The image of the heat, for a colour bar; None without heat.
@@ -97,25 +98,19 @@ def posterior_figure(
     title: str,
 ) -> Figure:
     """One maze per panel, with the posterior over goals as heat; panels as ``draw_maze`` takes."""
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    fig = figure(4.1 * columns + 0.4, 4.3 * rows + 0.4)
-    axes = fig.subplots(rows, columns, squeeze=False).ravel()
-    for ax, panel in zip(axes, panels, strict=False):
+    fig, axes = panel_grid(len(panels), min(3, len(panels)), 4.2, 4.5, title)
+    for ax, panel in zip(axes, panels, strict=True):
         image = draw_maze(ax, walls, **panel)
         if image is not None:
             bar = fig.colorbar(image, ax=ax, shrink=0.75)
             bar.ax.tick_params(labelsize=6)
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
 def followed_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Success of each grounding, a panel per phrasing, with the success in given goals as ticks."""
     phrasings = list(dict.fromkeys(row["phrasing"] for row in rows))
-    fig = figure(8.0, 2.8 * len(phrasings))
+    fig = figure(8.0, 2.8 * len(phrasings), title)
     panels = fig.subplots(len(phrasings), 1, sharex=True, squeeze=False).ravel()
     for ax, phrasing in zip(panels, phrasings, strict=True):
         bars = [
@@ -129,4 +124,4 @@ def followed_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ]  # fmt: skip
         draw_bars(ax, bars)
         ax.set_ylabel(f"success, {phrasing.replace('_', ' ')}")
-    return _with_legend(fig, title)
+    return with_legend(fig)

@@ -84,7 +84,7 @@ def shifts_figure(pairs: EmbeddedPairs, scale: float, title: str) -> Figure:
     """Loss and retrieval over how much of the gap is closed; dots at the amounts of the table."""
     points, names = shift_curve(pairs.x, pairs.y, scale, _FINE, matches=pairs.matches), pairs.names
     amounts = [point.amount for point in points]
-    fig = figure(9, 3.6)
+    fig = figure(9, 3.6, title)
     loss, recall = fig.subplots(1, 2)
     marks = [n for n, amount in enumerate(amounts) if amount in AMOUNTS]
     loss.plot(amounts, [p.loss for p in points], "o-", color=FIRST, ms=4, markevery=marks)
@@ -101,14 +101,13 @@ def shifts_figure(pairs: EmbeddedPairs, scale: float, title: str) -> Figure:
         ax.set_xticks((-1, -0.5, 0, 0.5, 1))
         ax.set_xlabel("lambda: share of the gap that is closed")
         ax.grid(alpha=0.3)
-    fig.suptitle(title, fontsize=10, parse_math=False)
     return fig
 
 
 def layers_figure(rows: Rows, title: str) -> Figure:
     """Mean cosine by layer, a panel per modality, with a band from the 5 % to the 95 % quantile."""
     modalities = list(dict.fromkeys(row["modality"] for row in rows))
-    fig = figure(4.2 * len(modalities), 3.6)
+    fig = figure(4.2 * len(modalities), 3.6, title)
     axes = fig.subplots(1, len(modalities), sharey=True, squeeze=False)[0]
     lowest = min(0.0, *(row["low"] for row in rows))
     for ax, modality, colour in zip(axes, modalities, (FIRST, SECOND), strict=False):
@@ -123,7 +122,6 @@ def layers_figure(rows: Rows, title: str) -> Figure:
         ax.set(xlabel=f"layers of {modality}", ylim=(lowest - 0.02, 1.02))
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("cosine within the modality")
-    fig.suptitle(title, fontsize=10, parse_math=False)
     return fig
 
 
@@ -132,7 +130,7 @@ def layers_figure(rows: Rows, title: str) -> Figure:
 
 def depth_figure(cones: Rows, gaps: Rows, title: str) -> Figure:
     """Cones and gaps of networks that were not trained, over the number of layers."""
-    fig = figure(12, 4)
+    fig = figure(12, 4, title)
     left, right = fig.subplots(1, 2)
     _lines(left, cones, "network", "depth", "cosine")
     left.set(xlabel="layers", ylabel="mean cosine of outputs on noise", ylim=(-0.05, 1.05))
@@ -141,13 +139,12 @@ def depth_figure(cones: Rows, gaps: Rows, title: str) -> Figure:
     right.set(xlabel="layers", ylabel="gap")
     right.set_ylim(bottom=0)
     right.set_title("two networks before training: the gap", fontsize=9)
-    fig.suptitle(title, fontsize=11)
     return fig
 
 
 def sweep_figure(rows: Rows, curve: Rows, title: str) -> Figure:
     """The gap after training over the temperature, and the loss after shifts at the lowest one."""
-    fig = figure(12, 4)
+    fig = figure(12, 4, title)
     left, right = fig.subplots(1, 2)
     _lines(left, rows, "data", "temperature", "gap")
     left.set_xscale("log")
@@ -159,13 +156,12 @@ def sweep_figure(rows: Rows, curve: Rows, title: str) -> Figure:
     right.set_xticks((-1, -0.5, 0, 0.5, 1))
     right.set(xlabel="lambda: share of the gap that is closed", ylabel="training loss, nats")
     right.set_title("after training: the loss when the gap is closed", fontsize=9)
-    fig.suptitle(title, fontsize=11)
     return fig
 
 
 def toy_figure(losses: Rows, paths: Rows, title: str) -> Figure:
     """Loss over the height of the circles, and heights while they are trained and fixed."""
-    fig = figure(14, 4)
+    fig = figure(14, 4, title)
     swapped, matched, trained = fig.subplots(1, 3)
     for ax, is_swapped in ((swapped, True), (matched, False)):
         here = [row for row in losses if row["swapped"] == is_swapped]
@@ -191,7 +187,6 @@ def toy_figure(losses: Rows, paths: Rows, title: str) -> Figure:
         trained.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     trained.set(xlabel="gradient step", ylabel="height z")
     trained.set_title("trained: the gap stays, then closes", fontsize=9)
-    fig.suptitle(title, fontsize=11)
     return fig
 
 

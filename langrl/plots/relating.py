@@ -26,7 +26,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def shares_figure(table: Rows, title: str) -> Figure:
     """Each measure over the share of related data: solid with contrast, dashed without."""
-    fig = figure(15, 3.6)
+    fig = figure(15, 3.6, f"{title}: means over seeds, 95 % intervals")
     panels = fig.subplots(1, len(PANELS))
     for ax, (name, label) in zip(panels, PANELS.items(), strict=True):
         for backbone, colour in BACKBONES.items():
@@ -55,14 +55,14 @@ def shares_figure(table: Rows, title: str) -> Figure:
         ax.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside right upper", fontsize=8)
-    fig.suptitle(f"{title}: means over seeds, 95 % intervals", fontsize=11)
     return fig
 
 
 def pmi_figure(scores: Rows, title: str) -> Figure:
     """Histograms of the PMI of related and unrelated test pairs, and their ROC curves."""
     backbones = list(dict.fromkeys(row["backbone"] for row in scores))
-    fig = figure(3.4 * len(backbones) + 1, 7.4)
+    title = f"{title}: pointwise mutual information of test pairs, seed 0, all related data"
+    fig = figure(3.4 * len(backbones) + 1, 7.4, title)
     panels = fig.subplots(3, len(backbones), squeeze=False)
     for column, backbone in zip(panels.T, backbones, strict=True):
         here = {row["contrast"]: row for row in scores if row["backbone"] == backbone}
@@ -77,7 +77,6 @@ def pmi_figure(scores: Rows, title: str) -> Figure:
         column[2].set(xlabel="unrelated pairs kept", ylabel="related pairs kept")
         column[2].legend(fontsize=8)
     panels[0, 0].legend(fontsize=8)
-    fig.suptitle(f"{title}: pointwise mutual information of test pairs, seed 0, all related data")
     return fig
 
 
@@ -109,7 +108,8 @@ def generated_figure(shown: Rows, title: str) -> Figure:
     """Observations of one modality, what is generated of the other, and draws from the prior."""
     backbones = list(dict.fromkeys(row["backbone"] for row in shown))
     count = len(shown[0]["given"])
-    fig = figure(0.62 * count * 2 + 2, 3.6 * len(backbones))
+    title = f"{title}: generated with all related data, seed 0"
+    fig = figure(0.62 * count * 2 + 2, 3.6 * len(backbones), title)
     outer = fig.subfigures(len(backbones), 2, squeeze=False)
     for row in shown:
         part = outer[backbones.index(row["backbone"]), int(row["contrast"])]
@@ -123,7 +123,6 @@ def generated_figure(shown: Rows, title: str) -> Figure:
                 draw_observation(ax, np.asarray(value))
             line[0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
         part.suptitle(f"{row['backbone']}, {'contrast' if row['contrast'] else 'plain'}", size=9)
-    fig.suptitle(f"{title}: generated with all related data, seed 0", fontsize=11)
     return fig
 
 
@@ -134,8 +133,8 @@ def draw_observation(ax: Axes, value: NDArray[np.float64]) -> None:
     words = learn_words()
     if len(value) == len(words):
         ax.spines[:].set_visible(False)
-        said = [_likeliest(value, words.vocabulary, names) for names in (COLOURS, TYPES)]
-        ax.text(0.5, 0.5, "\n".join(said), ha="center", va="center", fontsize=6)
+        words_shown = [_likeliest(value, words.vocabulary, names) for names in (COLOURS, TYPES)]
+        ax.text(0.5, 0.5, "\n".join(words_shown), ha="center", va="center", fontsize=6)
     elif side * side == len(value):
         brightest = max(value.max(), 0.1)  # glyphs are dim, and their means dimmer
         ax.imshow(value.reshape(side, side), cmap="gray", vmin=0, vmax=brightest)
@@ -148,5 +147,5 @@ def _likeliest(
     shares: NDArray[np.float64], vocabulary: Sequence[str], names: Mapping[str, int]
 ) -> str:
     """Return the name whose word has the largest share."""
-    known = {name: shares[2 + vocabulary.index(name)] for name in names if name in vocabulary}
-    return max(known, key=lambda name: known[name])
+    in_vocabulary = [name for name in names if name in vocabulary]
+    return max(in_vocabulary, key=lambda name: shares[2 + vocabulary.index(name)])

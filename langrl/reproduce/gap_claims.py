@@ -3,7 +3,6 @@
 Claims are of Liang et al. 2022 ("Mind the Gap", arXiv:2203.02053).
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from langrl.checkpoint import file_digest
 from langrl.evaluation.diagnosis import Diagnosis
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_and_sem
 from langrl.functional.gap import toy_minimum
 from langrl.tasks.maze.published import GAP_CLIP, GAP_LINEAR_CONE, GAP_TOY
 
@@ -32,15 +31,12 @@ def claim(
 
 def averaged(rows: Sequence[Row], value: str) -> list[Row]:
     """Return means over seeds with standard errors, of rows that agree in all else."""
-    groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     keys = [key for key in rows[0] if key not in (value, "seed")]
-    for row in rows:
-        groups[tuple(row[key] for key in keys)].append(row[value])
-    found = []
-    for group, values in groups.items():
-        mean, sem = mean_and_sem(values)
-        found.append(dict(zip(keys, group, strict=True)) | {value: mean, f"{value}_sem": sem})
-    return found
+    means = []
+    for labels, group in group_rows(rows, keys).items():
+        mean, sem = mean_and_sem([row[value] for row in group])
+        means.append(dict(zip(keys, labels, strict=True)) | {value: mean, f"{value}_sem": sem})
+    return means
 
 
 # -- before training ---------------------------------------------------------------------------
@@ -56,38 +52,38 @@ def depth_claims(cones: Sequence[Row], gaps: Sequence[Row]) -> list[Row]:
     def sem(rows: Sequence[Row], key: str, name: str, value: str) -> float:
         return next(row[f"{value}_sem"] for row in reversed(rows) if row[key] == name)
 
-    found = []
+    claims = []
     for name in ("relu", "relu, no biases", "tanh", "sigmoid"):
         cosines = line(cones, "network", name, "cosine")
-        rises = all(b > a - 1e-3 for a, b in pairwise(cosines))
+        holds = cosines[-1] > 0.5 and all(b > a - 1e-3 for a, b in pairwise(cosines))
         text = f"cone of noise, {name}, {last} layers"
         error = sem(cones, "network", name, "cosine")
-        found.append(claim(text, cosines[-1], rises and cosines[-1] > 0.5, "rises by layer", error))
+        claims.append(claim(text, cosines[-1], holds, "rises by layer", error))
     flat = line(cones, "network", "linear, no biases", "cosine")
     error = sem(cones, "network", "linear, no biases", "cosine")
     text = f"cone of noise, linear, no biases, {last} layers"
-    found.append(claim(text, flat[-1], max(map(abs, flat)) < 0.02, "none", error, 0.0))
+    claims.append(claim(text, flat[-1], max(map(abs, flat)) < 0.02, "none", error, 0.0))
     biased = line(cones, "network", "linear", "cosine")[-1]
     error, published = sem(cones, "network", "linear", "cosine"), GAP_LINEAR_CONE
     text = f"cone of noise, linear, default biases, {last} layers"
-    found.append(claim(text, biased, abs(biased - published) < 0.01, "same", error, published))
+    claims.append(claim(text, biased, abs(biased - published) < 0.01, "same", error, published))
     apart = line(gaps, "towers", "two initialisations", "gap")
     grows = all(b > a for a, b in pairwise(apart))
     error = sem(gaps, "towers", "two initialisations", "gap")
     text = f"gap of two initialisations, {last} layers"
-    found.append(claim(text, apart[-1], grows, "rises by layer", error))
+    claims.append(claim(text, apart[-1], grows, "rises by layer", error))
     same, chance = (line(gaps, "towers", t, "gap") for t in ("one network for both", "chance"))
     none = all(gap < 2 * noise for gap, noise in zip(same, chance, strict=True))
     error = sem(gaps, "towers", "one network for both", "gap")
-    found.append(claim(f"gap of one network, {last} layers", same[-1], none, "chance", error))
-    return found
+    claims.append(claim(f"gap of one network, {last} layers", same[-1], none, "chance", error))
+    return claims
 
 
 # -- trained towers ----------------------------------------------------------------------------
 
 
 def of_phase(swept: Sequence[Row], data: str, phase: int) -> list[Row]:
-    """Return the rows of one sort of data after a phase of training; phase 0 is the start."""
+    """Return the rows of one kind of data after a phase of training; phase 0 is the start."""
     return [row for row in swept if row["data"] == data and row["phase"] == phase]
 
 
@@ -103,7 +99,7 @@ def sweep_claims(swept: Sequence[Row]) -> list[Row]:
     kept, kept_sem = mean_and_sem([row["gap"] for row in cold])
     raised, raised_sem = mean_and_sem([row["loss_1"] - row["loss_0"] for row in cold])
     where = f"temperature {coldest:g}"
-    found = [
+    claims = [
         claim("gap of towers before training", start, start > 0.5, "large", start_sem),
         claim(f"gap after training, {where}", kept, kept > 0.25 * start, "kept", kept_sem),
         claim(f"loss when it is closed, less before, {where}", raised, raised > 2 * raised_sem,
@@ -113,7 +109,7 @@ def sweep_claims(swept: Sequence[Row]) -> list[Row]:
         here = [row["loss_1"] - row["loss_0"] for row in after if row["temperature"] == temperature]
         text = f"loss when it is closed, less before, temperature {temperature:g}"
         mean, sem = mean_and_sem(here)
-        found.append(claim(text, mean, None, "no claim", sem))  # a gap that is half gone
+        claims.append(claim(text, mean, None, "no claim", sem))  # a gap that is half gone
     means = averaged([{"temperature": r["temperature"], "gap": r["gap"]} for r in after], "gap")
     # Where the gap is down to chance, the order of two temperatures is chance too.
     falls = all(
@@ -123,7 +119,7 @@ def sweep_claims(swept: Sequence[Row]) -> list[Row]:
     warm = means[-1]
     falls = falls and warm["gap"] < 0.5 * means[0]["gap"]
     text = f"gap after training, temperature {warm['temperature']:g}"
-    return [*found, claim(text, warm["gap"], falls, "falls all along", warm["gap_sem"])]
+    return [*claims, claim(text, warm["gap"], falls, "falls all along", warm["gap_sem"])]
 
 
 def repaired_claims(swept: Sequence[Row]) -> list[Row]:
@@ -148,22 +144,22 @@ def repaired_claims(swept: Sequence[Row]) -> list[Row]:
 def toy_claims(toy: Sequence[Row], paths: Sequence[Row]) -> list[Row]:
     """Compare the toy's minima with the published ones, and the trained heights with both."""
     least = {(row["temperature"], row["swapped"]): row["least_at"] for row in toy}
-    found = []
+    claims = []
     for (temperature, swapped), height in least.items():
         published = GAP_TOY[temperature] if swapped else 0.0
         kind = "two mismatched" if swapped else "none mismatched"
         text = f"toy, {kind}, temperature {temperature:g}: height of the least loss"
         same = abs(height - published) < 0.006  # two digits are published
-        found.append(claim(text, height, same, "same", None, published))
+        claims.append(claim(text, height, same, "same", None, published))
     for temperature in dict.fromkeys(row["temperature"] for row in paths):
         line = [row for row in paths if row["temperature"] == temperature]
         before = [row["height"] for row in line if row["swapped"]][-1]
         text = f"toy, trained, temperature {temperature:g}: height"
         same = abs(before - toy_minimum(temperature, swapped=True)) < 0.01
-        found.append(claim(f"{text} with the mismatch", before, same, "of the least loss"))
+        claims.append(claim(f"{text} with the mismatch", before, same, "of the least loss"))
         after = line[-1]["height"]
-        found.append(claim(f"{text} once fixed", after, after < 0.01, "0", None, 0.0))
-    return found
+        claims.append(claim(f"{text} once fixed", after, after < 0.01, "0", None, 0.0))
+    return claims
 
 
 # -- a file of embeddings ------------------------------------------------------------------------
@@ -174,29 +170,29 @@ def published_for(path: Path) -> Mapping[str, float]:
     return GAP_CLIP.get(file_digest(path), {})
 
 
-def feature_claims(found: Diagnosis, published: Mapping[str, float]) -> list[Row]:
+def feature_claims(diagnosis: Diagnosis, published: Mapping[str, float]) -> list[Row]:
     """Return what was measured on a file, beside what is known for it."""
-    unmoved = found.unmoved
+    unmoved = diagnosis.unmoved
     values = {
-        "gap": found.gap,
+        "gap": diagnosis.gap,
         "recall x -> y": unmoved.recall_right,
         "recall y -> x": unmoved.recall_left,
-        "mean cosine within x": found.cones[0].mean,
-        "mean cosine within y": found.cones[1].mean,
+        "mean cosine within x": diagnosis.cones[0].mean,
+        "mean cosine within y": diagnosis.cones[1].mean,
     }
-    values |= {f"loss at lambda {p.amount:g}": p.loss for p in found.curve}
+    values |= {f"loss at lambda {p.amount:g}": p.loss for p in diagnosis.curve}
     rows = []
     for name, ours in values.items():
-        known = published.get(name)
-        holds = None if known is None else abs(ours - known) <= _CLOSE
-        expected = "" if known is None else "same"
-        rows.append(claim(f"features: {name}", ours, holds, expected, None, known))
-    closed = next(p for p in found.curve if p.amount == 1)
+        reference = published.get(name)
+        holds = None if reference is None else abs(ours - reference) <= _CLOSE
+        expected = "" if reference is None else "same"
+        rows.append(claim(f"features: {name}", ours, holds, expected, None, reference))
+    closed = next(p for p in diagnosis.curve if p.amount == 1)
     raised = closed.loss - unmoved.loss
     holds = raised > 0 if published else None
     rows.append(
         claim("features: loss when the gap is closed, less before", raised, holds, "above 0")
     )
-    rows.append(claim("features: best scale", found.best.scale, None, ""))
-    rows.append(claim("features: loss at the best scale", found.best.loss, None, ""))
+    rows.append(claim("features: best scale", diagnosis.best.scale, None, ""))
+    rows.append(claim("features: loss at the best scale", diagnosis.best.loss, None, ""))
     return rows

@@ -1,15 +1,14 @@
 """Estimates of mutual information where it is known: correlated Gaussians.
 
 A critic of contrastive predictive coding's form, z(y)' W c(x), is trained by InfoNCE on fresh
-draws and compared with the exact log density ratio on the same batches; what InfoNCE cannot reach
-is asked of the same critic with more candidates, and of other estimators.
+draws and compared with the exact log density ratio on the same batches. Above InfoNCE's ceiling,
+the same critic with more candidates and other estimators are compared.
 
 Axes: ``N`` = 512 pairs in a batch, ``M`` candidates, ``S`` = 20 dimensions, ``D`` numbers of a
 code.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import gather, mean_and_sem
 from langrl.functional.information import (
     donsker_varadhan,
     gaussian_correlation,
@@ -87,7 +86,7 @@ def train(information: float, seed: int, loss: str, steps: int) -> BilinearCriti
 
 
 def measure(folder: Path, information: float, seed: int, steps: int) -> list[Row]:
-    """Return the row of a truth and a seed: every estimate, from the record if it is there."""
+    """Return the row of every estimate of one truth and seed, from the cache if it is there."""
     key = {"information": information, "seed": seed, "steps": steps, "pairs": PAIRS}
     record = ResultCache(folder / f"gaussian-{information:g}-{seed}.jsonl", key)
     return record.rows("estimates", lambda: [_measure(information, seed, steps)])
@@ -129,11 +128,11 @@ def _estimates(
     critics: Mapping[str, tuple[Critic, Callable[[Tensor], Tensor]]], batches: Any
 ) -> dict[str, float]:
     """Return each estimate's mean over batches, and the sd of that of one batch."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for x, y in batches:
-        for name, (critic, estimator) in critics.items():
-            found[name].append(estimator(critic(x, y)).item())
-    values = {name: torch.tensor(each, dtype=torch.float64) for name, each in found.items()}
+    estimates = gather(
+        {name: estimator(critic(x, y)).item() for name, (critic, estimator) in critics.items()}
+        for x, y in batches
+    )
+    values = {name: torch.tensor(each, dtype=torch.float64) for name, each in estimates.items()}
     means = {name: value.mean().item() for name, value in values.items()}
     return means | {f"{name}_sd": value.std().item() for name, value in values.items()}
 
@@ -167,11 +166,11 @@ def shortfall() -> float:
 
 
 def claims(rows: Sequence[Row]) -> list[Row]:
-    """Return what is said of the estimates, what was found, and whether it holds."""
+    """Return a row per claim about the estimates: expected, measured, and whether it holds."""
     gap = max(row["gap"] for row in rows)
     above = max(row["learned"] - row["ceiling"] for row in rows)
     short = shortfall()
-    found = [
+    claims = [
         ("trained critic within 0.1 nat of the exact one, same N", "<= 0.1", gap, gap <= TOLERANCE),
         ("no estimate above log N", "<= 0", above, above <= 0),
         (
@@ -185,7 +184,7 @@ def claims(rows: Sequence[Row]) -> list[Row]:
             name: max(abs(row[name] - row["information"]) for row in high)
             for name in ("learned", "learned_many")
         }
-        found.append(
+        claims.append(
             (
                 f"{CANDIDATES:,} candidates: largest error from 6 nats on",
                 f"< {errors['learned']:.2f}, that of N = {PAIRS}",
@@ -193,4 +192,4 @@ def claims(rows: Sequence[Row]) -> list[Row]:
                 errors["learned_many"] < errors["learned"],
             )
         )
-    return [dict(zip(("claim", "expected", "ours", "holds"), each, strict=True)) for each in found]
+    return [dict(zip(("claim", "expected", "ours", "holds"), each, strict=True)) for each in claims]

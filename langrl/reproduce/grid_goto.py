@@ -5,7 +5,6 @@ in rooms it has not seen, beside baselines; every method meets the same rooms, s
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,10 +22,12 @@ from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, faci
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.errors import InstructionError
 from langrl.evaluation.comparison import compare, summarise
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_and_sem
 from langrl.models.language_image.model import LanguageImageModel
-from langrl.plots.base import methods_figure, save
+from langrl.plots.base import methods_figure
 from langrl.protocols import Agent
+from langrl.reproduce.arguments import GridGoToArguments
+from langrl.reproduce.common import with_given, write_report
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
@@ -48,41 +49,25 @@ COLUMNS = (
 _ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
 
 
-def reproduce(
-    out: Path,
-    seeds: int,
-    episodes: int,
-    steps: int | None,
-    language: str,
-    workers: int,
-    command: str,
-) -> None:
-    """Run the whole comparison and write its table, results.json and figures to ``out``.
-
-    Args:
-        out: folder; the runs go to ``out/runs``.
-        seeds: training seeds, from 0.
-        episodes: per method, world, level, phrasing and seed.
-        steps: gradient steps, instead of the preset's own.
-        language: language-image model: 'bundled', a name or a folder.
-        workers: processes.
-        command: what the user typed, for the record.
-    """
-    jobs = [(out / "runs", seed, episodes, steps, language) for seed in range(seeds)]
-    measured = chained(run_jobs(run_seed, jobs, workers, "training and evaluating"))
+def reproduce(options: GridGoToArguments, command: str) -> None:
+    """Run the whole comparison and write its table, results.json and the figures."""
+    settings = (options.episodes, options.steps, options.language)
+    jobs = [(options.out / "runs", seed, *settings) for seed in range(options.seeds)]
+    measured = chained(run_jobs(run_seed, jobs, options.workers, "training and evaluating"))
     rows = _over_seeds(measured)
     summary = _over_levels(rows)
-    title = f"grid worlds, {seeds} seeds x {episodes} episodes"
+    title = f"grid worlds, {options.seeds} seeds x {options.episodes} episodes"
     print_table(title, rows, COLUMNS)
     print_table("mean over levels", summary, ("world", "phrasing", "method", "success", "spl"))
-    config = _config(0, episodes, steps, language).model_dump(mode="json")
+    config = _config(0, *settings).model_dump(mode="json")
     seconds = {f"seed {row['seed']}": row["train_seconds"] for row in measured}
-    results = write_results(out, command, config, rows, summary=summary, train_seconds=seconds)
+    figures = {}
     for phrasing in PHRASINGS:
         shown = [row for row in summary if row["phrasing"] == phrasing]
-        figure = methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
-        save(figure, out / "figures" / f"grid-goto-{phrasing}.png")
-    console.print(f"results: {results}; figures: {out / 'figures'}")
+        name = f"grid-goto-{phrasing}"
+        figures[name] = methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
+    tables = {"summary": summary, "train_seconds": seconds}
+    write_report(options.out, command, config, rows, figures, **tables)
 
 
 def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language: str) -> list[Row]:
@@ -147,14 +132,10 @@ def train_agent(config: GridRunConfig, folder: Path) -> float:
 
 def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:
     config = load_config("grid-all", GridRunConfig)
-    learner = config.learner
-    if steps is not None:
-        learner = learner.model_copy(update={"steps": steps})
-    evaluation = config.evaluation.model_copy(
-        update={"episodes": episodes, "seed": config.evaluation.seed + seed}
-    )
-    update = {"seed": seed, "learner": learner, "evaluation": evaluation, "language": language}
-    return config.model_copy(update=update)
+    learner = with_given(config.learner, steps=steps)
+    evaluation_seed = config.evaluation.seed + seed
+    evaluation = with_given(config.evaluation, episodes=episodes, seed=evaluation_seed)
+    return with_given(config, seed=seed, learner=learner, evaluation=evaluation, language=language)
 
 
 def _agents(config: GridRunConfig, run: Path, cloning: Path) -> dict[str, Callable[[], Agent]]:
@@ -215,10 +196,10 @@ def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
 def _paired(
     config: GridRunConfig, model: LanguageImageModel, generator: np.random.Generator
 ) -> tuple[list[GridTrajectories], list[Tensor]]:
-    """Return trajectories in each world of the config, and embeddings of what each was told."""
+    """Return trajectories in each world of the config, and embeddings of their instructions."""
     parts, texts = [], []
     for world in config.world.worlds:
-        part, written = _told(config, world, generator)
+        part, written = _instructed_experts(config, world, generator)
         distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
         embedded = model.encode_text(list(distinct))
         parts.append(part)
@@ -226,10 +207,10 @@ def _paired(
     return parts, texts
 
 
-def _told(
+def _instructed_experts(
     config: GridRunConfig, world: str, generator: np.random.Generator
 ) -> tuple[GridTrajectories, list[str]]:
-    """Return experts that follow instructions, and the texts they were told, one each."""
+    """Return trajectories of experts that follow instructions, and their texts, one each."""
     data, spec = config.data, GRID_WORLDS[world]
     rooms = draw_rooms(spec, data.rooms, generator)
     meanings = [
@@ -237,13 +218,11 @@ def _told(
     ]
     cells = np.concatenate(
         [
-            np.stack([grid_grammar.denoted(meaning, room) for meaning in told])
-            for told, room in zip(meanings, rooms, strict=True)
+            np.stack([grid_grammar.denoted(meaning, room) for meaning in in_room])
+            for in_room, room in zip(meanings, rooms, strict=True)
         ]
     )
-    texts = [
-        grid_grammar.write(meaning, generator, "seen") for told in meanings for meaning in told
-    ]
+    texts = [grid_grammar.write(m, generator, "seen") for in_room in meanings for m in in_room]
     free = is_free(rooms).repeat(data.trajectories_per_room, 0)
     experts = grid_experts(
         rooms,
@@ -258,24 +237,21 @@ def _told(
 def _meanings(
     room: Rooms, count: int, generator: np.random.Generator, levels: tuple[str, ...]
 ) -> list[grid_grammar.Meaning]:
-    """Draw meanings of some levels, or of any where none of them fits the room; four alike."""
-    drawn = []
+    """Draw meanings of these levels, or of any where none of them fits the room; four alike."""
+    different = []
     for _ in range(-(-count // _ALIKE)):
         try:
-            drawn.append(grid_grammar.draw_meaning(room, generator, levels))
+            different.append(grid_grammar.draw_meaning(room, generator, levels))
         except InstructionError:
-            drawn.append(grid_grammar.draw_meaning(room, generator))
-    return [meaning for meaning in drawn for _ in range(_ALIKE)][:count]
+            different.append(grid_grammar.draw_meaning(room, generator))
+    return [meaning for meaning in different for _ in range(_ALIKE)][:count]
 
 
 def _over_seeds(measured: list[Row]) -> list[Row]:
     """Return means over training seeds with their standard errors over seeds."""
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     keys = ("world", "level", "phrasing", "method")
-    for each in measured:
-        groups[tuple(each[key] for key in keys)].append(each)
     rows = []
-    for labels, group in groups.items():
+    for labels, group in group_rows(measured, keys).items():
         row: Row = dict(zip(keys, labels, strict=True))
         row["success"], row["success_sem"] = mean_and_sem([r["success"] for r in group])
         row["spl"], row["spl_sem"] = mean_and_sem([r["spl"] for r in group])
@@ -287,12 +263,9 @@ def _over_seeds(measured: list[Row]) -> list[Row]:
 
 def _over_levels(rows: list[Row]) -> list[Row]:
     """Return the mean over the levels of each world, phrasing and method."""
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     keys = ("world", "phrasing", "method")
-    for each in rows:
-        groups[tuple(each[key] for key in keys)].append(each)
     return [
         dict(zip(keys, labels, strict=True))
         | {name: mean_and_sem([row[name] for row in group])[0] for name in ("success", "spl")}
-        for labels, group in groups.items()
+        for labels, group in group_rows(rows, keys).items()
     ]

@@ -1,18 +1,16 @@
-"""``langrl reproduce joined-models``: the text of a sound by way of images, without pairs.
+"""``langrl reproduce joined-models``: find the text of a sound without pairs of texts and sounds.
 
-A image-text model that is there already, and a image-sound model that is trained here without
-it, are joined over candidate images of rooms that neither saw. Beside that: the two models'
-embeddings compared directly, and a model that was trained on as many pairs of sounds and texts.
+A stored image-text model and an image-sound model, which is trained here without the other, are
+joined over candidate images of rooms that neither saw. Baselines: the two models' embeddings
+compared directly, and a model that was trained on as many pairs of sounds and texts.
 
 Axes: ``B`` pairs in a batch, ``G`` groups of 18 sounds, one of each object, ``K`` = 18 texts that
 describe them, ``M`` candidate images, ``D`` embedding size.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from torch import Tensor, nn
 from langrl.data.grid.sounds import FREQUENCIES, draw_sound_images, draw_sounds
 from langrl.envs.grid.grammar import COLOURS, TYPES, write
 from langrl.envs.grid.rooms import GRID_WORLDS
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import gather, mean_and_sem
 from langrl.functional.energies import cosine
 from langrl.functional.losses import symmetric_info_nce
 from langrl.functional.retrieval import recall_at_1
@@ -35,9 +33,11 @@ from langrl.models.critics.maze import PairCritic
 from langrl.models.language_image.model import LanguageImageModel, load_language_image_model
 from langrl.models.language_image.patch_init import whiten_patches
 from langrl.models.language_image.towers import CompactImageTower
-from langrl.plots.base import PATH, Bar, draw_bars, figure, save
+from langrl.plots.base import PATH, Bar, draw_bars, figure
+from langrl.reproduce.arguments import JoinedModelsArguments
+from langrl.reproduce.common import write_report
 from langrl.training.jobs import run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
 
@@ -58,42 +58,29 @@ Key = tuple[str, int | None]
 Draw = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
 
 
-def reproduce(out: Path, seeds: int, steps: int, language: str, workers: int, command: str) -> None:
-    """Train, join, and write the table, results.json and the figure to ``out``.
-
-    Args:
-        out: folder.
-        seeds: trainings of the image-sound model and of the one on pairs, from 0.
-        steps: of each training, on 128 pairs each.
-        language: image-text model: 'bundled', a name or a folder.
-        workers: processes.
-        command: what the user typed, for the record.
+def reproduce(options: JoinedModelsArguments, command: str) -> None:
+    """Train, join, and write the table, results.json and the figure.
 
     Raises:
-        ConfigError: if there is no such model.
+        ConfigError: if there is no such language-image model.
     """
-    load_language_image_model(language)  # refused now, not after the training
-    jobs = [(seed, steps, language) for seed in range(seeds)]
-    measured: dict[Key, list[float]] = defaultdict(list)
-    for result in run_jobs(measure, jobs, workers, "joined models"):
-        for key, value in result.items():
-            measured[key].append(value)
+    load_language_image_model(options.language)  # refused now, not after the training
+    jobs = [(seed, options.steps, options.language) for seed in range(options.seeds)]
+    measured = gather(run_jobs(measure, jobs, options.workers, "joined models"))
     rows = []
     for (method, candidates), values in measured.items():
         recall, sem = mean_and_sem(values)
         row = (method, candidates, recall, sem, CHANCE)
         rows.append(dict(zip(COLUMNS, row, strict=True)))
-    title = f"recall@1 of the text of a sound among {len(KINDS)}, seeds: {seeds}"
+    title = f"recall@1 of the text of a sound among {len(KINDS)}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)
-    config = {"seeds": seeds, "steps": steps, "language": language}
-    results = write_results(out, command, config, rows)
-    image = save(_figure(rows, title), out / "figures" / "joined-models.png")
-    console.print(f"results: {results}; image: {image}")
+    config = options.model_dump(include={"seeds", "steps", "language"})
+    write_report(options.out, command, config, rows, {"joined-models": _figure(rows, title)})
 
 
 def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Return a bar for each row, with chance as a dotted line."""
-    fig = figure(8, 3.8)
+    fig = figure(8, 3.8, title)
     ax = fig.subplots()
     bars = []
     for row in rows:
@@ -104,7 +91,6 @@ def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     ax.axhline(CHANCE, color="#444444", lw=1, ls=":")
     ax.annotate(" chance", (1, CHANCE), xycoords=("axes fraction", "data"), va="center")
     ax.set_ylabel(f"recall@1 among {len(KINDS)}")
-    fig.suptitle(title, fontsize=11, parse_math=False)
     return fig
 
 
@@ -120,18 +106,18 @@ def measure(seed: int, steps: int, language: str) -> dict[Key, float]:
     images = draw_candidates(seed, max(COUNTS))
     critic = train_on_images(seed, steps, size)
     left, right = Guidance.from_critic(critic), Guidance.from_language_image(model)
-    found: dict[Key, float] = {
+    recalls: dict[Key, float] = {
         ("direct", None): _recall(JoinedModels(left, right, images[:1]).direct(sounds, texts))
     }
     sides = {"marginalised": right, "marginalised_normalised": replace(right, is_ratio=False)}
     for method, side in sides.items():
         for count in COUNTS:
             joined = JoinedModels(left, side, images[:count])
-            found[method, count] = _recall(joined.log_ratio(sounds, texts).value)
+            recalls[method, count] = _recall(joined.log_ratio(sounds, texts).value)
     paired = train_on_pairs(seed, steps, model, size)
     with torch.no_grad():
-        found["trained_on_pairs", None] = _recall(paired(sounds, model.encode_text(texts)))
-    return found
+        recalls["trained_on_pairs", None] = _recall(paired(sounds, model.encode_text(texts)))
+    return recalls
 
 
 def _recall(scores: Tensor) -> float:

@@ -5,18 +5,18 @@ estimated directly, by closed form, by Monte Carlo from p(b), and by Monte Carlo
 fitted to the (A, B) pairs that trained the critic.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from langrl.data.synthetic import GaussianTriples
+from langrl.evaluation.statistics import gather
 from langrl.functional.marginals import direct, monte_carlo
 from langrl.grounding.proposals import GaussianProposal
-from langrl.plots.base import save
 from langrl.plots.law import law_figure
+from langrl.reproduce.arguments import LawArguments
+from langrl.reproduce.common import write_report
 from langrl.reproduce.gaussian_critics import (
     ALTERNATIVES,
     CRITICS,
@@ -37,7 +37,7 @@ from langrl.reproduce.gaussian_critics import (
 )
 from langrl.tasks.maze.published import LAW
 from langrl.training.jobs import run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 
 COUNTS = (5_000, 100_000)  # candidates from p(b), as published
 PROPOSED = (500, 5_000)  # candidates from a proposal, drawn and embedded anew for each query
@@ -50,39 +50,27 @@ Recalls = dict[tuple[str, int | None], float]
 Ratio = Callable[[int, Tensor, Tensor], Tensor]
 
 
-def reproduce(out: Path, seeds: int, epochs: int, workers: int, command: str) -> None:
-    """Train, evaluate, and write the table, results.json and the figure to ``out``.
-
-    Args:
-        out: folder.
-        seeds: worlds, and trainings of each model in each of them, from 0.
-        epochs: of training; 64 as published.
-        workers: processes.
-        command: what the user typed, for the record.
-    """
+def reproduce(options: LawArguments, command: str) -> None:
+    """Train, evaluate, and write the table, results.json and the figure."""
     jobs = [
-        (Setting(critic, seed, epochs=epochs), models, COUNTS, _proposed_for(models))
-        for seed in range(seeds)
+        (Setting(critic, seed, epochs=options.epochs), models, COUNTS, _proposed_for(models))
+        for seed in range(options.seeds)
         for models in MODELS
         for critic in (CRITICS if models != "exact" else ("exact",))
     ]
-    measured: dict[Key, list[float]] = defaultdict(list)
-    for result in run_jobs(measure, jobs, workers, "law: models"):
-        for key, value in result.items():
-            measured[key].append(value)
+    measured = gather(run_jobs(measure, jobs, options.workers, "law: models"))
     rows = [
         dict(zip(COLUMNS[:4], key, strict=True)) | over_seeds(values) | {"published": LAW.get(key)}
         for key, values in sorted(measured.items(), key=lambda item: _order(item[0]))
     ]
-    title = f"recall@1 among {ALTERNATIVES}, seeds: {seeds}"
+    title = f"recall@1 among {ALTERNATIVES}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)
-    results = write_results(out, command, {"seeds": seeds, "epochs": epochs}, rows)
-    image = save(law_figure(rows, title), out / "figures" / "law.png")
-    console.print(f"results: {results}; image: {image}")
+    config = options.model_dump(include={"seeds", "epochs"})
+    write_report(options.out, command, config, rows, {"law": law_figure(rows, title)})
 
 
 def _proposed_for(models: str) -> tuple[int, ...]:
-    """Return how many proposed candidates to evaluate: all where they matter, it takes a while."""
+    """Return how many proposed candidates to evaluate; the larger number takes minutes."""
     return PROPOSED if models == "separate" else PROPOSED[:1]
 
 

@@ -1,4 +1,4 @@
-"""``langrl reproduce law-auto``: is the rule that chooses an estimator to be trusted?
+"""``langrl reproduce law-auto``: how often the rule that chooses an estimator chooses well.
 
 A grid of critics, encoders, sizes, temperatures, violations of Assumption 1 and numbers of
 candidates. In each cell the rule chooses from data without a pair of A and C; then all are scored
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from langrl.errors import ConfigError
+from langrl.evaluation.embedding_files import read_floats
 from langrl.functional.assumptions import uniformity
 from langrl.functional.marginals import direct
-from langrl.plots.base import save
 from langrl.plots.law import auto_figure
+from langrl.reproduce.arguments import LawAutoArguments
+from langrl.reproduce.common import write_report
 from langrl.reproduce.gaussian_critics import (
     ALTERNATIVES,
     CRITICS,
@@ -30,7 +32,7 @@ from langrl.reproduce.gaussian_critics import (
     train_critics,
 )
 from langrl.training.jobs import chained, run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import console, print_table
 
 EMBEDDINGS, SCALES, RHOS, COUNTS = (8, 32), (None, 10.0), (0.0, 0.5), (100, 1_000, 10_000)
 POLICIES = ("direct", "monte_carlo", "auto")
@@ -40,54 +42,46 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def reproduce(
-    out: Path, seeds: int, epochs: int, workers: int, embeddings: Path | None, command: str
-) -> None:
-    """Run the grid, print the table of cells and of policies, and write both to ``out``.
+def reproduce(options: LawAutoArguments, command: str) -> None:
+    """Run the grid, and print and write the tables of cells and of policies.
 
-    Args:
-        out: folder.
-        seeds: worlds; each is a grid of its own.
-        epochs: of training.
-        workers: processes.
-        embeddings: a .npy file of goal embeddings [n, D], or several sets of them [sets, n, D],
-            of which it says whether they are uniform on the sphere (Assumption 3).
-        command: what the user typed, for the record.
+    Of goal embeddings [n, D], or several sets of them [sets, n, D], in a file that is given, it
+    tests whether they are uniform on the sphere (Assumption 3).
 
     Raises:
-        ConfigError: if ``embeddings`` cannot be read.
+        ConfigError: if that file cannot be read.
     """
-    sets = [] if embeddings is None else read_embeddings(embeddings)
+    sets = [] if options.embeddings is None else read_embeddings(options.embeddings)
     tests = [
         {"set": number, "n": len(goals), "D": goals.shape[1]} | test
         for number, goals in enumerate(sets)
         for test in _tested(goals)
     ]
     settings = [
-        Setting(critic, seed, rho, embedding, scale, epochs)
-        for seed in range(seeds)
+        Setting(critic, seed, rho, embedding, scale, options.epochs)
+        for seed in range(options.seeds)
         for critic in CRITICS
         for embedding in EMBEDDINGS
         for scale in SCALES
         for rho in RHOS
     ]
     jobs = [(setting, shared) for setting in settings for shared in (True, False)]
-    rows = chained(run_jobs(measure, jobs, workers, "law-auto: models"))
+    rows = chained(run_jobs(measure, jobs, options.workers, "law-auto: models"))
     policies = [_policy(rows, policy) for policy in POLICIES]
-    title = f"recall@1 among {ALTERNATIVES}, seeds: {seeds}"
+    title = f"recall@1 among {ALTERNATIVES}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)
     print_table(
         f"cells within {MARGIN} of the better of direct and Monte Carlo", policies, [*policies[0]]
     )
     if tests:
-        print_table(f"Assumption 3 of {embeddings}", tests, [*tests[0]])
+        print_table(f"Assumption 3 of {options.embeddings}", tests, [*tests[0]])
         for number in range(len(sets)):
             failed = any(test["rejects"] for test in tests if test["set"] == number)
             console.print(f"set {number}: Assumption 3 {'does not hold' if failed else 'holds'}")
-    config = {"seeds": seeds, "epochs": epochs}
-    path = write_results(out, command, config, rows, policies=policies, embeddings=tests)
-    saved = save(auto_figure(rows, title), out / "figures" / "law-auto.png")
-    console.print(f"results: {path}; image: {saved}")
+    config = options.model_dump(include={"seeds", "epochs"})
+    figures = {"law-auto": auto_figure(rows, title)}
+    tables = {"policies": policies, "embeddings": tests}
+    write_report(options.out, command, config, rows, figures, **tables)
 
 
 @torch.no_grad()
@@ -101,12 +95,12 @@ def measure(setting: Setting, shared: bool) -> list[dict[str, Any]]:
     rows = []
     for count in COUNTS:
         choice = choose_for(trained, goals[:count])
-        found = {
+        recalls = {
             "direct": compared,
             "monte_carlo": recall(estimate(trained, goals[:count], a, c).value),
             "auto": recall(choice.score(a, c)),
         }
-        better = max(found["direct"], found["monte_carlo"])
+        better = max(recalls["direct"], recalls["monte_carlo"])
         rows.append(
             {
                 "critic": setting.critic,
@@ -115,10 +109,10 @@ def measure(setting: Setting, shared: bool) -> list[dict[str, Any]]:
                 "scale": "learned" if setting.scale is None else setting.scale,
                 "rho": setting.rho,
                 "M": count,
-                **found,
+                **recalls,
                 "choice": choice.estimator,
                 "effective": choice.effective_sample_size,
-                "passes": [name for name, value in found.items() if value >= better - MARGIN],
+                "passes": [name for name, value in recalls.items() if value >= better - MARGIN],
                 "reasons": choice.reasons,
                 "seed": setting.seed,
             }
@@ -156,16 +150,11 @@ def read_embeddings(path: Path) -> list[Tensor]:
     Raises:
         ConfigError: if there is no such file, or it holds no such array of finite floats.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # a damaged file may raise nearly anything
-        reason = error.strerror if isinstance(error, OSError) else "no array of numbers"
-        raise ConfigError(f"--embeddings {path}: {reason}; give a .npy file of floats") from None
-    floats = isinstance(array, np.ndarray) and array.dtype in (np.float16, np.float32, np.float64)
-    if not floats or array.ndim not in (2, 3) or not array.size:
-        raise ConfigError(
-            f"--embeddings {path} has to hold floats [n, D] or [sets, n, D]; save it with np.save"
-        )
-    if not np.isfinite(array).all():
-        raise ConfigError(f"--embeddings {path} holds NaN or infinities; leave those rows out")
-    return list(torch.from_numpy(array.reshape(-1, *array.shape[-2:]).astype(np.float64)))
+    shape = "[n, D] or [sets, n, D]"
+    array = read_floats(path, "--embeddings", shape)
+    if array.ndim not in (2, 3) or not array.size:
+        raise ConfigError(f"--embeddings {path}: an array {list(array.shape)}; save floats {shape}")
+    sets = torch.from_numpy(np.array(array, np.float64).reshape(-1, *array.shape[-2:]))
+    if not sets.isfinite().all():
+        raise ConfigError(f"--embeddings {path}: holds NaN or infinities; leave those rows out")
+    return list(sets)

@@ -1,21 +1,21 @@
-"""``langrl reproduce law-independence``: what becomes of Lemma 1 where Assumption 1 is violated.
+"""``langrl reproduce law-independence``: recall of Lemma 1 where Assumption 1 is violated.
 
 A hidden variable carries a share rho of what A and C have in common, past the goal. Marginalising
 over goals cannot see it, with exact densities as little as with learned ones; a model trained on
 (A, C) pairs can.
 """
 
-from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
-from langrl.plots.base import save
+from langrl.evaluation.statistics import gather
 from langrl.plots.law import independence_figure
+from langrl.reproduce.arguments import LawIndependenceArguments
+from langrl.reproduce.common import write_report
 from langrl.reproduce.gaussian_critics import ALTERNATIVES, CRITICS, Setting, over_seeds
 from langrl.reproduce.law import Key, measure
 from langrl.tasks.maze.published import LAW_EXACT, LAW_INDEPENDENCE, LAW_RHOS
 from langrl.training.jobs import run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 
 COUNT = 100_000  # candidates from p(b), as published
 MODELS = {"shared": CRITICS, "oracle": CRITICS[:1], "exact": ("exact",)}  # and their critics
@@ -24,39 +24,30 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def reproduce(out: Path, seeds: int, epochs: int, workers: int, command: str) -> None:
-    """Train, evaluate, and write the table, results.json and the figure to ``out``.
-
-    Args:
-        out: folder.
-        seeds: worlds, and trainings of each model in each of them, from 0.
-        epochs: of training; 64 as published.
-        workers: processes.
-        command: what the user typed, for the record.
-    """
+def reproduce(options: LawIndependenceArguments, command: str) -> None:
+    """Train, evaluate, and write the table, results.json and the figure."""
     jobs = [
-        (Setting(critic, seed, rho=rho, epochs=epochs), models, (COUNT,), ())
-        for seed in range(seeds)
+        (Setting(critic, seed, rho=rho, epochs=options.epochs), models, (COUNT,), ())
+        for seed in range(options.seeds)
         for rho in LAW_RHOS
         for models, critics in MODELS.items()
         for critic in critics
     ]
-    measured: dict[tuple[float, Key], list[float]] = defaultdict(list)
-    results = run_jobs(measure, jobs, workers, "law-independence: models")
-    for (setting, *_), result in zip(jobs, results, strict=True):
-        for key, value in result.items():
-            measured[setting.rho, key].append(value)
+    results = run_jobs(measure, jobs, options.workers, "law-independence: models")
+    measured = gather(
+        {(setting.rho, key): value for key, value in result.items()}
+        for (setting, *_), result in zip(jobs, results, strict=True)
+    )
     rows = [
         {"rho": rho} | dict(zip(COLUMNS[1:5], key, strict=True)) | over_seeds(values)
         | _published(rho, key)
         for (rho, key), values in sorted(measured.items(), key=lambda item: item[0][0])
     ]  # fmt: skip
-    title = f"Assumption 1 violated: recall@1 among {ALTERNATIVES}, seeds: {seeds}"
+    title = f"Assumption 1 violated: recall@1 among {ALTERNATIVES}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)
-    path = write_results(out, command, {"seeds": seeds, "epochs": epochs}, rows)
-    image = independence_figure(rows, title)
-    saved = save(image, out / "figures" / "law-independence.png")
-    console.print(f"results: {path}; image: {saved}")
+    figures = {"law-independence": independence_figure(rows, title)}
+    config = options.model_dump(include={"seeds", "epochs"})
+    write_report(options.out, command, config, rows, figures)
 
 
 def _published(rho: float, key: Key) -> dict[str, Any]:

@@ -8,7 +8,6 @@ Axes: ``n`` pairs or inputs, ``D`` embedding size.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +18,8 @@ from langrl.evaluation.embedding_files import read_embedding_pairs
 from langrl.functional.gap import AMOUNTS, toy_loss, toy_minimum
 from langrl.functional.geometry import cone, gap_noise, modality_gap
 from langrl.plots import modality_gap as gap_plots
-from langrl.plots.base import save
+from langrl.reproduce.arguments import ModalityGapArguments
+from langrl.reproduce.common import write_report
 from langrl.reproduce.gap_claims import (
     COLUMNS,
     MISMATCHED,
@@ -35,7 +35,7 @@ from langrl.reproduce.gap_claims import (
 )
 from langrl.reproduce.paired_towers import plain_network, train_towers
 from langrl.training.jobs import chained, run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import console, print_table
 from langrl.training.optim import Batch, Optimiser, constant_schedule
 
 DEPTHS = (0, 1, 2, 3, 4, 6, 8)
@@ -47,44 +47,24 @@ TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 TOY_TEMPERATURES = (1.0, 0.1, 0.02, 0.01, 0.002)
 TOY_STEPS = 300  # of training the height, before and after the mismatch is fixed
 _INPUTS, _WIDTH = 500, 256
-_SWEEP_NOISE, _MENDED_NOISE = 1.0, 0.5  # of the views: ambiguous pairs as in real data; clear ones
-_MENDED_TEMPERATURE = 0.02
+_SWEEP_NOISE, _FIXED_NOISE = 1.0, 0.5  # of the views: ambiguous pairs as in real data; clear ones
+_FIXED_TEMPERATURE = 0.02
 
 
-def reproduce(
-    out: Path,
-    seeds: int,
-    steps: int,
-    features: Path | None,
-    scale: float,
-    workers: int,
-    command: str,
-) -> None:
-    """Measure all claims, and write the table, results.json and the figures to ``out``.
-
-    Args:
-        out: folder.
-        seeds: networks and trainings of each setting, from 0.
-        steps: gradient steps of each training.
-        features: a .npy file of embeddings [2, n, D], or None.
-        scale: inverse temperature that those were trained with.
-        workers: processes.
-        command: what the user typed, for the record.
+def reproduce(options: ModalityGapArguments, command: str) -> None:
+    """Measure all claims, and write the table, results.json and the figures.
 
     Raises:
-        ConfigError: if ``features`` cannot be read.
+        ConfigError: if the file of embeddings that was given cannot be read.
     """
-    given = None if features is None else read_embedding_pairs(features, "--features")
+    seeds, workers, features = options.seeds, options.workers, options.features
+    embedded = None if features is None else read_embedding_pairs(features, "--features")
     untrained = chained(run_jobs(untrained_cones, [(s,) for s in range(seeds)], workers, "cones"))
     cones = averaged([row for row in untrained if "cosine" in row], "cosine")
     gaps = averaged([row for row in untrained if "gap" in row], "gap")
-    trained = run_jobs(sweep, training_jobs(seeds, steps), workers, "towers")
-    swept = chained(trained)
-    toy = chained(
-        run_jobs(
-            toy_curve, [(t, s) for s in (True, False) for t in TOY_TEMPERATURES], workers, "toy"
-        )
-    )
+    swept = chained(run_jobs(sweep, training_jobs(seeds, options.steps), workers, "towers"))
+    toy_jobs = [(t, s) for s in (True, False) for t in TOY_TEMPERATURES]
+    toy = chained(run_jobs(toy_curve, toy_jobs, workers, "toy"))
     paths = chained(run_jobs(train_height, [(0.02,), (0.01,)], workers, "toy, trained"))
     claims = [
         *depth_claims(cones, gaps), *sweep_claims(swept), *repaired_claims(swept),
@@ -95,22 +75,19 @@ def reproduce(
         "temperature": temperature_figure(swept, seeds),
         "mismatches": gap_plots.toy_figure(toy, paths, "nine pairs on two circles"),
     }
-    if features is not None and given is not None:
-        pairs = EmbeddedPairs(*given, ("x", "y"), scale)
+    if features is not None and embedded is not None:
+        pairs = EmbeddedPairs(*embedded, ("x", "y"), options.scale)
         claims += feature_claims(diagnose(pairs), published_for(features))
-        figures["features-shifts"] = gap_plots.shifts_figure(pairs, scale, features.name)
+        figures["features-shifts"] = gap_plots.shifts_figure(pairs, options.scale, features.name)
         figures["features-projection"] = gap_plots.projection_figure(pairs, features.name)
     print_table(f"the modality gap, seeds: {seeds}", claims, COLUMNS)
     held = sum(bool(row["holds"]) for row in claims if row["holds"] is not None)
     judged = sum(row["holds"] is not None for row in claims)
     console.print(f"{held} of {judged} claims hold")
-    config = {"seeds": seeds, "steps": steps, "scale": scale, "features": str(features or "")}
-    path = write_results(
-        out, command, config, claims, cones=cones, gaps=gaps, trained=swept, toy=toy, heights=paths
-    )
-    for stem, image in figures.items():
-        save(image, out / "figures" / f"{stem}.png")
-    console.print(f"results: {path}; figures: {out / 'figures'}")
+    config = options.model_dump(include={"seeds", "steps", "scale"})
+    config["features"] = str(features or "")
+    tables = {"cones": cones, "gaps": gaps, "trained": swept, "toy": toy, "heights": paths}
+    write_report(options.out, command, config, claims, figures, **tables)
 
 
 # -- before training ---------------------------------------------------------------------------
@@ -144,21 +121,21 @@ def training_jobs(seeds: int, steps: int) -> list[tuple[str, float, int, int]]:
     """Return the arguments of ``sweep``."""
     jobs = [("right pairs", t, seed, steps) for t in TEMPERATURES for seed in range(seeds)]
     for data in ("mismatched, kept", "mismatched, fixed"):
-        jobs += [(data, _MENDED_TEMPERATURE, seed, steps) for seed in range(seeds)]
+        jobs += [(data, _FIXED_TEMPERATURE, seed, steps) for seed in range(seeds)]
     return jobs
 
 
 def sweep(data: str, temperature: float, seed: int, steps: int) -> list[Row]:
     """Train a pair of towers, and return a row for the start and for each phase."""
-    noise = _SWEEP_NOISE if data == "right pairs" else _MENDED_NOISE
+    noise = _SWEEP_NOISE if data == "right pairs" else _FIXED_NOISE
     shares = {
         "right pairs": [0.0],
         "mismatched, kept": [MISMATCHED, MISMATCHED],
         "mismatched, fixed": [MISMATCHED, 0.0],
     }
-    found = train_towers(seed, temperature, steps, noise, shares[data])
+    phases = train_towers(seed, temperature, steps, noise, shares[data])
     setting = {"data": data, "temperature": temperature, "seed": seed}
-    return [setting | {"phase": phase} | row for phase, row in enumerate(found)]
+    return [setting | {"phase": phase} | row for phase, row in enumerate(phases)]
 
 
 def temperature_figure(swept: Sequence[Row], seeds: int) -> Figure:

@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 def plain_network(
     sizes: Sequence[int], activation: str, seed: int, *, bias: bool = True, head: int | None = None
 ) -> nn.Sequential:
-    """Return linear layers between sizes, each with an activation, and a linear head if asked for.
+    """Return linear layers between sizes, each with an activation, and a linear head if given.
 
     As PyTorch initialises them, without normalisation layers, which are no part of the claims.
     """
@@ -93,15 +93,15 @@ def train_towers(
 
     optimiser = Optimiser(dict(towers.named_parameters()), RATE, constant_schedule)
     shares = [mismatches[0], *mismatches]
-    found = []
+    measured = []
     for phase, share in enumerate(shares):
         # The same pairs are wrong in every phase.
         y = mismatched(views.y[:PAIRS], share, torch.Generator().manual_seed(seed))
         for _ in range(steps if phase else 0):
             rows = torch.randint(PAIRS, (BATCH,), generator=generator)
             optimiser.update({"x": views.x[rows], "y": y[rows]}, loss)
-        found.append(_measured(towers, views, y, temperature))
-    return found
+        measured.append(_measured(towers, views, y, temperature))
+    return measured
 
 
 @torch.no_grad()

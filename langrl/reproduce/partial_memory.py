@@ -1,28 +1,26 @@
 """Partially observed grid goto, with and without a memory; a part of ``langrl reproduce cpc``.
 
 The same contrastive learner on the same explorations, in a world of which the agent sees 7x7
-cells: told the present view alone, and told the history by a GRU that learns to predict as well.
+cells: once it gets the present view alone, once the history, by a GRU that also learns to predict.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.evaluation.rollouts import run_episodes
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_and_sem, mean_over_seeds
+from langrl.reproduce.common import train_once, with_given
 from langrl.tasks.grid.suite import make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import is_trained, train_or_resume
-from langrl.training.logs import console
 from langrl.training.result_cache import ResultCache, Row
 
 PRESET = "grid-partial"
 VARIANTS = {"view": False, "memory_cpc": True}
-"""Whether the agent remembers, by a GRU that learns to predict as well."""
+"""Whether the agent remembers, by a GRU that also learns to predict."""
 WORLDS = ("nine_rooms", "rooms", "goto")
 """Worlds of the comparison, hardest first; agents learn in the preset's, the first."""
 TEMPERATURES = (0.2, 0.5, 1.0)  # of actions; each variant has the one that suits it best
@@ -36,10 +34,9 @@ def partial_config(variant: str, seed: int, steps: int | None) -> GridPartialRun
     config = load_config(PRESET, GridPartialRunConfig)
     memory = VARIANTS[variant]
     history = config.history.model_copy(update={"memory": memory})
-    changes: dict[str, float] = {} if memory else {"cpc_weight": 0.0}
-    changes |= {} if steps is None else {"steps": steps}
-    learner = config.learner.model_copy(update=changes)
-    return config.model_copy(update={"seed": seed, "history": history, "learner": learner})
+    weight = None if memory else 0.0
+    learner = with_given(config.learner, cpc_weight=weight, steps=steps)
+    return with_given(config, seed=seed, history=history, learner=learner)
 
 
 def run_variant(
@@ -48,10 +45,7 @@ def run_variant(
     """Train one agent, unless it is there, and return its success by world and level."""
     config = partial_config(variant, seed, steps)
     run = folder / f"{variant}-{seed}"
-    if is_trained(run, config):
-        console.print(f"{variant}, seed {seed}: using the run in {run}")
-    else:
-        train_or_resume(config, run, f"{variant}, seed {seed}")
+    train_once(config, run, f"{variant}, seed {seed}")
     key = {"config": config.model_dump(mode="json"), "episodes": episodes}
     record = ResultCache(folder / f"{variant}-{seed}.jsonl", key)
     rows = []
@@ -110,15 +104,11 @@ def _follow(
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return success by world and variant, means over levels, with standard errors over seeds."""
-    groups: dict[tuple[str, str], dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for each in measured:
-        groups[each["world"], each["variant"]][each["seed"]].append(each)
     rows = []
-    for (world, variant), seeds in groups.items():
+    for (world, variant), group in group_rows(measured, ("world", "variant")).items():
         row: Row = {"world": world, "variant": variant}
         for name in ("success", "spl"):
-            means = [mean_and_sem([r[name] for r in rs])[0] for rs in seeds.values()]
-            row[name], row[f"{name}_sem"] = mean_and_sem(means)
+            row[name], row[f"{name}_sem"] = mean_over_seeds(group, name)
         rows.append(row)
     for row in rows:
         base = next(r for r in rows if (r["world"], r["variant"]) == (row["world"], "view"))

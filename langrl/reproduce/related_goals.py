@@ -1,8 +1,9 @@
-"""What a generative model of related pairs is good for in grid goto; a part of ``relating``.
+"""A generative model of related pairs as an agent's language side; a part of ``relating``.
 
-Its pointwise mutual information is the fit h(g, l) of an agent that was trained without language.
-A few labelled pairs find more of them between the ends of unlabelled trajectories and loose
-instructions. And the goals that it imagines when it reads an instruction are candidates.
+In grid goto, the model's pointwise mutual information is the language score h(g, l) of an agent
+that was trained without language. A model of a few labelled pairs labels more of them, from the
+ends of unlabelled trajectories and unpaired instructions. And the goals that the model generates
+from an instruction are candidates.
 
 Axes: ``N`` goals, ``T`` texts.
 """
@@ -31,12 +32,13 @@ from langrl.envs.grid.grammar import EMPTY
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms, facing, is_free, is_object
 from langrl.envs.grid.views import faced_cells
 from langrl.evaluation.rollouts import run_episodes
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_over_seeds
 from langrl.grounding.candidates import Candidates, InstructedCandidates, ReachablePoses
 from langrl.grounding.generated import IMAGE, TEXT, GeneratedCandidates, RelatedLanguage
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.vae.config import VaeConfig
 from langrl.models.vae.model import MultimodalVAE, build_vae
+from langrl.reproduce.common import train_once, with_given
 from langrl.reproduce.relating_claims import claim_row
 from langrl.reproduce.relating_tasks import (
     MODEL,
@@ -50,8 +52,6 @@ from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import is_trained, train_or_resume
-from langrl.training.logs import console
 from langrl.training.result_cache import ResultCache, Row
 
 PRESET, WORLD = "grid-goto", "goto"
@@ -62,14 +62,14 @@ KEPT = 0.5  # share of the goals whose best text is taken for theirs
 ROOMS, TRAJECTORIES, TEXTS_EACH = 150, 4, 16  # unlabelled; texts that each end is compared with
 CANDIDATES = 8
 COLUMNS = ("fit", "candidates", "success", "success_sem")
-LATENTS = 64  # behind each fit
+LATENTS = 64  # samples for each language score
 EXPECTED = 0.5  # of the distance in success from few to all labelled pairs, found pairs recover
 
 
 def run_goals(
     folder: Path, seed: int, episodes: int, critic_steps: int | None, steps: int
 ) -> list[Row]:
-    """Return the success in grid goto of every model and every sort of candidates, by level.
+    """Return the success in grid goto of every model and kind of candidates, by level.
 
     Args:
         folder: the critic's run goes to ``folder/runs``.
@@ -80,10 +80,7 @@ def run_goals(
     """
     config = _critic_config(seed, critic_steps)
     run = folder / "runs" / f"critic-{seed}"
-    if is_trained(run, config):
-        console.print(f"grid goto, seed {seed}: using the critic in {run}")
-    else:
-        train_or_resume(config, run, f"grid goto, seed {seed}: critic")
+    train_once(config, run, f"grid goto, seed {seed}: critic")
     key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAINING.model_dump()]
     key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)
@@ -91,10 +88,8 @@ def run_goals(
 
 
 def _critic_config(seed: int, steps: int | None) -> GridRunConfig:
-    config = load_config(PRESET, GridRunConfig).model_copy(update={"seed": seed})
-    if steps is None:
-        return config
-    return config.model_copy(update={"learner": config.learner.model_copy(update={"steps": steps})})
+    config = load_config(PRESET, GridRunConfig)
+    return with_given(config, seed=seed, learner=with_given(config.learner, steps=steps))
 
 
 def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: int) -> list[Row]:
@@ -102,8 +97,8 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
     labelled = _draw_pairs(PAIRS, rng, LEVELS)
     few = labelled.take(slice(int(FEW * PAIRS)))
     models = {"few": _train(few, seed, steps), "all": _train(labelled, seed, steps)}
-    found, quality = _propagate(models["few"], few, rng, seed)
-    models["found"] = _train(found, seed, steps)
+    extended, quality = _propagate(models["few"], few, rng, seed)
+    models["found"] = _train(extended, seed, steps)
     every = ReachablePoses()
     rows = [
         {"fit": name, "candidates": "all poses"} | row
@@ -115,10 +110,10 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
         ("generated, unweighted", {"weighted": False}),
         ("uniform", {"uniform": 1.0}),
     ):
-        drawn = GeneratedCandidates(models["all"], learn_words(), CANDIDATES, **settings)
+        candidates = GeneratedCandidates(models["all"], learn_words(), CANDIDATES, **settings)
         rows += [
             {"fit": "all", "candidates": f"{CANDIDATES} {name}"} | row
-            for row in _follow(run, config, models["all"], drawn, episodes)
+            for row in _follow(run, config, models["all"], candidates, episodes)
         ]
     agent = load_agent(run)
     rows += [
@@ -129,9 +124,9 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
 
 
 def _draw_pairs(count: int, rng: np.random.Generator, levels: Sequence[str]) -> Pairs:
-    """Return pairs whose crops are as the worlds draw them, without noise."""
-    drawn = draw_world_pairs(count, rng, levels=levels)
-    return world_pairs(replace(drawn, crops=draw_crops(KIND_CELLS[drawn.kinds])))
+    """Return pairs whose crops are as the worlds render them, without noise."""
+    pairs = draw_world_pairs(count, rng, levels=levels)
+    return world_pairs(replace(pairs, crops=draw_crops(KIND_CELLS[pairs.kinds])))
 
 
 def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
@@ -146,10 +141,11 @@ def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
 def _propagate(
     model: MultimodalVAE, few: Pairs, rng: np.random.Generator, seed: int
 ) -> tuple[Pairs, Row]:
-    """Return the few pairs with those found among unlabelled goals and texts, and how right.
+    """Return the few pairs and those found among unlabelled goals and texts, and their quality.
 
-    Goals are what is faced at the ends of trajectories; each is compared with some loose texts.
-    The text with the largest pointwise mutual information is kept, of the surer half of the goals.
+    Goals are what is faced at the ends of trajectories; each is compared with some unpaired texts.
+    The text with the largest pointwise mutual information is kept, for the half of the goals where
+    that is largest.
     """
     generator = torch.Generator().manual_seed(seed)
     rooms = draw_rooms(GRID_WORLDS[WORLD], ROOMS, rng)
@@ -159,17 +155,17 @@ def _propagate(
     ends = walked.terminals
     goals = torch.from_numpy(crops_ahead(walked.rooms[walked.room[ends]], walked.poses[ends]))
     shown = kinds_of(faced_cells(walked.rooms[walked.room[ends]], walked.poses[ends]))
-    loose = draw_world_pairs(len(goals), rng)
+    unpaired = draw_world_pairs(len(goals), rng)
     picks = torch.from_numpy(rng.integers(len(goals), size=len(goals) * TEXTS_EACH))
     goal = torch.arange(len(goals)).repeat_interleave(TEXTS_EACH)
-    mixed = {IMAGE: goals[goal], TEXT: torch.from_numpy(loose.counts)[picks]}
+    mixed = {IMAGE: goals[goal], TEXT: torch.from_numpy(unpaired.counts)[picks]}
     scores = aligned_pmi(model, mixed, generator).unflatten(0, (len(goals), TEXTS_EACH))
     best, text = scores.max(1)  # of each goal
     chosen = best >= best.quantile(1 - KEPT)
     kept = torch.zeros_like(scores, dtype=torch.bool)
     kept[chosen, text[chosen]] = True
     kept = kept.flatten()
-    right = _is_meant(loose.texts, picks.numpy(), shown[goal.numpy()])
+    right = _is_meant(unpaired.texts, picks.numpy(), shown[goal.numpy()])
     observations = {
         name: torch.cat([few.observations[name], value[kept]]) for name, value in mixed.items()
     }
@@ -204,7 +200,7 @@ def _follow(
     candidates: Candidates | InstructedCandidates,
     episodes: int,
 ) -> list[Row]:
-    """Return the success of the critic with a model's fit, by level."""
+    """Return the success of the critic with a model's language score, by level."""
     agent = GroundedAgent(
         load_agent(run).critic,
         RelatedLanguage(model, learn_words(), LATENTS),
@@ -227,25 +223,21 @@ def _success(agent: GroundedAgent, config: GridRunConfig, episodes: int) -> list
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return the mean success over levels of each fit and candidates, with SEM over seeds."""
-    keys = dict.fromkeys((row["fit"], row["candidates"]) for row in measured)
     rows = []
-    for fit, candidates in keys:
-        mine = [row for row in measured if (row["fit"], row["candidates"]) == (fit, candidates)]
-        seeds = sorted({row["seed"] for row in mine})
-        means = [mean_and_sem([r["success"] for r in mine if r["seed"] == s])[0] for s in seeds]
-        success, sem = mean_and_sem(means)
-        rows.append({"fit": fit, "candidates": candidates, "success": success, "success_sem": sem})
+    for key, group in group_rows(measured, COLUMNS[:2]).items():
+        rows.append(dict(zip(COLUMNS, (*key, *mean_over_seeds(group, "success")), strict=True)))
     return rows
 
 
 def claims(rows: Sequence[Row]) -> list[Row]:
-    """Return what found pairs and generated candidates are worth, and whether it is expected."""
+    """Return what found pairs and generated candidates add to success, beside what is expected."""
     success = {(row["fit"], row["candidates"]): row["success"] for row in rows}
     few, every, found = (success[fit, "all poses"] for fit in ("few", "all", "found"))
     recovered = (found - few) / (every - few) if every > few else None
-    drawn = [success["all", f"{CANDIDATES} {name}"] for name in ("generated", "uniform")]
+    few_goals = [success["all", f"{CANDIDATES} {name}"] for name in ("generated", "uniform")]
+    gain = few_goals[0] - few_goals[1]
     rows = [
         claim_row("share of the distance that found pairs recover", recovered, EXPECTED),
-        claim_row(f"{CANDIDATES} generated less {CANDIDATES} uniform", drawn[0] - drawn[1], 0.0),
+        claim_row(f"{CANDIDATES} generated less {CANDIDATES} uniform", gain, 0.0),
     ]
     return [{"task": "grid goto", "backbone": BACKBONE} | row for row in rows]

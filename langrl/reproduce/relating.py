@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from langrl.agents.relating import RelatingLearner
@@ -22,8 +23,9 @@ from langrl.models.vae.backbones import BACKBONES
 from langrl.models.vae.config import VaeConfig
 from langrl.models.vae.model import MultimodalVAE, build_vae
 from langrl.plots import relating as relating_plots
-from langrl.plots.base import save
 from langrl.reproduce import related_goals
+from langrl.reproduce.arguments import RelatingArguments
+from langrl.reproduce.common import write_report
 from langrl.reproduce.relating_claims import CLAIM_COLUMNS, claims, linear_gaussian_rows, summarise
 from langrl.reproduce.relating_tasks import (
     MODEL,
@@ -37,7 +39,7 @@ from langrl.reproduce.relating_tasks import (
     unrelated_partners,
 )
 from langrl.training.jobs import chained, run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 
 SHARES = {"digits": (0.05, 0.1, 0.2, 0.5, 1.0), "worlds": (0.2, 1.0)}
@@ -45,37 +47,21 @@ SHARES = {"digits": (0.05, 0.1, 0.2, 0.5, 1.0), "worlds": (0.2, 1.0)}
 LABELLED = 0.2  # the share from which more pairs are found
 WRONG = 0.05  # of unrelated pairs apart from training and testing, that the threshold keeps
 COLUMNS = ("task", "backbone", "contrast", "share", "latent", "joint", "cross", "synergy", "auc")
-_SHOWN = 10  # observations whose generations are drawn
+_SHOWN = 10  # observations in the figure of generations
 
 
-def reproduce(
-    out: Path,
-    seeds: int,
-    worlds_seeds: int,
-    goals_seeds: int,
-    episodes: int,
-    steps: int,
-    workers: int,
-    command: str,
-) -> None:
-    """Train, measure, and write the tables, results.json and figures to ``out``.
+def reproduce(options: RelatingArguments, command: str) -> None:
+    """Train, measure, and write the tables, results.json and figures.
 
-    Args:
-        out: folder; what was measured before in it, by the same settings, is not measured again.
-        seeds: trainings of each model on digits, from 0.
-        worlds_seeds: the same on the worlds' pairs.
-        goals_seeds: agents of grid goto that the models are put to work in, from 0.
-        episodes: of each agent and level.
-        steps: of each training.
-        workers: processes.
-        command: what the user typed, for the record.
+    What was measured before with the same settings is used again.
 
     Raises:
         MissingExtraError: if scikit-learn, which has the digits, is not installed.
     """
-    counts = {"digits": seeds, "worlds": worlds_seeds}
+    out, steps = options.out, options.steps
+    counts = {"digits": options.seeds, "worlds": options.worlds_seeds}
     goals: list[tuple[Any, ...]] = [
-        ("goals", out, seed, episodes, None, steps) for seed in range(goals_seeds)
+        ("goals", out, seed, options.episodes, None, steps) for seed in range(options.goals_seeds)
     ]
     backbones: list[tuple[Any, ...]] = [
         ("backbone", out / "records", task, backbone, seed, steps)
@@ -85,8 +71,8 @@ def reproduce(
         for backbone in BACKBONES
     ]
     _need_digits()
-    found = run_jobs(measure_part, goals + backbones, workers, "relating")
-    success, rows = chained(found[:goals_seeds]), chained(found[goals_seeds:])
+    parts = run_jobs(measure_part, goals + backbones, options.workers, "relating")
+    success, rows = chained(parts[: len(goals)]), chained(parts[len(goals) :])
     measured = [row for row in rows if "share" in row]
     table = summarise(measured)
     print_table("means over seeds", table, COLUMNS)
@@ -94,13 +80,10 @@ def reproduce(
     print_table("success in grid goto", followed, related_goals.COLUMNS)
     checked = [*linear_gaussian_rows(), *claims(measured), *related_goals.claims(followed)]
     print_table("claims", checked, CLAIM_COLUMNS)
-    config: Row = {"seeds": seeds, "worlds_seeds": worlds_seeds, "goals_seeds": goals_seeds}
-    config |= {"episodes": episodes, "steps": steps, **MODEL}
+    config: Row = options.model_dump(exclude={"out", "workers"}) | MODEL
     config |= {"training": TRAINING.model_dump() | {"steps": steps}}
     tables = {"table": table, "measured": measured, "success": followed, "episodes": success}
-    path = write_results(out, command, config, checked, **tables)
-    saved = _draw(out / "figures", table, rows)
-    console.print(f"results: {path}; figures: {', '.join(map(str, saved))}")
+    write_report(out, command, config, checked, _figures(table, rows), **tables)
 
 
 def _need_digits() -> None:
@@ -108,25 +91,23 @@ def _need_digits() -> None:
     written_digits()
 
 
-def _draw(folder: Path, table: Sequence[Row], rows: Sequence[Row]) -> list[Path]:
-    saved = []
+def _figures(table: Sequence[Row], rows: Sequence[Row]) -> dict[str, Figure]:
+    figures = {}
     for task in dict.fromkeys(row["task"] for row in table):
         here = [row for row in table if row["task"] == task]
-        images = {"shares": relating_plots.shares_figure(here, task)}
+        figures[f"{task}-shares"] = relating_plots.shares_figure(here, task)
         scores = [row for row in rows if row["task"] == task and "related" in row]
-        images["pmi"] = relating_plots.pmi_figure(scores, task)
+        figures[f"{task}-pmi"] = relating_plots.pmi_figure(scores, task)
         shown = [row for row in rows if row["task"] == task and "generated" in row]
-        images["generated"] = relating_plots.generated_figure(shown, task)
-        for name, image in images.items():
-            saved.append(save(image, folder / f"{task}-{name}.png"))
-    return saved
+        figures[f"{task}-generated"] = relating_plots.generated_figure(shown, task)
+    return figures
 
 
 # -- one backbone in one task, one seed ------------------------------------------------------
 
 
 def measure_part(part: str, *arguments: Any) -> list[Row]:
-    """Return the rows of a job: a ``backbone`` in a task, or models at work on ``goals``."""
+    """Return the rows of a job: a ``backbone`` in a task, or ``goals``, models in an agent."""
     return PARTS[part](*arguments)
 
 
@@ -213,14 +194,11 @@ def _propagate(task: Task, backbone: str, seed: int, steps: int) -> list[Row]:
     }
     kept = aligned_pmi(model, mixed, generator) >= threshold  # [2 N]
     right = kept[: len(rest)]
-    found = Pairs(
-        {
-            name: torch.cat([labelled.observations[name], value[kept]])
-            for name, value in mixed.items()
-        },
-        torch.cat([labelled.labels, torch.cat([rest.labels] * 2)[kept]]),
-    )
-    again = train(task, found, backbone, True, seed, steps)
+    observations = {
+        name: torch.cat([labelled.observations[name], value[kept]]) for name, value in mixed.items()
+    }
+    labels = torch.cat([labelled.labels, torch.cat([rest.labels] * 2)[kept]])
+    again = train(task, Pairs(observations, labels), backbone, True, seed, steps)
     quality = {
         "precision": right.sum().item() / max(1, int(kept.sum())),
         "recall": right.float().mean().item(),
@@ -241,13 +219,13 @@ def _generations(model: MultimodalVAE, task: Task, generator: torch.Generator) -
     """Return test observations of the first modality, and all that is generated from them."""
     first = model.names[0]
     given = task.test.observations[first][:_SHOWN]
-    drawn = model.generate({first: given}, generator, 4)
+    generated = model.generate({first: given}, generator, 4)
     prior = model.generate({}, generator, _SHOWN)
     return {
         "given": [_rounded(row) for row in given],
         "generated": {
             name: [[_rounded(row) for row in sample] for sample in value]
-            for name, value in drawn.items()
+            for name, value in generated.items()
         },
         "prior": {name: [_rounded(row) for row in value[:, 0]] for name, value in prior.items()},
     }

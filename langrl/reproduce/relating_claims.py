@@ -1,4 +1,4 @@
-"""What contrasting related and unrelated pairs is said to do, beside what was measured.
+"""Claims about contrasting related and unrelated pairs, beside what was measured.
 
 Axes: ``S`` seeds.
 """
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_and_sem
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_tasks import MEASURES
 from langrl.training.result_cache import Row
@@ -18,7 +18,6 @@ _EXACT = 0.15  # nats: what an importance-weighted estimate of 4,096 latents may
 _T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Student's t at 0.975, by degrees of freedom from 1."""
 _LEAST_DISTANCE = 0.01  # between a fifth and all of the pairs, below which no share is given
-Cell = tuple[str, str, bool, Any]  # task, backbone, contrast, share
 
 
 def half_interval(values: Sequence[float]) -> float:
@@ -30,12 +29,10 @@ def half_interval(values: Sequence[float]) -> float:
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
     """Return a row per task, backbone, contrast and share: means, and half 95 % intervals."""
-    cells: dict[Cell, list[Row]] = defaultdict(list)
-    for row in rows:
-        cells[row["task"], row["backbone"], row["contrast"], row["share"]].append(row)
+    keys = ("task", "backbone", "contrast", "share")
     table = []
-    for (task, backbone, contrast, share), seeds in cells.items():
-        summed: Row = {"task": task, "backbone": backbone, "contrast": contrast, "share": share}
+    for labels, seeds in group_rows(rows, keys).items():
+        summed: Row = dict(zip(keys, labels, strict=True))
         numbers = [name for name in seeds[0] if name not in summed and name != "seed"]
         for name in numbers:
             values = [row[name] for row in seeds]
@@ -50,7 +47,7 @@ def claims(rows: Sequence[Row]) -> list[Row]:
         (row["task"], row["backbone"], row["contrast"], row["share"]): row
         for row in summarise(rows)
     }
-    found = []
+    listed = []
     for task, backbone in dict.fromkeys((row["task"], row["backbone"]) for row in rows):
         here = [row for row in rows if (row["task"], row["backbone"]) == (task, backbone)]
         few, every, found_pairs = (
@@ -64,8 +61,8 @@ def claims(rows: Sequence[Row]) -> list[Row]:
         )
         checked.append(claim_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
         checked += [_recovered(few, every, found_pairs, name) for name in MEASURES]
-        found += [{"task": task, "backbone": backbone} | row for row in checked]
-    return found
+        listed += [{"task": task, "backbone": backbone} | row for row in checked]
+    return listed
 
 
 def claim_row(claim: str, ours: float | None, wanted: float, half: float | None = None) -> Row:

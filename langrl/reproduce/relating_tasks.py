@@ -111,19 +111,18 @@ def worlds(seed: int, train: int = 2000, others: int = 400) -> Task:
     """
     generator = np.random.default_rng(seed)
     words = learn_words()
-    drawn = [
+    parts = [
         draw_world_pairs(train, generator, words=words),
         *(draw_world_pairs(others, generator, levels=("full",), words=words) for _ in range(2)),
     ]
-    parts = [world_pairs(part) for part in drawn]
+    train_part, apart, test = map(world_pairs, parts)
     modalities = world_modalities(len(words))
-    apart = parts[1]
     kinds, shares = _word_shares(4 * others, generator)
     classifiers = {
         IMAGE: train_classifier(apart.observations[IMAGE], apart.labels, len(KINDS), seed),
         TEXT: train_classifier(shares, kinds, len(KINDS), seed),
     }
-    return Task(modalities, parts[0], apart, parts[2], classifiers)
+    return Task(modalities, train_part, apart, test, classifiers)
 
 
 def world_modalities(words: int) -> tuple[ModalityConfig, ModalityConfig]:
@@ -168,8 +167,7 @@ def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:
         clash = labels[partners] == labels
         if not clash.any():
             break
-        drawn = torch.randint(len(labels), (int(clash.sum()),), generator=generator)
-        partners[clash] = drawn
+        partners[clash] = torch.randint(len(labels), (int(clash.sum()),), generator=generator)
     return partners
 
 

@@ -1,11 +1,10 @@
-"""``langrl reproduce sb3-zero-shot``: policies of goals, trained without language, follow it.
+"""``langrl reproduce sb3-zero-shot``: goal-conditioned policies follow instructions.
 
-Stable-Baselines3 trains policies of goals on the fork maze (SAC) and in a grid world (DQN). They
-are then wrapped by ``InstructionToGoal``, and a contrastive critic ranks their actions. The same
-policies' success in reaching goals that are given as goals is the ceiling.
+Stable-Baselines3 trains the policies, without language, on the fork maze (SAC) and in a grid world
+(DQN). They are then wrapped by ``InstructionToGoal``, and a contrastive critic ranks their actions.
+The ceiling is the same policies' success in reaching goals that are given to them.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,19 +12,19 @@ from pathlib import Path
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.evaluation.comparison import compare
 from langrl.evaluation.rollouts import follow
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import group_rows, mean_over_seeds
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.base import save
 from langrl.plots.maze import followed_figure
+from langrl.reproduce.arguments import Sb3ZeroShotArguments
+from langrl.reproduce.common import train_once, with_given, write_report
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import is_trained, train_or_resume
 from langrl.tasks.sb3.agent import TrainedPolicy, load_policy
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import CRITICS, groundings
 from langrl.tasks.suite import suite_of
 from langrl.training.jobs import chained, run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 
 PRESETS = {"fork": "sb3-sac-her-street-fork", "grid-goto": "sb3-dqn-her-grid-goto"}
@@ -35,45 +34,34 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def reproduce(
-    out: Path, seeds: int, episodes: int, steps: int | None, workers: int, command: str
-) -> None:
-    """Run the whole comparison and write its table, results.json and figures to ``out``.
-
-    Args:
-        out: folder; the runs go to ``out/runs``.
-        seeds: training seeds, from 0.
-        episodes: per grounding, sort of instruction, phrasing and seed.
-        steps: environment steps, instead of the presets' own.
-        workers: processes.
-        command: what the user typed, for the record.
-    """
+def reproduce(options: Sb3ZeroShotArguments, command: str) -> None:
+    """Run the whole comparison and write its table, results.json and the figure."""
     jobs = [
-        (out / "runs", world, seed, episodes, steps) for seed in range(seeds) for world in PRESETS
+        (options.out / "runs", world, seed, options.episodes, options.steps)
+        for seed in range(options.seeds)
+        for world in PRESETS
     ]
-    measured = chained(run_jobs(run_seed, jobs, workers, "training and following"))
+    measured = chained(run_jobs(run_seed, jobs, options.workers, "training and following"))
     rows = _over_seeds(measured)
-    title = f"policies of goals follow instructions, {seeds} seeds x {episodes} episodes a sort"
+    budget = f"{options.seeds} seeds x {options.episodes} episodes per instruction type"
+    title = f"goal-conditioned policies follow instructions, {budget}"
     print_table(title, rows, COLUMNS)
-    config = {world: _config(world, 0, steps).model_dump(mode="json") for world in PRESETS}
-    results = write_results(out, command, config, rows, measured=measured)
-    figure = save(followed_figure(rows, title), out / "figures" / "sb3-zero-shot.png")
-    console.print(f"results: {results}; image: {figure}")
+    config = {world: _config(world, 0, options.steps).model_dump(mode="json") for world in PRESETS}
+    figures = {"sb3-zero-shot": followed_figure(rows, title)}
+    write_report(options.out, command, config, rows, figures, measured=measured)
 
 
 def _config(world: str, seed: int, steps: int | None) -> Sb3RunConfig:
     config = load_config(PRESETS[world], Sb3RunConfig)
-    policy = config.policy
-    if steps is not None:
-        policy = policy.model_copy(update={"steps": steps})
-    return config.model_copy(update={"seed": seed, "policy": policy})
+    return with_given(config, seed=seed, policy=with_given(config.policy, steps=steps))
 
 
 def run_seed(folder: Path, world: str, seed: int, episodes: int, steps: int | None) -> list[Row]:
     """Train a policy, unless it is there, and return a row for each grounding and phrasing."""
     config = _config(world, seed, steps)
     place = folder / f"{world}-{seed}"
-    trained = _trained(config, place, f"{world}, seed {seed}")
+    train_once(config, place, f"{world}, seed {seed}")
+    trained = load_policy(place, config)
     config = config.model_copy(update={"critics": str(_critics(config, folder, world, seed))})
     run = TrainedPolicy(config, place, trained.model)
     key = {"config": config.model_dump(mode="json"), "episodes": episodes}
@@ -90,22 +78,13 @@ def run_seed(folder: Path, world: str, seed: int, episodes: int, steps: int | No
     ]
 
 
-def _trained(config: Sb3RunConfig, folder: Path, label: str) -> TrainedPolicy:
-    if is_trained(folder, config):
-        console.print(f"{label}: using the run in {folder}")
-    else:
-        train_or_resume(config, folder, label)
-    return load_policy(folder, config)
-
-
 def _critics(config: Sb3RunConfig, folder: Path, world: str, seed: int) -> Path:
     """Return the run folder of critics; grid worlds' language needs none, but ranking does."""
     if WORLDS[config.world].is_maze:
         return folder / f"{world}-{seed}" / CRITICS
     own = load_config("grid-goto", GridRunConfig).model_copy(update={"seed": seed})
     place = folder / f"{world}-{seed}-{CRITICS}"
-    if not is_trained(place, own):
-        train_or_resume(own, place, f"{world}, seed {seed}, critic")
+    train_once(own, place, f"{world}, seed {seed}, critic")
     return place
 
 
@@ -133,30 +112,19 @@ def _measure(run: TrainedPolicy, grounding: str, phrasing: Phrasing, episodes: i
         else:
             task = partial(run.instruction_task, name, phrasing, grounding)
             success = follow(run.model, task, episodes, settings.seed).success
-        rows.append(
-            {
-                "grounding": grounding,
-                "phrasing": phrasing,
-                "sort": name,
-                "success": float(success.mean()),
-            }
-        )
+        row = {"grounding": grounding, "phrasing": phrasing, "sort": name}
+        rows.append(row | {"success": float(success.mean())})
     return rows
 
 
 def _over_seeds(measured: Sequence[Row]) -> list[Row]:
-    """Return means over sorts of instruction and seeds, with standard errors over seeds."""
+    """Return means over instruction types and seeds, with standard errors over seeds."""
     keys = ("world", "algorithm", "grounding", "phrasing")
-    groups: dict[tuple[str, ...], dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for each in measured:
-        groups[tuple(each[key] for key in keys)][each["seed"]].append(each)
     rows = []
-    for labels, seeds in groups.items():
-        success = [mean_and_sem([r["success"] for r in rs])[0] for rs in seeds.values()]
-        goals = mean_and_sem([rs[0]["goal_success"] for rs in seeds.values()])[0]
+    for labels, group in group_rows(measured, keys).items():
         row: Row = dict(zip(keys, labels, strict=True))
-        row["success"], row["success_sem"] = mean_and_sem(success)
-        row["goal_success"] = goals
+        row["success"], row["success_sem"] = mean_over_seeds(group, "success")
+        row["goal_success"] = goals = mean_over_seeds(group, "goal_success")[0]
         row["of_ceiling"] = row["success"] / goals if goals else float("nan")
         rows.append(row)
     return rows

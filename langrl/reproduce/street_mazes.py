@@ -1,4 +1,4 @@
-"""``langrl reproduce street-mazes``: the figure that says marginalising over goals works.
+"""``langrl reproduce street-mazes``: marginalising over goals against its alternatives.
 
 Trains on blank, fork and island, several seeds each, and evaluates every method on the same
 starts, instructions and noise, beside the numbers published in arXiv:2501.11326.
@@ -6,20 +6,21 @@ starts, instructions and noise, beside the numbers published in arXiv:2501.11326
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.phrasing import PHRASINGS
 from langrl.evaluation.comparison import compare, summarise
 from langrl.evaluation.statistics import mean_and_sem
-from langrl.plots.base import methods_figure, save
+from langrl.plots.base import methods_figure
+from langrl.reproduce.arguments import ReproduceArguments
+from langrl.reproduce.common import with_given, write_report
 from langrl.tasks.maze import suite as maze_suite
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
 from langrl.tasks.presets import load_config
 from langrl.tasks.run import Run, train_or_resume
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import print_table
 
 MAZES = ("blank", "fork", "island")
 AS_PUBLISHED = {"directions": 8, "weighting": "none"}  # for the two published methods
@@ -30,24 +31,16 @@ COLUMNS = (
 Measured = dict[tuple[str, ...], list[dict[str, Any]]]
 
 
-def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: str) -> None:
-    """Run the whole comparison and write its table, results.json and figures to ``out``.
-
-    Args:
-        out: folder; the runs go to ``out/runs``.
-        seeds: training seeds per maze, from 0.
-        episodes: per method, maze and seed.
-        steps: gradient steps, instead of the presets' own.
-        command: what the user typed, for the record.
-    """
+def reproduce(options: ReproduceArguments, command: str) -> None:
+    """Run the whole comparison and write its table, results.json and the figure."""
     methods: Measured = defaultdict(list)
     phrasings: Measured = defaultdict(list)
     config = MazeRunConfig()
     for maze in MAZES:
-        for seed in range(seeds):
-            config = _config(maze, seed, episodes, steps)
+        for seed in range(options.seeds):
+            config = _config(maze, seed, options.episodes, options.steps)
             run, seconds = train_or_resume(
-                config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
+                config, options.out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
             )
             for method, row in _evaluate(run).items():
                 methods[maze, method].append(row | {"train_seconds": seconds})
@@ -62,23 +55,20 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
     phrased = [
         _summary(measured, dict(zip(keys, key, strict=True))) for key, measured in phrasings.items()
     ]
-    title = f"street mazes, {seeds} seeds x {episodes} episodes"
+    title = f"street mazes, {options.seeds} seeds x {options.episodes} episodes"
     print_table(title, rows, COLUMNS)
     print_table("seen and held-out phrasings, by kind", phrased, (*keys, *COLUMNS[2:6]))
-    results = write_results(out, command, config.model_dump(mode="json"), rows, phrasings=phrased)
-    figure = save(methods_figure(rows, title, "maze"), out / "figures" / "street-mazes.png")
-    console.print(f"results: {results}; image: {figure}")
+    figures = {"street-mazes": methods_figure(rows, title, "maze")}
+    settings = config.model_dump(mode="json")
+    write_report(options.out, command, settings, rows, figures, phrasings=phrased)
 
 
 def _config(maze: str, seed: int, episodes: int, steps: int | None) -> MazeRunConfig:
     config = load_config(f"street-{maze}", MazeRunConfig)
-    learner = (
-        config.learner if steps is None else config.learner.model_copy(update={"steps": steps})
-    )
-    evaluation = config.evaluation.model_copy(
-        update={"episodes": episodes, "seed": config.evaluation.seed + seed}
-    )
-    return config.model_copy(update={"seed": seed, "learner": learner, "evaluation": evaluation})
+    learner = with_given(config.learner, steps=steps)
+    evaluation_seed = config.evaluation.seed + seed
+    evaluation = with_given(config.evaluation, episodes=episodes, seed=evaluation_seed)
+    return with_given(config, seed=seed, learner=learner, evaluation=evaluation)
 
 
 def _evaluate(run: Run) -> dict[str, dict[str, Any]]:

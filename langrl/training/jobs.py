@@ -22,7 +22,7 @@ def cores() -> int:
 
 
 def run_jobs(
-    function: Callable[..., R], jobs: Sequence[Sequence[Any]], workers: int, label: str
+    function: Callable[..., R], jobs: Sequence[Sequence[Any]], workers: int | None, label: str
 ) -> list[R]:
     """Call a function once per job, on one thread each, and return the results in order.
 
@@ -31,12 +31,13 @@ def run_jobs(
     Args:
         function: a function of a module, so that other processes can find it.
         jobs: its arguments, one tuple a job.
-        workers: processes; with 1, everything runs in this one.
+        workers: processes, one per core if None; with 1, everything runs in this one.
         label: for the progress bar.
     """
     results: dict[int, R] = {}
+    workers = min(workers or cores(), len(jobs))
     with progress(label, len(jobs)) as bar:
-        for number, result in _finished(function, jobs, min(workers, len(jobs))):
+        for number, result in _finished(function, jobs, workers):
             results[number] = result
             bar.update(len(results), "jobs")
     return [results[number] for number in range(len(jobs))]

@@ -98,10 +98,10 @@ def test_rows_with_different_columns_are_printed_and_written(tmp_path, monkeypat
         benchmark, "SPEED", {name: lambda rounds, rows=rows: rows for name, rows in found.items()}
     )
     benchmark.speed(None, 3, tmp_path, "langrl benchmark speed")
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for words in ("first, medians", "second, medians", "ratio", "peak", "rate", "2.000", "123"):
-        assert words in said
-    (line,) = [line for line in said.splitlines() if "123" in line]
+        assert words in output
+    (line,) = [line for line in output.splitlines() if "123" in line]
     assert "-" in line  # it has no ratio
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["rows"] == found["first"] + found["second"]

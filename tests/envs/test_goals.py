@@ -27,7 +27,7 @@ def observe_rooms(count, seed=0):
 
 
 def mean_colours(images):
-    """A cheap encoder: brightness in three thirds of a image, and a constant [M, 4]."""
+    """A cheap encoder: brightness in three thirds of an image, and a constant [M, 4]."""
     thirds = np.array_split(images.astype(np.float32) / 255, 3, axis=2)
     means = [third.mean((1, 2, 3)) for third in thirds]
     return np.stack([*means, np.ones(len(images))], 1)

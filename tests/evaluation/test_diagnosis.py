@@ -20,18 +20,18 @@ def pairs(n=60, size=8, noise=0.2, offset=0.0, **options):
     return EmbeddedPairs(x, y, ("images", "texts"), **options)
 
 
-def said(given):
+def findings_of(given):
     return findings(diagnose(given))
 
 
 def test_close_pairs_without_a_gap_are_safe_to_compare():
-    lines = said(pairs())
+    lines = findings_of(pairs())
     assert lines[0].startswith("Direct comparison is safe here: the nearest of 60 texts is right")
     assert lines[1].startswith("There is no gap beyond chance")
 
 
 def test_a_gap_makes_all_but_ranking_unsafe():
-    lines = said(pairs(offset=12.0))
+    lines = findings_of(pairs(offset=12.0))
     assert lines[0].startswith("Direct comparison is unsafe, but for ranking")
     assert "marginalise" in lines[0]
     assert "the modalities are nearly linearly separable" in lines[1]
@@ -39,7 +39,7 @@ def test_a_gap_makes_all_but_ranking_unsafe():
 
 def test_pairs_that_have_nothing_in_common_are_said_to_be_unsafe():
     unrelated = EmbeddedPairs(pairs().x, pairs().x.flip(0), ("x", "y"))
-    assert "does not find what fits" in said(unrelated)[0]
+    assert "does not find what fits" in findings_of(unrelated)[0]
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_pairs_that_have_nothing_in_common_are_said_to_be_unsafe():
 )
 def test_the_scale_is_compared_with_the_best_one(factor, words):
     best = diagnose(pairs(noise=1.0)).best.scale
-    assert words in said(pairs(noise=1.0, scale=best * factor))[3]
+    assert words in findings_of(pairs(noise=1.0, scale=best * factor))[3]
 
 
 def test_an_unknown_scale_is_said_to_be_unknown():
-    assert "give --scale" in said(pairs())[3]
+    assert "give --scale" in findings_of(pairs())[3]
 
 
 def test_too_few_pairs_for_a_rank_are_said():
-    lines = said(pairs(n=8, size=20))
+    lines = findings_of(pairs(n=8, size=20))
     assert "a lower bound: only 8 pairs for 20 dimensions" in lines[5]
-    assert "lower bound" not in said(pairs())[5]
+    assert "lower bound" not in findings_of(pairs())[5]
 
 
 def test_tables_have_every_measure():

@@ -94,7 +94,7 @@ def test_a_model_without_actions_is_told_none(views):
     model = make(actions=0)
     c, _ = model.contexts(model.encode(views))
     assert c.shape == (4, 7, 10)
-    with pytest.raises(ShapeError, match="told no actions"):
+    with pytest.raises(ShapeError, match="reads no actions"):
         model.contexts(model.encode(views), torch.zeros(4, 7, dtype=torch.long))
 
 

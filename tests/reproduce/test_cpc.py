@@ -7,6 +7,7 @@ import torch
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.functional.information import gaussian_log_ratio, info_nce
 from langrl.reproduce import cpc, gaussian_information, partial_memory
+from langrl.reproduce.arguments import CpcArguments
 from langrl.reproduce.gaussian_information import (
     BilinearCritic,
     claims,
@@ -124,8 +125,8 @@ def small(monkeypatch, tiny_language):
 
 
 def test_the_reproduction_end_to_end(small, tmp_path, capsys):
-    settings = {"seeds": 1, "memory_seeds": 1, "episodes": 3, "steps": 2, "workers": 1}
-    cpc.reproduce(tmp_path, **settings, command="langrl reproduce cpc")
+    options = CpcArguments(out=tmp_path, seeds=1, memory_seeds=1, episodes=3, steps=2, workers=1)
+    cpc.reproduce(options, "langrl reproduce cpc")
     results = json.loads((tmp_path / "results.json").read_text())
     assert [row["information"] for row in results["estimates"]] == [1.0, 6.0]
     assert all({"claim", "expected", "ours", "holds"} == set(row) for row in results["rows"])
@@ -136,7 +137,7 @@ def test_the_reproduction_end_to_end(small, tmp_path, capsys):
     assert [row["variant"] for row in results["success"]] == list(partial_memory.VARIANTS)
     assert {row["level"] for row in results["episodes"]} == set(GRID_WORLDS["goto"].levels)
     before = results["probes"]
-    cpc.reproduce(tmp_path, **settings, command="langrl reproduce cpc")
+    cpc.reproduce(options, "langrl reproduce cpc")
     assert json.loads((tmp_path / "results.json").read_text())["probes"] == before
 
 
@@ -162,5 +163,5 @@ def test_gain_of_a_memory_is_over_the_present_view_in_the_same_world():
     gains = {(r["world"], r["variant"]): r["gain"] for r in partial_memory.over_seeds(rows)}
     assert gains["goto", "memory_cpc"] == pytest.approx(0.2)
     assert gains["rooms", "memory_cpc"] == pytest.approx(0.1)
-    told = partial_memory.claims(partial_memory.over_seeds(rows))
-    assert [claim["holds"] for claim in told] == [True, False]
+    claims = partial_memory.claims(partial_memory.over_seeds(rows))
+    assert [claim["holds"] for claim in claims] == [True, False]

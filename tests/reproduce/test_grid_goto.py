@@ -9,6 +9,7 @@ from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.plots import grid as grid_plots
 from langrl.plots.base import save
 from langrl.reproduce import grid_goto
+from langrl.reproduce.arguments import GridGoToArguments
 from langrl.settings import with_changes
 from langrl.tasks.presets import load_config
 
@@ -41,8 +42,8 @@ def tiny(monkeypatch, tiny_language):
 
 
 def test_the_reproduction_has_a_row_for_every_method_and_condition(tiny, tmp_path, capsys):
-    arguments = {"seeds": 2, "episodes": 4, "steps": None, "language": tiny, "workers": 1}
-    grid_goto.reproduce(tmp_path, **arguments, command="langrl reproduce grid-goto")
+    options = GridGoToArguments(out=tmp_path, seeds=2, episodes=4, language=tiny, workers=1)
+    grid_goto.reproduce(options, "langrl reproduce grid-goto")
     results = json.loads((tmp_path / "results.json").read_text())
     rows = results["rows"]
     methods = {row["method"] for row in rows}
@@ -67,7 +68,7 @@ def test_the_reproduction_has_a_row_for_every_method_and_condition(tiny, tmp_pat
         image = Image.open(tmp_path / "figures" / f"grid-goto-{phrasing}.png")
         assert np.asarray(image.convert("L")).std() > 5
     # What is trained is not trained again.
-    grid_goto.reproduce(tmp_path, **arguments, command="langrl reproduce grid-goto")
+    grid_goto.reproduce(options, "langrl reproduce grid-goto")
     assert "using the run in" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
 

@@ -16,6 +16,7 @@ from langrl.models.config import ImageTowerConfig, LanguageImageConfig, TextTowe
 from langrl.models.language_image.model import TowersDescription, build_language_image_model
 from langrl.models.language_image.patch_init import whiten_patches
 from langrl.reproduce import joined_models
+from langrl.reproduce.arguments import JoinedModelsArguments
 from langrl.reproduce.joined_models import CHANCE, KINDS
 
 SMALL = RoomSpec(4, (1, 1))  # two cells by two, one object
@@ -40,14 +41,14 @@ def draw(step):
     generator = np.random.default_rng([9, step])
     pairs = draw_sound_images(SMALL, 32, 4, generator)
     matches = (pairs.faced == joined_models.FACED[:, None]).all(-1)  # [K, M]
-    said = np.flatnonzero(matches.any(1))
-    texts = [write(("thing", *KINDS[k]), generator, "seen") for k in said]
-    return ImageTexts(pairs.images, texts, matches[said])
+    described = np.flatnonzero(matches.any(1))
+    texts = [write(("thing", *KINDS[k]), generator, "seen") for k in described]
+    return ImageTexts(pairs.images, texts, matches[described])
 
 
 @pytest.fixture(scope="module")
 def language(tmp_path_factory, small):
-    """Return the folder of a image-text model that was trained for some seconds."""
+    """Return the folder of an image-text model that was trained for some seconds."""
     torch.set_num_threads(1)
     config = LanguageImageConfig(
         embedding=32, image=IMAGE, text=TextTowerConfig(width=32, depth=0, buckets=2048)
@@ -70,7 +71,8 @@ def language(tmp_path_factory, small):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, language):
     folder = tmp_path_factory.mktemp("joined")
-    joined_models.reproduce(folder, 1, 100, language, 1, "langrl reproduce joined-models")
+    options = JoinedModelsArguments(out=folder, seeds=1, steps=100, language=language, workers=1)
+    joined_models.reproduce(options, "langrl reproduce joined-models")
     return folder, json.loads((folder / "results.json").read_text())
 
 
@@ -105,8 +107,9 @@ def test_there_is_a_figure(run):
 def test_missing_model_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(joined_models, "run_jobs", lambda *_: pytest.fail("trained"))
+    options = JoinedModelsArguments(out=tmp_path / "out", language=str(tmp_path / "empty"))
     with pytest.raises(ConfigError, match="holds no model"):
-        joined_models.reproduce(tmp_path / "out", 1, 1, str(tmp_path / "empty"), 1, "")
+        joined_models.reproduce(options, "")
 
 
 def test_texts_say_the_objects_in_the_order_of_the_sounds():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from langrl.errors import ConfigError
 from langrl.reproduce import gaussian_critics, law, law_auto, law_independence
+from langrl.reproduce.arguments import LawAutoArguments
 from langrl.reproduce.gaussian_critics import CRITICS, Setting
 from langrl.tasks.maze.published import LAW, LAW_EXACT, LAW_INDEPENDENCE
 
@@ -32,9 +33,8 @@ def small():
 
 def reproduced(module, folder, seeds=1, epochs=1, **options):
     """Return results.json of a command."""
-    module.reproduce(
-        out=folder, seeds=seeds, epochs=epochs, workers=1, command="langrl reproduce", **options
-    )
+    settings = {"out": folder, "seeds": seeds, "epochs": epochs, "workers": 1, **options}
+    module.reproduce(LawAutoArguments.model_validate(settings), "langrl reproduce")
     return json.loads((folder / "results.json").read_text())
 
 
@@ -485,10 +485,10 @@ def test_file_without_embeddings_is_refused_in_one_line(tmp_path, write):
     write(path)
     with pytest.raises(ConfigError) as caught:
         law_auto.read_embeddings(path)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert said.startswith("--embeddings ")
-    assert str(path) in said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("--embeddings ")
+    assert str(path) in message
 
 
 def too_large(path):

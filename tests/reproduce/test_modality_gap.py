@@ -7,6 +7,7 @@ from PIL import Image
 
 from langrl.errors import ConfigError
 from langrl.reproduce import gap_claims, modality_gap
+from langrl.reproduce.arguments import ModalityGapArguments
 from langrl.reproduce.paired_towers import draw_views, mismatched, plain_network, train_towers
 from langrl.tasks.maze.published import GAP_CLIP
 
@@ -21,9 +22,10 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(modality_gap, "TEMPERATURES", (0.01, 1.0))
         patch.setattr(modality_gap, "TOY_TEMPERATURES", (1.0, 0.01))
-        modality_gap.reproduce(
-            folder, 2, 60, folder / "pairs.npy", 5.0, 1, "langrl reproduce modality-gap"
+        options = ModalityGapArguments(
+            out=folder, seeds=2, steps=60, features=folder / "pairs.npy", scale=5.0, workers=1
         )
+        modality_gap.reproduce(options, "langrl reproduce modality-gap")
     return folder, json.loads((folder / "results.json").read_text())
 
 
@@ -35,10 +37,10 @@ def test_every_claim_is_a_row_with_a_verdict(run):
         for row in rows
         if not row["claim"].startswith("features") and row["expected"] != "no claim"
     )
-    told = [row["claim"] for row in rows]
-    assert len(told) == len(set(told))
+    claims = [row["claim"] for row in rows]
+    assert len(claims) == len(set(claims))
     for topic in ("cone of noise", "gap of two", "temperature", "mismatched", "toy", "features"):
-        assert any(topic in text for text in told), topic
+        assert any(topic in text for text in claims), topic
 
 
 def test_what_needs_no_training_holds(run):
@@ -65,7 +67,9 @@ def test_there_are_figures(run):
 def test_a_wrong_file_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(modality_gap, "run_jobs", lambda *_: pytest.fail("trained"))
     with pytest.raises(ConfigError, match="--features"):
-        modality_gap.reproduce(tmp_path, 2, 1, tmp_path / "none.npy", 1.0, 1, "")
+        modality_gap.reproduce(
+            ModalityGapArguments(out=tmp_path, features=tmp_path / "none.npy"), ""
+        )
 
 
 def test_known_numbers_are_compared(tmp_path):

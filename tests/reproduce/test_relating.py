@@ -19,6 +19,7 @@ from langrl.models.vae.config import ModalityConfig, VaeConfig
 from langrl.models.vae.model import build_vae
 from langrl.plots.relating import roc_curve
 from langrl.reproduce import related_goals, relating, relating_tasks
+from langrl.reproduce.arguments import RelatingArguments
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_claims import claims, half_interval, summarise
 from langrl.reproduce.relating_tasks import Pairs, unrelated_partners, worlds
@@ -165,7 +166,10 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     monkeypatch.setattr(relating, "_SHOWN", 2)
     monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
     monkeypatch.setattr(coherence, "_STEPS", 20)
-    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+    options = RelatingArguments(
+        out=tmp_path, seeds=1, worlds_seeds=1, goals_seeds=1, episodes=2, steps=3, workers=1
+    )
+    relating.reproduce(options, "a test")
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["measured"]) == 5
     assert {row["task"] for row in results["rows"]} == {
@@ -182,7 +186,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
         assert (tmp_path / "figures" / f"worlds-{name}.png").stat().st_size > 5000
     monkeypatch.setattr(related_goals, "_measure", None)
     monkeypatch.setattr(relating, "_run", None)  # it would fail if it were measured again
-    relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
+    relating.reproduce(options, "a test")
 
 
 def test_recovered_share_is_of_the_distance_from_few_to_all():
@@ -194,9 +198,9 @@ def test_recovered_share_is_of_the_distance_from_few_to_all():
         {"fit": fit, "candidates": candidates, "seed": 0, "success": value}
         for (fit, candidates), value in success.items()
     ]
-    told = related_goals.claims(related_goals.over_seeds(rows))
-    assert [row["ours"] for row in told] == pytest.approx([0.75, 0.4])
-    assert all(row["holds"] for row in told)
+    checked = related_goals.claims(related_goals.over_seeds(rows))
+    assert [row["ours"] for row in checked] == pytest.approx([0.75, 0.4])
+    assert all(row["holds"] for row in checked)
 
 
 def test_texts_mean_the_kinds_that_they_name():

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 from langrl.reproduce import sb3_zero_shot
+from langrl.reproduce.arguments import Sb3ZeroShotArguments
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.registry import train_run
 from langrl.tasks.sb3.config import Sb3RunConfig
@@ -46,7 +47,8 @@ def tiny(monkeypatch, tmp_path):
 
 
 def reproduce(out):
-    sb3_zero_shot.reproduce(out, seeds=2, episodes=2, steps=None, workers=1, command="langrl x")
+    options = Sb3ZeroShotArguments(out=out, seeds=2, episodes=2, workers=1)
+    sb3_zero_shot.reproduce(options, "langrl x")
     return json.loads((out / "results.json").read_text())
 
 

@@ -53,6 +53,13 @@ def test_one_job_starts_no_process():
     assert run_jobs(os.getpid, [()], 8, "test") == [os.getpid()]
 
 
+def test_without_a_number_of_workers_there_is_one_per_core(monkeypatch):
+    monkeypatch.setattr("langrl.training.jobs.cores", lambda: 1)
+    assert run_jobs(os.getpid, [(), ()], None, "test") == [os.getpid()] * 2
+    monkeypatch.setattr("langrl.training.jobs.cores", lambda: 2)
+    assert os.getpid() not in run_jobs(os.getpid, [(), ()], None, "test")
+
+
 def test_error_in_a_job_is_raised():
     with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         run_jobs(math.sqrt, [(4.0,), (-1.0,), (9.0,)], 1, "test")

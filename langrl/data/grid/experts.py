@@ -31,7 +31,7 @@ _WALKERS_AT_ONCE = 8192
 
 @dataclass(frozen=True, eq=False)
 class GridTrajectories:
-    """Trajectories end to end; the last action of each is ``done``.
+    """Trajectories one after another, each ending with the action ``done``.
 
     ``rooms`` uint8 [R, H, W, 2]; ``room`` int [T], which of them each state is in, ascending;
     ``poses`` int [T, 3]; ``actions`` int [T]; ``terminals`` bool [T].
@@ -79,7 +79,7 @@ def grid_experts(
     targets: Mask | None = None,
     action_noise: float = 0.1,
 ) -> GridTrajectories:
-    """Walk from random poses along shortest paths, then say ``done``.
+    """Walk from random poses along shortest paths, then take ``done``.
 
     Args:
         rooms: [R, H, W, 2].
@@ -109,7 +109,7 @@ def grid_experts(
 def walk(
     rooms: Rooms, poses: Poses, targets: Mask, generator: np.random.Generator, action_noise: float
 ) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
-    """Walk to a target in each room once, along a shortest path, and say ``done`` there.
+    """Walk to a target in each room once, along a shortest path, and take ``done`` there.
 
     Args:
         rooms: [E, H, W, 2].
@@ -156,10 +156,10 @@ def draw_poses(free: Mask, generator: np.random.Generator) -> Poses:
 
 
 class GridReplay:
-    """Draws state-actions and futures so that a batch has many of each room: the negatives.
+    """Draws state-actions and futures so that negatives come from the same room.
 
-    The walls alone distinguish goals of other rooms, which teaches nothing about paths. ``done``
-    ends an episode: the future of the state in which it is said is that state.
+    Goals of other rooms can be distinguished by their walls alone, which teaches nothing about
+    paths. ``done`` ends an episode, so its future is the state in which it is taken.
 
     Args:
         trajectories: of one or several sizes of room; a batch comes from one of them.

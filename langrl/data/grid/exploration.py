@@ -1,7 +1,9 @@
-"""Explorations of grid worlds by an agent that sees only what is in front of it.
+"""Exploration trajectories in grid worlds, for an agent that sees only what is in front of it.
 
-In an exploration an expert, who knows the room, goes to one pose after another and says ``done`` at
-each. What the agent sees on the way is the history that it has to remember. There is no language.
+An exploration trajectory (an exploration, for short) visits several poses of one room, one after
+another; its part up to each pose is a segment, which ends with the action ``done``. Here an expert
+that knows the room visits them. What the agent sees on the way is the history that it has to
+remember; there is no language.
 
 Axes: ``R`` rooms, ``T`` states of all explorations one after another, ``B`` explorations in a
 batch, ``L`` states of an exploration, ``S`` state-actions of each, ``V`` cells along a side of a
@@ -28,7 +30,7 @@ _VIEWS_AT_ONCE = 65_536
 
 @dataclass(frozen=True, eq=False)
 class GridExplorations:
-    """Explorations end to end.
+    """Exploration trajectories, one after another.
 
     ``segments`` are their trajectories, each ending with ``done``; ``exploration`` int [T] numbers
     the exploration that each state is in, ascending from 0.
@@ -100,7 +102,7 @@ def planner_trajectories(
     Args:
         rooms: [R, H, W, 2].
         per_room: explorations in each room.
-        segments: poses that are gone to on each.
+        segments: poses that are visited on each.
         generator: source of randomness.
         action_noise: chance of a random turn or step instead of the best action.
         object_share: share of the segments that end in front of an object; the others end anywhere.
@@ -118,8 +120,8 @@ def planner_trajectories(
     order = np.lexsort((number, walkers))  # stable: within a segment, in the order of time
     walkers, number = walkers[order], number[order]
     ends = np.append((np.diff(walkers) != 0) | (np.diff(number) != 0), True)
-    found = GridTrajectories(rooms, walkers // per_room, states[order], actions[order], ends)
-    return GridExplorations(found, walkers)
+    trajectories = GridTrajectories(rooms, walkers // per_room, states[order], actions[order], ends)
+    return GridExplorations(trajectories, walkers)
 
 
 def _draw_targets(rooms: Rooms, object_share: float, generator: np.random.Generator) -> Mask:
@@ -136,14 +138,14 @@ def _draw_targets(rooms: Rooms, object_share: float, generator: np.random.Genera
 
 
 class ExplorationReplay:
-    """Draws the beginnings of explorations, and state-actions with the cell faced in the future.
+    """Draws explorations, cut to a length, and state-actions with what is faced in their future.
 
-    ``done`` ends a segment: the future of the state in which it is said is that state.
+    ``done`` ends a segment, so its future is the state in which it is taken; no future is beyond.
 
     Args:
         explorations: of one or several sizes of room; a batch comes from one of them.
         view: cells along a side of a view.
-        length: states of an exploration that are used, L, at most.
+        length: states of an exploration that are used at most, L.
         discount: of the geometric future.
         tail: see ``geometric_futures``.
         device: where the arrays live.

@@ -1,8 +1,9 @@
-"""Explorers: experts of grid worlds who see as little as the agent does.
+"""Explorers: experts of grid worlds that see as little as the agent does.
 
-A explorer is after one object of the room. Until it has seen it, it goes to the nearest cell that
-it has not seen yet; then it walks to the object and says ``done`` in front of it. What it does
-follows from its history alone, so that an agent with a memory can learn to do the same.
+An explorer searches for one object of the room. Until it has seen the object, it goes to the
+nearest cell that it has not seen yet; then it walks to the object and takes ``done`` in front of
+it. That is a segment; several segments are an exploration trajectory (``GridExplorations``). Its
+actions depend on its history alone, so that an agent with a memory can learn them.
 
 Axes: ``E`` explorers, ``H`` rows, ``W`` columns, ``R`` rooms, ``T`` states of all explorations.
 """
@@ -29,7 +30,7 @@ from langrl.envs.grid.rooms import (
 )
 from langrl.envs.grid.views import seen_cells
 
-_SEARCHERS_AT_ONCE = 4096
+_EXPLORERS_AT_ONCE = 4096
 _PATIENCE = 4  # steps between plans while nothing changes
 
 
@@ -49,13 +50,13 @@ def explorer_trajectories(
         per_room: explorations in each room.
         segments: objects that are searched for on each, drawn with replacement.
         generator: source of randomness.
-        view: cells along a side of what a explorer sees.
+        view: cells along a side of what an explorer sees.
         action_noise: chance of a random turn or step instead of the best action.
     """
     every = rooms.repeat(per_room, 0)  # [E, H, W, 2]
     parts = []
-    for start in range(0, len(every), _SEARCHERS_AT_ONCE):
-        some = every[start : start + _SEARCHERS_AT_ONCE]
+    for start in range(0, len(every), _EXPLORERS_AT_ONCE):
+        some = every[start : start + _EXPLORERS_AT_ONCE]
         walkers, poses, actions = _search(some, segments, generator, view, action_noise)
         parts.append((walkers + start, poses, actions))
     walkers, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -74,19 +75,19 @@ def _search(
     seen, left = np.zeros_like(free), np.full(len(rooms), segments)
     distances = np.zeros(free.shape, np.int16)
     age = np.full(len(rooms), _PATIENCE)  # of the plan that ``distances`` is
-    knows = np.zeros(len(rooms), bool)  # whether the plan leads to the object itself
+    to_target = np.zeros(len(rooms), bool)  # whether the plan leads to the object itself
     record, walker = [], np.arange(len(rooms))
     while len(walker):
         seen[walker] |= seen_cells(rooms[walker], poses[walker], view)
-        found = seen[walker, *targets[walker].T]
+        located = seen[walker, *targets[walker].T]
         arrived = distances[walker, *poses[walker, :2].T] == 0
-        stale = (found != knows[walker]) | (~found & ((age[walker] >= _PATIENCE) | arrived))
+        stale = (located != to_target[walker]) | (~located & ((age[walker] >= _PATIENCE) | arrived))
         plan = walker[stale]
         if len(plan):
-            distances[plan] = _plan(free[plan], seen[plan], targets[plan], found[stale])
-            age[plan], knows[plan] = 0, found[stale]
+            distances[plan] = _plan(free[plan], seen[plan], targets[plan], located[stale])
+            age[plan], to_target[plan] = 0, located[stale]
         here = poses[walker]
-        actions = _steps(distances[walker], here, targets[walker], found)
+        actions = _steps(distances[walker], here, targets[walker], located)
         random = (generator.random(len(walker)) < action_noise) & (actions != DONE)
         actions = np.where(random, generator.integers(3, size=len(walker)), actions)
         record.append((walker, here, actions))
@@ -95,7 +96,7 @@ def _search(
         over = walker[actions == DONE]
         left[over] -= 1
         targets[over] = _draw_cells(objects[over], generator)
-        age[over], knows[over] = _PATIENCE, False
+        age[over], to_target[over] = _PATIENCE, False
         walker = walker[left[walker] > 0]
     walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
     order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
@@ -110,10 +111,10 @@ def _draw_cells(cells: Mask, generator: np.random.Generator) -> NDArray[np.int64
     return np.stack([row, column], 1)
 
 
-def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], found: Mask) -> NDArray[np.int16]:
+def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], located: Mask) -> NDArray[np.int16]:
     """Return steps from each cell to the object, or to the nearest unseen cell [E, H, W].
 
-    Where nothing is unseen any more, though the object was not found, it is to the object.
+    Where every cell is seen, though the object was not, it is to the object.
     """
     unknown = free & ~seen
     beside = np.zeros_like(free)
@@ -122,7 +123,7 @@ def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], found: Mask) -> ND
         beside[
             np.arange(len(free)), row.clip(0, free.shape[1] - 1), column.clip(0, free.shape[2] - 1)
         ] = True
-    to_object = found | ~unknown.any((1, 2))
+    to_object = located | ~unknown.any((1, 2))
     return _cell_distances(free, np.where(to_object[:, None, None], beside & free, unknown))
 
 
@@ -142,7 +143,7 @@ def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
 
 
 def _steps(
-    distances: NDArray[np.int16], poses: Poses, targets: NDArray[np.int64], found: Mask
+    distances: NDArray[np.int16], poses: Poses, targets: NDArray[np.int64], located: Mask
 ) -> NDArray[np.int64]:
     """Return the next action of each explorer [E]."""
     each = np.arange(len(poses))
@@ -154,9 +155,9 @@ def _steps(
     turns = (np.arange(4) - poses[:, 2:]) % 4  # to the right
     cost = 4 * near + np.minimum(turns, 4 - turns)
     is_target = (sides == targets[:, None]).all(-1)  # [E, 4]
-    beside = found & is_target.any(1)
+    beside = located & is_target.any(1)
     way = np.where(beside, is_target.argmax(1), cost.argmin(1))
     turn = (way - poses[:, 2]) % 4
     moves = np.select([turn == 0, turn == 1, turn == 2], [FORWARD, RIGHT, RIGHT], LEFT)
     facing = (np.stack(ahead(poses), 1) == targets).all(1)
-    return np.where(found & facing, DONE, moves)
+    return np.where(located & facing, DONE, moves)

@@ -1,8 +1,8 @@
-"""Sounds of goals in grid worlds, and pairs of a image and a sound: a modality without text.
+"""Sounds of goals in grid worlds, and pairs of an image and a sound: a modality without text.
 
-What the agent faces sounds: its colour decides the pitch, its type the timbre, that is how loud
-each harmonic is. Over it lie noise and an ambient tone of any pitch and timbre, which says
-nothing; where nothing is faced, only noise and ambience are heard.
+The object that the agent faces makes a sound: its colour decides the pitch, its type the timbre,
+that is how loud each harmonic is. Noise and an ambient tone of random pitch and timbre are added;
+where no object is faced, there is nothing else.
 
 Axes: ``N`` sounds, ``T`` samples of a waveform, ``F`` frequencies of a spectrum, ``O`` harmonics,
 ``R`` rooms, ``H`` x ``W`` cells.

@@ -20,7 +20,7 @@ from langrl.envs.grid.templates import expand, misspell, pick, shape_of, slots_f
 from langrl.envs.phrasing import Meaning
 from langrl.models.language_image.word_table import WordTable
 
-_NEIGHBOURS = {"colour": 10, "type": 100}  # nearest words of one that are looked at
+_NEIGHBOURS = {"colour": 10, "type": 100}  # nearest words of each that are considered
 _LEAST_MARGIN = 0.05  # in cosine, over the next colour or type
 _SHARPNESS = 8.0  # of the weights, per unit of cosine
 _LEAST_MEMBERSHIP = 0.55
@@ -30,14 +30,14 @@ _COMPOUNDS = 0.1  # of the types, once texts vary: any word before it, as in "do
 _PLURAL = re.compile(r"(?<=x)s\b")  # of "{t}s" for a box
 _RESERVED = 8  # every so many templates and near words, one is not for training
 _SEEN_NOUNS = 0.4  # share of paraphrases whose things are named as in seen texts
-_FILLED = 0.4  # share of paraphrases with something said around them
+_FILLED = 0.4  # share of paraphrases with filler words around them
 _SHORTEST = 4  # letters of a word with a typo
 _CONTENT = (*COLOURS, *TYPES)
 
 
 @dataclass(frozen=True)
 class NearWords:
-    """What may stand for each colour and type, and words that say nothing about either.
+    """Words that may replace each colour and type, and words that mean neither.
 
     Args:
         near: for each colour and type, words and their cumulative shares.
@@ -48,7 +48,7 @@ class NearWords:
     idle: tuple[str, ...]
 
     def draw(self, word: str, generator: np.random.Generator) -> str:
-        """Return a word that may stand for a colour or type, itself if there is none."""
+        """Return a word that may replace a colour or type, itself if there is none."""
         words, shares = self.near.get(word, ((), np.zeros(0)))
         if not words:
             return word
@@ -79,24 +79,24 @@ def is_held_out(word: str) -> bool:
 
 
 def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
-    """Find what may stand for each colour and type in a table of words.
+    """Find words that may replace each colour and type in a table of words.
 
     A near word is nearer to its colour or type than to any other of them, by a margin of the
-    cosine: red is near blue, and must not stand for it. A name that the table knows a colour of
-    stands for the colour that it mostly is, however near others are.
+    cosine: red is near blue, and must not replace it. A name that has colours in the table replaces
+    the colour that it mostly is, however near others are.
 
     Args:
         table: words and embeddings.
         basic: what the table's colour memberships are memberships in.
     """
-    known = [word for word in _CONTENT if word in table.words]
-    numbers = [table.number(word) for word in known]
+    content = [word for word in _CONTENT if word in table.words]
+    numbers = [table.number(word) for word in content]
     to_content = (table.embeddings @ table.embeddings[numbers].T).numpy()  # [V, content]
     colours = table.colours.numpy()  # [V, B]
     named = colours.sum(1) > 0
     near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]] = {}
     taken = set()
-    for place, word in enumerate(known):
+    for place, word in enumerate(content):
         cosine = to_content[:, place]
         others = np.delete(to_content, place, 1).max(1)
         margin = np.where(named, 0.0, cosine - others)
@@ -109,7 +109,7 @@ def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
             shares = colours[:, list(basic).index(word)]
             mean = float(np.mean(list(weights.values()))) if weights else 1.0
             for n in np.flatnonzero(shares > _LEAST_MEMBERSHIP):
-                # Names of colours weigh most: of them it is known what they look like.
+                # Names of colours weigh most: their colours are exact.
                 weights[table.words[n]] = 6.0 * mean * float(shares[n])
         weights = {w: v for w, v in weights.items() if w not in _CONTENT and not is_held_out(w)}
         taken |= set(weights)
@@ -135,7 +135,7 @@ def _part(templates: Sequence[str], reserved: bool) -> list[tuple[str, ...]]:
 def _phrases(
     kind: str, shapes: tuple[str, ...], reserved: bool
 ) -> list[tuple[tuple[str, ...], bool]]:
-    """Return the templates of a kind for parts of these shapes; and if they are sentences."""
+    """Return the templates of a kind for parts of these shapes, and whether each is a sentence."""
     return [
         (texts, is_sentence)
         for table, is_sentence in ((COMPOUNDS, False), (SENTENCES, True))
@@ -156,7 +156,7 @@ def _slots(text: str) -> set[str]:
 _LEADS = [expand(lead) for lead in LEADS]
 
 
-def _say(thing: Meaning, generator: np.random.Generator, reserved: bool) -> str:
+def _noun_phrase(thing: Meaning, generator: np.random.Generator, reserved: bool) -> str:
     """Return a noun phrase for a thing, seen or further."""
     shape = shape_of(thing)
     if generator.random() < _SEEN_NOUNS:
@@ -178,23 +178,22 @@ def paraphrase(meaning: Meaning, generator: np.random.Generator, reserved: bool 
     phrases = _phrases(meaning[0], tuple(shape_of(part) for part in parts), reserved)
     is_sentence = False
     if meaning[0] == "thing":
-        text = _say(meaning, generator, reserved)
+        text = _noun_phrase(meaning, generator, reserved)
     elif not phrases:
         return write(meaning, generator, "seen")
     else:
         texts, is_sentence = pick(phrases, generator)
         slots = {
-            name: _say(part, generator, reserved) for name, part in zip("ab", parts, strict=False)
+            name: _noun_phrase(part, generator, reserved)
+            for name, part in zip("ab", parts, strict=False)
         }
         if meaning[0] == "except":
             excluded = parts[1]
             for slot, table in (("b", EXCLUDED), ("bs", EXCLUDED_MANY)):
                 text = pick(expand(pick(table[shape_of(excluded)], generator)), generator)
-                said = text.format(c=excluded[1], t=excluded[2])
-                slots[slot] = _PLURAL.sub("es", said)
+                slots[slot] = _PLURAL.sub("es", text.format(c=excluded[1], t=excluded[2]))
         for slot, place in (("c", 1), ("t", 2)):
-            word = next((part[place] for part in reversed(parts) if part[place]), "")
-            slots[slot] = word
+            slots[slot] = next((part[place] for part in reversed(parts) if part[place]), "")
         text = pick(texts, generator).format_map(slots)
     if not is_sentence:
         text = pick(pick(_LEADS, generator), generator).format(text)
@@ -210,11 +209,11 @@ class TextWriter:
     Args:
         words: near words and idle ones.
         paraphrases: share of texts from the further templates.
-        near_words: chance that a colour or type is said with a near word.
+        near_words: chance that a near word replaces a colour or type.
         typos: chance that a colour or type is misspelt, if it has four letters or more.
         idle: share of texts with idle words before or after.
         asides: share of texts with a remark of idle words before or after.
-        lost: chance that a word is lost; "_" is written for it.
+        lost: chance that a word is replaced by "_".
         reserved: whether to write with the templates and near words that are never trained on.
     """
 
@@ -238,11 +237,11 @@ class TextWriter:
     def vary(self, text: str, generator: np.random.Generator) -> str:
         """Return a text with near words and typos in colours and types, and with idle words."""
         if self.near_words or self.typos:
-            text = re.sub(r"[a-z]+", lambda found: self._vary_word(found[0], generator), text)
+            text = re.sub(r"[a-z]+", lambda match: self._vary_word(match[0], generator), text)
         if self.words.idle and generator.random() < self.idle:
             count = 1 + int(generator.random() * _MOST_IDLE)
-            said = " ".join(pick(self.words.idle, generator) for _ in range(count))
-            text = f"{said} {text}" if generator.random() < 0.5 else f"{text} {said}"
+            idle = " ".join(pick(self.words.idle, generator) for _ in range(count))
+            text = f"{idle} {text}" if generator.random() < 0.5 else f"{text} {idle}"
         if self.asides and self.words.idle and generator.random() < self.asides:
             before, after = pick(ASIDES, generator).split("{}")
             before, after = (self._filled(part, generator) for part in (before, after))
@@ -262,12 +261,12 @@ class TextWriter:
     def _vary_word(self, word: str, generator: np.random.Generator) -> str:
         if word not in _CONTENT:
             return word
-        said = word
+        varied = word
         if word in TYPES and self.words.idle and generator.random() < _COMPOUNDS:
             # A compound is what its last part is: a matchbox, a housekey.
-            said = f"{pick(self.words.idle, generator)}{word}"
+            varied = f"{pick(self.words.idle, generator)}{word}"
         elif generator.random() < self.near_words:
-            said = self._near_words.draw(word, generator)
-        if len(said) >= _SHORTEST and generator.random() < self.typos:
-            said = misspell(said, generator)
-        return word if is_held_out(said) else said
+            varied = self._near_words.draw(word, generator)
+        if len(varied) >= _SHORTEST and generator.random() < self.typos:
+            varied = misspell(varied, generator)
+        return word if is_held_out(varied) else varied

@@ -1,8 +1,8 @@
 """Images with captions from a folder of images.
 
 ``captions.jsonl`` has one ``{"image": "cat.png", "text": "a cat"}`` a line; ``captions.csv`` has
-the columns ``image`` and ``text``. An image may have several
-captions, and a caption several images.
+the columns ``image`` and ``text``. An image may have several captions, and a caption several
+images.
 
 Axes: ``M`` images, ``K`` texts.
 """
@@ -32,7 +32,7 @@ class CaptionedImages:
     Args:
         images: uint8 [M, size, size, 3].
         texts: distinct captions, K.
-        positives: bool [K, M], whether a image has a caption.
+        positives: bool [K, M], whether an image has a caption.
     """
 
     images: NDArray[np.uint8]
@@ -85,11 +85,11 @@ def read_folder(folder: Path, size: int) -> CaptionedImages:
     pairs = _read_captions(folder)
     images, bad = {}, []
     for name in dict.fromkeys(name for name, _ in pairs):
-        found = _read_image(folder, name, size)
-        if isinstance(found, str):
-            bad.append(f"{name!r} {found}")
+        image = _read_image(folder, name, size)
+        if isinstance(image, str):
+            bad.append(f"{name!r} {image}")
         else:
-            images[name] = found
+            images[name] = image
     if bad:
         raise ConfigError(
             f"{folder}: {len(bad)} images cannot be used: {'; '.join(bad)};"
@@ -155,7 +155,7 @@ def _csv(content: str, path: Path) -> list[tuple[int, dict[str, object]]]:
 
 
 def _read_image(folder: Path, name: str, size: int) -> NDArray[np.uint8] | str:
-    """Return an image, or why it cannot be had."""
+    """Return an image, or why it cannot be read."""
     from PIL import Image
 
     root = folder.resolve()

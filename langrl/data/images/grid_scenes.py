@@ -26,8 +26,8 @@ class ImageTexts:
         images: uint8 [M, height, width, 3].
         texts: K texts.
         positives: bool [K, M].
-        shown: what each image shows, bool [M, P], if asked for; see ``image_labels``.
-        meant: what each text means, int64 [K, S], if asked for.
+        shown: what each image shows, bool [M, P], if requested; see ``labels``.
+        meant: what each text means, int64 [K, S], if requested.
     """
 
     images: NDArray[np.uint8]
@@ -119,8 +119,8 @@ def world_batch(
         rooms: how many.
         images: of each room.
         texts: of each room.
-        levels: what levels of meaning are drawn.
-        labels: whether to say what the images show and the texts mean.
+        levels: levels of meaning to draw from.
+        labels: whether to add what the images show and the texts mean.
     """
     drawn = draw_rooms(spec, rooms, generator)
     number, poses = draw_images(drawn, images, generator)

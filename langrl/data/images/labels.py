@@ -1,7 +1,7 @@
-"""What images of grid worlds show and what texts about them mean, as labels to learn.
+"""Labels of what images of grid worlds show and what texts about them mean.
 
-The grammar knows both exactly. A model that also has to name them learns from every image and
-text by itself, not only from the few pairs of a batch that happen to tell two things apart.
+The grammar gives both exactly. A model that also predicts them learns from every image and text by
+itself, not only from the few pairs of a batch that differ in one property.
 
 Axes: ``R`` rooms, ``M`` images, ``P`` = ``len(SHOWN)``, ``K`` texts, ``S`` = ``len(SLOTS)``.
 """
@@ -25,7 +25,7 @@ SHOWN: tuple[Meaning, ...] = (
     *(("next_to", _ANYTHING, thing) for thing in _THINGS),
     *(("nearest_wall", thing) for thing in _THINGS),
 )
-"""What a image may show the agent to face; of what is faced, what is beside it, and where."""
+"""What may hold of the object that the agent faces: colour, type, neighbours, nearest wall."""
 
 SLOTS: tuple[tuple[str | None, ...], ...] = (
     ("thing", "except", "both", "either", "next_to", "nearest_wall"),

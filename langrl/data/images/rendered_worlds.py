@@ -11,7 +11,7 @@ from langrl.data.images.grid_scenes import ImageTexts
 from langrl.errors import ConfigError, InstructionError
 
 NEEDED = ("render_goal", "denotation", "sample_goals")
-_TRIES = 20  # batches drawn for one in which a text fits a image
+_TRIES = 20  # batches until one is refused in which no text fits an image
 
 
 class WorldImages:
@@ -48,10 +48,10 @@ class WorldImages:
             ConfigError: if no text fits a goal, again and again.
         """
         for _ in range(_TRIES):
-            drawn = self._draw(episodes, images, generator)
-            telling = not drawn.positives.all(0).any()  # no image that all of the texts fit
-            if len(drawn.texts) > 1 and telling:
-                return drawn
+            batch = self._draw(episodes, images, generator)
+            # An image that all texts fit has no negative.
+            if len(batch.texts) > 1 and not batch.positives.all(0).any():
+                return batch
         raise ConfigError(
             f"environments: hardly a sampled goal of {self.name} fits an instruction; make"
             " sample_goals return goals that instructions denote"
@@ -61,20 +61,20 @@ class WorldImages:
         seeds = generator.integers(2**31, size=episodes).tolist()
         texts = [str(self._env.reset(seed=seed)[0]["instruction"]) for seed in seeds]
         texts = list(dict.fromkeys(texts))
-        drawn, matches = [], []
+        rendered, matches = [], []
         for seed in seeds:
             self._env.reset(seed=seed)  # the same episode as before
             goals = self._env.sample_goals(images, generator)
-            drawn.append(np.stack([self._env.render_goal(goal) for goal in goals]))
+            rendered.append(np.stack([self._env.render_goal(goal) for goal in goals]))
             matches.append(np.stack([self._denoted(goals, text) for text in texts]))
         positives = np.concatenate(matches, 1)  # [K, M]
         fitting = np.flatnonzero(positives.any(1) & ~positives.all(1))
         kept = [texts[n] for n in fitting]
-        return ImageTexts(np.concatenate(drawn), kept, positives[fitting])
+        return ImageTexts(np.concatenate(rendered), kept, positives[fitting])
 
     def _denoted(self, goals: Any, text: str) -> Any:
         try:
             denoted = self._env.denotation(goals, text)
         except InstructionError:
-            denoted = None  # nothing of the sort is there
+            denoted = None  # no such object is there
         return np.zeros(len(goals), bool) if denoted is None else np.asarray(denoted, bool)

@@ -1,4 +1,4 @@
-"""Expert trajectories in mazes: shortest paths walked with a trembling hand.
+"""Expert trajectories in mazes: shortest paths with action noise.
 
 Axes: ``E`` trajectories, ``F`` free cells, ``L`` cells on a path.
 """

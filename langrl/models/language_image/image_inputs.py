@@ -1,4 +1,4 @@
-"""What language-image models take: images and texts of several types, checked and converted.
+"""Inputs of language-image models: images and texts of several kinds, checked and converted.
 
 An encoder reads its inputs itself. Functions around it pass them on unread, so that images are
 converted once and texts are checked once.
@@ -74,7 +74,7 @@ def _check_image(shape: list[int], dtype: str) -> None:
 
 def _to_bytes(image: Tensor) -> Tensor:
     if not image.isfinite().all():
-        raise NonFiniteError("an image holds NaN or infinity; fix what draws it")
+        raise NonFiniteError("an image holds NaN or infinity; repair what draws it")
     if image.numel() and (image.amin() < 0 or image.amax() > 1):
         low, high = image.amin().item(), image.amax().item()
         raise ShapeError(

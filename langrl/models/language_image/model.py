@@ -3,7 +3,7 @@
 Axes: ``M`` images, ``K`` texts, ``R`` reference images, ``D`` embedding size; leading axes
 broadcast.
 
-A trained model ranks; calibration makes its numbers mean something. Held-out pairs give
+A trained model ranks; calibration turns its scores into log density ratios. Held-out pairs give
 P(match | g, l) = sigmoid(slope * logits + offset), and by Bayes p(g | l) / p(g) is that over its
 mean over goals. It saturates: all goals that fit an instruction weigh the same.
 """
@@ -94,8 +94,8 @@ class LanguageImageModel(nn.Module):
     def __init__(self, pair: TowerPair | SentenceTransformerPair, description: Description) -> None:
         super().__init__()
         self.pair, self.description, self.scale = pair, description, Scale()
-        known = pair.log_scale() if isinstance(pair, SentenceTransformerPair) else None
-        initial = math.log(_INITIAL_SCALE) if known is None else known
+        trained = pair.log_scale() if isinstance(pair, SentenceTransformerPair) else None
+        initial = math.log(_INITIAL_SCALE) if trained is None else trained
         nn.init.constant_(self.scale.log_scale, initial)
         self.scale.bound()
         self.slope: Tensor
@@ -226,7 +226,27 @@ class LanguageImageModel(nn.Module):
         Raises:
             ConfigError: if the folder holds something else than a model.
         """
-        save_language_image_model(self, Path(folder), card, numbers, half)
+        folder = Path(folder).resolve()  # the renames below are of the folder itself, not of a link
+        if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} holds something else than a model; give a new folder")
+        staging = folder.with_name(f".{folder.name}.staging")
+        backbone = folder.with_name(f".{folder.name}.{_BACKBONE}")
+        for left_over in (staging, backbone):
+            shutil.rmtree(left_over, ignore_errors=True)
+        description = self.description
+        if isinstance(description, PairDescription):
+            digests = {}
+            if description.fine_tune:
+                assert isinstance(self.pair, SentenceTransformerPair)
+                digests = self.pair.save(backbone)
+            description = description.model_copy(update={"sha256": digests})
+        weights = {name: _stored(name, value, half) for name, value in _own_state(self).items()}
+        documents = {_MODEL: description.model_dump(mode="json"), _NUMBERS: dict(numbers)}
+        write_checkpoint(staging, Checkpoint(documents, {_WEIGHTS: weights}))
+        (staging / "README.md").write_text(card, encoding="utf-8")
+        if backbone.exists():
+            backbone.rename(staging / _BACKBONE)
+        replace_folder(staging, folder)
 
 
 def fit_logistic(logits: Tensor, matches: Tensor) -> tuple[float, float]:
@@ -321,33 +341,6 @@ def _own_state(model: LanguageImageModel) -> dict[str, Tensor]:
 def _stored(name: str, value: Tensor, half: bool) -> Tensor:
     rounded = name.endswith("table_scale") or (half and name.startswith("pair."))
     return value.half() if rounded and value.is_floating_point() else value
-
-
-def save_language_image_model(
-    model: LanguageImageModel, folder: Path, card: str, numbers: Mapping[str, Any], half: bool
-) -> None:
-    """Write a model; see ``LanguageImageModel.save``."""
-    folder = folder.resolve()  # the renames below are of the folder itself, not of a link
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} holds something else than a model; give a new folder")
-    staging = folder.with_name(f".{folder.name}.staging")
-    backbone = folder.with_name(f".{folder.name}.{_BACKBONE}")
-    for left_over in (staging, backbone):
-        shutil.rmtree(left_over, ignore_errors=True)
-    description = model.description
-    if isinstance(description, PairDescription):
-        digests = {}
-        if description.fine_tune:
-            assert isinstance(model.pair, SentenceTransformerPair)
-            digests = model.pair.save(backbone)
-        description = description.model_copy(update={"sha256": digests})
-    weights = {name: _stored(name, value, half) for name, value in _own_state(model).items()}
-    documents = {_MODEL: description.model_dump(mode="json"), _NUMBERS: dict(numbers)}
-    write_checkpoint(staging, Checkpoint(documents, {_WEIGHTS: weights}))
-    (staging / "README.md").write_text(card, encoding="utf-8")
-    if backbone.exists():
-        backbone.rename(staging / _BACKBONE)
-    replace_folder(staging, folder)
 
 
 def load_language_image_model(

@@ -1,7 +1,7 @@
-"""A start for patch embeddings: the directions in which patches of the training images differ.
+"""Initial patch embeddings: the directions in which patches of the training images differ.
 
-From random filters, an image tower sees empty floor everywhere for its first hundreds of steps;
-with whitened patches, what is rare, such as the agent, stands out at once.
+With random filters, an image tower ignores rare patches, such as the agent, for its first hundreds
+of steps, since most patches are empty floor; with whitened patches it distinguishes them at once.
 
 Axes: ``M`` images of ``H`` x ``W`` pixels, ``C`` channels, ``X`` numbers in a patch.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional
 from langrl.models.language_image.image_inputs import read_images
 from langrl.models.language_image.towers import CompactImageTower
 
-_LEAST = 1e-4  # of the largest variance, below which directions are not blown up
+_LEAST = 1e-4  # of the largest variance, below which directions are not amplified
 
 
 @torch.no_grad()

@@ -56,7 +56,7 @@ class SentenceTransformerPair(nn.Module):
         super().__init__()
         self.name, self.fine_tune = name, fine_tune
         self.backbone = load_pair(name).requires_grad_(fine_tune)
-        with torch.no_grad():  # asked, not looked up: models do not agree on where it is written
+        with torch.no_grad():  # measured: models store their sizes in different places
             texts = self._embed([{"text": "goal"}])
             images = self._embed(_images(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)))
         self.embedding = texts.shape[1]
@@ -164,9 +164,9 @@ def check_digests(folder: Path, sha256: Mapping[str, str]) -> None:
     Raises:
         CheckpointError: if a file is missing, damaged, or was not there.
     """
-    found = _digests(folder)
-    for name in sorted(found.keys() | sha256.keys()):
-        if found.get(name) != sha256.get(name):
+    stored = _digests(folder)
+    for name in sorted(stored.keys() | sha256.keys()):
+        if stored.get(name) != sha256.get(name):
             raise CheckpointError(
                 f"{folder / name} is missing, damaged or new (model.json has another sha256 or"
                 " none); copy the whole model again"

@@ -22,7 +22,7 @@ from langrl.models.encoders import PretrainedTextEncoder
 from langrl.models.language_image.image_inputs import as_list, read_images
 from langrl.words import PAD, UNKNOWN, split_words
 
-_SMALLEST, _LARGEST = 3, 32  # patches along a image's side
+_SMALLEST, _LARGEST = 3, 32  # patches along an image's side
 _GROUPS, _HEADS = 8, 4
 _FIRST_WORD = 2
 _SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
@@ -42,7 +42,7 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Linear(width, queries, bias=False)
-        nn.init.normal_(self.queries.weight, std=2 / width**0.5)  # a mean would say little at first
+        nn.init.normal_(self.queries.weight, std=2 / width**0.5)  # at 0 they would average
         self.head = nn.Linear((queries + 1) * width, embedding)
 
     def forward(self, positions: Tensor, real: Tensor | None = None) -> Tensor:
@@ -118,25 +118,25 @@ def _trigrams(word: str, buckets: int) -> tuple[int, ...]:
 
 
 def spelling_neighbours(word: str) -> set[str]:
-    """Return every word at one slip from a lower-case word.
+    """Return every word that is one edit away from a lower-case word.
 
-    A slip leaves a letter out, puts one in, replaces one or swaps two neighbours.
+    An edit removes a letter, adds one, replaces one or swaps two neighbours.
     """
     cuts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
-    found = {head + tail[1:] for head, tail in cuts if tail}
-    found |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
+    words = {head + tail[1:] for head, tail in cuts if tail}
+    words |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
     for letter in string.ascii_lowercase:
-        found |= {head + letter + tail for head, tail in cuts}
-        found |= {head + letter + tail[1:] for head, tail in cuts if tail}
-    return found
+        words |= {head + letter + tail for head, tail in cuts}
+        words |= {head + letter + tail[1:] for head, tail in cuts if tail}
+    return words
 
 
 class CompactTextTower(nn.Module):
     """A small text tower in plain torch: words from a table or from their trigrams, in context.
 
     A word is its row in a frozen table, projected; a word that is not there is the mean of its
-    character trigrams' embeddings, so that it still says something. A word of four letters or
-    more that is not in the table is looked up as the first word there that is one slip away. Two
+    character trigrams' embeddings, so that it is not lost. A word of four letters or more
+    that is not in the table is looked up as the first word there that is one edit away. Two
     texts of the same words in another order differ: positions are learned.
 
     Args:
@@ -262,9 +262,9 @@ class CompactTextTower(nn.Module):
 
     def _rows(self, words: Tensor) -> Tensor:
         row = (words - _FIRST_WORD).clamp(min=0)
-        known = (words >= _FIRST_WORD).unsqueeze(-1)
+        in_table = (words >= _FIRST_WORD).unsqueeze(-1)
         scale = self.table_scale[row].to(self.positions.dtype).unsqueeze(-1)
-        return self.table[row] * scale * known  # [K, L, P]
+        return self.table[row] * scale * in_table  # [K, L, P]
 
     def encode(self, texts: str | Sequence[str]) -> Tensor:
         """Map texts to unit embeddings [K, D]; errors as ``tokenise``."""
@@ -278,7 +278,7 @@ class PretrainedTextTower(nn.Module):
         embedding: size D of an embedding.
         config: the model's name or folder, and the head's width.
         backbone: a loaded SentenceTransformer; loaded by name when first needed otherwise.
-        text_width: numbers in the backbone's embedding; asked of the backbone otherwise.
+        text_width: numbers in the backbone's embedding; read from the backbone otherwise.
     """
 
     def __init__(

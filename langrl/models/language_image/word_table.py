@@ -1,4 +1,4 @@
-"""A table of words distilled from a SentenceTransformer: what a small text tower starts from.
+"""A table of words distilled from a SentenceTransformer, for a small text tower.
 
 Axes: ``V`` words, ``F`` numbers in the model's embedding, ``P`` in a row of the table, ``B``
 colour memberships.
@@ -18,8 +18,8 @@ from langrl.errors import ConfigError, UnknownNameError
 
 _BATCH = 512
 _MEMBERSHIP_WEIGHT = 6.0  # of a membership of 1, against rows with a root mean square of 1
-_FREQUENT = 3000  # words that are too common to be names of things, or mean too much else
-_CLEAR_LEAD, _NEAR = 0.2, 0.4  # cosines at which a word is wholly of a kind
+_FREQUENT = 3000  # words that are too common to be names of things, or have many other meanings
+_CLEAR_LEAD, _NEAR = 0.2, 0.4  # cosines at which a word fully belongs to a kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,8 @@ def distil_words(
         ConfigError: if the model has no such vocabulary, or fewer words than ``width``.
     """
     colours = colours or {}
-    known = vocabulary_words(model)[:limit]
-    words = list(dict.fromkeys([*kinds, *sorted(colours), *known, *further]))
+    vocabulary = vocabulary_words(model)[:limit]
+    words = list(dict.fromkeys([*kinds, *sorted(colours), *vocabulary, *further]))
     embeddings = embed_words(model, words)
     if width > min(embeddings.shape):
         raise ConfigError(
@@ -110,10 +110,10 @@ def distil_words(
         if word in colours:
             memberships[number] = torch.from_numpy(colours[word])
     unit = functional.normalize(centred, dim=1).float()
-    frequent = set(known[:_FREQUENT]) - set(kinds)
-    sorts = kind_memberships(unit, [words.index(kind) for kind in kinds])
-    sorts[[number for number, word in enumerate(words) if word in frequent]] = 0.0
-    rows = torch.cat([rows, _MEMBERSHIP_WEIGHT * memberships, _MEMBERSHIP_WEIGHT * sorts], 1)
+    frequent = set(vocabulary[:_FREQUENT]) - set(kinds)
+    in_kinds = kind_memberships(unit, [words.index(kind) for kind in kinds])
+    in_kinds[[number for number, word in enumerate(words) if word in frequent]] = 0.0
+    rows = torch.cat([rows, _MEMBERSHIP_WEIGHT * memberships, _MEMBERSHIP_WEIGHT * in_kinds], 1)
     return WordTable(tuple(words), rows, unit, memberships)
 
 
@@ -144,9 +144,9 @@ def vocabulary_words(model: Any) -> list[str]:
     get_vocab = getattr(getattr(model, "tokenizer", None), "get_vocab", None)
     if get_vocab is None:
         raise ConfigError("a word table needs a model with a tokenizer's vocabulary; set words")
-    known = get_vocab()
-    pieces = any(word.startswith("##") for word in known)
-    ranked = sorted(known, key=lambda word: known[word])
+    vocabulary = get_vocab()
+    pieces = any(word.startswith("##") for word in vocabulary)
+    ranked = sorted(vocabulary, key=lambda word: vocabulary[word])
     words = [word for word in ranked if word.isascii() and word.isalpha() and word.islower()]
     if not pieces or not words:
         raise ConfigError(

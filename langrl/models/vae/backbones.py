@@ -1,7 +1,7 @@
-"""How a multimodal variational autoencoder infers its latent from the modalities that are there.
+"""How a multimodal variational autoencoder infers its latent from the modalities that are given.
 
 Each backbone maps features by modality [N, F] to a posterior, a uniform mixture of E diagonal
-Gaussians [E, N, D], and knows what it adds to the bound that it is trained on.
+Gaussians [E, N, D], and adds terms of its own to the training bound.
 
 Axes: ``E`` experts, ``N`` observations, ``F`` features, ``D`` numbers in a latent.
 """
@@ -18,7 +18,7 @@ from langrl.models.vae.config import VaeConfig
 
 Features = Mapping[str, Tensor]
 BoundOf = Callable[[str], Tensor]
-_WIDEST = 6.0  # bound of a log-scale's size; beyond it, float32 has nothing to say
+_WIDEST = 6.0  # bound of a log-scale's size; beyond it, float32 loses all digits
 
 
 class _Head(nn.Module):
@@ -34,7 +34,7 @@ class _Head(nn.Module):
 
     @staticmethod
     def raw_of(log_scale: Tensor) -> Tensor:
-        """Return what the network has to give for a log-scale."""
+        """Return the output of the network that gives a log-scale."""
         return _WIDEST * torch.atanh(log_scale / _WIDEST)
 
 
@@ -45,19 +45,13 @@ def _heads(names: Sequence[str], features: Mapping[str, int], config: VaeConfig)
 
 
 def _experts(heads: nn.ModuleDict, features: Features) -> Gaussian:
-    """Return what each modality that is there says by itself [E, N, D]."""
+    """Return the Gaussian of each modality that is given [E, N, D]."""
     means, scales = zip(*(heads[name](features[name]) for name in features), strict=True)
     return torch.stack(means), torch.stack(scales)
 
 
-class ProductOfExperts(nn.Module):
-    """MVAE: the product of the modalities' experts and of the prior.
-
-    Trained on the ELBO of all modalities and on that of each alone, so that every expert learns to
-    speak for itself.
-
-    Source: Wu & Goodman 2018, arXiv:1802.05335, section 2.2, eq. 4 without the random subsets.
-    """
+class _Experts(nn.Module):
+    """An expert for each modality."""
 
     def __init__(
         self, names: Sequence[str], features: Mapping[str, int], config: VaeConfig
@@ -65,8 +59,18 @@ class ProductOfExperts(nn.Module):
         super().__init__()
         self.heads = _heads(names, features, config)
 
+
+class ProductOfExperts(_Experts):
+    """MVAE: the product of the modalities' experts and of the prior.
+
+    Trained on the ELBO of all modalities and on that of each alone, so that every expert is
+    also a posterior by itself.
+
+    Source: Wu & Goodman 2018, arXiv:1802.05335, section 2.2, eq. 4 without the random subsets.
+    """
+
     def forward(self, features: Features) -> Gaussian:
-        """Return the posterior [1, N, D] given the modalities that are there."""
+        """Return the posterior [1, N, D] given some modalities."""
         mean, log_scale = product_of_experts(*_experts(self.heads, features))
         return mean.unsqueeze(0), log_scale.unsqueeze(0)
 
@@ -75,20 +79,14 @@ class ProductOfExperts(nn.Module):
         return torch.stack([bound_of(name) for name in features]).sum(0)
 
 
-class MixtureOfExperts(nn.Module):
+class MixtureOfExperts(_Experts):
     """MMVAE: a uniform mixture of the modalities' experts.
 
     Source: Shi et al. 2019, arXiv:1911.03393, section 3.
     """
 
-    def __init__(
-        self, names: Sequence[str], features: Mapping[str, int], config: VaeConfig
-    ) -> None:
-        super().__init__()
-        self.heads = _heads(names, features, config)
-
     def forward(self, features: Features) -> Gaussian:
-        """Return the posterior [E, N, D], an expert of each modality that is there."""
+        """Return the posterior [E, N, D], an expert of each modality given."""
         return _experts(self.heads, features)
 
     def added(self, features: Features, posterior: Gaussian, bound_of: BoundOf) -> Tensor:

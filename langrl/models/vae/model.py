@@ -1,7 +1,7 @@
-"""Multimodal variational autoencoders: one latent behind observations of two or more modalities.
+"""Multimodal variational autoencoders: one latent for observations of two or more modalities.
 
 ``p(z) = N(0, I)``, every modality is independent of the others given z, and a backbone (see
-``vae_backbones``) infers z from whichever modalities are there. Likelihoods are estimated by
+``vae.backbones``) infers z from the modalities that are given. Likelihoods are estimated by
 importance weighting with the backbone's posterior as the proposal.
 
 Axes: ``N`` left and ``M`` right observations, ``P`` pairs of them, ``K`` samples of a latent,
@@ -35,7 +35,7 @@ _AT_ONCE = 1 << 14  # samples decoded at once in evaluation, to stay in a CPU's 
 
 
 class MultimodalVAE(nn.Module):
-    """A latent, a decoder for each modality, and a backbone that infers the one from the other.
+    """A latent, a decoder for each modality, and a backbone that infers the latent.
 
     Args:
         config: modalities, backbone and sizes.
@@ -73,7 +73,7 @@ class MultimodalVAE(nn.Module):
     # -- inference -------------------------------------------------------------------------
 
     def encode(self, inputs: Observations) -> MultimodalBatch:
-        """Return observations with their features, after a look at every number.
+        """Return observations with their features, after checking every number.
 
         Raises:
             DomainError: if no modality is given, or a number is outside its likelihood's range.
@@ -303,12 +303,18 @@ def iwae(
 
     For a mixture, the samples are stratified and weighed by the density of the whole mixture.
     """
+    return importance_weighted(_log_weights(model, encoded, generator, samples).flatten(0, 1))
+
+
+def _log_weights(
+    model: MultimodalVAE, encoded: MultimodalBatch, generator: torch.Generator, samples: int
+) -> Tensor:
+    """Return log p(x, z) - log q(z) of samples of each expert [E, K / E, N]."""
     mean, log_scale = model.backbone(encoded.features)
     z = stratified_sample(mean, log_scale, samples, generator)  # [K, N, D]
     proposed = log_mixture(z, mean, log_scale)
-    return importance_weighted(
-        model.log_likelihood(encoded.inputs, z) + log_standard_normal(z) - proposed
-    )
+    weights = model.log_likelihood(encoded.inputs, z) + log_standard_normal(z) - proposed
+    return weights.unflatten(0, (len(mean), -1))
 
 
 def iwae_by_expert(
@@ -321,11 +327,8 @@ def iwae_by_expert(
 
     Source: Shi et al. 2019, arXiv:1911.03393, eq. 3.
     """
-    mean, log_scale = model.backbone(encoded.features)
-    z = stratified_sample(mean, log_scale, samples, generator)  # [K, N, D]
-    proposed = log_mixture(z, mean, log_scale)
-    weights = model.log_likelihood(encoded.inputs, z) + log_standard_normal(z) - proposed
-    return importance_weighted(weights.unflatten(0, (len(mean), -1)).movedim(1, 0)).mean(0)
+    weights = _log_weights(model, encoded, generator, samples)
+    return importance_weighted(weights.movedim(1, 0)).mean(0)
 
 
 Bound = Callable[[MultimodalVAE, MultimodalBatch, torch.Generator, int], Tensor]

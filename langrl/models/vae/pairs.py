@@ -1,8 +1,8 @@
 """Bounds on log p(x, y) of many pairs of observations.
 
-By the backbone's posterior every pair needs latents of its own. With latents of each observation
-*alone* as proposals, all pairs share them: N + M sets of latents are decoded instead of N * M, and
-every remaining term is a matrix product. Of mmvae the two are the same estimate.
+With the backbone's posterior as the proposal, every pair needs latents of its own. With latents of
+each observation *alone*, all pairs share them: N + M sets of latents are decoded instead of N * M,
+and every remaining term is a matrix product. For mmvae the two estimates are the same.
 
 Axes: ``N`` left and ``M`` right observations, ``K`` samples of a latent, ``E`` experts, ``D``
 numbers in a latent.
@@ -78,6 +78,6 @@ def _log_sum(terms: list[Tensor]) -> Tensor:
 
 def _alone(model: MultimodalVAE, encoded: MultimodalBatch) -> tuple[Tensor, Tensor]:
     """Return the posteriors given each modality alone [E, N, D]."""
-    found = [model.backbone(encoded.only(name).features) for name in encoded.inputs]
-    means, scales = zip(*found, strict=True)
+    experts = [model.backbone(encoded.only(name).features) for name in encoded.inputs]
+    means, scales = zip(*experts, strict=True)
     return torch.cat(means), torch.cat(scales)

@@ -145,14 +145,14 @@ def test_all_images_that_cannot_be_used_are_named_in_one_line(tmp_path):
     captions(tmp_path, *[(name, "a caption") for name in names])
     with pytest.raises(ConfigError) as caught:
         read_folder(tmp_path, 8)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert "6 images" in said
-    assert "good.png" not in said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "6 images" in message
+    assert "good.png" not in message
     for name in names[1:]:
-        assert name in said
-    assert said.count("outside the folder") == 2
-    assert said.count("is missing") == 2
+        assert name in message
+    assert message.count("outside the folder") == 2
+    assert message.count("is missing") == 2
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def encode(texts):
 
 
 def encode_images(images):
-    """A cheap image encoder: darkness of eight parts of a image [M, 8]."""
+    """A cheap image encoder: darkness of eight parts of an image [M, 8]."""
     parts = np.array_split(255 - images.astype(np.float32), 8, axis=2)
     return np.stack([part.mean((1, 2, 3)) for part in parts], 1)
 
@@ -73,7 +73,7 @@ def left_or_right(observation, generator):
 
 
 def image_of(observation):
-    """What of an observation of MiniGrid is a image."""
+    """What of an observation of MiniGrid is an image."""
     return observation["image"]
 
 

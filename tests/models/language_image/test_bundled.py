@@ -38,11 +38,11 @@ import numpy as np
 print(model.calibrated, float(model.log_ratio(np.zeros((1, 64, 64, 3), np.uint8), "a key").sum()))
 assert sys.modules["sentence_transformers"] is None
 """
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
-    assert said.startswith("True ")
-    assert np.isfinite(float(said.split()[1]))
+    assert output.startswith("True ")
+    assert np.isfinite(float(output.split()[1]))
 
 
 def test_it_is_at_most_ten_megabytes():
@@ -54,18 +54,18 @@ def test_its_card_names_the_preset_and_says_what_its_numbers_say():
     assert "langrl pretrain --config pretrain-bundled" in card
     numbers = json.loads((FOLDER / "numbers.json").read_text())
     for row in numbers["rows"]:
-        said = re.search(rf"\| {row['phrasing'].replace('_', '-')} \|.*", card)
-        assert said is not None
-        assert f"{row['auc']:.3f}" in said[0]
-        assert f"{row['ece']:.3f}" in said[0]
+        row_of_card = re.search(rf"\| {row['phrasing'].replace('_', '-')} \|.*", card)
+        assert row_of_card is not None
+        assert f"{row['auc']:.3f}" in row_of_card[0]
+        assert f"{row['ece']:.3f}" in row_of_card[0]
 
 
 @pytest.mark.parametrize("phrasing", ["seen", "held_out"])
 def test_its_cards_numbers_hold_on_fresh_rooms(measured, phrasing):
     numbers = json.loads((FOLDER / "numbers.json").read_text())
-    (told,) = (row for row in numbers["rows"] if row["phrasing"] == phrasing)
+    (stored,) = (row for row in numbers["rows"] if row["phrasing"] == phrasing)
     for name, tolerance in TOLERANCE.items():
-        assert measured[phrasing][name] == pytest.approx(told[name], abs=tolerance), name
+        assert measured[phrasing][name] == pytest.approx(stored[name], abs=tolerance), name
 
 
 def test_it_knows_most_held_out_words(measured):

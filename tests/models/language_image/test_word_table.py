@@ -187,13 +187,13 @@ def test_some_near_words_are_reserved():
 def test_reserved_texts_are_none_that_are_trained_on():
     generator = np.random.default_rng(0)
     meaning = ("except", ("thing", None, "ball"), ("thing", "red", None))
-    said = [
+    paraphrases = [
         {re.sub(r".*find ", "", paraphrase(meaning, generator, part)) for _ in range(2000)}
         for part in (False, True)
     ]
-    assert len(said[1]) > 200
-    shared = said[0] & said[1]
-    assert len(shared) < 0.01 * len(said[1])
+    assert len(paraphrases[1]) > 200
+    shared = paraphrases[0] & paraphrases[1]
+    assert len(shared) < 0.01 * len(paraphrases[1])
 
 
 @pytest.mark.parametrize("kind", COMPOUNDS)
@@ -216,9 +216,9 @@ def test_typos_are_in_words_of_colour_and_type_only():
 
 def test_lost_words_are_a_share_of_all():
     writer = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0, lost=0.25)
-    said = "go to the red ball and do not touch a blue key on your way"
-    texts = [writer.vary(said, np.random.default_rng(n)).split() for n in range(100)]
-    assert {len(text) for text in texts} == {len(said.split())}
+    text = "go to the red ball and do not touch a blue key on your way"
+    texts = [writer.vary(text, np.random.default_rng(n)).split() for n in range(100)]
+    assert {len(words) for words in texts} == {len(text.split())}
     lost = np.mean([word == "_" for text in texts for word in text])
     assert lost == pytest.approx(0.25, abs=0.04)
 
@@ -253,10 +253,10 @@ def test_plain_texts_are_seen_ones():
 def test_every_level_can_be_paraphrased(level):
     generator = np.random.default_rng(0)
     rooms = draw_rooms(GRID_WORLDS["goto"], 40, generator)
-    said = set()
+    paraphrases = set()
     for room in rooms:
         meaning = draw_meaning(room, generator, [level])
         assert level_of(meaning) == level
-        said.add(paraphrase(meaning, generator))
-    assert len(said) > 20
-    assert not any("{" in text for text in said)
+        paraphrases.add(paraphrase(meaning, generator))
+    assert len(paraphrases) > 20
+    assert not any("{" in text for text in paraphrases)

@@ -278,7 +278,7 @@ def test_the_weight_of_the_divergence_has_an_effect():
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "said"),
+    ("settings", "error", "message"),
     [
         ({"modalities": (IMAGE,)}, ConfigError, "two or more"),
         ({"modalities": (IMAGE, IMAGE)}, ConfigError, "'image' is there twice"),
@@ -294,8 +294,8 @@ def test_the_weight_of_the_divergence_has_an_effect():
         ),
     ],
 )  # fmt: skip
-def test_a_config_that_cannot_be_built_says_why(settings, error, said):
-    with pytest.raises(error, match=said):
+def test_a_config_that_cannot_be_built_says_why(settings, error, message):
+    with pytest.raises(error, match=message):
         make(**settings)
 
 
