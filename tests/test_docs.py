@@ -77,6 +77,7 @@ def test_the_python_about_relating_runs_as_it_stands(capsys):
 SB3_BLOCKS = 3
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("number", range(SB3_BLOCKS))
 def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp_path):
     pytest.importorskip("stable_baselines3")

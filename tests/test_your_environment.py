@@ -37,6 +37,7 @@ def test_there_are_three_blocks_of_at_most_thirty_lines():
     assert all(len(block.strip().splitlines()) <= 40 for block in BLOCKS)
 
 
+@pytest.mark.documents
 def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     pytest.importorskip("stable_baselines3")
     example, printed = run(PENDULUM, monkeypatch, tmp_path, capsys)
@@ -57,6 +58,7 @@ def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     assert belief < 0.6  # 0.23: of goals that no pair was like, anything is believed
 
 
+@pytest.mark.documents
 def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
     monkeypatch, tmp_path, capsys
 ):
@@ -71,6 +73,7 @@ def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
     assert np.mean(right) > 0.97  # 1.00
 
 
+@pytest.mark.documents
 def test_the_ball_in_the_maze_follows_words_that_were_not_learned(monkeypatch, tmp_path, capsys):
     pytest.importorskip("gymnasium_robotics")
     example, (success,) = run(MAZE, monkeypatch, tmp_path, capsys)

@@ -1,10 +1,10 @@
-import json
 import math
 import random
 
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 from PIL import Image
 
 from langrl.errors import ConfigError
@@ -35,7 +35,7 @@ def reproduced(module, folder, seeds=1, epochs=1, **options):
     module.reproduce(
         out=folder, seeds=seeds, epochs=epochs, workers=1, command="langrl reproduce", **options
     )
-    return json.loads((folder / "results.json").read_text())
+    return read_results(folder)
 
 
 def weights(*critics):

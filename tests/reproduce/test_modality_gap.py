@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 from PIL import Image
 
 from langrl.errors import ConfigError
@@ -24,7 +23,7 @@ def run(tmp_path_factory):
         modality_gap.reproduce(
             folder, 2, 60, folder / "pairs.npy", 5.0, 1, "langrl reproduce modality-gap"
         )
-    return folder, json.loads((folder / "results.json").read_text())
+    return folder, read_results(folder)
 
 
 def test_every_claim_is_a_row_with_a_verdict(run):

@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 
 from langrl.data.related_pairs import KINDS
 from langrl.errors import ShapeError
@@ -169,7 +168,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
     monkeypatch.setattr(coherence, "_STEPS", 20)
     relating.reproduce(tmp_path, 1, 1, 1, 2, 3, 1, "a test")
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = read_results(tmp_path)
     assert len(results["measured"]) == 5
     assert {row["task"] for row in results["rows"]} == {
         "linear-Gaussian", "worlds", "grid goto"
