@@ -29,7 +29,7 @@ REPRODUCED = (
     modality_gap, cpc, relating,
 )  # fmt: skip
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 FIXTURE = ROOT / "tests" / "fixtures" / "checkpoint-format-1"
 
 
