@@ -1,12 +1,12 @@
 """The page on environments of one's own: every block as it stands, and every message it quotes."""
 
 import re
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from documents import ROOT, blocks
 
 from langrl.envs.goals import BoxGoals
 from langrl.envs.wrappers.goals import GoalEnv
@@ -16,8 +16,8 @@ from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.language_critic import learn_language
 
-PAGE = (Path(__file__).parents[1] / "docs" / "your-environment.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = ROOT / "docs" / "your-environment.md"
+BLOCKS = blocks(PAGE, "python")
 PENDULUM, FETCH, MAZE = range(3)
 TEXTS = ["point up"]
 
@@ -184,4 +184,4 @@ def test_the_page_quotes_what_is_really_said(wrong):
         said = " ".join(f"{type(error).__name__}: {error}".split())
     else:
         pytest.fail("nothing went wrong")
-    assert said in " ".join(PAGE.split())
+    assert said in " ".join(PAGE.read_text().split())

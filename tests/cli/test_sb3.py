@@ -2,11 +2,11 @@ import json
 import shlex
 import shutil
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import read_results, read_weights, run_langrl
+from documents import STORED_CHECKPOINT
 from PIL import Image
 from safetensors.torch import load_file
 from small_runs import CRITICS, PPO, SAC
@@ -17,8 +17,6 @@ from langrl.tasks.presets import load_config
 from langrl.tasks.sb3.config import Sb3RunConfig
 
 pytest.importorskip("stable_baselines3")
-
-ELSEWHERE = Path(__file__).parents[1] / "fixtures" / "checkpoint-format-1"  # of another maze
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +147,8 @@ WRONG = {
     "--config sb3-ppo-instruction-grid-goto --encoder frozen": "needs a policy of goals",
     "--config sb3-dqn-her-grid-goto --encoder frozen": "critics",
     "--config sb3-sac-her-street-fork --critics nowhere": "nowhere",
-    f"--config sb3-sac-her-street-fork --critics {ELSEWHERE}": "another maze",
-    f"--config sb3-dqn-her-grid-goto --critics {ELSEWHERE}": "another sort of world",
+    f"--config sb3-sac-her-street-fork --critics {STORED_CHECKPOINT}": "another maze",
+    f"--config sb3-dqn-her-grid-goto --critics {STORED_CHECKPOINT}": "another sort of world",
     "--config sb3-dqn-her-grid-goto --language ./no-such-folder": "no-such-folder",
     "--config sb3-dqn-her-grid-goto --policy.algorithm a2c": "a2c",
     "--config sb3-dqn-her-grid-goto --grounding.strategy log_sum_exp": "needs a critic",
