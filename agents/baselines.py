@@ -1,6 +1,6 @@
-"""Agents to compare with: one that plans on the grid, and one that wanders.
+"""An agent to compare with that acts at random.
 
-Axes: ``N`` episodes, ``R`` rows, ``C`` columns.
+Axes: ``N`` episodes.
 """
 
 from collections.abc import Callable, Sequence

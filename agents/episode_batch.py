@@ -1,4 +1,4 @@
-"""What an agent keeps of the episodes that it is in the middle of.
+"""What an agent keeps of its running episodes.
 
 Axes: ``N`` episodes, ``M`` candidate goals, ``J`` alternatives of a text, ``D`` embedding size.
 """
@@ -17,117 +17,140 @@ from langrl.grounding.strategies import UNDECIDED
 if TYPE_CHECKING:
     from langrl.agents.grounded import GroundedAgent
 
+Rows = NDArray[np.int64]
+"""The numbers of some of the episodes, in ascending order."""
+
 
 class EpisodeBatch:
-    """What N running episodes keep: candidates, their embeddings, texts, fits, commitments."""
+    """N running episodes: contexts, candidates, embeddings, texts, scores and commitments.
+
+    Args:
+        agent: whose episodes they are.
+        observations: present ones [N, ...]; they fix N and the shape of an observation.
+    """
 
     def __init__(self, agent: "GroundedAgent", observations: NDArray[Any]) -> None:
         self.agent = agent
         self.texts: list[str | None] = [None] * len(observations)
-        self.fresh = np.ones(len(observations), bool)  # episodes that have not begun
+        self.fresh = np.ones(len(observations), bool)  # episodes that have not started
         self.acted = np.zeros(len(observations), bool)  # episodes in which an action was taken
         self.taken: NDArray[Any] | None = None  # the last action of each [N, ...]
-        self.memory: Tensor | None = None
+        self.commitments: Tensor | None = None  # what the strategy remembers
         self.observations = observations  # the first of each episode
-        self.context: Tensor
+        self.context: Tensor  # what the critic remembers
         self.goals: NDArray[Any]
         self.log_weights: Tensor
         self.goal_embeddings: Tensor
         self.text_embeddings: Tensor
-        self.fit: Tensor
+        self.language_score: Tensor
 
-    def must_begin(self, observations: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return which episodes have not begun, or are somewhere else than when they did."""
+    def needs_reset(self, observations: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which episodes have not started, or show another scene than their first one."""
         before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
-        return self.fresh | self.agent.critic.is_elsewhere(before, now).numpy()
+        return self.fresh | self.agent.critic.scene_changed(before, now).numpy()
 
-    def must_draw(self, observations: NDArray[Any], texts: list[str]) -> NDArray[np.bool_]:
-        """Return which episodes need candidates: new ones, and those told something new."""
-        begins = self.must_begin(observations)
+    def needs_candidates(
+        self, observations: NDArray[Any], texts: Sequence[str]
+    ) -> NDArray[np.bool_]:
+        """Return which episodes need candidates.
+
+        These are new ones and, where candidates depend on the text, those with another text.
+        """
+        new = self.needs_reset(observations)
         if not isinstance(self.agent.candidates, InstructedCandidates):
-            return begins
-        return begins | [old != new for old, new in zip(self.texts, texts, strict=True)]
+            return new
+        return new | [old != text for old, text in zip(self.texts, texts, strict=True)]
 
-    def begin(self, rows: NDArray[np.int64], observations: NDArray[Any]) -> None:
-        """Start new episodes and forget what was said and decided in them."""
+    def start(
+        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
+    ) -> None:
+        """Start the episodes that need it, and draw the candidates that are needed."""
+        drawn = np.flatnonzero(self.needs_candidates(observations, texts))
+        self.reset(np.flatnonzero(self.needs_reset(observations)), observations)
+        self._draw(drawn, [texts[int(n)] for n in drawn], generator)
+
+    def reset(self, rows: Rows, observations: NDArray[Any]) -> None:
+        """Start new episodes in some rows and forget their texts and actions.
+
+        Args:
+            rows: of the episodes.
+            observations: present ones of all episodes [N, ...].
+        """
         if not len(rows):
             return
-        agent, whole = self.agent, len(rows) == len(self.texts)
-        first = observations if whole else observations[rows]
-        context = agent.critic.read(torch.from_numpy(first).to(agent.device))
-        if whole:
-            self.observations, self.context = first, context
-        else:
-            self.observations[rows], self.context[rows] = first, context
-        for row in rows:
-            self.texts[row] = None
+        first = observations[rows]
+        context = self.agent.critic.initial_context(torch.from_numpy(first).to(self.agent.device))
+        self._put(rows, observations=first, context=context)
+        for n in rows:
+            self.texts[n] = None
         self.fresh[rows] = self.acted[rows] = False
 
-    def draw(
-        self, rows: NDArray[np.int64], texts: Sequence[str], generator: np.random.Generator
-    ) -> None:
-        """Draw the candidates of some episodes, whose texts are among those of all [N]."""
+    def _draw(self, rows: Rows, texts: Sequence[str], generator: np.random.Generator) -> None:
+        """Draw candidates of some episodes; each has its text."""
         if not len(rows):
             return
-        agent, whole = self.agent, len(rows) == len(self.texts)
-        told = [texts[row] for row in rows]
+        agent = self.agent
         goals, log_weights = draw_candidates(
-            agent.candidates, self.observations[rows], told, generator
+            agent.candidates, self.observations[rows], texts, generator
         )
         tensor = torch.from_numpy(goals).to(agent.device)
         weights = torch.from_numpy(log_weights).to(agent.device)
-        context = self.context if whole else self.context[rows]
-        embedded = agent.critic.embed_goals(context, tensor)  # [rows, M, D]
-        if whole:
-            self.goals, self.log_weights, self.goal_embeddings = goals, weights, embedded
-        else:
-            self.goals[rows], self.log_weights[rows] = goals, weights
-            self.goal_embeddings[rows] = embedded
+        embedded = agent.critic.embed_goals(self._of("context", rows), tensor)  # [rows, M, D]
+        self._put(rows, goals=goals, log_weights=weights, goal_embeddings=embedded)
 
-    def recall(self, observations: Tensor) -> None:
-        """Take up what is seen [N, ...] after the last actions, where there were any."""
+    def update_memory(self, observations: Tensor) -> None:
+        """Give the critic what is seen [N, ...] after the last actions, where there were any."""
         if self.taken is not None and self.acted.any():
             actions, acted = torch.from_numpy(self.taken), torch.from_numpy(self.acted)
             device, critic = self.agent.device, self.agent.critic
-            self.context = critic.recall(
+            self.context = critic.update_memory(
                 self.context, observations, actions.to(device), acted.to(device)
             )
 
-    def compute_fit(self, rows: NDArray[np.int64], texts: Tensor) -> Tensor:
-        """Return h [n, M] of the candidates of some episodes, given their texts [n, J, D]."""
-        agent, whole = self.agent, len(rows) == len(self.goals)  # without an index, no copy
+    def set_instructions(self, texts: Sequence[str]) -> None:
+        """Compute the scores of texts that have changed, and clear the commitments there."""
+        rows = np.array([n for n, text in enumerate(texts) if self.texts[n] != text], int)
+        if not len(rows):
+            return
+        embedded = self.agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
+        scores = self.compute_language_score(rows, embedded)  # [rows, M]
+        self._put(rows, text_embeddings=embedded, language_score=scores)
+        if len(rows) == len(texts):
+            self.commitments = None
+        elif self.commitments is not None:
+            self.commitments[rows] = UNDECIDED
+        self.texts = list(texts)
+
+    def compute_language_score(self, rows: Rows, texts: Tensor) -> Tensor:
+        """Return h [n, M] of some episodes' candidates and texts [n, J, D], times its weight."""
+        agent = self.agent
         if agent.shares_goals:
-            embedded = self.goal_embeddings if whole else self.goal_embeddings[rows]
+            embedded = self._of("goal_embeddings", rows)
         else:
             goals = torch.from_numpy(self.goals[rows]).to(agent.device)
             observations = torch.from_numpy(self.observations[rows]).to(agent.device)
             embedded = agent.language.embed_goals(observations, goals)
-        return agent.language_weight * agent.language.score(embedded, texts.unsqueeze(1)).squeeze(
-            -1
-        )
+        scores = agent.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
+        return agent.language_weight * scores
 
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with some of the episodes only."""
+    def keep(self, rows: Rows) -> None:
+        """Go on with some of the episodes, and drop the others."""
         self.texts = [self.texts[n] for n in rows]
-        self.fresh, self.observations = self.fresh[rows], self.observations[rows]
-        self.acted, self.taken = self.acted[rows], None if self.taken is None else self.taken[rows]
-        self.goals = self.goals[rows]
-        names = ["context", "log_weights", "goal_embeddings", "text_embeddings", "fit"]
-        for name in names if self.memory is None else [*names, "memory"]:
+        names = ["fresh", "acted", "observations", "context", "goals", "log_weights"]
+        names += ["goal_embeddings", "text_embeddings", "language_score"]
+        names += [name for name in ("taken", "commitments") if getattr(self, name) is not None]
+        for name in names:
             setattr(self, name, getattr(self, name)[rows])
 
-    def listen(self, texts: list[str]) -> None:
-        """Take up instructions; one that has changed gets its fit, and its memory is cleared."""
-        rows = [n for n, (old, new) in enumerate(zip(self.texts, texts, strict=True)) if old != new]
-        if not rows:
-            return
-        agent = self.agent
-        embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
-        fit = self.compute_fit(np.array(rows), embedded)  # [rows, M]
-        if len(rows) == len(texts):
-            self.text_embeddings, self.fit, self.memory = embedded, fit, None
-        else:
-            self.text_embeddings[rows], self.fit[rows] = embedded, fit
-            if self.memory is not None:
-                self.memory[rows] = UNDECIDED
-        self.texts = list(texts)
+    def _of(self, name: str, rows: Rows) -> Tensor:
+        """Return rows of a tensor; the tensor itself, not a copy, if they are all of them."""
+        tensor: Tensor = getattr(self, name)
+        return tensor if len(rows) == len(tensor) else tensor[rows]
+
+    def _put(self, rows: Rows, **values: Any) -> None:
+        """Set rows of arrays and tensors by name; all rows at once may change the shape."""
+        for name, value in values.items():
+            if len(rows) == len(self.texts):
+                setattr(self, name, value)
+            else:
+                getattr(self, name)[rows] = value

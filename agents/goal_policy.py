@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.agents.observations import read_observations
+from langrl.agents.observations import check_mask, read_observations, read_single
 from langrl.envs.goals import Goals
 from langrl.envs.wrappers.checks import check_goal
 from langrl.envs.wrappers.text_features import TextFeatures
@@ -23,12 +23,12 @@ from langrl.grounding.chooser import GoalChooser, Posterior
 from langrl.protocols import Observation
 
 
-class _Episodes:
-    """The generator and the running episodes of a policy's agent."""
+class _PolicyAgent:
+    """How the agents below read observations, draw actions and start episodes."""
 
-    def __init__(self, axes: int, draw: bool) -> None:
-        self._axes, self._draw = axes, draw
-        self.reset()
+    def __init__(self, policy: Policy, axes: int, draw: bool) -> None:
+        self._policy, self._axes, self._draw = policy, axes, draw
+        self._generator = np.random.default_rng(0)
 
     def reset(
         self,
@@ -36,25 +36,26 @@ class _Episodes:
         mask: NDArray[np.bool_] | None = None,
     ) -> None:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
-        if generator is not None or not hasattr(self, "_generator"):
-            self._generator = generator or np.random.default_rng(0)
+        self._generator = generator or self._generator
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
 
-    def _read(
-        self, observations: Observation, instructions: str | Sequence[str] | None
-    ) -> tuple[NDArray[Any], list[str], bool]:
-        if np.shape(observations["observation"])[:1] == (0,):
-            raise ShapeError("act needs at least one observation, got a batch of 0")
-        return read_observations(observations, instructions, self._axes)
+    def act(
+        self, observations: Observation, instructions: str | Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
+        states, texts, single = read_observations(observations, instructions, self._axes)
+        inputs = self._inputs(states, texts)
+        actions = predict(self._policy, inputs, self._generator if self._draw else None)
+        return actions[0] if single else actions
 
-    @property
-    def _drawing(self) -> np.random.Generator | None:
-        return self._generator if self._draw else None
+    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+        """Return what the policy takes, by name [N, ...]."""
+        raise NotImplementedError
 
 
-class InstructionPolicy(_Episodes):
+class InstructionPolicy(_PolicyAgent):
     """A policy that reads instructions as numbers, trained with ``EmbedInstruction`` or the like.
 
     Args:
@@ -67,21 +68,15 @@ class InstructionPolicy(_Episodes):
     def __init__(
         self, policy: Policy, feature: TextFeatures, *, axes: int, draw: bool = False
     ) -> None:
-        super().__init__(axes, draw)
-        self._policy, self._feature = policy, feature
+        super().__init__(policy, axes, draw)
+        self._feature = feature
 
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
-        """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
-        states, texts, single = self._read(observations, instructions)
-        seen = {"observation": states, "instruction": self._feature(texts)}
-        actions = predict(self._policy, seen, self._drawing)
-        return actions[0] if single else actions
+    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+        return {"observation": states, "instruction": self._feature(texts)}
 
 
-class GoalPolicy(_Episodes):
-    """A policy of goals that follows instructions: a goal is chosen when an instruction is heard.
+class GoalPolicy(_PolicyAgent):
+    """A policy of goals that follows instructions: each new instruction is turned into a goal.
 
     Args:
         policy: takes {"observation", "achieved_goal", "desired_goal"}.
@@ -100,10 +95,10 @@ class GoalPolicy(_Episodes):
         axes: int,
         draw: bool = False,
     ) -> None:
-        self._texts: list[str | None] = []  # what each episode was told when its goal was chosen
+        super().__init__(policy, axes, draw)
+        self._chooser, self._goals = chooser, goals
+        self._texts: list[str | None] = []  # the instruction that each episode's goal is for
         self._desired = np.zeros((0, *goals.space.shape), goals.space.dtype)
-        super().__init__(axes, draw)
-        self._policy, self._chooser, self._goals = policy, chooser, goals
 
     def reset(
         self,
@@ -115,41 +110,25 @@ class GoalPolicy(_Episodes):
         if mask is None:
             self._texts = []
         elif self._texts:
-            over = self._check_mask(mask)
-            pairs = zip(self._texts, over, strict=True)
-            self._texts = [None if ended else text for text, ended in pairs]
+            pairs = zip(self._texts, check_mask(mask, len(self._texts)), strict=True)
+            self._texts = [None if over else text for text, over in pairs]
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         if self._texts:
-            rows = np.flatnonzero(self._check_mask(mask))
+            rows = np.flatnonzero(check_mask(mask, len(self._texts)))
             self._texts = [self._texts[n] for n in rows]
             self._desired = self._desired[rows]
 
-    def _check_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        array = np.asarray(mask, bool)
-        if array.shape != (len(self._texts),):
-            raise ShapeError(
-                f"a mask is bool [{len(self._texts)}], one for each episode, got"
-                f" {list(array.shape)}; reset without a mask before a batch of another size"
-            )
-        return array
-
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
-        """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
-        states, texts, single = self._read(observations, instructions)
-        self._listen(states, texts)
-        seen = {
+    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+        self._set_instructions(states, texts)
+        return {
             "observation": states,
             "achieved_goal": self._goals.achieved(states),
             "desired_goal": self._desired,
         }
-        actions = predict(self._policy, seen, self._drawing)
-        return actions[0] if single else actions
 
-    def _listen(self, states: NDArray[Any], texts: list[str]) -> None:
+    def _set_instructions(self, states: NDArray[Any], texts: list[str]) -> None:
         """Choose goals where an instruction is new; all of them if the batch has another size."""
         before, desired = self._texts, self._desired
         if len(before) != len(texts):
@@ -157,8 +136,8 @@ class GoalPolicy(_Episodes):
             desired = np.zeros((len(texts), *desired.shape[1:]), desired.dtype)
         rows = [n for n, old in enumerate(before) if old != texts[n]]
         if rows:
-            heard = [texts[n] for n in rows]
-            chosen, _ = self._chooser.choose(states[rows], heard, self._generator)
+            new = [texts[n] for n in rows]
+            chosen, _ = self._chooser.choose_checked(states[rows], new, self._generator)
             desired = desired.copy()
             desired[rows] = [check_goal(goal, self._goals.space, "a candidate") for goal in chosen]
         self._texts, self._desired = list(texts), desired
@@ -169,10 +148,9 @@ class GoalPolicy(_Episodes):
         Raises:
             ShapeError: for a batch of observations.
         """
-        states, texts, single = self._read(observation, instruction)
-        if not single:
-            raise ShapeError("posterior takes a single observation; call it for each of the batch")
-        _, (found,) = self._chooser.choose(states, texts, copy.deepcopy(self._generator))
+        states, texts = read_single(observation, instruction, self._axes)
+        generator = copy.deepcopy(self._generator)
+        _, (found,) = self._chooser.choose_checked(states, texts, generator)
         real = found.probabilities > 0
         return Posterior(found.goals[real], found.probabilities[real])
 
@@ -181,11 +159,11 @@ class PolicyActions:
     """Proposes a policy's own actions to a critic, so that every strategy works with the policy.
 
     Pass it as ``actions`` of ``GroundedAgent``. A policy of goals acts for goals that are drawn
-    from what the instruction may mean; another one acts as it would.
+    from the posterior over candidates; another policy acts on what is observed alone.
 
     Args:
-        policy: takes {"observation", "achieved_goal", "desired_goal"}, or what is observed alone.
-        count: actions that are proposed in each state, A.
+        policy: takes {"observation", "achieved_goal", "desired_goal"}, or observations alone.
+        count: actions to propose in each state, A.
         goals: what is achieved in an observation; needed for a policy of goals.
         draw: draw actions for each goal, instead of taking the best.
 
@@ -209,7 +187,7 @@ class PolicyActions:
     ) -> NDArray[Any]:
         """Return actions [N, A, ...]; see ``langrl.agents.grounded.Proposal``."""
         every = observations.repeat(self._count, 0)  # [N * A, ...]
-        seen: Any = every
+        inputs: Any = every
         if self._goals is not None:
             if goals.shape[2:] != self._goals.space.shape:
                 raise ShapeError(
@@ -219,9 +197,9 @@ class PolicyActions:
                 )
             drawn = _draw_goals(goals, beliefs, self._count, generator)
             achieved = self._goals.achieved(every)
-            seen = {"observation": every, "achieved_goal": achieved, "desired_goal": drawn}
-        actions = predict(self._policy, seen, generator if self._draw else None)
-        # As critics take them.
+            inputs = {"observation": every, "achieved_goal": achieved, "desired_goal": drawn}
+        actions = predict(self._policy, inputs, generator if self._draw else None)
+        # Critics take int64 and float32.
         whole = np.issubdtype(actions.dtype, np.integer)
         actions = actions.astype(np.int64 if whole else np.float32)
         return actions.reshape(len(observations), self._count, *actions.shape[1:])
@@ -233,9 +211,9 @@ def _draw_goals(
     count: int,
     generator: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return ``count`` candidates of each episode, drawn from what is believed [N * count, G]."""
+    """Draw ``count`` candidates of each episode by their probabilities; returns [N * count, G]."""
     reached = beliefs.astype(np.float64).cumsum(1)  # [N, M]
-    at = generator.random((len(goals), count)) * reached[:, -1:]
+    at = generator.random((len(goals), count)) * reached[:, -1:]  # [N, count]
     index = np.stack([np.searchsorted(row, x) for row, x in zip(reached, at, strict=True)])
     drawn = np.take_along_axis(goals, np.minimum(index, goals.shape[1] - 1)[..., None], 1)
     return drawn.reshape(-1, goals.shape[-1]).astype(np.float32)

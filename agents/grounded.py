@@ -15,24 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.agents.episode_batch import EpisodeBatch
-from langrl.agents.observations import read_observations
+from langrl.agents.observations import check_mask, read_observations, read_single
 from langrl.checkpoint import load_agent
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
-from langrl.grounding.generated import RelatedLanguage
 from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
-from langrl.models.critics.grid import GridCritic
-from langrl.models.critics.maze import GoalCritic, LanguageCritic
-from langrl.models.critics.recurrent import RecurrentCritic
-from langrl.models.language_image.language import ImageLanguage
+from langrl.models.protocols import Critic, Language, evaluation_mode, shares_goal_encoder
 from langrl.protocols import Observation
 
 _SCORES_AT_ONCE = 1 << 18
 
 
 class Proposal(Protocol):
-    """Proposes actions that a critic is to compare."""
+    """Proposes actions for a critic to compare."""
 
     def propose(
         self,
@@ -60,16 +56,16 @@ class GroundedAgent:
         language: h(g, l).
         grounding: the strategy.
         candidates: draws candidate goals for each new episode.
-        actions: the actions to compare [A, ...], or what proposes some for each observation, such
+        actions: the actions to compare [A, ...], or a proposal of some for each observation, such
             as ``langrl.agents.goal_policy.PolicyActions``.
         device: where the modules are.
-        language_weight: the fit is multiplied by this. 1 takes the language side at its word;
-            above it,
-            what fits best counts for more than its calibration says.
+        language_weight: factor on the language score h(g, l). 1 trusts its calibration; above 1,
+            goals with the highest scores count for more.
         temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
-            takes the best. A little of it frees agents with few actions from going in circles.
+            takes the best. A small one keeps agents with few actions from going in circles.
         compare_separate: offer ``direct`` although the goal encoders are not shared, to show that
-            comparing the embeddings of separate models is meaningless.
+            comparing the embeddings of separate models is at chance. The embeddings of both must
+            have one size.
 
     Raises:
         GroundingError: if the strategy needs a shared goal encoder and there is none.
@@ -77,8 +73,8 @@ class GroundedAgent:
 
     def __init__(
         self,
-        critic: GoalCritic | GridCritic | RecurrentCritic,
-        language: LanguageCritic | ImageLanguage | RelatedLanguage,
+        critic: Critic,
+        language: Language,
         grounding: Grounding,
         candidates: Candidates | InstructedCandidates,
         *,
@@ -88,15 +84,13 @@ class GroundedAgent:
         temperature: float = 0.0,
         compare_separate: bool = False,
     ) -> None:
-        self.shares_goals = isinstance(language, LanguageCritic) and critic.goal is language.goal
-        offered = {"critic"} | (
-            {"shared encoder"} if self.shares_goals or compare_separate else set()
-        )
-        check_needs(grounding, frozenset(offered))
-        self._direct = self.shares_goals or (
-            compare_separate and "shared encoder" in grounding.needs
-        )
-        self.critic, self.language = critic.eval(), language.eval()
+        self.shares_goals = shares_goal_encoder(critic, language)
+        shared = {"shared encoder"} if self.shares_goals or compare_separate else set()
+        check_needs(grounding, frozenset({"critic"} | shared))
+        self._direct = self.shares_goals or "shared encoder" in grounding.needs
+        evaluation_mode(critic)
+        evaluation_mode(language)
+        self.critic, self.language = critic, language
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device = torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
@@ -129,12 +123,12 @@ class GroundedAgent:
         if mask is None:
             self._batch: EpisodeBatch | None = None
         elif self._batch is not None:
-            self._batch.fresh |= np.asarray(mask, bool)
+            self._batch.fresh |= check_mask(mask, len(self._batch.fresh))
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         if self._batch is not None:
-            self._batch.keep(np.flatnonzero(mask))
+            self._batch.keep(np.flatnonzero(check_mask(mask, len(self._batch.fresh))))
 
     @torch.no_grad()
     def act(
@@ -151,28 +145,29 @@ class GroundedAgent:
 
         Raises:
             InstructionError, ShapeError, NonFiniteError: see ``read_observations``.
+            GroundingError: if ``compare_separate`` meets embeddings of different sizes.
         """
         axes = self.critic.observation_axes
         states, texts, single = read_observations(observations, instructions, axes)
-        if not len(states):
-            raise ShapeError("act needs at least one observation, got a batch of 0")
-        batch = self._rows(states, texts)
+        batch = self._update(states, texts)
         state = torch.from_numpy(states).to(self.device)
-        batch.recall(state)
+        batch.update_memory(state)
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = torch.from_numpy(actions).to(self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         size = max(1, _SCORES_AT_ONCE // (actions.shape[1] * batch.goals.shape[1]))
-        chosen, memories = [], []
+        chosen, commitments = [], []
         for start in range(0, len(states), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
-            decision, memory = self._decide(embedded[rows], batch, rows)
-            memories.append(memory)
+            decision, commitment = self._decide(embedded[rows], batch, rows)
+            commitments.append(commitment)
             chosen.append(self._pick(self._action_scores(decision, embedded[rows], batch, rows)))
-        batch.memory = None if memories[0] is None else torch.cat(memories)  # type: ignore[arg-type]
+        known = [commitment for commitment in commitments if commitment is not None]
+        batch.commitments = torch.cat(known) if known else None
         taken = actions[np.arange(len(states)), torch.cat(chosen).cpu().numpy()]
-        batch.taken, batch.acted = taken, np.ones(len(states), bool)
+        # A copy: callers may write over the actions that they are given.
+        batch.taken, batch.acted = taken.copy(), np.ones(len(states), bool)
         return taken[0] if single else taken
 
     def _propose(self, states: NDArray[Any], batch: EpisodeBatch) -> NDArray[Any]:
@@ -180,7 +175,7 @@ class GroundedAgent:
         if isinstance(self.actions, np.ndarray):
             # Repeated, not a view of one row: torch takes no array that it could not write to.
             return self.actions[None].repeat(len(states), 0)
-        log_posterior = Scores(batch.fit, batch.log_weights).log_posterior
+        log_posterior = Scores(batch.language_score, batch.log_weights).log_posterior
         beliefs = log_posterior.exp().cpu().numpy()
         proposed = self.actions.propose(states, batch.goals, beliefs, self._generator)
         if proposed.ndim < 2 or len(proposed) != len(states):
@@ -206,17 +201,13 @@ class GroundedAgent:
         Raises:
             ShapeError: for a batch of observations.
         """
-        axes = self.critic.observation_axes
-        states, texts, single = read_observations(observation, instruction, axes)
-        if not single:
-            raise ShapeError("posterior takes a single observation; call it for each of the batch")
-        batch, every = self._batch, np.array([0])
-        if batch is None or len(batch.texts) != 1 or batch.must_draw(states, texts)[0]:
+        states, texts = read_single(observation, instruction, self.critic.observation_axes)
+        batch = self._batch
+        if batch is None or len(batch.texts) != 1 or batch.needs_candidates(states, texts)[0]:
             batch = EpisodeBatch(self, states)
-            batch.begin(every, states)
-            batch.draw(every, texts, copy.deepcopy(self._generator))
-        fit = batch.compute_fit(every, self.embed_texts(texts))
-        log_posterior = Scores(fit, batch.log_weights).log_posterior[0]
+            batch.start(states, texts, copy.deepcopy(self._generator))
+        scores = batch.compute_language_score(np.array([0]), self.embed_texts(texts))
+        log_posterior = Scores(scores, batch.log_weights).log_posterior[0]
         real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
         probabilities = log_posterior.exp().cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real])
@@ -227,16 +218,25 @@ class GroundedAgent:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         direct = None
         if self._direct:
-            text = batch.text_embeddings[rows]  # [n, J, D]
-            direct = self.critic.score(embedded, text).logsumexp(-1)
+            direct = self._compare_directly(embedded, batch.text_embeddings[rows])
         scores = Scores(
-            batch.fit[rows],
+            batch.language_score[rows],
             batch.log_weights[rows],
             lambda: self.critic.score(embedded, batch.goal_embeddings[rows]),
             direct,
         )
-        memory = None if batch.memory is None else batch.memory[rows]
-        return self.grounding.ground(scores, memory, self._torch_generator)
+        commitments = None if batch.commitments is None else batch.commitments[rows]
+        return self.grounding.ground(scores, commitments, self._torch_generator)
+
+    def _compare_directly(self, embedded: Tensor, texts: Tensor) -> Tensor:
+        """Score actions [n, A, D] by texts [n, J, D], as if those were goals; returns [n, A]."""
+        if embedded.shape[-1] != texts.shape[-1]:
+            raise GroundingError(
+                f"direct compares embeddings of one size, got {embedded.shape[-1]} of the critic"
+                f" and {texts.shape[-1]} of the language side; use log_sum_exp, which needs no"
+                " common space"
+            )
+        return self.critic.score(embedded, texts).logsumexp(-1)
 
     def _action_scores(
         self, decision: Decision, embedded: Tensor, batch: EpisodeBatch, rows: slice
@@ -251,12 +251,10 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _rows(self, states: NDArray[Any], texts: list[str]) -> EpisodeBatch:
-        """Return the episodes' candidates and fits, brought up to date with the texts."""
+    def _update(self, states: NDArray[Any], texts: list[str]) -> EpisodeBatch:
+        """Return the episodes, with candidates and language scores for the present texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
             self._batch = EpisodeBatch(self, states)
-        must_draw = np.flatnonzero(self._batch.must_draw(states, texts))
-        self._batch.begin(np.flatnonzero(self._batch.must_begin(states)), states)
-        self._batch.draw(must_draw, texts, self._generator)
-        self._batch.listen(texts)
+        self._batch.start(states, texts, self._generator)
+        self._batch.set_instructions(texts)
         return self._batch

@@ -18,6 +18,8 @@ def read_observations(
 ) -> tuple[NDArray[Any], list[str], bool]:
     """Return states [N, ...], N checked instructions, and whether it was a single observation.
 
+    The states are a copy, so that agents neither keep nor write their caller's array.
+
     Args:
         observations: {"observation": [...] or [N, ...], "instruction": str or N of them}.
         instructions: used instead of the observation's own; one for all, or N.
@@ -26,25 +28,54 @@ def read_observations(
 
     Raises:
         InstructionError: if there is no instruction, or it cannot be one.
-        ShapeError: if the numbers of states and instructions differ.
+        ShapeError: if there is no observation, or the numbers of states and instructions differ.
         NonFiniteError: if a state is NaN or infinite.
     """
     given = observations["observation"]
     # Contiguous: torch takes no array that runs backwards.
-    states = np.asarray(given, np.float32 if axes == 1 else None, order="C")
+    states = np.array(given, np.float32 if axes == 1 else None, order="C")
     single = states.ndim == axes
     if states.ndim not in (axes, axes + 1):
         shape = "[S] or [N, S]" if axes == 1 else f"of {axes} axes, or N of them"
         raise ShapeError(f"observations must be {shape}, got {list(states.shape)}")
     states = states[None] if single else states
+    if not len(states):
+        raise ShapeError("act needs at least one observation, got a batch of 0")
     finite = np.isfinite(states).reshape(len(states), -1).all(1)
     if not finite.all():
         row = int((~finite).argmax())
         raise NonFiniteError(f"observation {row} is not finite; fix the environment")
     texts = observations.get("instruction") if instructions is None else instructions
-    if isinstance(texts, str) or not isinstance(texts, Sequence | np.ndarray):
-        texts = [check_instruction(texts)] * len(states)
+    if isinstance(texts, str):
+        texts = [texts] * len(states)
+    elif not isinstance(texts, Sequence | np.ndarray):
+        texts = [check_instruction(texts)]  # raises InstructionError, since it is no text
     if len(texts) != len(states):
         raise ShapeError(f"got {len(states)} observations and {len(texts)} instructions; pair them")
     distinct = {text: check_instruction(text) for text in dict.fromkeys(texts)}
     return states, [distinct[text] for text in texts], single
+
+
+def read_single(
+    observation: Observation, instruction: str | None, axes: int
+) -> tuple[NDArray[Any], list[str]]:
+    """Return a single observation and its instruction, as ``read_observations`` does.
+
+    Raises:
+        ShapeError: for a batch of observations; else as ``read_observations``.
+    """
+    states, texts, single = read_observations(observation, instruction, axes)
+    if not single:
+        raise ShapeError("posterior takes a single observation; call it for each of the batch")
+    return states, texts
+
+
+def check_mask(mask: NDArray[np.bool_], episodes: int) -> NDArray[np.bool_]:
+    """Return a mask of episodes as bool [N]; raises ShapeError if it has another shape."""
+    array = np.asarray(mask, bool)
+    if array.shape != (episodes,):
+        raise ShapeError(
+            f"a mask is bool [{episodes}], one for each episode, got {list(array.shape)}; reset"
+            " without a mask before a batch of another size"
+        )
+    return array

@@ -54,7 +54,10 @@ def check_instruction(text: object) -> str:
 
 @runtime_checkable
 class Agent(Protocol):
-    """Anything that acts on observations; ``instructions`` overrides the observation's own."""
+    """Anything that acts on observations; ``instructions`` overrides the observation's own.
+
+    It neither keeps nor writes the arrays of its caller, and the caller may write to the actions.
+    """
 
     def reset(
         self,
@@ -93,9 +96,9 @@ class Learner(Protocol):
         ...
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return everything needed to go on bit for bit: tensors by file name and key."""
+        """Return all that an exact resume needs: tensors by file name and key."""
         ...
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
-        """Take up what ``state`` returned."""
+        """Restore what ``state`` returned."""
         ...

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from langrl.errors import ConfigError, suggestion
 
+CONFIG_FILE = "config.yaml"  # of a run folder
+
 
 class Settings(BaseModel):
     """Base of every config: frozen, and unknown keys are refused."""

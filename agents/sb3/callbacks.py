@@ -24,7 +24,7 @@ _RECENT = 200  # episodes that the reported success is of
 
 
 class InstructionEvaluation(BaseCallback):
-    """Has the policy follow instructions every so often, by level of ambiguity.
+    """Evaluates how the policy follows instructions at intervals, by level of ambiguity.
 
     Success by level goes to SB3's logger (TensorBoard, if it is on) as ``instructions/LEVEL``, and
     to ``results.json`` in ``folder``, one row for each evaluation and level.
@@ -82,12 +82,12 @@ class InstructionEvaluation(BaseCallback):
 
     def _evaluate(self) -> None:
         # The policy acts in its own mode; SB3 puts it back into training mode at each update.
-        every = []
+        successes = []
         for level, make_env in self._tasks.items():
             generator = np.random.default_rng(self._seed) if self._draw else None
             followed = follow(self.model, make_env, self._episodes, self._seed, generator)
             success, sem = mean_and_sem(followed.success.tolist())
-            every.append(success)
+            successes.append(success)
             self.logger.record(f"instructions/{level}", success)
             self.rows.append(
                 {
@@ -99,7 +99,7 @@ class InstructionEvaluation(BaseCallback):
                     "episodes": self._episodes,
                 }
             )
-        self.logger.record("instructions/mean", float(np.mean(every)))
+        self.logger.record("instructions/mean", float(np.mean(successes)))
         if self._folder is not None:
             config = {"every": self._every, "episodes": self._episodes, "seed": self._seed}
             write_results(self._folder, _COMMAND, config, self.rows)
@@ -126,7 +126,7 @@ class MetricsWriter(KVWriter):
     def write(
         self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
     ) -> None:
-        """ResultCache the numbers among the values of a step."""
+        """Write the numbers among the values of a step."""
         numbers = {
             name: float(value)
             for name, value in key_values.items()
@@ -136,7 +136,7 @@ class MetricsWriter(KVWriter):
         self._log.write(step, numbers)
 
     def close(self) -> None:
-        """Do nothing: whoever opened the log closes it."""
+        """Do nothing: the log is closed where it was opened."""
 
 
 class Recording(BaseCallback):

@@ -1,4 +1,4 @@
-"""Features extractors and replay for Stable-Baselines3: instructions, trained goal encoders.
+"""Features extractors for Stable-Baselines3: instructions, positions, trained goal encoders.
 
 Axes: ``N`` environments, ``B`` rows of a batch, ``S`` numbers in a state, ``G`` in a goal, ``A``
 actions, ``F`` features.
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from langrl.checkpoint import load_agent
 from langrl.errors import CheckpointError, ShapeError
 from langrl.models.blocks import FourierFeatures
-from langrl.models.critics.grid import GridCritic
 from langrl.models.critics.instructed import (
     CODES,
     EmbeddedTextBody,
@@ -31,7 +30,7 @@ from langrl.models.critics.instructed import (
     view_side,
 )
 from langrl.models.critics.maze import GoalCritic
-from langrl.models.critics.recurrent import RecurrentCritic
+from langrl.models.protocols import StateEncoder
 
 
 def _part(space: spaces.Space[Any], name: str, extractor: str, wrapper: str) -> spaces.Box:
@@ -46,7 +45,7 @@ def _part(space: spaces.Space[Any], name: str, extractor: str, wrapper: str) -> 
 
 
 class InstructionExtractor(BaseFeaturesExtractor):
-    """Features of a image or vector in the light of an embedded or tokenised instruction.
+    """Features of an image or vector, conditioned on an embedded or tokenised instruction.
 
     Give ``policy_kwargs={"features_extractor_class": InstructionExtractor, "normalize_images":
     False}`` where images hold codes.
@@ -62,7 +61,7 @@ class InstructionExtractor(BaseFeaturesExtractor):
 
     Raises:
         ShapeError: if there is no instruction, or it is text; names the wrapper that repairs it.
-            If codes or an agent are to be seen, and observations are other images or vectors.
+            If codes or an agent are expected, and observations are other images or vectors.
     """
 
     def __init__(
@@ -74,11 +73,13 @@ class InstructionExtractor(BaseFeaturesExtractor):
         centre_on_agent: bool = False,
     ) -> None:
         super().__init__(observation_space, features_dim)
-        told = "EmbedInstruction or TokenizeInstruction of langrl.envs.wrappers.instructions"
-        seen = _part(observation_space, "observation", "InstructionExtractor", told)
-        text = _part(observation_space, "instruction", "InstructionExtractor", told)
+        wrapper = "EmbedInstruction or TokenizeInstruction of langrl.envs.wrappers.instructions"
+        seen = _part(observation_space, "observation", "InstructionExtractor", wrapper)
+        text = _part(observation_space, "instruction", "InstructionExtractor", wrapper)
         if len(text.shape) != 1:
-            raise ShapeError(f"an instruction is a vector here, got {list(text.shape)}; use {told}")
+            raise ShapeError(
+                f"an instruction is a vector here, got {list(text.shape)}; use {wrapper}"
+            )
         self.text: nn.Module
         if np.issubdtype(text.dtype, np.integer):
             self.text = TokenisedTextBody(int(text.high.max()) + 1, text_dim)
@@ -112,7 +113,7 @@ class InstructionExtractor(BaseFeaturesExtractor):
 
 
 class FourierExtractor(BaseFeaturesExtractor):
-    """Positions of a ``GoalEnv`` as sines and cosines, so that a policy sees walls sharply.
+    """Positions of a ``GoalEnv`` as sines and cosines, so that a small policy can learn walls.
 
     Args:
         observation_space: of ``GoalEnv``, with bounded vectors.
@@ -123,9 +124,9 @@ class FourierExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, octaves: int = 5) -> None:
-        told = "GoalEnv of langrl.envs.wrappers.goals"
+        wrapper = "GoalEnv of langrl.envs.wrappers.goals"
         parts = [
-            _part(observation_space, name, "FourierExtractor", told)
+            _part(observation_space, name, "FourierExtractor", wrapper)
             for name in ("observation", "desired_goal")
         ]
         for part in parts:
@@ -147,7 +148,7 @@ class FourierExtractor(BaseFeaturesExtractor):
 
 
 class PoseExtractor(BaseFeaturesExtractor):
-    """Grid worlds with poses as goals, seen from the agent: where it can walk, where the goal is.
+    """Grid worlds with poses as goals, as the agent sees them: free cells, and where the goal is.
 
     Give ``policy_kwargs={"features_extractor_class": PoseExtractor, "normalize_images": False}``.
 
@@ -161,14 +162,14 @@ class PoseExtractor(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 256) -> None:
         super().__init__(observation_space, features_dim)
-        told = "GoalEnv of langrl.envs.wrappers.goals around a grid world"
-        seen = _part(observation_space, "observation", "PoseExtractor", told)
-        goal = _part(observation_space, "desired_goal", "PoseExtractor", told)
-        _part(observation_space, "achieved_goal", "PoseExtractor", told)
+        wrapper = "GoalEnv of langrl.envs.wrappers.goals around a grid world"
+        seen = _part(observation_space, "observation", "PoseExtractor", wrapper)
+        goal = _part(observation_space, "desired_goal", "PoseExtractor", wrapper)
+        _part(observation_space, "achieved_goal", "PoseExtractor", wrapper)
         if len(seen.shape) != 3 or goal.shape != (4,):
             raise ShapeError(
                 f"PoseExtractor reads rooms [H, W, 3] and poses [4], got {list(seen.shape)} and"
-                f" {list(goal.shape)}; use {told}"
+                f" {list(goal.shape)}; use {wrapper}"
             )
         self._images = ImageReader(seen.shape, CODES)
         cells = view_side(*self._images.shape[1:]) ** 2
@@ -200,11 +201,12 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, agent: str, fine_tune: bool = False) -> None:
-        told = "GoalEnv of langrl.envs.wrappers.goals"
-        seen = _part(observation_space, "observation", "GoalEncoderExtractor", told)
-        goal = _part(observation_space, "desired_goal", "GoalEncoderExtractor", told)
+        wrapper = "GoalEnv of langrl.envs.wrappers.goals"
+        seen = _part(observation_space, "observation", "GoalEncoderExtractor", wrapper)
+        goal = _part(observation_space, "desired_goal", "GoalEncoderExtractor", wrapper)
         critic = load_agent(agent).critic
-        if isinstance(critic, RecurrentCritic):
+        assert isinstance(critic, nn.Module)
+        if not isinstance(critic, StateEncoder):
             raise CheckpointError(
                 f"{agent} sees a part of its world, and its goals are no poses; give the run folder"
                 " of an agent that sees the whole room"
@@ -238,13 +240,13 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
         with torch.no_grad():
             return self._read(critic, states, goals)
 
-    def _read(self, critic: GoalCritic | GridCritic, states: Tensor, goals: Tensor) -> Tensor:
+    def _read(self, critic: StateEncoder, states: Tensor, goals: Tensor) -> Tensor:
         if self._images is not None:
             states = self._images(states).permute(0, 2, 3, 1)
         return critic.features(states, goals)
 
     def apply(self, fn: Callable[[nn.Module], None]) -> Self:
-        """Leave the encoders as they are: PPO and A2C would draw their weights anew by this."""
+        """Leave the encoders as they are: PPO and A2C initialise all layers anew by this method."""
         return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
@@ -275,6 +277,3 @@ def _digest(critic: nn.Module) -> Tensor:
     for name, value in sorted(critic.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
-
-
-# -- replay -----------------------------------------------------------------------------------

@@ -64,11 +64,11 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
         samples = super()._get_virtual_samples(batch_indices, env_indices, env)
         if not len(batch_indices):
             return samples
-        # The reward of a goal that is reached for certain, on the scale of the others.
+        # The reward of a goal that is certainly reached, on the scale of the others.
         first = batch_indices[:1], env_indices[:1]
         goal = self.next_observations["achieved_goal"][first]
         assert self.env is not None
-        told = self.env.env_method("compute_reward", goal, goal, self.infos[first], indices=[0])
-        at_goal = self._normalize_reward(np.asarray(told[0], np.float32), env)
+        rewards = self.env.env_method("compute_reward", goal, goal, self.infos[first], indices=[0])
+        at_goal = self._normalize_reward(np.asarray(rewards[0], np.float32), env)
         reached = (samples.rewards >= float(at_goal[0])).to(samples.dones)
         return samples._replace(dones=torch.maximum(samples.dones, reached))

@@ -39,11 +39,11 @@ class VectorAdapter(VecEnv):
     """A Gymnasium vector environment as a ``VecEnv``, such as langrl's batched worlds.
 
     Args:
-        env: made by ``gym.make_vec(..., autoreset_mode="Disabled")``: it is told which of its
-            environments to start anew, as their last observations are needed.
+        env: made by ``gym.make_vec(..., autoreset_mode="Disabled")``: the adapter resets its
+            environments itself, since it needs their last observations.
 
     Raises:
-        ConfigError: if the environment starts anew by itself.
+        ConfigError: if the environment resets itself.
         ShapeError: if SB3 does not take its observations; names the wrapper that repairs it.
     """
 
@@ -85,7 +85,7 @@ class VectorAdapter(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Act; episodes that are over start anew, and their last observations are in infos."""
+        """Act; episodes that are over are reset, and their last observations are in infos."""
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
         over = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -136,11 +136,11 @@ class VectorAdapter(VecEnv):
 
 
 def _info_of(info: dict[str, Any], n: int) -> dict[str, Any]:
-    """Return what the infos of a vector environment say of one of its environments."""
+    """Return the infos of one environment, from those of a vector environment."""
     found: dict[str, Any] = {}
     for name, values in info.items():
-        told = info.get(f"_{name}")  # which environments said it, if not all of them
-        if name.startswith("_") or (told is not None and not told[n]):
+        present = info.get(f"_{name}")  # which environments gave it, if not all of them
+        if name.startswith("_") or (present is not None and not present[n]):
             continue
         if isinstance(values, dict):
             found[name] = _info_of(values, n)

@@ -10,12 +10,6 @@ from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.maze.grammar import KINDS
 from langrl.grounding.config import StrategyName
 from langrl.settings import Settings
-from langrl.tasks.cpc.config import CpcRunConfig
-from langrl.tasks.grid.config import GridRunConfig
-from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.language_image.config import LanguageImageRunConfig
-from langrl.tasks.maze.config import MazeRunConfig
-from langrl.tasks.sb3.config import Sb3RunConfig
 
 MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
 
@@ -92,33 +86,9 @@ class TrainPaths(Settings):
 class DemoArguments(Settings):
     """Train in one world, compare the methods, follow one instruction; a few minutes."""
 
-    world: Literal["street", "grid"] = Field("street", description="street maze or grid world")
+    world: str = Field("street", description="street: a maze, or grid: a grid world")
     instruction: str | None = Field(None, description="the text to follow and to draw")
     config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
     out: Path | None = Field(
         None, description="folder of the run, results and images; runs/demo, or runs/demo-grid"
     )
-
-
-class TrainArguments(MazeRunConfig, TrainPaths):
-    """A run config with the paths of ``langrl train`` beside it."""
-
-
-class GridTrainArguments(GridRunConfig, TrainPaths):
-    """The same for grid worlds."""
-
-
-class PartialTrainArguments(GridPartialRunConfig, TrainPaths):
-    """The same for grid worlds of which the agent sees a part."""
-
-
-class PolicyTrainArguments(Sb3RunConfig, TrainPaths):
-    """The same for policies of Stable-Baselines3."""
-
-
-class PretrainArguments(LanguageImageRunConfig, TrainPaths):
-    """A pretraining config with the paths of ``langrl pretrain`` beside it."""
-
-
-class CpcPretrainArguments(CpcRunConfig, TrainPaths):
-    """The same for contrastive predictive coding."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import tyro
+from pydantic import create_model
 
 from langrl.cli.arguments import TrainPaths
 from langrl.errors import ConfigError, lookup
@@ -75,6 +76,15 @@ def take_flag(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
         else:
             rest.append(argument)
     return value, rest
+
+
+def flags_of(config: type[C]) -> Any:
+    """Return a model with the fields of a config, and the paths of a run beside them."""
+    return create_model(
+        f"{config.__name__.removesuffix('Config')}Flags",
+        __base__=(config, TrainPaths),
+        __doc__="A run's config, and where the run goes.",
+    )
 
 
 def split_paths(given: Settings, model: type[C]) -> tuple[TrainPaths, C]:

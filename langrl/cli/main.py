@@ -10,50 +10,21 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 from langrl.cli.arguments import (
-    CpcPretrainArguments,
     DemoArguments,
     DiagnoseArguments,
     EvaluateArguments,
-    GridTrainArguments,
-    PartialTrainArguments,
-    PolicyTrainArguments,
-    PretrainArguments,
     SpeedArguments,
-    TrainArguments,
     TrainPaths,
 )
-from langrl.cli.flags import parse, split_paths, subcommand, take_flag
+from langrl.cli.flags import flags_of, parse, split_paths, subcommand, take_flag
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
-from langrl.reproduce.arguments import (
-    CpcArguments,
-    GridGoToArguments,
-    JoinedModelsArguments,
-    LawArguments,
-    LawAutoArguments,
-    LawIndependenceArguments,
-    ModalityGapArguments,
-    RelatingArguments,
-    ReproduceArguments,
-    Sb3ZeroShotArguments,
-)
-from langrl.settings import Settings, dump_config
-from langrl.tasks.cpc.config import CpcRunConfig
-from langrl.tasks.grid.config import GridRunConfig
-from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.language_image.config import LanguageImageRunConfig
-from langrl.tasks.maze.config import MazeRunConfig
-from langrl.tasks.presets import load_config, preset_names
-from langrl.tasks.registry import RUN_CONFIGS, AnyRunConfig
-from langrl.tasks.sb3.config import Sb3RunConfig
-
-DEMOS = {
-    "street": ("street-fork", "go to row 3 or column 11"),
-    "grid": ("grid-goto", "go to something red or a key"),
-}
-"""The preset and the instruction of each demo."""
+from langrl.reproduce.arguments import REPRODUCTIONS
+from langrl.settings import dump_config
+from langrl.tasks.config import RunConfig
+from langrl.tasks.presets import preset_names
+from langrl.tasks.registry import TASKS, Command, Task, demos, load_run_config, tasks_of
 
 
 def train(arguments: list[str]) -> None:
@@ -61,76 +32,13 @@ def train(arguments: list[str]) -> None:
 
     The fields of the config are listed by ``langrl train --help``.
     """
-    source, rest = take_flag(arguments, "--config")
-    trajectories, rest = take_flag(rest, "--trajectories")
+    trajectories, rest = take_flag(arguments, "--trajectories")
     if trajectories is not None:
         rest += ["--data.trajectories", trajectories]
-    base: AnyRunConfig = MazeRunConfig()
-    if source:
-        base = cast(AnyRunConfig, load_config(source, *RUN_CONFIGS))
-    if isinstance(base, Sb3RunConfig):
-        check_extra("stable_baselines3", "sb3")
-    model = _TRAIN_ARGUMENTS[type(base)]
     trust_pickle = "--trust-pickle" in rest
     rest = [argument for argument in rest if argument != "--trust-pickle"]
-    paths, config = split_paths(
-        parse(
-            model,
-            rest,
-            "langrl train [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]",
-            default=model(**base.model_dump()),
-            description=_train_help(),
-        ),
-        type(base),
-    )
-    if paths.print_config:
-        print(dump_config(config), end="")
-        return
-    from langrl.cli import commands
-
-    folder, goes_on = _run_folder(paths, source, config != base, "train")
-    if trust_pickle and not goes_on:
-        raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
-    commands.train(
-        None if goes_on else config,
-        folder,
-        _command("train", arguments),
-        trust_pickle=trust_pickle,
-    )
-
-
-_TRAIN_ARGUMENTS: dict[type[Settings], type[Settings]] = {
-    MazeRunConfig: TrainArguments,
-    GridRunConfig: GridTrainArguments,
-    GridPartialRunConfig: PartialTrainArguments,
-    Sb3RunConfig: PolicyTrainArguments,
-}
-
-
-def _run_folder(
-    paths: TrainPaths, source: str | None, changed: bool, name: str
-) -> tuple[Path, bool]:
-    """Return the folder of a run, and whether it is one that goes on.
-
-    Raises:
-        ConfigError: if a run is to go on with another config than its own.
-    """
-    if paths.resume is None:
-        return paths.out or Path("runs") / (Path(source).stem if source else name), False
-    if source or changed or paths.out is not None:
-        raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-    return paths.resume, True
-
-
-METHODS: dict[str, tuple[type[Settings], type[Settings], str]] = {
-    "language-image": (
-        LanguageImageRunConfig,
-        PretrainArguments,
-        "langrl.tasks.language_image.run",
-    ),
-    "cpc": (CpcRunConfig, CpcPretrainArguments, "langrl.tasks.cpc.run"),
-}
-"""Methods of pre-training: config, flags and module; a config's ``task`` is its method."""
+    usage = "langrl train [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]"
+    _train("train", arguments, rest, usage, _train_help(), trust_pickle)
 
 
 def pretrain(arguments: list[str]) -> None:
@@ -138,47 +46,73 @@ def pretrain(arguments: list[str]) -> None:
 
     The fields of the config are listed by ``langrl pretrain [--method NAME] --help``.
     """
-    source, rest = take_flag(arguments, "--config")
-    method, rest = take_flag(rest, "--method")
-    base = _pretrain_defaults(method, source)
-    method = _method_of(base)
-    model, flags, module = METHODS[method]
-    paths, config = split_paths(
-        parse(
-            flags,
-            rest,
-            f"langrl pretrain --method {method} [--config NAME_OR_FILE]",
-            default=flags(**base.model_dump()),
-            description=_pretrain_help(),
-        ),
-        model,
-    )
+    method, rest = take_flag(arguments, "--method")
+    tasks = tasks_of("pretrain")
+    task = None if method is None else lookup(tasks, method, "method of pre-training")
+    usage = f"langrl pretrain --method {method or next(iter(tasks))} [--config NAME_OR_FILE]"
+    _train("pretrain", arguments, rest, usage, _pretrain_help(), task=task)
+
+
+def _train(
+    command: Command,
+    arguments: list[str],
+    rest: list[str],
+    usage: str,
+    help_text: str,
+    trust_pickle: bool = False,
+    task: Task | None = None,
+) -> None:
+    """Read the flags of a run's config and train it, or go on with a run.
+
+    Args:
+        command: which one it is.
+        arguments: all that the user typed.
+        rest: of them, what is not read yet.
+        usage: of the command, for its help.
+        help_text: what the command does.
+        trust_pickle: whether ``--trust-pickle`` was among them.
+        task: the task family, if one was named; else the config says, or it is the first.
+    """
+    source, rest = take_flag(rest, "--config")
+    tasks = [task] if task else list(tasks_of(command).values())
+    base = load_run_config(source, *tasks) if source else tasks[0].config_class()
+    if (extra := TASKS[base.task].extra) is not None:
+        check_extra(*extra)
+    flags = flags_of(type(base))
+    default = flags(**base.model_dump())
+    given = parse(flags, rest, usage, default=default, description=help_text)
+    paths, config = split_paths(given, type(base))
     if paths.print_config:
         print(dump_config(config), end="")
         return
-    name = "pretrain" if method == "language-image" else f"pretrain-{method}"
-    folder, goes_on = _run_folder(paths, source, config != base, name)
-    if goes_on and (folder / "config.yaml").is_file():
-        module = METHODS[_method_of(_pretrain_defaults(None, str(folder / "config.yaml")))][2]
-    pretraining = importlib.import_module(module)
-    if goes_on:
-        pretraining.resume(folder, _command("pretrain", arguments))
-    else:
-        pretraining.pretrain(config, folder, _command("pretrain", arguments))
+    first = next(iter(tasks_of(command)))
+    name = Path(source).stem if source else command + f"-{base.task}" * (base.task != first)
+    folder = _run_folder(paths, name, changed=source is not None or config != base)
+    resumes = paths.resume is not None
+    if trust_pickle and not resumes:
+        raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
+    from langrl.cli import commands
+
+    commands.train(
+        None if resumes else config,
+        folder,
+        _typed(command, arguments),
+        tasks=tasks,
+        trust_pickle=trust_pickle,
+    )
 
 
-def _pretrain_defaults(method: str | None, source: str | None) -> Settings:
-    """Return the config that flags override: of a method, a preset or a file."""
-    if method is not None:
-        model = lookup(METHODS, method, "method of pre-training")[0]
-        return load_config(source, model) if source else model()
-    models = [each for each, _, _ in METHODS.values()]
-    return load_config(source, *models) if source else LanguageImageRunConfig()
+def _run_folder(paths: TrainPaths, name: str, changed: bool) -> Path:
+    """Return the folder of a run; ``name`` is that of a new one, where no folder was given.
 
-
-def _method_of(config: Settings) -> str:
-    """Return which method of pre-training a config is of."""
-    return next(name for name, (model, *_) in METHODS.items() if isinstance(config, model))
+    Raises:
+        ConfigError: if a run is to go on with another config than its own.
+    """
+    if paths.resume is None:
+        return paths.out or Path("runs") / name
+    if changed or paths.out is not None:
+        raise ConfigError("--resume goes on with the run's own config; leave other flags out")
+    return paths.resume
 
 
 def _pretrain_help() -> str:
@@ -201,7 +135,8 @@ def _train_help() -> str:
     )
 
 
-def _command(name: str, arguments: Sequence[str]) -> str:
+def _typed(name: str, arguments: Sequence[str]) -> str:
+    """Return what the user typed, for the record."""
     return shlex.join(["langrl", name, *arguments])
 
 
@@ -224,63 +159,38 @@ def _results_folder(path: Path) -> Path:
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run folder."""
     given = parse(EvaluateArguments, arguments, "langrl evaluate")
+    out = given.out or given.run / "evaluation"
     if given.out is not None:
         _results_folder(given.out)
     from langrl.cli import commands
 
-    commands.evaluate(
-        given.run,
-        given.out or given.run / "evaluation",
-        _command("evaluate", arguments),
-        instruction=given.instruction,
-        methods=given.methods,
-        kinds=given.kinds,
-        phrasings=given.phrasings,
-        episodes=given.episodes,
-        seed=given.seed,
-        layout=given.layout,
-        policy=given.policy,
-        trust_pickle=given.trust_pickle,
-    )
+    options = given.model_dump(exclude={"run", "out"})
+    commands.evaluate(given.run, out, _typed("evaluate", arguments), **options)
 
 
 def demo(arguments: list[str]) -> None:
     """Show the whole path in under three minutes."""
     given = parse(DemoArguments, arguments, "langrl demo")
-    preset, instruction = DEMOS[given.world]
-    models = (MazeRunConfig,) if given.world == "street" else (GridRunConfig,)
-    config = load_config(given.config or preset, *models)
+    task = lookup(demos(), given.world, "world with a demo")
+    assert task.demo is not None
+    config: RunConfig = load_run_config(given.config or task.demo.preset, task)
     from langrl.cli import commands
 
-    out = given.out or Path("runs") / ("demo" if given.world == "street" else "demo-grid")
-    text = instruction if given.instruction is None else given.instruction
-    commands.demo(config, text, out, _command("demo", arguments))
-
-
-REPRODUCTIONS: dict[str, tuple[type[Settings], str]] = {
-    "street-mazes": (ReproduceArguments, "agents in three mazes: half an hour"),
-    "grid-goto": (GridGoToArguments, "agents in four grid worlds: an hour"),
-    "joined-models": (JoinedModelsArguments, "two models of one modality, joined"),
-    "sb3-zero-shot": (Sb3ZeroShotArguments, "policies of goals follow language: 45 minutes"),
-    "law": (LawArguments, "estimators of the marginal in the synthetic world"),
-    "law-independence": (LawIndependenceArguments, "the same with Assumption 1 violated"),
-    "law-auto": (LawAutoArguments, "a grid for the rule that chooses an estimator"),
-    "modality-gap": (ModalityGapArguments, "cones, gaps, temperature and mismatched pairs"),
-    "cpc": (CpcArguments, "contrastive predictive coding: information, and what histories know"),
-    "relating": (RelatingArguments, "generative models of related pairs, contrasted: half an hour"),
-}
+    out = given.out or Path("runs") / task.demo.folder
+    text = task.demo.instruction if given.instruction is None else given.instruction
+    commands.demo(config, text, out, _typed("demo", arguments))
 
 
 def reproduce(arguments: list[str]) -> None:
     """Reproduce a published result."""
-    table = {name: meaning for name, (_, meaning) in REPRODUCTIONS.items()}
+    table = {name: each.meaning for name, each in REPRODUCTIONS.items()}
     name, rest = subcommand(arguments, table, "langrl reproduce")
-    given = parse(REPRODUCTIONS[name][0], rest, f"langrl reproduce {name}")
+    reproduction = REPRODUCTIONS[name]
+    given = parse(reproduction.arguments, rest, f"langrl reproduce {name}")
     _results_folder(given.out)
-    command = _command("reproduce", arguments)
-    if name == "sb3-zero-shot":
-        check_extra("stable_baselines3", "sb3")
-    options = given.model_dump() | {"command": command}
+    if reproduction.extra is not None:
+        check_extra(*reproduction.extra)
+    options = given.model_dump() | {"command": _typed("reproduce", arguments)}
     if "workers" in options and options["workers"] is None:
         from langrl.training.jobs import cores
 
@@ -296,7 +206,7 @@ def benchmark(arguments: list[str]) -> None:
     _results_folder(given.out)
     from langrl.benchmark.speed import speed
 
-    speed(given.only, given.rounds, given.out, _command("benchmark", arguments))
+    speed(given.only, given.rounds, given.out, _typed("benchmark", arguments))
 
 
 def diagnose(arguments: list[str]) -> None:
@@ -304,11 +214,11 @@ def diagnose(arguments: list[str]) -> None:
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
     _results_folder(given.out)
     module = importlib.import_module("langrl.cli.diagnose")
-    module.run(**given.model_dump(), command=_command("diagnose", arguments))
+    module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
-    "demo": (demo, "train in a world and follow a typed instruction, with images"),
+    "demo": (demo, "train in a world and follow a typed instruction, with figures"),
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),

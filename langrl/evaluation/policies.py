@@ -1,4 +1,4 @@
-"""Policies of other libraries, asked for actions.
+"""Actions of policies of other libraries.
 
 A policy is anything with ``predict(observations, deterministic=...) -> (actions, state)``, as
 Stable-Baselines3's algorithms have it.
@@ -31,6 +31,8 @@ def predict(
 ) -> NDArray[Any]:
     """Return a policy's actions [N, ...]: draws if there is a generator, or else the best ones.
 
+    They are a copy: a policy may keep what it returned, or return its input.
+
     Raises:
         ShapeError: if there is not an action for each of the observations.
     """
@@ -39,10 +41,10 @@ def predict(
     if normalise := getattr(policy, "get_vec_normalize_env", lambda: None)():
         observations = normalise.normalize_obs(observations)  # as in training
     if generator is None:
-        actions = np.asarray(policy.predict(observations, deterministic=True)[0])
+        actions = np.array(policy.predict(observations, deterministic=True)[0])
     else:
         with _seeded(policy, int(generator.integers(2**63))):
-            actions = np.asarray(policy.predict(observations, deterministic=False)[0])
+            actions = np.array(policy.predict(observations, deterministic=False)[0])
     if actions.shape[:1] != (count,):
         raise ShapeError(
             f"the policy gave actions {list(actions.shape)} for {count} observations; predict"
@@ -53,7 +55,7 @@ def predict(
 
 @contextmanager
 def _seeded(policy: Policy, seed: int) -> Iterator[None]:
-    """Seed what policies draw from, global generators and their space's; put it back afterwards."""
+    """Seed what policies draw from, the global generators and their space's; restore it after."""
     state, space = np.random.get_state(), getattr(policy, "action_space", None)  # noqa: NPY002
     devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
     with torch.random.fork_rng(devices):

@@ -16,29 +16,42 @@ from langrl.errors import ConfigError
 from langrl.evaluation.policies import Policy, predict
 from langrl.protocols import Agent
 
-_KEEP_BELOW = (
-    0.75  # share of an agent's episodes that still run, below which the others are dropped
-)
+_KEEP_BELOW = 0.75  # share of an agent's episodes that run, below which the others are dropped
 
 
-@dataclass(frozen=True, eq=False)
-class Episodes:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Followed:
     """What happened in N episodes.
 
     Args:
-        instructions: the texts, N of them.
         success: [N].
         steps: length of each episode [N].
-        shortest_steps: length of a shortest one [N]; nan where the denotation is unknown.
         ambiguity_bits: log2 of the number of denoted intents [N]; nan where unknown.
+    """
+
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    ambiguity_bits: NDArray[np.float64]
+
+    @property
+    def mean_ambiguity_bits(self) -> float | None:
+        """The mean where it is known; None where it is nowhere."""
+        known = self.ambiguity_bits[~np.isnan(self.ambiguity_bits)]
+        return float(known.mean()) if len(known) else None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Episodes(Followed):
+    """What happened in N episodes of tasks that know their shortest paths; see ``Followed``.
+
+    Args:
+        instructions: the texts, N of them.
+        shortest_steps: length of a shortest episode [N]; nan where the denotation is unknown.
         paths: states of each episode, N arrays [T + 1, ...].
     """
 
     instructions: tuple[str, ...]
-    success: NDArray[np.bool_]
-    steps: NDArray[np.int64]
     shortest_steps: NDArray[np.float64]
-    ambiguity_bits: NDArray[np.float64]
     paths: list[NDArray[Any]]
 
     @property
@@ -64,10 +77,10 @@ def run_episodes(
     same seed meet the same tasks; the agent's own randomness comes from the seed as well.
 
     Args:
-        env: N environments with NEXT_STEP autoreset that end every episode at some time, and
-            report ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
-        agent: acts on all of them at once. If it has a method ``keep(mask)``, episodes that are
-            over are taken out of its hands from time to time.
+        env: N environments with NEXT_STEP autoreset whose episodes all end, and that report
+            ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
+        agent: acts on all of them at once. If it has a method ``keep(mask)``, finished episodes
+            are dropped from its batch when they are a quarter of it.
         seed: of tasks and agent.
         options: passed to ``env.reset``.
         on_step: called with (episodes finished, episodes) after each step.
@@ -80,12 +93,12 @@ def run_episodes(
     running, success = np.ones(count, bool), np.zeros(count, bool)
     steps = np.zeros(count, int)
     states = [observation["observation"]]
-    acting = np.arange(count)  # the episodes that the agent still has in hand
+    acting = np.arange(count)  # the episodes in the agent's batch
     while running.any():
         if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
             agent.keep(running[acting])
             acting = acting[running[acting]]
-        # The tasks' own texts: finished episodes start again with others, which do not matter.
+        # The tasks' own texts: finished episodes start again with other texts, which are ignored.
         seen = {"observation": observation["observation"][acting]}
         chosen = agent.act(seen, [instructions[n] for n in acting])
         actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
@@ -99,28 +112,14 @@ def run_episodes(
             on_step(count - int(running.sum()), count)
     history = np.stack(states)  # [T + 1, N, S]
     paths = [history[: steps[n] + 1, n] for n in range(count)]
-    return Episodes(instructions, success, steps, shortest, ambiguity, paths)
-
-
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """What happened in E episodes of wrapped environments.
-
-    Args:
-        success: [E].
-        steps: length of each episode [E].
-        ambiguity_bits: log2 of the number of denoted intents [E]; nan where unknown.
-    """
-
-    success: NDArray[np.bool_]
-    steps: NDArray[np.int64]
-    ambiguity_bits: NDArray[np.float64]
-
-    @property
-    def mean_ambiguity_bits(self) -> float | None:
-        """The mean where it is known; None where it is nowhere."""
-        known = self.ambiguity_bits[~np.isnan(self.ambiguity_bits)]
-        return float(known.mean()) if len(known) else None
+    return Episodes(
+        success=success,
+        steps=steps,
+        ambiguity_bits=ambiguity,
+        instructions=instructions,
+        shortest_steps=shortest,
+        paths=paths,
+    )
 
 
 def follow(
@@ -130,7 +129,7 @@ def follow(
     seed: int,
     generator: np.random.Generator | None = None,
 ) -> Followed:
-    """Have a policy act in one episode each of environments that are wrapped for it.
+    """Run a policy through one episode in each of E environments that are wrapped for it.
 
     Args:
         policy: maps batches of the environments' observations to actions.
@@ -140,7 +139,7 @@ def follow(
         generator: source of actions that are drawn; the best are taken if not given.
 
     Raises:
-        ConfigError: if the environment does not say what success is.
+        ConfigError: if the environment does not report ``is_success``.
     """
     if not callable(make_env):
         raise ConfigError(
@@ -156,7 +155,7 @@ def follow(
     while running:
         seen = _stack([observations[n] for n in running])
         actions = predict(policy, seen, generator)
-        going = []
+        still_running = []
         for n, action in zip(running, actions, strict=True):
             observations[n], _, terminated, truncated, info = envs[n].step(action)
             if "is_success" not in info:
@@ -167,11 +166,11 @@ def follow(
             steps[n] += 1
             success[n] |= bool(info["is_success"])
             if not (terminated or truncated):
-                going.append(n)
-        running = going
+                still_running.append(n)
+        running = still_running
     for env in envs:
         env.close()
-    return Followed(success, steps, bits)
+    return Followed(success=success, steps=steps, ambiguity_bits=bits)
 
 
 def _stack(observations: list[Any]) -> Any:

@@ -28,7 +28,7 @@ class Candidates(Protocol):
             observations: the first ones of N episodes [N, ...].
             generator: source of randomness.
 
-        M does not depend on N; a log weight of -inf marks a row that is no candidate.
+        M does not depend on N; a log weight of -inf marks padding, which is no candidate.
         """
         ...
 
@@ -44,7 +44,7 @@ class InstructedCandidates(Protocol):
 
         Args:
             observations: the first ones of N episodes [N, ...].
-            texts: the instructions, N of them; one that changes within an episode asks anew.
+            texts: the instructions, N of them; candidates are drawn anew when a text changes.
             generator: source of randomness.
         """
         ...
@@ -56,7 +56,7 @@ def draw_candidates(
     texts: Sequence[str],
     generator: np.random.Generator,
 ) -> tuple[NDArray[Any], Floats]:
-    """Draw candidates of either sort; see ``Candidates.draw`` and ``draw_for``."""
+    """Draw candidates of either type; see ``Candidates.draw`` and ``draw_for``."""
     if isinstance(candidates, InstructedCandidates):
         return candidates.draw_for(observations, texts, generator)
     return candidates.draw(observations, generator)
@@ -145,10 +145,10 @@ class ListedCandidates:
 class ReachablePoses:
     """Every pose that can be reached in the room that an episode begins in (grid worlds).
 
-    M is four times the number of cells within the outer walls; rows to spare have weight 0.
+    M is four times the number of cells within the outer walls; the padding has weight 0.
 
     Args:
-        said_done: whether candidates are goals of ``PoseGoals`` [4], with ``done`` said.
+        said_done: whether candidates are goals of ``PoseGoals`` [4], with ``done`` taken.
     """
 
     said_done: bool = False
@@ -160,7 +160,7 @@ class ReachablePoses:
         _, poses = read_observation(observations)
         height, width = observations.shape[1:3]
         count = 4 * (height - 2) * (width - 2)
-        goals = np.repeat(poses[:, None], count, 1)  # the start itself fills the rows to spare
+        goals = np.repeat(poses[:, None], count, 1)  # the start itself is the padding
         log_weights = np.full((len(poses), count), -np.inf, np.float32)
         for n, listed in enumerate(reachable_poses(observations)):
             goals[n, : len(listed)], log_weights[n, : len(listed)] = listed, 0

@@ -6,7 +6,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``J`` alte
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,25 +16,10 @@ from torch import Tensor
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
+from langrl.models.protocols import Language, evaluation_mode
 from langrl.protocols import check_instruction
 
 _CACHED_TEXTS = 10_000
-
-
-class Language(Protocol):
-    """A language side, h(g, l): ``LanguageCritic``, ``ImageLanguage``, or one of your own."""
-
-    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals [N, M, G] of episodes with first observations [N, ...]."""
-        ...
-
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts [K, J, D]."""
-        ...
-
-    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
-        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
-        ...
 
 
 class TextCache:
@@ -82,7 +67,7 @@ class GoalChooser:
         language: h(g, l).
         grounding: the strategy, or its name.
         candidates: draws candidate goals for each episode.
-        language_weight: the fit is multiplied by this; see ``GroundedAgent``.
+        language_weight: factor on the language score h(g, l); see ``GroundedAgent``.
         device: where the language side is.
 
     Raises:
@@ -102,20 +87,18 @@ class GoalChooser:
         if isinstance(grounding, str):
             grounding = lookup(GROUNDINGS, grounding, "grounding strategy")
         check_needs(grounding, frozenset())
-        if isinstance(language, torch.nn.Module):
-            language.eval()
+        evaluation_mode(language)
         self.language, self.grounding, self.candidates = language, grounding, candidates
         self.language_weight, self.device = language_weight, torch.device(device)
         self._embed_texts = TextCache(language)
 
-    @torch.no_grad()
     def choose(
         self,
         observations: NDArray[Any],
         instructions: Sequence[str],
         generator: np.random.Generator,
     ) -> tuple[NDArray[Any], list[Posterior]]:
-        """Return a goal [N, G] for each episode, and what the instruction may mean there.
+        """Return a goal [N, G] and the posterior over candidates, for each episode.
 
         Args:
             observations: the first ones of the episodes [N, ...].
@@ -129,16 +112,24 @@ class GoalChooser:
             NonFiniteError: if they, or the log weights, leave no goal possible.
             GroundingError: if the strategy answers with no goal.
         """
-        texts = self._read(observations, instructions)
+        _check_pairs(observations, instructions)
+        checked = [check_instruction(text) for text in instructions]
+        return self.choose_checked(observations, checked, generator)
+
+    @torch.no_grad()
+    def choose_checked(
+        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], list[Posterior]]:
+        """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
         embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
         encoded = self._embed_texts(texts).unsqueeze(1)  # [N, 1, J, D]
-        fit = self.language_weight * self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
-        scores = self._check(Scores(fit, self._tensor(log_weights)))
+        compared = self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
+        scores = Scores(self.language_weight * compared, self._tensor(log_weights))
+        self._check(scores)
         seed = int(generator.integers(2**63))
-        decision, _ = self.grounding.ground(
-            scores, None, torch.Generator(fit.device).manual_seed(seed)
-        )
+        draw = torch.Generator(compared.device).manual_seed(seed)
+        decision, _ = self.grounding.ground(scores, None, draw)
         if decision.goal is None:
             name = type(self.grounding).__name__
             raise GroundingError(f"{name} answers with actions, not with a goal; use max_goal")
@@ -147,24 +138,12 @@ class GoalChooser:
         pairs = zip(goals, beliefs, strict=True)
         return chosen, [Posterior(candidates, belief) for candidates, belief in pairs]
 
-    @staticmethod
-    def _read(observations: NDArray[Any], instructions: Sequence[str]) -> list[str]:
-        """Return the instructions, if there is one for each of some observations."""
-        if isinstance(instructions, str) or len(observations) != len(instructions):
-            given = "one text" if isinstance(instructions, str) else len(instructions)
-            raise ShapeError(
-                f"got {len(observations)} observations and {given} as instructions; pair them, in"
-                " lists of one length"
-            )
-        if not len(observations):
-            raise ShapeError("a goal is chosen for at least one observation, got none")
-        return [check_instruction(text) for text in instructions]
-
-    def _check(self, scores: Scores) -> Scores:
+    def _check(self, scores: Scores) -> None:
         name, shape = type(self.language).__name__, list(scores.log_weights.shape)
-        if list(scores.fit.shape) != shape:
+        given = list(scores.language_score.shape)
+        if given != shape:
             raise ShapeError(
-                f"{name}.score gave {list(scores.fit.shape)} for candidates {shape} and one text;"
+                f"{name}.score gave {given} for candidates {shape} and one text;"
                 " return h [..., M, K], here with K = 1"
             )
         if scores.log_posterior.isnan().any():
@@ -172,7 +151,18 @@ class GoalChooser:
                 f"no goal is possible: scores of {name} or log weights of"
                 f" {type(self.candidates).__name__} are not finite; fix them"
             )
-        return scores
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _check_pairs(observations: NDArray[Any], instructions: Sequence[str]) -> None:
+    """Raise ShapeError unless there is one instruction for each of some observations."""
+    if isinstance(instructions, str) or len(observations) != len(instructions):
+        given = "one text" if isinstance(instructions, str) else len(instructions)
+        raise ShapeError(
+            f"got {len(observations)} observations and {given} as instructions; pair them, in"
+            " lists of one length"
+        )
+    if not len(observations):
+        raise ShapeError("a goal is chosen for at least one observation, got none")

@@ -33,13 +33,16 @@ class GridGroundingConfig(Settings):
         "log_sum_exp", description="how goals are marginalised or chosen"
     )
     language_weight: float = Field(
-        6.0, gt=0, le=100, description="factor on the fit; above 1, the best fit counts for more"
+        6.0,
+        gt=0,
+        le=100,
+        description="factor on the language score; above 1, the best goals count for more",
     )
     temperature: float = Field(
         0.2, ge=0, le=100, description="of the softmax that actions are drawn from; 0: the best"
     )
     compare_separate: bool = Field(
-        False, description="allow 'direct' between separate encoders, to see that it is chance"
+        False, description="offer 'direct' between separate encoders, to show that it is at chance"
     )
 
 
@@ -54,7 +57,7 @@ class PolicyGroundingConfig(Settings):
         "data", description="mazes: 'data' weighs candidates by the data's density of goals"
     )
     language_weight: float = Field(
-        6.0, gt=0, le=100, description="grid worlds: factor on the fit; see docs/grid-worlds.md"
+        6.0, gt=0, le=100, description="grid worlds: factor on the language score h(g, l)"
     )
     actions: int = Field(
         16, ge=1, le=10_000, description="actions that the policy proposes to a critic"

@@ -1,8 +1,8 @@
-"""Goals by a generative model of what is faced and what is said: candidates, and their fit.
+"""Candidates and language scores from a generative model of images and texts.
 
-A multimodal variational autoencoder of related pairs (see ``data.related_pairs``) says two things
-about grid worlds. Its pointwise mutual information is h(g, l) itself. And what it imagines when it
-reads an instruction says where to look for candidates, so that a few of them suffice.
+A multimodal variational autoencoder of related pairs (see ``data.related_pairs``) has two uses in
+grid worlds. Its pointwise mutual information is h(g, l). And the images that it generates from an
+instruction show where likely goals are, so that a few candidates suffice.
 
 Axes: ``N`` episodes, ``M`` candidate goals, ``P`` reachable poses, ``K`` texts or samples of
 a latent, ``C`` distinct cells, ``V`` words.
@@ -26,8 +26,8 @@ from langrl.models.vae.model import MultimodalVAE
 from langrl.words import WordTokeniser
 
 IMAGE, TEXT = "crop", "text"  # the modalities of a model of related pairs
-_NOTHING = -30.0  # nats; the fit of a goal that shows no object
-_SEED = 0  # of the latents behind a fit, so that it does not change from call to call
+_NOTHING = -30.0  # nats; the score of a goal that shows no object
+_SEED = 0  # of the latents behind a score, so that it is the same at each call
 
 
 def check_modalities(model: MultimodalVAE) -> None:
@@ -41,8 +41,9 @@ def check_modalities(model: MultimodalVAE) -> None:
 class RelatedLanguage(nn.Module):
     """h(g, l) as the pointwise mutual information of what a goal shows and a text.
 
-    A language side for ``GroundedAgent`` in grid worlds. A goal "embeds" to what it shows, and a
-    text to its fit with all that can be shown, so that comparing them is a matrix product.
+    A language side for ``GroundedAgent`` in grid worlds. The embedding of a goal is a one-hot
+    vector of what it shows, and that of a text its scores of all that a goal can show, so that
+    comparing them is a matrix product.
 
     Args:
         model: of images and texts.
@@ -68,23 +69,23 @@ class RelatedLanguage(nn.Module):
         rows, columns = ahead(poses)  # [N, M] each
         cells = rooms[np.arange(len(rooms))[:, None], rows, columns]  # [N, M, 2]
         kinds = torch.from_numpy(kinds_of(cells.reshape(-1, 2)).reshape(rows.shape))
-        # The last one is for what is no object, which has no number.
+        # The last one stands for "no object", which has the number -1.
         shown = functional.one_hot(kinds % (len(KIND_CELLS) + 1), len(KIND_CELLS) + 1)
         return shown.float().to(goals.device)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Return how well texts fit all that can be shown, in nats [K, 1, kinds + 1].
+        """Return the scores of texts and all that a goal can show, in nats [K, 1, kinds + 1].
 
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
         counts = torch.from_numpy(count_words(texts, self.words)).to(self.images.device)
-        fit = torch.cat([self._fit(each) for each in counts.split(1)])  # [K, kinds]
-        return functional.pad(fit, (0, 1), value=_NOTHING).unsqueeze(1)
+        scores = torch.cat([self._scores(each) for each in counts.split(1)])  # [K, kinds]
+        return functional.pad(scores, (0, 1), value=_NOTHING).unsqueeze(1)
 
-    def _fit(self, counts: Tensor) -> Tensor:
-        """Return the fit [1, kinds] of one text, its word counts [1, V]."""
+    def _scores(self, counts: Tensor) -> Tensor:
+        """Return the scores [1, kinds] of one text, its word counts [1, V]."""
         # One by one: an estimate from shared draws would change with the texts beside it.
         generator = torch.Generator(counts.device).manual_seed(_SEED)
         return self.model.pmi({IMAGE: self.images}, {TEXT: counts}, generator, self.samples).mT
@@ -95,7 +96,7 @@ class RelatedLanguage(nn.Module):
 
 
 class GeneratedCandidates:
-    """Poses that look like what the model imagines when it reads the instruction.
+    """Poses that look like the images that the model generates from the instruction.
 
     Latents are drawn from q(z|l), and each spreads over the poses of the room by p(image|z).
     A pose's chance q(g|l) is the mean over latents, mixed with a share of all poses alike, and its
@@ -141,7 +142,7 @@ class GeneratedCandidates:
         self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         """Return poses [N, M, 3] and log weights [N, M]; see ``InstructedCandidates``."""
-        latents = self._imagine(texts, int(generator.integers(2**63)))  # [K, N, D]
+        latents = self._latents(texts, int(generator.integers(2**63)))  # [K, N, D]
         goals = np.zeros((len(observations), self.count, 3), np.int64)
         log_weights = np.zeros(goals.shape[:2], np.float32)
         for n, poses in enumerate(reachable_poses(observations)):
@@ -153,8 +154,8 @@ class GeneratedCandidates:
         return goals, log_weights
 
     @torch.no_grad()
-    def _imagine(self, texts: Sequence[str], seed: int) -> Tensor:
-        """Return latents behind texts [K, N, D]."""
+    def _latents(self, texts: Sequence[str], seed: int) -> Tensor:
+        """Draw latents given texts [K, N, D]."""
         device = next(self.model.parameters()).device
         counts = torch.from_numpy(count_words(texts, self.words)).to(device)
         means, log_scales = self.model.posterior({TEXT: counts})

@@ -26,8 +26,9 @@ from langrl.envs.wrappers.checks import (
 from langrl.envs.wrappers.instructions import Observation, Step
 from langrl.errors import GroundingError
 from langrl.grounding.candidates import Candidates
-from langrl.grounding.chooser import GoalChooser, Language
+from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.strategies import Grounding
+from langrl.models.protocols import Language
 
 
 class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -39,12 +40,12 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
 
     Args:
         env: an environment with instructions.
-        language: h(g, l): a ``LanguageCritic``, a ``ImageLanguage``, or one of your own.
+        language: h(g, l): a ``LanguageCritic``, an ``ImageLanguage``, or one of your own.
         grounding: a strategy that answers with a goal and needs no critic, or its name:
             ``max_goal``, ``sampled_goal``.
         candidates: draws candidate goals, of the space of goals.
         goals: what a goal is; the environment's own if not given.
-        language_weight: factor on the fit, as in ``GroundedAgent``.
+        language_weight: factor on the language score, as in ``GroundedAgent``.
 
     Raises:
         InstructionError: if the environment has no instructions in words.
@@ -94,24 +95,24 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         seen, text = observation["observation"], observation["instruction"]
         chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
         self._desired = check_goal(chosen[0], self.goals.space, "a candidate")
-        told = {
+        choice = {
             "instruction": text,
             "candidates": posterior.goals,
             "posterior": posterior.probabilities,
         }
         result = observe_goal(self.goals, seen, None, self._desired)
         check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
-        return result, info | told
+        return result, info | choice
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
-        """Raise GroundingError: rewards are for instructions, and hindsight has no use here."""
+        """Raise GroundingError: rewards depend on the instruction, not on the goal."""
         raise GroundingError(
             "InstructionToGoal pays for instructions, which hindsight cannot relabel; train the"
             " policy in GoalEnv, and have it follow instructions here"
         )
 
     def step(self, action: Any) -> Step:
-        """Act; ``info["goal_reached"]`` says whether the chosen goal is."""
+        """Act; ``info["goal_reached"]`` says whether the chosen goal is reached."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         result = observe_goal(self.goals, observation["observation"], action, self._desired)
         reached = bool(self.goals.reached(result["achieved_goal"], self._desired))

@@ -3,7 +3,7 @@
     log p(c|a)/p(c) = log E_{b ~ p(b)}[exp(f(a, b) + h(b, c))]
 
 The left model scores A against B, the right one B against C; A and C were never seen together.
-Images are B where a image-sound model and a image-text model find the text of a sound.
+Images are B where an image-sound model and an image-text model find the text of a sound.
 
 Axes: ``N`` lefts (A), ``M`` candidates of the shared modality (B), ``K`` rights (C), ``D`` and
 ``D'`` sizes of two embeddings of one model.
@@ -84,10 +84,10 @@ class Guidance:
             scores: Tensor = critic.scale(critic.energy(others, shared_embeddings))
             return scores.mT
 
-        return cls(_in_pieces(ours), _in_pieces(theirs), score, is_ratio)
+        return cls(_in_chunks(ours), _in_chunks(theirs), score, is_ratio)
 
 
-def _in_pieces(encoder: Callable[[Any], Tensor]) -> Encode:
+def _in_chunks(encoder: Callable[[Any], Tensor]) -> Encode:
     """Return an encoder that embeds 256 inputs, of a tensor or an array, at a time."""
 
     def encode(inputs: Any) -> Tensor:

@@ -39,9 +39,9 @@ def learn_language(
 ) -> LanguageCritic:
     """Learn h(g, l), an estimate of log p(l|g) / p(l), from goals and a text that is true of each.
 
-    No actions are needed. What counts is how often a text is said of a goal: say each of the texts
-    that are true of it equally often, and leave no goal without one, as what no pair shows may
-    score anything.
+    No actions are needed. The estimate depends on how often a text occurs with a goal: give each of
+    the texts that are true of a goal equally often, and give every goal one, since the scores of
+    goals without a text are not trained.
 
     Args:
         goals: numbers [P, G], distributed as candidates will be.

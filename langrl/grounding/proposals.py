@@ -16,11 +16,12 @@ from langrl.functional import checks as arguments
 
 @dataclass(frozen=True, eq=False)
 class GaussianProposal:
-    """A mixture q(g|x) of a linear-Gaussian guess at p(g|x) and the Gaussian fit p(g) of goals.
+    """A mixture q(g|x) of a linear-Gaussian estimate of p(g|x) and a Gaussian estimate of p(g).
 
     Most goals drawn from p(g) are impossible after a given state-action; these are not. The
     mixture's share of p(g) keeps each weight p(g) / q(g) below 1 / defensive, however bad the
-    guess. Goals have to be vectors that are near to Gaussian as a whole: p(g) is the fit.
+    estimate of p(g|x). Goals have to be vectors with a nearly Gaussian law, since p(g) is estimated
+    as a Gaussian.
 
     Attributes:
         weights: the regression of goals on queries [Q + 1, S], constant last.
@@ -81,7 +82,7 @@ class GaussianProposal:
         if more_goals is not None and more_goals.shape[-1] != goals.shape[-1]:
             raise ShapeError(
                 f"{name} needs more_goals [any, {goals.shape[-1]}] like goals, got"
-                f" {list(more_goals.shape)}; leave them out or give the same sort"
+                f" {list(more_goals.shape)}; leave them out or give goals of the same size"
             )
         if not (0 < widening < math.inf and 0 < defensive <= 1):
             raise DomainError(

@@ -3,7 +3,7 @@
 Axes: ``N`` episodes, ``A`` actions that are compared, ``M`` candidate goals.
 
 A strategy is called at every step of a batch of episodes. Those that commit remember one
-candidate per episode and keep it, because deciding anew at each step makes an agent dither
+candidate per episode and keep it: an agent that decides anew at each step goes back and forth
 between goals that are equally far.
 """
 
@@ -27,13 +27,13 @@ class Scores:
     """What a strategy decides on.
 
     Args:
-        fit: h(g, l) [N, M].
+        language_score: h(g, l) [N, M].
         log_weights: log p(g) - log q(g) of the candidates [N, M].
-        compute_critic: returns f(s, a, g) [N, A, M]; called only if a strategy looks at it.
+        compute_critic: returns f(s, a, g) [N, A, M]; called only if a strategy uses it.
         direct: state-actions against the instruction [N, A]; None if encoders are not shared.
     """
 
-    fit: Tensor
+    language_score: Tensor
     log_weights: Tensor
     compute_critic: Callable[[], Tensor] | None = None
     direct: Tensor | None = None
@@ -48,15 +48,15 @@ class Scores:
     @property
     def log_posterior(self) -> Tensor:
         """log p(g|l) over the candidates [N, M]."""
-        return (self.fit + self.log_weights).log_softmax(-1)
+        return (self.language_score + self.log_weights).log_softmax(-1)
 
 
 @dataclass(frozen=True)
 class Decision:
     """What a strategy answers: scores of actions [N, A], or a candidate each [N].
 
-    ``posterior`` [N, M] is p(g|l) over the candidates; ``ask`` [N] is True where the agent would
-    rather ask what was meant.
+    ``posterior`` [N, M] is p(g|l) over the candidates; ``ask`` [N] is True where the agent should
+    ask which goal was meant.
     """
 
     posterior: Tensor
@@ -66,7 +66,7 @@ class Decision:
 
 
 class Grounding(Protocol):
-    """A strategy; ``needs`` names what it cannot do without: "critic", "shared encoder"."""
+    """A strategy; ``needs`` names what it requires: "critic", "shared encoder"."""
 
     needs: ClassVar[frozenset[str]]
 
@@ -119,7 +119,8 @@ class LogSumExp:
         self, scores: Scores, memory: Tensor | None, generator: torch.Generator
     ) -> tuple[Decision, Tensor | None]:
         """Score actions by log E_g[exp(f + h)]; see ``Grounding.ground``."""
-        marginal = monte_carlo(scores.critic, scores.fit.unsqueeze(-1), scores.log_weights)
+        h = scores.language_score.unsqueeze(-1)  # [N, M, 1]
+        marginal = monte_carlo(scores.critic, h, scores.log_weights)
         return _decide(scores, action_scores=marginal.value.squeeze(-1)), memory
 
 
@@ -131,7 +132,7 @@ class _Committing(ABC):
     ) -> tuple[Decision, Tensor | None]:
         """Answer with the goal committed to; see ``Grounding.ground``."""
         if memory is None:
-            memory = torch.full((len(scores.fit),), UNDECIDED, device=scores.fit.device)
+            memory = torch.full_like(scores.language_score[:, 0], UNDECIDED, dtype=torch.int64)
         undecided = memory == UNDECIDED
         if undecided.any():
             memory = torch.where(undecided, self.choose(scores, generator), memory)
@@ -158,7 +159,7 @@ class NearestGoal(_Committing):
     needs: ClassVar = frozenset({"critic"})
 
     def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
-        """Return the best trade-off of closeness and fit [N]."""
+        """Return the candidate with the best sum of critic and log posterior [N]."""
         return (scores.critic.amax(1) + scores.log_posterior).argmax(-1)
 
 

@@ -1,5 +1,6 @@
 """The flags of ``langrl reproduce``, as models."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
@@ -116,3 +117,39 @@ class LawAutoArguments(LawArguments):
     embeddings: Path | None = Field(
         None, description="a .npy file of goal embeddings to test for Assumption 3"
     )
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A published result: its flags, what it is, and a package and an extra that it needs."""
+
+    arguments: type[Settings]
+    meaning: str
+    extra: tuple[str, str] | None = None
+
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "street-mazes": Reproduction(ReproduceArguments, "agents in three mazes: half an hour"),
+    "grid-goto": Reproduction(GridGoToArguments, "agents in four grid worlds: an hour"),
+    "joined-models": Reproduction(JoinedModelsArguments, "two models of one modality, joined"),
+    "sb3-zero-shot": Reproduction(
+        Sb3ZeroShotArguments,
+        "policies of goals follow language: 45 minutes",
+        ("stable_baselines3", "sb3"),
+    ),
+    "law": Reproduction(LawArguments, "estimators of the marginal in the synthetic world"),
+    "law-independence": Reproduction(
+        LawIndependenceArguments, "the same with Assumption 1 violated"
+    ),
+    "law-auto": Reproduction(LawAutoArguments, "a grid for the rule that chooses an estimator"),
+    "modality-gap": Reproduction(
+        ModalityGapArguments, "cones, gaps, temperature and mismatched pairs"
+    ),
+    "cpc": Reproduction(
+        CpcArguments, "contrastive predictive coding: information, and what histories know"
+    ),
+    "relating": Reproduction(
+        RelatingArguments, "generative models of related pairs, contrasted: half an hour"
+    ),
+}
+"""Reproductions by name; ``reproduce`` is in the module of that name."""

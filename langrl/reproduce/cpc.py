@@ -2,8 +2,8 @@
 
 Estimates of information where it is known (``gaussian_information``); what linear probes read off
 histories of grid worlds (``langrl.tasks.cpc.exploration_probes``), beside codes, views and
-untrained
-histories; and what a memory is worth to agents that see a part of the world (``partial_memory``).
+untrained histories; and what a memory is worth to agents that see a part of the world
+(``partial_memory``).
 """
 
 from collections import defaultdict
@@ -15,13 +15,13 @@ from langrl.evaluation.statistics import mean_and_sem
 from langrl.plots import cpc as cpc_plots
 from langrl.plots.base import save
 from langrl.reproduce import gaussian_information, partial_memory
-from langrl.tasks.cpc import run as cpc_pretraining
 from langrl.tasks.cpc.config import CpcRunConfig
-from langrl.tasks.presets import load_config
+from langrl.tasks.cpc.suite import probe_table
+from langrl.tasks.run import train_or_resume
+from langrl.tasks.suite import finish
 from langrl.training.jobs import run_jobs
 from langrl.training.logs import console, print_table, write_results
 from langrl.training.result_cache import ResultCache, Row
-from langrl.training.run_folder import CONFIG_FILE
 
 GAUSSIAN_STEPS = 600
 CLAIMS = ("claim", "expected", "ours", "holds")
@@ -67,7 +67,7 @@ def reproduce(
         + partial_memory.claims(success)
     )
     print_table(f"information in nats, seeds: {seeds}", estimates, ESTIMATES)
-    print_table("read off by a linear map, in unseen rooms", *cpc_pretraining.probe_table(probes))
+    print_table("read off by a linear map, in unseen rooms", *probe_table(probes))
     title = f"partially observed grid goto, seeds: {memory_seeds}"
     print_table(title, success, partial_memory.COLUMNS)
     print_table("claims", claims, CLAIMS)
@@ -121,12 +121,8 @@ def probe_model(runs: Path, records: Path, seed: int, steps: int | None) -> list
 
 def _pretrain(config: CpcRunConfig, folder: Path) -> list[Row]:
     """Train a model, or go on where training stopped; returns its rows."""
-    command = "langrl reproduce cpc"
-    file = folder / CONFIG_FILE
-    begun = file.is_file() and (folder / "checkpoints").is_dir()
-    if begun and load_config(str(file), CpcRunConfig) == config:
-        return cpc_pretraining.resume(folder, command)
-    return cpc_pretraining.pretrain(config, folder, command)
+    run, seconds = train_or_resume(config, folder, f"seed {config.seed}")
+    return finish(run, folder, "langrl reproduce cpc", seconds).rows
 
 
 PARTS: dict[str, Callable[..., list[Row]]] = {

@@ -30,11 +30,10 @@ from langrl.plots.base import methods_figure, save
 from langrl.protocols import Agent
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.config import GridRunConfig
-from langrl.tasks.grid.run import make_grid_tasks
-from langrl.tasks.grid.suite import BASELINES
+from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import is_trained, train_run
+from langrl.tasks.run import is_trained, train_or_resume
 from langrl.training.jobs import chained, run_jobs
 from langrl.training.logs import console, print_table, write_results
 from langrl.training.loop import Training
@@ -143,7 +142,7 @@ def train_agent(config: GridRunConfig, folder: Path) -> float:
         console.print(f"{label}: using the run in {folder}")
         rows = json.loads((folder / "results.json").read_text())["rows"]
         return float(rows[0]["train_seconds"])
-    _, seconds = train_run(config, folder, label)
+    _, seconds = train_or_resume(config, folder, label)
     row = {"train_seconds": round(seconds, 1)}
     write_results(folder, "langrl reproduce grid-goto", config.model_dump(mode="json"), [row])
     return seconds

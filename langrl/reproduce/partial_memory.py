@@ -12,11 +12,11 @@ from pathlib import Path
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.evaluation.rollouts import run_episodes
 from langrl.evaluation.statistics import mean_and_sem
+from langrl.tasks.grid.suite import make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.grid_partial.run import make_partial_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import is_trained, train_run
+from langrl.tasks.run import is_trained, train_or_resume
 from langrl.training.logs import console
 from langrl.training.result_cache import ResultCache, Row
 
@@ -51,7 +51,7 @@ def run_variant(
     if is_trained(run, config):
         console.print(f"{variant}, seed {seed}: using the run in {run}")
     else:
-        train_run(config, run, f"{variant}, seed {seed}")
+        train_or_resume(config, run, f"{variant}, seed {seed}")
     key = {"config": config.model_dump(mode="json"), "episodes": episodes}
     record = ResultCache(folder / f"{variant}-{seed}.jsonl", key)
     rows = []
@@ -98,7 +98,7 @@ def _follow(
 ) -> Row:
     """Return success, and SPL, of an agent on tasks of one level."""
     agent = load_agent(run, strategy="log_sum_exp", temperature=temperature)
-    env = make_partial_tasks(world, config.world.view, episodes, (level,))
+    env = make_grid_tasks(world, episodes, (level,), view=config.world.view)
     done = run_episodes(env, agent, seed)
     steps = done.steps[done.success].tolist()
     return {

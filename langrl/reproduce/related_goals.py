@@ -47,10 +47,10 @@ from langrl.reproduce.relating_tasks import (
     world_pairs,
 )
 from langrl.tasks.grid.config import GridRunConfig
-from langrl.tasks.grid.run import make_grid_tasks
+from langrl.tasks.grid.suite import make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import is_trained, train_run
+from langrl.tasks.run import is_trained, train_or_resume
 from langrl.training.logs import console
 from langrl.training.result_cache import ResultCache, Row
 
@@ -83,7 +83,7 @@ def run_goals(
     if is_trained(run, config):
         console.print(f"grid goto, seed {seed}: using the critic in {run}")
     else:
-        train_run(config, run, f"grid goto, seed {seed}: critic")
+        train_or_resume(config, run, f"grid goto, seed {seed}: critic")
     key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAINING.model_dump()]
     key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from langrl import MAZE_IDS
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.evaluation.comparison import compare
 from langrl.evaluation.rollouts import follow
@@ -20,16 +19,14 @@ from langrl.plots.base import save
 from langrl.plots.maze import followed_figure
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import is_trained as is_own_trained
-from langrl.tasks.registry import scene_of, train_run
-from langrl.tasks.sb3.config import Sb3RunConfig
+from langrl.tasks.run import is_trained, train_or_resume
+from langrl.tasks.sb3.agent import TrainedPolicy, load_policy
+from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import CRITICS, groundings
-from langrl.tasks.sb3.model import instruction_sorts
-from langrl.tasks.sb3.run import Sb3Run, is_trained, load_policy, train_policy
+from langrl.tasks.suite import suite_of
 from langrl.training.jobs import chained, run_jobs
 from langrl.training.logs import console, print_table, write_results
 from langrl.training.result_cache import ResultCache, Row
-from langrl.training.run_folder import check_empty
 
 PRESETS = {"fork": "sb3-sac-her-street-fork", "grid-goto": "sb3-dqn-her-grid-goto"}
 COLUMNS = (
@@ -75,9 +72,10 @@ def _config(world: str, seed: int, steps: int | None) -> Sb3RunConfig:
 def run_seed(folder: Path, world: str, seed: int, episodes: int, steps: int | None) -> list[Row]:
     """Train a policy, unless it is there, and return a row for each grounding and phrasing."""
     config = _config(world, seed, steps)
-    run = _trained(config, folder / f"{world}-{seed}", f"{world}, seed {seed}")
+    place = folder / f"{world}-{seed}"
+    trained = _trained(config, place, f"{world}, seed {seed}")
     config = config.model_copy(update={"critics": str(_critics(config, folder, world, seed))})
-    run = Sb3Run(config, run.folder, run.model)
+    run = TrainedPolicy(config, place, trained.model)
     key = {"config": config.model_dump(mode="json"), "episodes": episodes}
     record = ResultCache(folder / f"{world}-{seed}.jsonl", key)
     (goal,) = record.rows("goals", lambda: [_goals(run, episodes)])
@@ -92,54 +90,54 @@ def run_seed(folder: Path, world: str, seed: int, episodes: int, steps: int | No
     ]
 
 
-def _trained(config: Sb3RunConfig, folder: Path, label: str) -> Sb3Run:
+def _trained(config: Sb3RunConfig, folder: Path, label: str) -> TrainedPolicy:
     if is_trained(folder, config):
         console.print(f"{label}: using the run in {folder}")
-        return load_policy(folder, config)
-    return train_policy(config, folder, label)[0]
+    else:
+        train_or_resume(config, folder, label)
+    return load_policy(folder, config)
 
 
 def _critics(config: Sb3RunConfig, folder: Path, world: str, seed: int) -> Path:
     """Return the run folder of critics; grid worlds' language needs none, but ranking does."""
-    if config.world in MAZE_IDS:
+    if WORLDS[config.world].is_maze:
         return folder / f"{world}-{seed}" / CRITICS
     own = load_config("grid-goto", GridRunConfig).model_copy(update={"seed": seed})
     place = folder / f"{world}-{seed}-{CRITICS}"
-    if not is_own_trained(place, own):
-        check_empty(place)
-        train_run(own, place, f"{world}, seed {seed}, critic")
+    if not is_trained(place, own):
+        train_or_resume(own, place, f"{world}, seed {seed}, critic")
     return place
 
 
-def _goals(run: Sb3Run, episodes: int) -> Row:
+def _goals(run: TrainedPolicy, episodes: int) -> Row:
     """Return how often the policy reaches goals that it is given."""
-    sorts = len(instruction_sorts(run.config))
+    types = len(WORLDS[run.config.world].during)
     seed = run.config.evaluation.seed
-    done = follow(run.model, run.goal_task, episodes * sorts, seed)
+    done = follow(run.model, run.goal_task, episodes * types, seed)
     return {"goal_success": float(done.success.mean())}
 
 
-def _measure(run: Sb3Run, grounding: str, phrasing: Phrasing, episodes: int) -> list[Row]:
+def _measure(run: TrainedPolicy, grounding: str, phrasing: Phrasing, episodes: int) -> list[Row]:
     """Return success by sort of instruction; through ``InstructionToGoal``, where it can be."""
     config, rows = run.config, []
-    scene, settings = scene_of(config), config.evaluation.model_copy(update={"episodes": episodes})
-    for sort in instruction_sorts(config):
+    suite, settings = suite_of(config), config.evaluation.model_copy(update={"episodes": episodes})
+    for name in WORLDS[config.world].during:
         if GROUNDINGS[grounding].needs:
             results = compare(
                 {grounding: partial(run.agent, grounding)},
-                partial(scene.tasks, settings, (sort,), phrasing),
+                partial(suite.tasks, settings, (name,), phrasing),
                 settings.seed,
-                f"{sort}, {phrasing}",
+                f"{name}, {phrasing}",
             )
             success = results[grounding].success
         else:
-            task = partial(run.instruction_task, sort, phrasing, grounding)
+            task = partial(run.instruction_task, name, phrasing, grounding)
             success = follow(run.model, task, episodes, settings.seed).success
         rows.append(
             {
                 "grounding": grounding,
                 "phrasing": phrasing,
-                "sort": sort,
+                "sort": name,
                 "success": float(success.mean()),
             }
         )

@@ -14,13 +14,11 @@ from langrl.envs.phrasing import PHRASINGS
 from langrl.evaluation.comparison import compare, summarise
 from langrl.evaluation.statistics import mean_and_sem
 from langrl.plots.base import methods_figure, save
+from langrl.tasks.maze import suite as maze_suite
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
-from langrl.tasks.maze.run import MazeRun
-from langrl.tasks.maze.suite import MazeSuite
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import train_run
-from langrl.tasks.suite import make_agents
+from langrl.tasks.run import Run, train_or_resume
 from langrl.training.logs import console, print_table, write_results
 
 MAZES = ("blank", "fork", "island")
@@ -48,10 +46,9 @@ def reproduce(out: Path, seeds: int, episodes: int, steps: int | None, command: 
     for maze in MAZES:
         for seed in range(seeds):
             config = _config(maze, seed, episodes, steps)
-            run, seconds = train_run(
+            run, seconds = train_or_resume(
                 config, out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
             )
-            assert isinstance(run, MazeRun)
             for method, row in _evaluate(run).items():
                 methods[maze, method].append(row | {"train_seconds": seconds})
             for key, row in _evaluate_phrasings(run).items():
@@ -84,11 +81,11 @@ def _config(maze: str, seed: int, episodes: int, steps: int | None) -> MazeRunCo
     return config.model_copy(update={"seed": seed, "learner": learner, "evaluation": evaluation})
 
 
-def _evaluate(run: MazeRun) -> dict[str, dict[str, Any]]:
+def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
     """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
     evaluation = run.config.evaluation
-    scene = MazeSuite(run.config)
-    agents = make_agents(run.agent, scene, scene.compared)
+    suite = maze_suite.of(run.config)
+    agents = suite.agents(run.agent)
     for method in ("direct", "log_sum_exp"):
         agents[method] = lambda method=method: run.agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
     agents["log_sum_exp, weighted"] = lambda: run.agent(
@@ -97,23 +94,23 @@ def _evaluate(run: MazeRun) -> dict[str, dict[str, Any]]:
     order = ["direct", "log_sum_exp", "log_sum_exp, weighted"]
     agents = {name: agents[name] for name in dict.fromkeys([*order, *agents])}
     results = compare(
-        agents, lambda: scene.tasks(evaluation), evaluation.seed, run.config.world.layout
+        agents, lambda: suite.tasks(evaluation), evaluation.seed, run.config.world.layout
     )
     return {method: summarise(episodes) for method, episodes in results.items()}
 
 
-def _evaluate_phrasings(run: MazeRun) -> dict[tuple[str, ...], dict[str, Any]]:
+def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
     """Evaluate on seen and held-out phrasings, on rows and columns and on every kind."""
     evaluation = run.config.evaluation
-    scene = MazeSuite(run.config)
-    agents = make_agents(run.agent, scene, ("nearest_goal",))
+    suite = maze_suite.of(run.config)
+    agents = suite.agents(run.agent, ("nearest_goal",))
     agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
         for phrasing in PHRASINGS:
             results = compare(
                 agents if len(kinds) > 1 else {"nearest_goal": agents["nearest_goal"]},
-                lambda kinds=kinds, phrasing=phrasing: scene.tasks(  # type: ignore[misc]
+                lambda kinds=kinds, phrasing=phrasing: suite.tasks(  # type: ignore[misc]
                     evaluation, kinds, phrasing
                 ),
                 evaluation.seed,

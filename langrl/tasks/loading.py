@@ -1,73 +1,114 @@
-"""The grounded agent as a description and weights: how it is composed, stored and loaded."""
+"""Agents from run folders and checkpoints; each task family restores its own."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from langrl.envs.maze.world import StreetMaze
-from langrl.errors import CheckpointError
+from langrl.errors import CheckpointError, ConfigError
 from langrl.settings import Settings, describe_invalid
-from langrl.tasks.grid.agent import GridAgentDescription, restore_grid_agent
-from langrl.tasks.grid_partial.agent import GridPartialAgentDescription, restore_grid_partial_agent
-from langrl.tasks.maze.agent import MazeAgentDescription, restore_maze_agent
+from langrl.tasks.config import RunConfig
+from langrl.tasks.registry import TASKS, task_of_agent
 
-_OTHERS: dict[Any, tuple[type[Settings], Callable[..., GroundedAgent]]] = {
-    "grid": (GridAgentDescription, restore_grid_agent),
-    "grid-partial": (GridPartialAgentDescription, restore_grid_partial_agent),
-}
-"""Descriptions of agents of other sorts of world, and how they are built, by their kind."""
+S = TypeVar("S", bound=Settings)
+AgentMaker = Callable[..., Any]
+"""Makes an agent; fields of its grounding config, such as ``strategy="max_goal"``, change it."""
 
 
 def load_agent(
     folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu", **grounding: object
-) -> GroundedAgent:
+) -> Any:
     """Load an agent from a run folder (its newest checkpoint) or from a checkpoint folder.
 
     Args:
         folder: the run or checkpoint.
         world: the maze it will act in, checked against the one it was trained in.
         device: where to put the weights.
-        **grounding: fields of ``GroundingConfig`` to change, such as ``strategy="log_sum_exp"``.
+        **grounding: fields of the grounding config to change, such as ``strategy="log_sum_exp"``.
 
     Raises:
         CheckpointError: if the checkpoint is missing, damaged, of another format or maze.
     """
+    return agents_of(folder, world=world, device=device)(**grounding)
+
+
+def agents_of(
+    folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu"
+) -> AgentMaker:
+    """Read a checkpoint once and return what makes its agents; see ``load_agent``."""
     path = find_checkpoint(Path(folder))
-    return restore_agent(read_checkpoint(path), path, world=world, device=device, **grounding)
+    return restore_agents(read_checkpoint(path), path, world=world, device=device)
 
 
-def restore_agent(
-    checkpoint: Checkpoint,
-    path: Path,
-    *,
-    world: StreetMaze | None = None,
-    device: str = "cpu",
-    **grounding: object,
-) -> GroundedAgent:
-    """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
-    document = checkpoint.documents.get("agent")
-    if isinstance(document, dict) and document.get("kind") == "sb3":
-        raise CheckpointError(
-            f"{path} is a policy of Stable-Baselines3, which has no critic; give the run folder of"
-            " a contrastive agent, or, to evaluate the policy, the folder with its config.yaml"
-        )
-    kind = document.get("kind") if isinstance(document, dict) else None
-    model, restore = _OTHERS.get(kind, (MazeAgentDescription, None))
+def restore_agents(
+    checkpoint: Checkpoint, path: Path, *, world: StreetMaze | None = None, device: str = "cpu"
+) -> AgentMaker:
+    """Return what makes the agents of a checkpoint that was read from ``path``."""
+    task = task_of_agent(checkpoint.documents.get("agent"), path)
     try:
-        if restore is not None:
-            if world is not None:
-                raise CheckpointError("it was trained in grid worlds; leave the layout out")
-            return restore(checkpoint, path, device, grounding)
-        return restore_maze_agent(checkpoint, path, world, device, grounding)
-    except ValidationError as error:
-        detail = describe_invalid(error, model)
-        raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
+        load: Callable[..., AgentMaker] = task.module("agent").load
+        return load(checkpoint, path, device=device, world=world)
     except KeyError as error:
         raise CheckpointError(f"{path} is no agent's checkpoint: it lacks {error}") from error
     except CheckpointError as error:
         named = str(error) if str(path) in str(error) else f"{path}: {error}"
         raise CheckpointError(named) from error
+
+
+def read_description(model: type[S], checkpoint: Checkpoint, path: Path) -> S:
+    """Return the description of a checkpoint's agent; raises CheckpointError if it is none."""
+    try:
+        return model.model_validate(checkpoint.documents["agent"])
+    except ValidationError as error:
+        detail = describe_invalid(error, model)
+        raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
+
+
+def refuse_layout(world: StreetMaze | None) -> None:
+    """Raise CheckpointError if agents that know no mazes are asked to act in one."""
+    if world is not None:
+        raise CheckpointError("it was trained in grid worlds; leave the layout out")
+
+
+def agents_of_run(
+    folder: Path,
+    config: RunConfig,
+    *,
+    world: StreetMaze | None = None,
+    policy: Path | None = None,
+    trust_pickle: bool = False,
+) -> AgentMaker:
+    """Return what makes the agents of a run, of which ``config`` is the config.
+
+    Args:
+        folder: the run folder, or a checkpoint in it.
+        config: of the run.
+        world: the maze that the agents are to act in, if one was asked for.
+        policy: a zip of Stable-Baselines3 to use in the place of the run's own policy.
+        trust_pickle: whether it may be read, which runs code that is in it.
+
+    Raises:
+        CheckpointError, ConfigError: naming the file and the repair.
+    """
+    module = TASKS[config.task].module("agent")
+    if not hasattr(module, "load_run"):
+        if policy is not None or trust_pickle:
+            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave out its flags")
+        return agents_of(folder, world=world)
+    if policy is not None:
+        check_trust(policy, trust_pickle)
+    elif trust_pickle:
+        raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")
+    return cast(AgentMaker, module.load_run(folder, config, world=world, policy=policy))
+
+
+def check_trust(path: Path, trust_pickle: bool) -> None:
+    """Raise ConfigError unless a zip of Stable-Baselines3 may be read."""
+    if not trust_pickle:
+        raise ConfigError(
+            f"{path} holds a pickle: reading it runs code that its author chose; add"
+            " --trust-pickle if you trust where it came from"
+        )

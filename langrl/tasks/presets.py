@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from langrl.errors import ConfigError, suggestion
 from langrl.settings import Settings, describe_invalid
-from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.config import DEFAULT_TASK
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -41,14 +41,14 @@ C = TypeVar("C", bound=Settings)
 
 
 def load_config(source: str, *models: type[C]) -> C:
-    """Read a preset by name, or a YAML file, as one of several sorts of config.
+    """Read a preset by name, or a YAML file, as the config of one of several task families.
 
     Args:
         source: a preset's name, or a file.
-        models: the sorts that are taken; the file's ``task`` says which, a street maze by default.
+        models: the families' configs; the file's ``task`` says which, a street maze by default.
 
     Raises:
-        ConfigError: if there is neither, it is no YAML, of another sort, or a field is unknown or
+        ConfigError: if there is neither, it is no YAML, of another family, or a field is unknown or
             wrong; names the file and the field.
     """
     if source in preset_names():
@@ -80,10 +80,12 @@ def parse_config(text: str, source: str, *models: type[C]) -> C:
         raise ConfigError(f"{source} must be a mapping of fields, as in 'seed: 0'")
     content = content or {}
     tasks = {str(model.model_fields["task"].default): model for model in models}
-    task = content.get("task", MazeRunConfig.model_fields["task"].default)
-    if task not in tasks:
-        told = repr(task) if "task" in content else f"{task!r} where a file does not say"
-        raise ConfigError(f"{source}: task is {told}; this command takes {' or '.join(tasks)}")
+    task = content.get("task", DEFAULT_TASK)
+    if not isinstance(task, str) or task not in tasks:
+        where = "" if "task" in content else " where a file does not say"
+        raise ConfigError(
+            f"{source}: task is {task!r}{where}; this command takes {' or '.join(tasks)}"
+        )
     model = tasks[task]
     try:
         return model.model_validate(content)

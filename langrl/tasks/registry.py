@@ -1,126 +1,144 @@
-"""The task families."""
+"""The task families: one line of data each, and how a config finds its family.
 
+A family is a folder with ``config``, ``run``, ``agent`` and ``suite``; those that pre-train a model
+have no ``agent``. Its modules are imported when they are used, so that this one loads quickly.
+"""
+
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from types import ModuleType
+from typing import Literal, cast
 
-from langrl import GRID_IDS, MAZE_IDS
-from langrl.checkpoint import step_folder
-from langrl.tasks.grid.config import GridRunConfig, GridWorldConfig
-from langrl.tasks.grid.run import build_grid_run
-from langrl.tasks.grid.suite import GridSuite
-from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.grid_partial.run import build_grid_partial_run
-from langrl.tasks.grid_partial.suite import GridPartialSuite
-from langrl.tasks.maze.config import MazeRunConfig, MazeWorldConfig
-from langrl.tasks.maze.run import build_maze_run, resolve_layout
-from langrl.tasks.maze.suite import MazeSuite
+from langrl.errors import CheckpointError, ConfigError, check_extra, lookup
+from langrl.settings import CONFIG_FILE
+from langrl.tasks.config import RunConfig
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import Run
-from langrl.tasks.sb3.config import Sb3RunConfig
-from langrl.tasks.suite import TaskSuite
-from langrl.training.loop import Training
-from langrl.training.run_folder import (
-    CONFIG_FILE,
-    check_empty,
-    read_newest,
-    take_up,
-    use_device,
-    write_config,
-)
 
-OwnRunConfig = MazeRunConfig | GridRunConfig | GridPartialRunConfig  # what langrl trains itself
+Command = Literal["train", "pretrain"]
 
 
-AnyRunConfig = OwnRunConfig | Sb3RunConfig
+@dataclass(frozen=True)
+class Demo:
+    """What ``langrl demo --world NAME`` trains and follows, and the folder that it writes."""
+
+    name: str
+    preset: str
+    instruction: str
+    folder: str
 
 
-OWN_RUN_CONFIGS = (MazeRunConfig, GridRunConfig, GridPartialRunConfig)
+@dataclass(frozen=True)
+class Task:
+    """A task family.
+
+    Args:
+        name: the ``task`` of its configs, and the ``kind`` of its agents' checkpoints.
+        folder: the package with its modules.
+        config: the class in its ``config`` module.
+        command: what trains it: ``langrl train`` or ``langrl pretrain``.
+        extra: a package that it needs and the extra that installs it.
+        demo: its demo, if it has one.
+    """
+
+    name: str
+    folder: str
+    config: str
+    command: Command = "train"
+    extra: tuple[str, str] | None = None
+    demo: Demo | None = None
+
+    @property
+    def config_class(self) -> type[RunConfig]:
+        """The model of its configs."""
+        module = importlib.import_module(f"{self.folder}.config")
+        return cast(type[RunConfig], getattr(module, self.config))
+
+    def module(self, name: str) -> ModuleType:
+        """Return its module ``run``, ``agent`` or ``suite``.
+
+        Raises:
+            MissingExtraError: if a package that the family needs is not installed.
+        """
+        if self.extra is not None:
+            check_extra(*self.extra)
+        return importlib.import_module(f"{self.folder}.{name}")
 
 
-RUN_CONFIGS = (*OWN_RUN_CONFIGS, Sb3RunConfig)
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "street-maze",
+            "langrl.tasks.maze",
+            "MazeRunConfig",
+            demo=Demo("street", "street-fork", "go to row 3 or column 11", "demo"),
+        ),
+        Task(
+            "grid",
+            "langrl.tasks.grid",
+            "GridRunConfig",
+            demo=Demo("grid", "grid-goto", "go to something red or a key", "demo-grid"),
+        ),
+        Task("grid-partial", "langrl.tasks.grid_partial", "GridPartialRunConfig"),
+        Task("sb3", "langrl.tasks.sb3", "Sb3RunConfig", extra=("stable_baselines3", "sb3")),
+        Task(
+            "language-image",
+            "langrl.tasks.language_image",
+            "LanguageImageRunConfig",
+            command="pretrain",
+        ),
+        Task("cpc", "langrl.tasks.cpc", "CpcRunConfig", command="pretrain"),
+    )
+}
 
 
-def build_run(config: OwnRunConfig) -> Run:
-    """Build everything that a run trains. The same config gives the same bits.
+def tasks_of(command: Command) -> dict[str, Task]:
+    """Return the families that a command trains, by name."""
+    return {name: task for name, task in TASKS.items() if task.command == command}
+
+
+def demos() -> dict[str, Task]:
+    """Return the families that have a demo, by the demo's name."""
+    return {task.demo.name: task for task in TASKS.values() if task.demo is not None}
+
+
+def load_run_config(source: str, *tasks: Task) -> RunConfig:
+    """Read a preset or a file as a config of one of several families; see ``load_config``."""
+    return load_config(source, *(task.config_class for task in tasks or TASKS.values()))
+
+
+def has_config(run: Path) -> bool:
+    """Whether a folder is a run folder, or a checkpoint in one."""
+    return any((folder / CONFIG_FILE).is_file() for folder in (run, run.parent.parent))
+
+
+def config_beside(run: Path, command: Command = "train") -> RunConfig:
+    """Return the config of a run folder, or of the one that a checkpoint is in.
 
     Raises:
-        LayoutError, TrajectoryError, ConfigError: naming the field or file and the repair.
+        ConfigError: if there is none, or it is of another command.
     """
-    use_device(config.device, config.threads)
-    if isinstance(config, GridPartialRunConfig):
-        return build_grid_partial_run(config)
-    return build_maze_run(config) if isinstance(config, MazeRunConfig) else build_grid_run(config)
+    for folder in (run, run.parent.parent):
+        if (folder / CONFIG_FILE).is_file():
+            return load_run_config(str(folder / CONFIG_FILE), *tasks_of(command).values())
+    raise ConfigError(
+        f"no {CONFIG_FILE} in {run}; give a run folder that `langrl {command}` has written"
+    )
 
 
-def resolve(config: OwnRunConfig) -> OwnRunConfig:
-    """Return the config with files replaced by what they hold, so that the run is portable."""
-    return resolve_layout(config) if isinstance(config, MazeRunConfig) else config
-
-
-def load_run_config(source: str) -> AnyRunConfig:
-    """Read a preset or a file of a run in any sort of world; see ``load_config``."""
-    return cast(AnyRunConfig, load_config(source, *RUN_CONFIGS))
-
-
-def load_own_config(file: Path) -> OwnRunConfig:
-    """Read the config file of a run that langrl trains itself; see ``load_config``."""
-    return cast(OwnRunConfig, load_config(str(file), *OWN_RUN_CONFIGS))
-
-
-def train_run(config: OwnRunConfig, folder: Path, label: str) -> tuple[Run, float]:
-    """Train a new run in ``folder`` and return it with the seconds of training.
+def task_of_agent(document: object, path: Path) -> Task:
+    """Return the family of an agent that a checkpoint at ``path`` describes.
 
     Raises:
-        ConfigError: if the folder holds something already; what ``build_run`` raises, too.
+        CheckpointError: if there is no such family.
     """
-    config = resolve(config)
-    check_empty(folder)
-    run = build_run(config)
-    write_config(folder, config)
-    return run, _train(run, folder, label)
-
-
-def is_trained(folder: Path, config: OwnRunConfig) -> bool:
-    """Whether the folder holds a finished run of this config, however it was evaluated."""
-    done = step_folder(folder, config.learner.steps)
-    file = folder / CONFIG_FILE
-    if not (done.is_dir() and file.is_file()):
-        return False
-    stored = load_own_config(file)
-    return stored.model_copy(update={"evaluation": config.evaluation}) == resolve(config)
-
-
-def resume_run(folder: Path, label: str) -> tuple[Run, float]:
-    """Go on with a run from its newest checkpoint, to the bits of an uninterrupted one.
-
-    Raises:
-        CheckpointError: if there is no sound checkpoint, or it is not of the config beside it.
-        ConfigError: if ``config.yaml`` is missing or wrong.
-    """
-    path, checkpoint = read_newest(folder)
-    run = build_run(load_own_config(folder / CONFIG_FILE))
-    take_up(run, checkpoint, path)
-    return run, _train(run, folder, label)
-
-
-def _train(run: Run, folder: Path, label: str) -> float:
-    config = run.config
-    training = Training(run.learner, config.learner.steps, folder, config.logging, run.snapshot)
-    return training.run(label)
-
-
-def scene_of(config: AnyRunConfig) -> TaskSuite:
-    """Return the scene of a run's world."""
-    if isinstance(config, Sb3RunConfig):
-        from langrl.tasks.sb3.guidance import groundings
-
-        if config.world in MAZE_IDS:
-            maze = MazeRunConfig(
-                world=MazeWorldConfig(layout=MAZE_IDS[config.world]), evaluation=config.evaluation
-            )
-            return MazeSuite(maze, groundings(config))
-        world = GridWorldConfig(worlds=(GRID_IDS[config.world],))
-        return GridSuite(GridRunConfig(world=world), groundings(config))
-    if isinstance(config, GridPartialRunConfig):
-        return GridPartialSuite(config)
-    return MazeSuite(config) if isinstance(config, MazeRunConfig) else GridSuite(config)
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} is no agent's checkpoint: it describes none")
+    kind = document.get("kind", "street-maze")  # mazes' checkpoints came first, without a kind
+    if not isinstance(kind, str):
+        raise CheckpointError(f"{path} is of an agent of kind {kind!r}; it is damaged")
+    try:
+        return lookup(tasks_of("train"), kind, "kind of agent")
+    except ValueError as error:
+        raise CheckpointError(f"{path} is of another version: {error}") from error

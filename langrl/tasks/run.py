@@ -1,14 +1,206 @@
-"""A run."""
+"""Runs: from a config to a trained learner, through a run folder; what every task family shares."""
 
-from typing import Any, Protocol
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
 
-from langrl.agents.grounded import GroundedAgent
-from langrl.training.run_folder import Trainable
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langrl.checkpoint import Checkpoint
+from langrl.errors import CheckpointError, ConfigError, GroundingError
+from langrl.settings import CONFIG_FILE
+from langrl.tasks.config import RunConfig
+from langrl.tasks.registry import TASKS, Task, load_run_config
+from langrl.training.jobs import flushed_subnormals
+from langrl.training.logs import console, versions
+from langrl.training.loop import Training, run_state
+from langrl.training.run_folder import check_empty, read_newest, use_device, write_config
+
+Newest = tuple[Path, Checkpoint] | None  # a run's newest checkpoint, and where it is
 
 
-class Run(Trainable, Protocol):
-    """A run that an agent comes of."""
+def _makes_no_agent(**_: Any) -> Any:
+    raise GroundingError("this run pre-trains a model, of which no agent can be made")
 
-    def agent(self, **grounding: Any) -> GroundedAgent:
-        """Return an agent on the learner's own critics, with changes to its grounding."""
-        ...
+
+@dataclass(eq=False)
+class Run:
+    """What a config gives: a learner, its data's digest, and how to store and restore both.
+
+    Args:
+        config: of the run.
+        learner: what is trained.
+        description: what the learner's model is, beside its weights.
+        data_sha256: digest of the training data.
+        agent: makes an agent on the learner's own model; takes changes to its grounding.
+        tensors: what a checkpoint holds beside the learner's state.
+        document: the checkpoint's file with the description.
+        compared: fields of the description that a resumed run must share with its checkpoint; all
+            of them if not given.
+        results: further entries of the run's ``results.json``.
+    """
+
+    config: Any
+    learner: Any
+    description: Any
+    data_sha256: str
+    agent: Callable[..., Any] = _makes_no_agent
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    document: str = "agent"
+    compared: tuple[str, ...] | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def snapshot(self) -> Checkpoint:
+        """Return a checkpoint of the present state, from which training goes on bit for bit."""
+        documents = {
+            self.document: self.description.model_dump(mode="json"),
+            "state": run_state(self.learner, self.config.threads, self.data_sha256),
+        }
+        return Checkpoint(documents, self.learner.state() | self.tensors)
+
+    def check(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Raise CheckpointError unless a checkpoint is of this run's world and model."""
+        stored = type(self.description).model_validate(checkpoint.documents[self.document])
+        for name in self.compared or type(self.description).model_fields:
+            if getattr(stored, name) != getattr(self.description, name):
+                raise CheckpointError(f"{path} has another {name} than {CONFIG_FILE} gives")
+
+    def restore(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Put the learner into the state of a checkpoint that was read from ``path``.
+
+        Raises:
+            CheckpointError: if the checkpoint is of another world, model or data.
+        """
+        beside = path.parent.parent / CONFIG_FILE
+        try:
+            self.check(checkpoint, path)
+            state: Mapping[str, Any] = checkpoint.documents["state"]
+            if state["data_sha256"] != self.data_sha256:
+                raise CheckpointError(
+                    f"{path} was trained on other data than {beside} gives now; put the data and"
+                    " the config back as they were"
+                )
+            if state["versions"] != versions():
+                console.print("this run was begun with other versions; its last bits may differ")
+            self.learner.load_state(checkpoint.tensors)
+        except CheckpointError:
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:
+            detail = str(error).splitlines()[0]
+            raise CheckpointError(f"{path} does not fit {beside}: {detail}") from error
+
+    def train(self, folder: Path, label: str) -> float:
+        """Train up to the last step and return the seconds it took."""
+        training = Training(
+            self.learner, self.config.last_step, folder, self.config.logging, self.snapshot
+        )
+        with flushed_subnormals():
+            return training.run(label)
+
+    def resume(self, folder: Path, label: str, newest: Newest, trust_pickle: bool) -> float:
+        """Go on from the newest checkpoint, or from the beginning, and return the seconds."""
+        if trust_pickle:
+            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
+        if newest is not None:
+            path, checkpoint = newest
+            self.restore(checkpoint, path)
+        return self.train(folder, label)
+
+
+def digest(arrays: Iterable[NDArray[Any]], text: str = "") -> str:
+    """Return the sha256 of arrays' bytes and a text, in order."""
+    value = hashlib.sha256()
+    for array in arrays:
+        value.update(np.ascontiguousarray(array).tobytes())
+    value.update(text.encode())
+    return value.hexdigest()
+
+
+def build_run(config: RunConfig, folder: Path) -> Any:
+    """Build everything that a run trains. The same config gives the same bits.
+
+    Args:
+        config: of the run.
+        folder: of the run, where parts of it may be stored already.
+
+    Raises:
+        LangRLError: naming the field or file and the repair.
+    """
+    use_device(config.device, config.threads)
+    return TASKS[config.task].module("run").build(config, folder)
+
+
+def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
+    """Train a new run in ``folder`` and return it with the seconds of training.
+
+    Raises:
+        ConfigError: if the folder holds something already; what ``build_run`` raises, too.
+    """
+    config = config.resolved()
+    check_empty(folder)
+    run = build_run(config, folder)
+    write_config(folder, config)
+    return run, run.train(folder, label)
+
+
+def resume_run(
+    folder: Path, label: str, *, tasks: Sequence[Task] = (), trust_pickle: bool = False
+) -> tuple[Any, float]:
+    """Go on with a run from its newest checkpoint, to the bits of an uninterrupted one.
+
+    A run that was cut off before its first checkpoint starts again.
+
+    Args:
+        folder: of the run.
+        label: for the progress bar.
+        tasks: the families that the run may be of; any if not given.
+        trust_pickle: whether a zip of Stable-Baselines3 may be read, which runs code that is in it.
+
+    Raises:
+        CheckpointError: if the newest checkpoint is damaged, or not of the config beside it.
+        ConfigError: if ``config.yaml`` is missing or wrong, or the zip is not trusted.
+    """
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise ConfigError(
+            f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
+        )
+    config = load_run_config(str(file), *tasks)
+    newest = read_newest(folder)
+    run = build_run(config, folder)
+    return run, run.resume(folder, label, newest, trust_pickle)
+
+
+def train_or_resume(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
+    """Train the run of a config in ``folder``, or go on with it where it was cut off."""
+    if is_begun(folder, config):
+        return resume_run(folder, label)
+    return train_run(config, folder, label)
+
+
+def is_begun(folder: Path, config: RunConfig) -> bool:
+    """Whether the folder holds a run of this config, finished or not, however it was evaluated."""
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        return False
+    stored = load_run_config(str(file))
+    ours = config.resolved()
+    if type(stored) is not type(ours) or "evaluation" not in type(ours).model_fields:
+        return stored == ours
+    return stored.model_copy(update={"evaluation": cast(Any, ours).evaluation}) == ours
+
+
+def is_trained(folder: Path, config: RunConfig) -> bool:
+    """Whether the folder holds a finished run of this config, however it was evaluated."""
+    if not is_begun(folder, config):
+        return False
+    try:
+        newest = read_newest(folder)
+        step = 0 if newest is None else newest[1].documents["state"]["step"]
+    except (CheckpointError, KeyError, TypeError):
+        return False
+    return bool(step >= config.last_step)

@@ -1,91 +1,253 @@
-"""What a task is evaluated on."""
+"""What a task is evaluated on: tasks, baselines, results as rows, and figures; nothing is printed.
 
-from collections.abc import Callable, Sequence
+The terminal, a report and a web page show what a suite returns. ``of(config)`` of a family's module
+``suite`` gives the suite of a run.
+"""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 from gymnasium.vector import VectorEnv
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from langrl.agents.grounded import GroundedAgent
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import lookup
+from langrl.evaluation.comparison import COLUMNS, compare, summarise
 from langrl.evaluation.rollouts import Episodes
+from langrl.grounding.chooser import Posterior
+from langrl.plots.base import curves_figure, save
 from langrl.protocols import Agent
+from langrl.tasks.config import RunConfig
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.registry import TASKS
+from langrl.training.jobs import flushed_subnormals
+from langrl.training.logs import read_metrics, write_results
 
-AgentOf = Callable[..., Any]
-"""Makes an agent of a run: a ``GroundedAgent``, or a policy of Stable-Baselines3 as an agent."""
+Row = dict[str, Any]
+Makers = dict[str, Callable[[], Agent]]  # makes the agent of each method
 
 
-class TaskSuite(Protocol):
-    """What the commands need to know of a sort of world."""
+@dataclass(frozen=True)
+class Report:
+    """What is to be shown of a finished run.
+
+    Args:
+        title: of the table.
+        rows: of ``results.json``.
+        columns: of the rows that the table shows.
+        figures: by file name.
+        shown: the table's rows, where they are not those of ``results.json``.
+        results: further entries of ``results.json``.
+    """
+
+    title: str
+    rows: list[Row]
+    columns: Sequence[str]
+    figures: Mapping[str, Figure]
+    shown: list[Row] | None = None
+    results: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Figures by file name, and films: lists of images uint8 [height, width, 3]."""
+
+    figures: Mapping[str, Figure]
+    films: Mapping[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
+
+
+class Suite(Protocol):
+    """What every family's suite does."""
+
+    def report(self, run: Any, folder: Path, command: str, seconds: float) -> Report:
+        """Evaluate a finished run.
+
+        Args:
+            run: of the family.
+            folder: of the run.
+            command: what the user typed, for what is stored.
+            seconds: of training.
+        """
+        ...
+
+
+class TaskSuite(ABC):
+    """A suite of a world in which agents follow instructions.
+
+    Args:
+        settings: the config of evaluations: ``episodes``, ``seed``, and more in some worlds.
+    """
+
+    type_name: ClassVar[str]
+    """What an instruction type is called in rows: kind, level."""
+    settings: Any
+    groundings: tuple[str, ...]
+    """Strategies that agents can have here."""
 
     @property
-    def groundings(self) -> tuple[str, ...]:
-        """Strategies that agents can have here."""
-        ...
+    @abstractmethod
+    def name(self) -> str:
+        """What to call the world in titles."""
+
+    @property
+    @abstractmethod
+    def instruction_types(self) -> tuple[str, ...]:
+        """The instruction types that there are."""
+
+    @property
+    @abstractmethod
+    def baselines(self) -> Makers:
+        """How to make the agents that are not trained, by method."""
 
     @property
     def compared(self) -> tuple[str, ...]:
         """Methods that are compared by default, baselines included."""
-        ...
+        return (*self.groundings, *self.baselines)
 
-    @property
-    def sort(self) -> str:
-        """What sorts of instruction are called: kind, level."""
-        ...
-
-    @property
-    def sorts(self) -> tuple[str, ...]:
-        """The sorts of instruction that there are."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What to call the world in titles."""
-        ...
-
-    def baseline(self, method: str) -> Callable[[], Agent]:
-        """Return how to make an agent that is not trained, by name."""
-        ...
-
+    @abstractmethod
     def tasks(
-        self, settings: Any, sorts: tuple[str, ...] | None = None, phrasing: Phrasing = "seen"
+        self, settings: Any, types: tuple[str, ...] | None = None, phrasing: Phrasing = "seen"
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
-        ...
 
+    @abstractmethod
     def check(self, instruction: str) -> None:
         """Raise InstructionError if a text denotes nothing here."""
-        ...
+
+    @abstractmethod
+    def describe(self, agent: Any, instruction: str) -> list[str]:
+        """Return sentences: what an instruction denotes, and what the agent believes."""
+
+    @abstractmethod
+    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
+        """Draw the posterior for several instructions, the ``first`` ones among them."""
+
+    @abstractmethod
+    def draw_instruction(
+        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
+    ) -> Drawings:
+        """Draw how the methods followed one instruction."""
 
     def published(self, method: str) -> dict[str, float | None]:
-        """Return published numbers of a method."""
-        ...
+        """Return published numbers of a method; nothing where there are none."""
+        return {}
 
-    def describe(self, agent: GroundedAgent, instruction: str) -> None:
-        """Print what an instruction means, and what the agent makes of it."""
-        ...
+    def agents(self, agent: AgentMaker, methods: Sequence[str] | None = None) -> Makers:
+        """Return how to make the agent of each method; ``agent(strategy=...)`` makes grounded ones.
 
-    def draw_posteriors(self, agent: AgentOf, path: Path, first: Sequence[str] = ()) -> None:
-        """Draw the posterior for several instructions, the ``first`` ones among them."""
-        ...
+        Raises:
+            UnknownNameError: if there is no such method here.
+        """
+        makers: Makers = {}
+        known = dict.fromkeys((*self.groundings, *self.baselines))
+        for method in methods or self.compared:
+            lookup(known, method, "method")
+            own = self.baselines.get(method)
+            makers[method] = partial(agent, strategy=method) if own is None else own
+        return makers
 
-    def draw_instruction(
-        self, agent: AgentOf, instruction: str, results: dict[str, Episodes], folder: Path
-    ) -> None:
-        """Draw how the methods followed one instruction."""
-        ...
+    def report(self, run: Any, folder: Path, command: str, seconds: float) -> Report:
+        """Compare all methods on drawn instructions; see ``Suite.report``."""
+        results = self.compare(self.agents(run.agent), "evaluate")
+        rows = [{"method": name} | summarise(episodes) for name, episodes in results.items()]
+        figures = {
+            "posterior": self.draw_posteriors(run.agent),
+            "training": training_figure(folder),
+        }
+        return Report(
+            f"{folder} ({seconds:.0f} s of training)",
+            rows,
+            ("method", *COLUMNS),
+            figures,
+            results=run.results,
+        )
+
+    def compare(
+        self, agents: Makers, label: str, settings: Any = None, **options: Any
+    ) -> dict[str, Episodes]:
+        """Run each agent through the same drawn tasks; ``options`` are those of ``reset``."""
+        settings = self.settings if settings is None else settings
+        return compare(agents, lambda: self.tasks(settings), settings.seed, label, options or None)
+
+    def compare_types(
+        self,
+        agents: Makers,
+        settings: Any,
+        types: Sequence[str] | None,
+        phrasings: Sequence[Phrasing],
+    ) -> list[Row]:
+        """Return a row for each phrasing, instruction type and method.
+
+        Raises:
+            UnknownNameError: if there is no such instruction type here.
+        """
+        for name in types or ():
+            lookup(dict.fromkeys(self.instruction_types), name, f"{self.type_name} of instruction")
+        rows = []
+        for phrasing, name in itertools.product(phrasings, types or self.instruction_types):
+            make_env = partial(self.tasks, settings, (name,), phrasing)
+            results = compare(agents, make_env, settings.seed, f"{name}, {phrasing}")
+            rows += [
+                {"method": method, self.type_name: name, "phrasing": phrasing} | summarise(episodes)
+                for method, episodes in results.items()
+            ]
+        return rows
+
+    def follow(self, agents: Makers, settings: Any, instruction: str) -> dict[str, Episodes]:
+        """Have each agent follow one text from many starts.
+
+        Raises:
+            InstructionError: if the text denotes nothing here.
+        """
+        self.check(instruction)
+        return self.compare(agents, "follow", settings, instruction=instruction)
 
 
-def make_agents(
-    agent: AgentOf, scene: TaskSuite, methods: Sequence[str]
-) -> dict[str, Callable[[], Agent]]:
-    """Return how to make the agent of each method; ``agent(strategy=...)`` makes grounded ones."""
-    makers: dict[str, Callable[[], Agent]] = {}
-    for method in methods:
-        lookup(dict.fromkeys((*scene.groundings, *scene.compared)), method, "method")
-        if method in scene.groundings:
-            makers[method] = lambda method=method: agent(strategy=method)  # type: ignore[misc]
-        else:
-            makers[method] = scene.baseline(method)
-    return makers
+def suite_of(config: RunConfig) -> Any:
+    """Return the suite of a run's config."""
+    return TASKS[config.task].module("suite").of(config)
+
+
+@flushed_subnormals()
+def finish(run: Any, folder: Path, command: str, seconds: float) -> Report:
+    """Evaluate a finished run; its ``results.json`` and figures are written to its folder.
+
+    Args:
+        run: of any family.
+        folder: of the run.
+        command: what the user typed, for the record.
+        seconds: of training.
+    """
+    report: Report = suite_of(run.config).report(run, folder, command, seconds)
+    for row in report.rows:
+        row["train_seconds"] = round(seconds, 1)
+    config = run.config.model_dump(mode="json")
+    write_results(folder, command, config, report.rows, **report.results)
+    for name, figure in report.figures.items():
+        save(figure, folder / "figures" / f"{name}.png")
+    return report
+
+
+def training_figure(folder: Path) -> Figure:
+    """Draw the metrics of a run folder by step."""
+    return curves_figure(read_metrics(folder / "metrics.jsonl"), f"training of {folder.name}")
+
+
+def beliefs_of(agent: Any, observation: Any, instruction: str) -> Posterior | None:
+    """Return an agent's posterior; None for a policy that reads instructions itself."""
+    if not hasattr(agent, "posterior"):
+        return None
+    posterior: Posterior = agent.posterior({"observation": observation}, instruction)
+    return posterior
+
+
+def unknown_denotation(instruction: str) -> str:
+    """Say that the grammar cannot read an instruction."""
+    return f"{instruction!r} is beyond the grammar: it is followed, its denotation is unknown"

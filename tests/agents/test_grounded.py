@@ -45,10 +45,10 @@ class Recorder:
     needs = frozenset()
 
     def __init__(self, name="sampled_goal"):
-        self.inner, self.fits, self.memories, self.goals = GROUNDINGS[name], [], [], []
+        self.inner, self.language_scores, self.memories, self.goals = GROUNDINGS[name], [], [], []
 
     def ground(self, scores, memory, generator):
-        self.fits.append(scores.fit.clone())
+        self.language_scores.append(scores.language_score.clone())
         self.memories.append(None if memory is None else memory.tolist())
         decision, memory = self.inner.ground(scores, memory, generator)
         self.goals.append(decision.goal.tolist())
@@ -159,14 +159,14 @@ def test_the_action_is_the_best_for_the_goal_committed_to(make_agent, make_criti
             assert np.array_equal(actions[n], directions(8)[scores.argmax().item()])
 
 
-def test_the_fit_is_the_language_critics(make_agent, make_critics, fixed):
+def test_the_language_score_is_the_language_critics(make_agent, make_critics, fixed):
     _, language = critics = make_critics()
     recorder = Recorder()
     act(make_agent(recorder, fixed, critics=critics))
     with torch.no_grad():
         goals = language.goal(torch.from_numpy(fixed.goals))
         expected = language.score(goals, language.encode_text(TEXTS)).T
-    assert torch.allclose(recorder.fits[0], expected, atol=1e-4)
+    assert torch.allclose(recorder.language_scores[0], expected, atol=1e-4)
 
 
 def test_the_callers_instruction_overrides_the_observations(make_agent, fixed):
@@ -175,10 +175,10 @@ def test_the_callers_instruction_overrides_the_observations(make_agent, fixed):
     agent.act(BATCH, "column 4")
     agent.act(BATCH | {"instruction": ("column 4",) * 4})
     agent.act(BATCH)
-    assert torch.equal(recorder.fits[0], recorder.fits[1])
-    assert not torch.equal(recorder.fits[0], recorder.fits[2])
+    assert torch.equal(recorder.language_scores[0], recorder.language_scores[1])
+    assert not torch.equal(recorder.language_scores[0], recorder.language_scores[2])
     agent.act(BATCH, list(TEXTS))
-    assert torch.equal(recorder.fits[2], recorder.fits[3])
+    assert torch.equal(recorder.language_scores[2], recorder.language_scores[3])
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,40 @@ def test_a_strategy_that_needs_a_shared_encoder_is_refused_without_one(make_agen
         make_agent("direct", critics=(critic, language))
 
 
+class Constant:
+    """A language side that embeds every goal and text as ones of some size."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def embed_goals(self, observations, goals):
+        return torch.ones(*goals.shape[:2], self.size)
+
+    def encode_text(self, texts):
+        return torch.ones(len(texts), 1, self.size)
+
+    def score(self, goals, texts):
+        return goals @ texts.squeeze(-2).mT
+
+
+def test_separate_embeddings_of_one_size_are_compared_directly_on_request(make_critics, fixed):
+    (critic, _), candidates = make_critics(), fixed
+    options = {"actions": directions(8), "compare_separate": True}
+    agent = GroundedAgent(critic, Constant(8), GROUNDINGS["direct"], candidates, **options)
+    actions = agent.act(BATCH)
+    states, text = torch.from_numpy(STATES), torch.ones(4, 1, 8)
+    with torch.no_grad():
+        compared = torch.from_numpy(directions(8)).expand(4, -1, -1)
+        embedded = critic.embed_actions(states[:, :0], states, compared)
+        best = critic.score(embedded, text).squeeze(-1).argmax(1)
+    assert np.array_equal(actions, directions(8)[best])
+    other = GroundedAgent(critic, Constant(6), GROUNDINGS["direct"], candidates, **options)
+    with pytest.raises(GroundingError, match="one size, got 8 of the critic and 6 of the language"):
+        other.act(BATCH)
+    without = GroundedAgent(critic, Constant(6), GROUNDINGS["max_goal"], candidates, **options)
+    assert without.act(BATCH).shape == (4, 2)
+
+
 @pytest.mark.parametrize("name", ["log_sum_exp", "sampled_goal", "nearest_goal", "max_goal"])
 def test_critics_with_goal_encoders_of_their_own_each_use_theirs(
     name, make_agent, make_critics, fixed
@@ -219,7 +253,7 @@ def test_critics_with_goal_encoders_of_their_own_each_use_theirs(
     with torch.no_grad():
         goals = critics[1].goal(torch.from_numpy(fixed.goals))
         expected = critics[1].score(goals, critics[1].encode_text(TEXTS)).T
-    assert torch.allclose(recorder.fits[0], expected, atol=1e-4)
+    assert torch.allclose(recorder.language_scores[0], expected, atol=1e-4)
 
 
 # -- episodes ------------------------------------------------------------------------------
@@ -239,7 +273,7 @@ def test_a_reset_forgets_everything(make_agent):
     agent.reset()
     agent.act(BATCH)
     assert recorder.memories == [None, None]
-    assert not (recorder.fits[0] == recorder.fits[1]).all(1).any()
+    assert not (recorder.language_scores[0] == recorder.language_scores[1]).all(1).any()
 
 
 @pytest.mark.parametrize("rows", [[2], [0, 3], []])
@@ -250,7 +284,7 @@ def test_a_masked_reset_starts_those_rows_anew_and_no_others(make_agent, rows):
     mask = np.isin(np.arange(4), rows)
     agent.reset(mask=mask)
     agent.act(BATCH)
-    same = (recorder.fits[0] == recorder.fits[1]).all(1).numpy()
+    same = (recorder.language_scores[0] == recorder.language_scores[1]).all(1).numpy()
     assert np.array_equal(same, ~mask)
     expected = [-1 if n in rows else goal for n, goal in enumerate(recorder.goals[0])]
     assert recorder.memories[1] == expected
@@ -263,7 +297,7 @@ def test_a_mask_of_all_rows_starts_everybody_anew(make_agent):
     agent.reset(mask=np.ones(4, bool))
     agent.act(BATCH)
     assert recorder.memories[1] in (None, [-1] * 4)
-    assert not (recorder.fits[0] == recorder.fits[1]).all(1).any()
+    assert not (recorder.language_scores[0] == recorder.language_scores[1]).all(1).any()
 
 
 def test_a_masked_reset_before_the_first_step_is_harmless(make_agent):
@@ -279,10 +313,10 @@ def test_a_changed_instruction_clears_the_commitment_of_its_row_alone(make_agent
     agent.act(BATCH, [TEXTS[0], "row 4", *TEXTS[2:]])
     committed = recorder.goals[0]
     assert recorder.memories[1] == [committed[0], -1, *committed[2:]]
-    changed = (recorder.fits[0] != recorder.fits[1]).any(1)
+    changed = (recorder.language_scores[0] != recorder.language_scores[1]).any(1)
     assert changed.tolist() == [False, True, False, False]
     agent.act(BATCH)  # the first text again, over the same candidates
-    assert torch.allclose(recorder.fits[2], recorder.fits[0], **ROUNDING)
+    assert torch.allclose(recorder.language_scores[2], recorder.language_scores[0], **ROUNDING)
     assert recorder.memories[2] == [committed[0], -1, *committed[2:]]
 
 
@@ -292,7 +326,7 @@ def test_a_batch_of_another_size_starts_anew(make_agent):
     agent.act(BATCH)
     agent.act({"observation": STATES[:2], "instruction": TEXTS[:2]})
     assert recorder.memories == [None, None]
-    assert recorder.fits[1].shape == (2, 40)
+    assert recorder.language_scores[1].shape == (2, 40)
 
 
 # -- the posterior -------------------------------------------------------------------------
@@ -309,13 +343,13 @@ def test_the_posterior_is_a_distribution_over_the_candidates(make_agent, world, 
     assert world.inside(posterior.goals, ~world.walls).all()
 
 
-def test_the_posterior_is_the_softmax_of_the_fit(make_agent, make_critics):
+def test_the_posterior_is_the_softmax_of_the_language_score(make_agent, make_critics):
     _, language = critics = make_critics()
     posterior = make_agent(critics=critics).posterior(one(1))
     with torch.no_grad():
         goals = language.goal(torch.from_numpy(posterior.goals))
-        fit = language.score(goals, language.encode_text([TEXTS[1]])).squeeze(1)
-    assert posterior.probabilities == pytest.approx(fit.softmax(0).numpy(), abs=1e-5)
+        scores = language.score(goals, language.encode_text([TEXTS[1]])).squeeze(1)
+    assert posterior.probabilities == pytest.approx(scores.softmax(0).numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize(

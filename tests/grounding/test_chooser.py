@@ -25,15 +25,15 @@ from langrl.tasks.grid.agent import image_language
 
 GOALS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32)
 STATES = np.zeros((3, 2), np.float32)
-FITS = {"the top": [2.0, 1.0, -1.0, -1.0], "the right": [-1.0, 1.5, -1.0, 2.0], "up": [0.0] * 4}
+SCORES = {"the top": [2.0, 1.0, -1.0, -1.0], "the right": [-1.0, 1.5, -1.0, 2.0], "up": [0.0] * 4}
 TEXTS = ("the top", "the right", "up")
 
 
 class Worked:
-    """A language side by hand: a goal's embedding is its number, a text's is its row of fits."""
+    """A language side by hand: a goal's embedding is its number, a text's is its row of scores."""
 
-    def __init__(self, fits=FITS):
-        self.fits, self.encoded = fits, []
+    def __init__(self, table=SCORES):
+        self.table, self.encoded = table, []
 
     def embed_goals(self, observations, goals):
         number = (2 * goals[..., 0] + goals[..., 1]).long()
@@ -41,7 +41,7 @@ class Worked:
 
     def encode_text(self, texts):
         self.encoded.append(list(texts))
-        return torch.tensor([[self.fits[text]] for text in texts])  # [K, 1, 4]
+        return torch.tensor([[self.table[text]] for text in texts])  # [K, 1, 4]
 
     def score(self, goals, texts):
         return goals @ texts.squeeze(-2).mT  # [..., M, K]
@@ -77,7 +77,7 @@ def test_the_best_fit_is_chosen_by_hand():
     goals, posteriors = chooser().choose(STATES[:2], TEXTS[:2], seeded())
     assert goals.tolist() == [[0, 0], [1, 1]]
     for posterior, text in zip(posteriors, TEXTS, strict=False):
-        weights = np.exp(FITS[text])
+        weights = np.exp(SCORES[text])
         assert np.array_equal(posterior.goals, GOALS)
         assert posterior.probabilities == pytest.approx(weights / weights.sum(), abs=1e-6)
 
@@ -88,7 +88,7 @@ def test_log_weights_count_as_much_as_the_fit():
     assert goals.tolist() == [[1, 0], [1, 0], [1, 0]]
     weaker, _ = chooser(log_weights=log_weights / 2).choose(STATES, TEXTS, seeded())
     assert weaker.tolist() == [[0, 0], [1, 1], [1, 0]]
-    weights = np.exp(np.array(FITS["the top"]) + log_weights)
+    weights = np.exp(np.array(SCORES["the top"]) + log_weights)
     assert posteriors[0].probabilities == pytest.approx(weights / weights.sum(), abs=1e-6)
 
 
@@ -111,11 +111,11 @@ def test_sampled_goals_follow_the_posterior():
 
 
 @pytest.mark.parametrize("language_weight", [0.0, 1.0, 3.0])
-def test_a_sharper_chooser_believes_more_in_what_fits_best(language_weight):
+def test_a_larger_language_weight_raises_the_probability_of_the_best_goals(language_weight):
     _, (posterior,) = chooser(language_weight=language_weight).choose(
         STATES[:1], TEXTS[:1], seeded()
     )
-    weights = np.exp(language_weight * np.array(FITS["the top"]))
+    weights = np.exp(language_weight * np.array(SCORES["the top"]))
     assert posterior.probabilities == pytest.approx(weights / weights.sum(), abs=1e-6)
 
 
@@ -162,8 +162,8 @@ def test_a_language_critic_is_asked_as_it_answers(make_critics, world):
         assert np.array_equal(goal, posterior.goals[posterior.probabilities.argmax()])
         with torch.no_grad():
             embedded = language.goal(torch.from_numpy(posterior.goals))
-            fit = language.score(embedded, language.encode_text([text])).squeeze(1)
-        assert posterior.probabilities == pytest.approx(fit.softmax(0).numpy(), abs=1e-5)
+            scores = language.score(embedded, language.encode_text([text])).squeeze(1)
+        assert posterior.probabilities == pytest.approx(scores.softmax(0).numpy(), abs=1e-5)
     assert not np.array_equal(posteriors[0].goals, posteriors[1].goals)  # drawn for each
 
 
@@ -269,7 +269,7 @@ def test_the_cache_keeps_the_order_of_what_is_asked(monkeypatch):
     for texts in (TEXTS, TEXTS[::-1], ("up", "up")):
         embedded = cache(texts)
         assert embedded.shape == (len(texts), 1, 4)
-        assert embedded[:, 0].tolist() == [FITS[text] for text in texts]
+        assert embedded[:, 0].tolist() == [SCORES[text] for text in texts]
     assert len(language.encoded) == 3 + 3 + 1  # more than it keeps, so it was emptied
 
 

@@ -17,16 +17,18 @@ def seeded(seed=0):
 
 def random_scores(seed=0, scale=2.0):
     generator = seeded(seed)
-    fit, log_weights = scale * torch.randn(2, N, M, generator=generator)
+    language_score, log_weights = scale * torch.randn(2, N, M, generator=generator)
     critic = scale * torch.randn(N, A, M, generator=generator)
     direct = torch.randn(N, A, generator=generator)
-    return Scores(fit, log_weights, lambda: critic, direct)
+    return Scores(language_score, log_weights, lambda: critic, direct)
 
 
-def one_episode(fit, critic, log_weights=None):
-    fit = torch.tensor([fit])
-    weights = torch.zeros_like(fit) if log_weights is None else torch.tensor([log_weights])
-    return Scores(fit, weights, lambda: torch.tensor([critic]))
+def one_episode(language_score, critic, log_weights=None):
+    language_score = torch.tensor([language_score])
+    weights = (
+        torch.zeros_like(language_score) if log_weights is None else torch.tensor([log_weights])
+    )
+    return Scores(language_score, weights, lambda: torch.tensor([critic]))
 
 
 def no_critic():
@@ -39,12 +41,12 @@ def test_every_strategy_keeps_the_contract(name, remember):
     grounding = GROUNDINGS[name]
     memory = torch.tensor([3, -1, 0, -1, M - 1]) if remember else None
     scores = random_scores()
-    inputs = (scores.fit, scores.log_weights, scores.critic, scores.direct)
+    inputs = (scores.language_score, scores.log_weights, scores.critic, scores.direct)
     copies = [tensor.clone() for tensor in inputs]
     decision, later = grounding.ground(scores, memory, seeded())
     again, later_again = grounding.ground(random_scores(), memory, seeded())
     assert decision.posterior.shape == (N, M)
-    expected = (scores.fit + scores.log_weights).softmax(-1)
+    expected = (scores.language_score + scores.log_weights).softmax(-1)
     assert torch.allclose(decision.posterior, expected, atol=1e-6)
     assert torch.allclose(decision.posterior.sum(-1), torch.ones(N), atol=1e-5)
     assert decision.ask.dtype == torch.bool
@@ -73,7 +75,7 @@ def test_every_strategy_keeps_the_contract(name, remember):
 def test_log_sum_exp_is_the_brute_force_marginal(scale):
     scores = random_scores(scale=scale)
     decision, _ = GROUNDINGS["log_sum_exp"].ground(scores, None, seeded())
-    terms = scores.critic + (scores.fit + scores.log_weights).unsqueeze(1)
+    terms = scores.critic + (scores.language_score + scores.log_weights).unsqueeze(1)
     expected = terms.double().logsumexp(-1) - math.log(M)
     assert torch.allclose(decision.action_scores.double(), expected, rtol=1e-5, atol=1e-4)
 
@@ -109,16 +111,18 @@ def test_max_goal_takes_the_mode_of_the_weighted_posterior():
 
 
 @pytest.mark.parametrize(
-    ("fit", "goal"),
+    ("language_score", "goal"),
     [
-        ([0.0, 0.0, 0.0], 1),  # all fit alike: the closest
-        ([0.0, -2.1, 0.0], 2),  # -4, -3.1 and -3: closeness and fit add up
+        ([0.0, 0.0, 0.0], 1),  # all language scores alike: the closest
+        ([0.0, -2.1, 0.0], 2),  # -4, -3.1 and -3: closeness and language score add up
         ([0.0, -9.0, -9.0], 0),  # the only one that fits, though the furthest
     ],
 )
-def test_nearest_goal_trades_closeness_against_fit(fit, goal):
+def test_nearest_goal_trades_closeness_against_the_language_score(language_score, goal):
     critic = [[-5.0, -1.0, -3.0], [-4.0, -2.0, -9.0]]  # at best -4, -1 and -3
-    decision, _ = GROUNDINGS["nearest_goal"].ground(one_episode(fit, critic), None, seeded())
+    decision, _ = GROUNDINGS["nearest_goal"].ground(
+        one_episode(language_score, critic), None, seeded()
+    )
     assert decision.goal.tolist() == [goal]
 
 
@@ -132,8 +136,10 @@ def test_sampled_goals_are_as_frequent_as_the_posterior():
     draws = 20_000
     probabilities = torch.tensor([0.5, 0.25, 0.1875, 0.0625])
     log_weights = torch.tensor([0.0, 1.0, -1.0, 0.5]).repeat(draws, 1)
-    fit = probabilities.log() - log_weights + 3.0
-    decision, _ = GROUNDINGS["sampled_goal"].ground(Scores(fit, log_weights), None, seeded())
+    language_score = probabilities.log() - log_weights + 3.0
+    decision, _ = GROUNDINGS["sampled_goal"].ground(
+        Scores(language_score, log_weights), None, seeded()
+    )
     counts = decision.goal.bincount(minlength=4).numpy()
     assert chisquare(counts, probabilities.numpy() * draws).pvalue > 1e-3
 
@@ -173,7 +179,7 @@ def test_the_committed_need_no_critic(name):
     scores = random_scores()
     memory = torch.arange(N)
     decision, _ = GROUNDINGS[name].ground(
-        Scores(scores.fit, scores.log_weights, no_critic), memory, seeded()
+        Scores(scores.language_score, scores.log_weights, no_critic), memory, seeded()
     )
     assert torch.equal(decision.goal, memory)
 
@@ -181,7 +187,7 @@ def test_the_committed_need_no_critic(name):
 @pytest.mark.parametrize("name", ["sampled_goal", "max_goal", "direct"])
 def test_strategies_that_do_not_need_a_critic_do_not_compute_it(name):
     scores = random_scores()
-    blind = Scores(scores.fit, scores.log_weights, no_critic, scores.direct)
+    blind = Scores(scores.language_score, scores.log_weights, no_critic, scores.direct)
     decision, _ = GROUNDINGS[name].ground(blind, None, seeded())  # computing it would raise
     assert (decision.goal is None) == (name == "direct")
 

@@ -178,9 +178,7 @@ def test_bayes_sees_a_hidden_variable_that_no_goal_can_tell_of(violated):
     assert exact[0.0, "bayes"] > 0.9
     assert exact[1.0, "bayes"] > 0.9
     assert exact[0.0, "monte_carlo"] > 5 * CHANCE
-    assert exact[1.0, "monte_carlo"] == pytest.approx(
-        CHANCE, abs=0.05
-    )
+    assert exact[1.0, "monte_carlo"] == pytest.approx(CHANCE, abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The critic of grid worlds: a room is read once by convolutions, poses look up their cells.
+"""The critic of grid worlds: convolutions encode a room once, poses look up their cells.
 
 Axes: ``B`` rooms, ``H`` rows, ``W`` columns, ``S`` states of a room, ``M`` goals of a room, ``A``
 actions, ``C`` channels, ``D`` embedding size.
@@ -29,8 +29,8 @@ def coordinate_planes(kind: Tensor) -> list[Tensor]:
 class RoomEncoder(nn.Module):
     """Maps rooms uint8 [B, H, W, 2] to features of every cell [B, H, W, C].
 
-    It sees what can be walked on, and where in the room each cell is; colours and kinds of objects
-    make no difference to the ways.
+    It sees which cells can be walked on and where each cell is; colours and types of objects do not
+    change the shortest paths.
     """
 
     def __init__(self, channels: int, depth: int) -> None:
@@ -98,17 +98,17 @@ class GridCritic(nn.Module):
         self.state_action = PoseHead(config.channels, config.width, actions * config.embedding)
         self.goal = PoseHead(config.channels, config.width, config.embedding)
 
-    def read(self, observations: Tensor) -> Tensor:
-        """Return features of every cell [N, H, W, C] of observations [N, H, W, 3]."""
+    def initial_context(self, observations: Tensor) -> Tensor:
+        """Return the contexts of episodes: features of cells [N, H, W, C], from [N, H, W, 3]."""
         return self.room(observations[..., :2])
 
-    def recall(
+    def update_memory(
         self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
     ) -> Tensor:
-        """Return what is known of episodes [N, ...] as time goes on; here, nothing new."""
+        """Return the contexts as they are; see ``Critic.update_memory``."""
         return context
 
-    def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
+    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
         """Return which observations [N] show another room than they did before."""
         if before.shape != now.shape:
             return torch.ones(len(now), dtype=torch.bool, device=now.device)
@@ -124,12 +124,12 @@ class GridCritic(nn.Module):
         return every.gather(1, actions.unsqueeze(-1).expand(-1, -1, every.shape[-1]))
 
     def features(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Return what the encoders say of observations [B, H, W, 3] and a goal each [B, 3 or 4].
+        """Return features of observations [B, H, W, 3] with a goal each [B, 3 or 4], for a policy.
 
-        That is, f(s, a, g) of every action, the embeddings of the state with each, and that of the
-        goal [B, A + A D + D].
+        That is, f(s, a, g) of every action, the embeddings of the state with each action, and the
+        embedding of the goal [B, A + A D + D].
         """
-        context = self.read(observations)
+        context = self.initial_context(observations)
         states = self.embed_poses(context, _agents(observations).unsqueeze(1)).squeeze(1)
         goal = self.embed_goals(context, goals.long().unsqueeze(1))  # [B, 1, D]
         scores = self.score(states, goal).squeeze(-1)  # [B, A]

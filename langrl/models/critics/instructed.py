@@ -1,4 +1,4 @@
-"""Networks that look at an observation in the light of an instruction.
+"""Instruction-conditioned networks: features of an observation, given a text.
 
 Axes: ``B`` rows of a batch, ``C`` channels, ``H`` rows and ``W`` columns of images, ``V`` cells
 along a side of a view, ``L`` words, ``T`` numbers of a text, ``F`` features.
@@ -22,7 +22,7 @@ _WORD = 32  # numbers in a word's embedding
 
 
 class Conditioned(nn.Module):
-    """Scales and shifts features by what a text says. Source: Perez et al. 2018, arXiv:1709.07871.
+    """Scales and shifts features by numbers of a text. Source: Perez et al. 2018, arXiv:1709.07871.
 
     Args:
         text: numbers that describe a text, T.
@@ -42,11 +42,11 @@ class Conditioned(nn.Module):
 
 
 class ImageReader:
-    """Brings images into one form, and checks that those of codes hold codes.
+    """Converts images to one layout, and checks that images of codes hold codes.
 
     Args:
-        shape: of a image as it comes, (C, H, W) or (H, W, C). Stable-Baselines3 turns images
-            around before a policy sees them, and tells by the shape; so does this.
+        shape: of an image as it comes, (C, H, W) or (H, W, C). Stable-Baselines3 moves the
+            channels of images first before a policy gets them; the smallest number says where.
         codes: how many values a channel takes, where images hold codes and not brightness.
     """
 
@@ -59,7 +59,7 @@ class ImageReader:
         """Return images [B, C, H, W].
 
         Raises:
-            ShapeError: if they hold something else than codes, where there are to be codes.
+            ShapeError: if they should hold codes, and hold other numbers.
         """
         if self.codes is not None and len(images):
             if images.is_floating_point() and bool(images.frac().any()):
@@ -69,19 +69,19 @@ class ImageReader:
                 )
             if (highest := int(images.max())) >= self.codes:
                 raise ShapeError(
-                    f"a image holds {highest}, and codes are below {self.codes} here; pass more"
+                    f"an image holds {highest}, and codes are below {self.codes} here; pass more"
                     " codes, or none where images hold brightness"
                 )
         return images if self.is_first else images.permute(0, 3, 1, 2)
 
 
 class ImageBody(nn.Module):
-    """Features of a image in the light of a text: each place, and then all of them.
+    """Features of an image, conditioned on a text: of each place, and then of all of them.
 
     Images of more than 12 places a side are scaled down by convolutions of stride 2 first.
 
     Args:
-        shape: (C, H, W) of a image.
+        shape: (C, H, W) of an image.
         text: numbers that describe a text, T.
         features: F.
         codes: how many values a channel takes, where images hold codes and not brightness.
@@ -116,7 +116,7 @@ class ImageBody(nn.Module):
 
 
 class VectorBody(nn.Module):
-    """Features of a vector in the light of a text.
+    """Features of a vector, conditioned on a text.
 
     Args:
         size: numbers in a vector, S.
@@ -140,7 +140,7 @@ class EmbeddedTextBody(nn.Module):
 
     def __init__(self, size: int, text: int) -> None:
         super().__init__()
-        # Embeddings of all widths and lengths come in, so they are brought to one scale.
+        # Text encoders differ in the norm of their embeddings, so it is normalised.
         self.net = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, text), nn.SiLU())
 
     def forward(self, embeddings: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class TokenisedTextBody(nn.Module):
     def __init__(self, words: int, text: int) -> None:
         super().__init__()
         self.words = nn.Embedding(words, _WORD, padding_idx=PAD)
-        # One way only: read backwards, a text would begin with however much padding it has.
+        # One direction only: read backwards, a text would start with its padding.
         self.read = nn.GRU(_WORD, text, batch_first=True)
         self.head = nn.Linear(text, text)
 
@@ -180,7 +180,7 @@ def view_side(height: int, width: int) -> int:
 
 
 def agent_view(images: Tensor) -> Tensor:
-    """Turn rooms so that the agent is in the middle and looks up.
+    """Return rooms as the agent sees them: it is in the middle and looks up.
 
     Args:
         images: observations of grid worlds [B, 3, H, W].
@@ -200,7 +200,7 @@ def agent_view(images: Tensor) -> Tensor:
     turn = turn.long() - 1
     if bool(((turn < 0) | (turn > 3)).any()):
         raise ShapeError(
-            "a image shows the agent in one cell, as direction + 1 in its third channel, not"
+            "an image shows the agent in one cell, as direction + 1 in its third channel, not"
             " divided by 255; give observations of a grid world"
         )
     row, column = cell // width, cell % width

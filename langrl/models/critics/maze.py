@@ -30,8 +30,8 @@ class Scale(nn.Module):
 
     @torch.no_grad()
     def bound(self) -> None:
-        """Put the scale back below its maximum; called after each gradient step."""
-        # Not a clamp in `forward`: its gradient above the bound is 0, and there is no way back.
+        """Lower the scale to its maximum; called after each gradient step."""
+        # Not a clamp in `forward`: its gradient is 0 above the maximum, so the scale would stay.
         self.log_scale.clamp_(max=_MAX_LOG_SCALE)
 
 
@@ -63,24 +63,24 @@ class GoalCritic(nn.Module):
     The temperature is part of it: without it the sum over goals is wrong.
     """
 
+    observation_axes = 1
+
     def __init__(self, state_action: StateActionEncoder, goal: GoalEncoder, energy: Energy) -> None:
         super().__init__()
         self.state_action, self.goal, self.energy, self.scale = state_action, goal, energy, Scale()
 
-    observation_axes = 1
-
-    def read(self, observations: Tensor) -> Tensor:
-        """Return what stays the same within an episode [N, ...]: of positions, nothing [N, 0]."""
+    def initial_context(self, observations: Tensor) -> Tensor:
+        """Return the contexts of episodes [N, 0]: positions need none."""
         return observations[:, :0]
 
-    def recall(
+    def update_memory(
         self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
     ) -> Tensor:
-        """Return what is known of episodes [N, ...] as time goes on; here, nothing new."""
+        """Return the contexts as they are; see ``Critic.update_memory``."""
         return context
 
-    def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return which observations [N] cannot be of the episode they were of before: none."""
+    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return False [N]: a position may be anywhere in the maze."""
         return torch.zeros(len(now), dtype=torch.bool, device=now.device)
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
@@ -88,10 +88,10 @@ class GoalCritic(nn.Module):
         return self.state_action(observations.unsqueeze(1), actions)
 
     def features(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Return what the encoders say of states [B, S] and a goal each [B, S], for a policy.
+        """Return features of states [B, S] with a goal each [B, S], for a policy.
 
-        That is, a state before it meets an action, and embeddings of the state as a goal and of
-        the goal [B, width + 2 D].
+        That is, what the state encoder gives before an action joins, and the embeddings of the
+        state as a goal and of the goal [B, width + 2 D].
         """
         states = self.state_action.read(observations)
         return torch.cat([states, self.goal(observations), self.goal(goals)], -1)
@@ -107,9 +107,9 @@ class GoalCritic(nn.Module):
 
 @torch.no_grad()
 def encode_in_chunks(encoder: nn.Module, goals: Tensor) -> Tensor:
-    """Encode goals [..., S] piece by piece, so that hidden layers stay in a CPU's cache."""
-    pieces = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
-    return torch.cat([encoder(piece) for piece in pieces]).unflatten(0, goals.shape[:-1])
+    """Encode goals [..., S] in chunks, so that hidden layers stay in a CPU's cache."""
+    chunks = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
+    return torch.cat([encoder(chunk) for chunk in chunks]).unflatten(0, goals.shape[:-1])
 
 
 class LanguageCritic(nn.Module):

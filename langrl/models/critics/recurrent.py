@@ -1,7 +1,7 @@
-"""The critic of agents that see a part of the world: it compares histories with what is faced.
+"""The critic of agents that see a part of the world: it compares histories with goals.
 
-What the agent has seen and done so far is read into a context by the encoder and the GRU of
-contrastive predictive coding. A goal is the type and the colour of what the agent faces.
+The encoder and the GRU of contrastive predictive coding turn what the agent has seen and done so
+far into a context. A goal is the type and the colour of the cell that the agent faces.
 
 Axes: ``N`` episodes, ``B`` explorations in a batch, ``T`` time, ``V`` cells along a side of a
 view, ``M`` goals, ``A`` actions, ``D`` embedding size, ``C`` numbers of a context.
@@ -25,8 +25,8 @@ class RecurrentCritic(nn.Module):
     """f(h, a, g), an estimate of log p(g|h,a) / p(g) of a history h of views and actions.
 
     Args:
-        history: encoder and GRU; with the actions between views if it is told them.
-        memory: whether the GRU is listened to. Without it, h is the present view.
+        history: encoder and GRU; the GRU may take the actions between views as well.
+        memory: whether the GRU's state is part of h. Without it, h is the present view.
         actions: how many there are, A.
         energy: how two embeddings are compared.
         config: sizes.
@@ -59,8 +59,8 @@ class RecurrentCritic(nn.Module):
         """Return what f takes for histories [..., any].
 
         Args:
-            views: what is seen [..., V, V, 3]; what is faced now is told apart from the rest, as it
-                is the goal that has been reached.
+            views: what is seen [..., V, V, 3]; the cell that is faced is given by itself as well,
+                since it is the goal that has been reached.
             codes: of the views [..., D].
             remembered: contexts of CPC [..., C]; None without memory.
         """
@@ -69,21 +69,21 @@ class RecurrentCritic(nn.Module):
         parts = [faced, codes] if remembered is None else [faced, codes, remembered]
         return torch.cat(parts, -1)
 
-    def read(self, observations: Tensor) -> Tensor:
-        """Return the history [N, any] of episodes that begin with views [N, V, V, 3]."""
+    def initial_context(self, observations: Tensor) -> Tensor:
+        """Return the contexts [N, any] of episodes that start with views [N, V, V, 3]."""
         before = torch.full((len(observations),), self.history.none_yet, device=observations.device)
         return self._step(observations, before, None)
 
-    def recall(
+    def update_memory(
         self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
     ) -> Tensor:
-        """Return histories [N, any] after one more action and the view that it led to.
+        """Return contexts [N, any] after one more step; see ``Critic.update_memory``.
 
         Args:
-            context: the histories before [N, any].
-            observations: what is seen now [N, V, V, 3].
-            actions: what was done in between, int [N].
-            acted: where something was, bool [N]; histories stay what they are elsewhere.
+            context: the contexts before it [N, any].
+            observations: views after it [N, V, V, 3].
+            actions: the actions taken, int [N].
+            acted: where an action was taken, bool [N]; other contexts stay what they are.
         """
         state = context[:, -self.history.description.config.context :] if self.memory else None
         return torch.where(acted.unsqueeze(1), self._step(observations, actions, state), context)
@@ -92,21 +92,21 @@ class RecurrentCritic(nn.Module):
         codes = self.history.encode(observations)
         if not self.memory:
             return self.contexts(observations, codes, None)
-        told = actions.unsqueeze(1) if self.history.actions else None
-        _, after = self.history.contexts(codes.unsqueeze(1), told, state)
+        taken = actions.unsqueeze(1) if self.history.actions else None
+        _, after = self.history.contexts(codes.unsqueeze(1), taken, state)
         return self.contexts(observations, codes, after)
 
-    def is_elsewhere(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return which views [N] cannot be of the episode they were of before: none."""
+    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return False [N]: any view may follow within an episode."""
         return torch.zeros(len(now), dtype=torch.bool, device=now.device)
 
     def embed_contexts(self, contexts: Tensor) -> Tensor:
         """Embed histories [..., any] with every action; returns [..., A, D + 24].
 
-        The last numbers are what the action makes final: of ``done`` what is faced, of others 0.
+        The last 24 numbers say what an action makes final: ``done`` the faced cell, others 0.
         """
         moves = self.state_action(contexts).unflatten(-1, (self.actions - 1, -1))
-        # ``done`` leaves the agent where it is: all that comes of it is what is faced now.
+        # ``done`` ends the episode: the only goal that it reaches is what is faced now.
         faced = contexts[..., : 2 * CODES].unsqueeze(-2)
         stays = torch.cat([self.stay(faced), faced], -1)
         return torch.cat([functional.pad(moves, (0, 2 * CODES)), stays], -2)
@@ -128,8 +128,8 @@ class RecurrentCritic(nn.Module):
     def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
         """Compare embeddings [..., N, D + 24] and [..., M, D + 24]; returns f [..., N, M] in nats.
 
-        After ``done`` nothing but what is faced can come: other goals are at -30 nats, whatever has
-        been learned.
+        After ``done`` only what is faced is reached: other goals are at -30 nats, whatever the
+        encoders have learned.
         """
         size = state_actions.shape[-1] - 2 * CODES
         learned = self.scale(self.energy(state_actions[..., :size], goals[..., :size]))

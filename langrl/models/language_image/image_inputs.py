@@ -1,4 +1,7 @@
-"""What language-image models take: images and texts of several kinds, checked and brought to one.
+"""What language-image models take: images and texts of several types, checked and converted.
+
+An encoder reads its inputs itself. Functions around it pass them on unread, so that images are
+converted once and texts are checked once.
 
 Axes: ``M`` images of ``H`` x ``W`` pixels, ``K`` texts.
 """
@@ -33,12 +36,18 @@ def read_images(images: Any) -> Tensor:
     return read.unsqueeze(0) if read.ndim == 3 else read
 
 
+def as_batch(images: Any) -> Any:
+    """Return images, as ``read_images`` takes them, in a form with a length; they are not read."""
+    many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
+    return images if many else [images]
+
+
 def _read_one(image: Any) -> Tensor:
     from PIL import Image
 
     if isinstance(image, Image.Image):
         if image.mode not in _IMAGE_MODES:
-            raise ShapeError(f"a image of mode {image.mode}; give it as 8-bit RGB")
+            raise ShapeError(f"an image of mode {image.mode}; give it as 8-bit RGB")
         image = np.array(image.convert("RGB"))
     if isinstance(image, np.ndarray):
         _check_image(list(image.shape), str(image.dtype))
@@ -46,7 +55,7 @@ def _read_one(image: Any) -> Tensor:
         image = torch.from_numpy(image.copy())
     if not isinstance(image, Tensor):
         raise ShapeError(
-            f"a image is an array, a tensor or a PIL image, got {type(image).__name__};"
+            f"an image is an array, a tensor or a PIL image, got {type(image).__name__};"
             " open files yourself, as with PIL.Image.open"
         )
     _check_image(list(image.shape), str(image.dtype).removeprefix("torch."))
@@ -65,7 +74,7 @@ def _check_image(shape: list[int], dtype: str) -> None:
 
 def _to_bytes(image: Tensor) -> Tensor:
     if not image.isfinite().all():
-        raise NonFiniteError("a image holds NaN or infinity; repair what draws it")
+        raise NonFiniteError("an image holds NaN or infinity; fix what draws it")
     if image.numel() and (image.amin() < 0 or image.amax() > 1):
         low, high = image.amin().item(), image.amax().item()
         raise ShapeError(
@@ -93,4 +102,9 @@ def read_texts(texts: str | Sequence[str]) -> list[str]:
     Raises:
         InstructionError: if one of them cannot be an instruction.
     """
-    return [check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    return [check_instruction(text) for text in as_list(texts)]
+
+
+def as_list(texts: str | Sequence[str]) -> list[str]:
+    """Return the texts as a list, one for a single text; they are not checked."""
+    return [texts] if isinstance(texts, str) else list(texts)

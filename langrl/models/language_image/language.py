@@ -1,4 +1,4 @@
-"""h(g, l) of goals that are seen as images, so that a language-image model can judge them.
+"""h(g, l) of goals that are rendered as images, by a language-image model.
 
 Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``J`` alternatives of a text (one here),
 ``D`` embedding size.
@@ -26,7 +26,7 @@ class ImageLanguage(nn.Module):
         model: h(image, text).
         render: draws goals [M, S] of the world of one observation, as images uint8
             [M, H, W, 3].
-        seen: what of an observation decides the images; all of it by default.
+        seen: returns the part of an observation that the images depend on; all of it by default.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.energies import cosine
 from langrl.models.config import LanguageImageConfig
 from langrl.models.critics.maze import Scale
-from langrl.models.language_image.image_inputs import read_images, read_texts
+from langrl.models.language_image.image_inputs import as_batch, as_list
 from langrl.models.language_image.sentence_pair import (
     PairDescription,
     SentenceTransformerPair,
@@ -110,7 +110,7 @@ class LanguageImageModel(nn.Module):
             ShapeError: if they are no images, or of a size that the image tower does not take.
             NonFiniteError: if a float is NaN or infinite.
         """
-        return in_chunks(self, self.pair.image_embeddings, read_images(images))
+        return in_chunks(self, self.pair.image_embeddings, as_batch(images))
 
     def encode_text(self, texts: str | Sequence[str]) -> Tensor:
         """Embed texts without gradients; unit [K, D].
@@ -118,7 +118,7 @@ class LanguageImageModel(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        return in_chunks(self, self.pair.text_embeddings, read_texts(texts))
+        return in_chunks(self, self.pair.text_embeddings, as_list(texts))
 
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:
         """Return scaled cosines of embeddings, [..., M, D] x [..., K, D] -> [..., M, K].

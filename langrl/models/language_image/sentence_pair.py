@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
-from langrl.models.language_image.image_inputs import read_images, read_texts
+from langrl.models.language_image.image_inputs import (
+    as_batch,
+    as_list,
+    read_images,
+    read_texts,
+)
 from langrl.settings import Settings
 
 _CHUNK = 256
@@ -124,11 +129,11 @@ class SentenceTransformerPair(nn.Module):
 
     def encode_image(self, images: Any) -> Tensor:
         """Embed images without gradients; nothing is cached. Errors as ``image_embeddings``."""
-        return in_chunks(self, self.image_embeddings, read_images(images))
+        return in_chunks(self, self.image_embeddings, as_batch(images))
 
     def encode_text(self, texts: str | Sequence[str]) -> Tensor:
         """Embed texts without gradients; nothing is cached. Errors as ``text_embeddings``."""
-        return in_chunks(self, self.text_embeddings, read_texts(texts))
+        return in_chunks(self, self.text_embeddings, as_list(texts))
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the model without its heads, as a folder that SentenceTransformer loads.

@@ -19,7 +19,7 @@ from torch.nn import functional
 from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
 from langrl.models.encoders import PretrainedTextEncoder
-from langrl.models.language_image.image_inputs import read_images, read_texts
+from langrl.models.language_image.image_inputs import as_list, read_images
 from langrl.words import PAD, UNKNOWN, split_words
 
 _SMALLEST, _LARGEST = 3, 32  # patches along a image's side
@@ -208,7 +208,7 @@ class CompactTextTower(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        rows = [split_words(text)[: self.config.max_words] for text in read_texts(texts)]
+        rows = [split_words(text)[: self.config.max_words] for text in as_list(texts)]
         length = max(map(len, rows), default=1)
         words = np.full((len(rows), length), PAD, dtype=np.int64)
         trigrams = np.full((len(rows), length, _TRIGRAMS), PAD, dtype=np.int64)
@@ -298,7 +298,7 @@ class PretrainedTextTower(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        return {"features": self.encoder.features(read_texts(texts))}
+        return {"features": self.encoder.features(as_list(texts))}
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Map ``tokenise``'s features to unit embeddings [K, D]."""

@@ -6,12 +6,11 @@ from pydantic import Field, field_validator, model_validator
 
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.models.config import CpcConfig
-from langrl.settings import Settings
+from langrl.tasks.config import RunConfig
 from langrl.tasks.language_image.config import _check_worlds
-from langrl.training.config import LoggingConfig
 
 
-class CpcRunConfig(Settings):
+class CpcRunConfig(RunConfig):
     """The same for contrastive predictive coding, on explorations without language."""
 
     earlier_names = {
@@ -20,7 +19,7 @@ class CpcRunConfig(Settings):
         "tours_per_batch": "trajectories_per_batch",
     }
 
-    task: Literal["cpc"] = Field("cpc", description="what sort of config this is")
+    task: Literal["cpc"] = Field("cpc", description="the task family")
     worlds: tuple[str, ...] = Field(
         ("goto",),
         min_length=1,
@@ -56,14 +55,14 @@ class CpcRunConfig(Settings):
     probe_rooms: int = Field(
         800, ge=10, le=100_000, description="further rooms of each world that probes are fitted in"
     )
-    logging: LoggingConfig = LoggingConfig()
     seed: int = Field(
         0, ge=0, lt=2**32, description="seed of weights, rooms, explorations and batches"
     )
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
-    )
-    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    @property
+    def last_step(self) -> int:
+        """How many steps the run trains for."""
+        return self.steps
 
     @field_validator("view")
     @classmethod

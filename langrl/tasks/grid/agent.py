@@ -1,6 +1,5 @@
 """The agent of grid worlds as a description and weights: how it is composed and restored."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import ACTIONS
+from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
 from langrl.grounding.candidates import ReachablePoses
 from langrl.grounding.config import GridGroundingConfig
@@ -23,6 +23,7 @@ from langrl.models.critics.grid import GridCritic
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings, with_changes
+from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 
 
 class GridAgentDescription(Settings):
@@ -60,36 +61,44 @@ def image_language(source: str, device: str) -> ImageLanguage:
     return ImageLanguage(model, render_goals, room_of)
 
 
-def compose_grid_agent(
-    critic: GridCritic, language: str, config: GridGroundingConfig, device: str = "cpu"
-) -> GroundedAgent:
-    """Put an agent together from a trained critic and a language-image model.
+def agent_maker(
+    critic: GridCritic,
+    language: str,
+    grounding: GridGroundingConfig,
+    device: str = "cpu",
+) -> AgentMaker:
+    """Return what makes agents on a trained critic and a language-image model.
 
     Args:
         critic: f(s, a, g).
         language: 'bundled', a hub name or a folder.
-        config: strategy and temperature.
+        grounding: strategy and temperature; the maker takes changes to its fields.
         device: where the critic is, and the language-image model goes.
     """
-    return GroundedAgent(
-        critic,
-        image_language(language, device),
-        GROUNDINGS[config.strategy],
-        ReachablePoses(),
-        actions=np.arange(len(ACTIONS)),
-        device=device,
-        language_weight=config.language_weight,
-        temperature=config.temperature,
-        compare_separate=config.compare_separate,
-    )
+
+    def make(**changes: object) -> GroundedAgent:
+        config = with_changes(grounding, changes, "grounding")
+        return GroundedAgent(
+            critic,
+            image_language(language, device),
+            GROUNDINGS[config.strategy],
+            ReachablePoses(),
+            actions=np.arange(len(ACTIONS)),
+            device=device,
+            language_weight=config.language_weight,
+            temperature=config.temperature,
+            compare_separate=config.compare_separate,
+        )
+
+    return make
 
 
-def restore_grid_agent(
-    checkpoint: Checkpoint, path: Path, device: str, grounding: Mapping[str, object]
-) -> GroundedAgent:
-    """Build the agent of a checkpoint; errors are pydantic's, KeyError and LangRLError."""
-    description = GridAgentDescription.model_validate(checkpoint.documents["agent"])
+def load(
+    checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
+) -> AgentMaker:
+    """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s."""
+    refuse_layout(world)
+    description = read_description(GridAgentDescription, checkpoint, path)
     critic = build_grid_critic(description.critic, seed=0)
     fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
-    config = with_changes(description.grounding, grounding, "grounding")
-    return compose_grid_agent(critic.to(device), description.language, config, device)
+    return agent_maker(critic.to(device), description.language, description.grounding, device)

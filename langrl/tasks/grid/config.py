@@ -11,7 +11,7 @@ from langrl.errors import lookup
 from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import GridCriticConfig
 from langrl.settings import Settings
-from langrl.training.config import LoggingConfig
+from langrl.tasks.config import RunConfig
 
 
 class GridEvaluationConfig(Settings):
@@ -36,10 +36,10 @@ class GridWorldConfig(Settings):
         return worlds
 
 
-class GridRunConfig(Settings):
+class GridRunConfig(RunConfig):
     """As ``MazeRunConfig``, for grid worlds: the language side is a pretrained model."""
 
-    task: Literal["grid"] = Field("grid", description="what sort of config this is")
+    task: Literal["grid"] = Field("grid", description="the task family")
     world: GridWorldConfig = GridWorldConfig()
     data: GridDataConfig = GridDataConfig()
     critic: GridCriticConfig = GridCriticConfig()
@@ -49,9 +49,3 @@ class GridRunConfig(Settings):
     learner: GridLearnerConfig = GridLearnerConfig()
     grounding: GridGroundingConfig = GridGroundingConfig()
     evaluation: GridEvaluationConfig = GridEvaluationConfig()
-    logging: LoggingConfig = LoggingConfig()
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
-    )
-    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")

@@ -1,24 +1,24 @@
-"""What the commands need to know of grid worlds: tasks, agents to compare, words and images."""
+"""The task suite of grid worlds: instruction types, baselines and figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
-from langrl.agents.grounded import GroundedAgent
 from langrl.envs.grid.episodes import denoted_cells
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, ahead, read_observation
 from langrl.envs.phrasing import Phrasing
 from langrl.evaluation.rollouts import Episodes, run_episodes
+from langrl.grounding.config import GridGroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots import grid as grid_plots
-from langrl.plots.base import save
+from langrl.plots.grid import PIXELS, film_strip, rooms_figure
 from langrl.protocols import Agent
 from langrl.tasks.grid.baselines import (
     AXES,
@@ -28,11 +28,10 @@ from langrl.tasks.grid.baselines import (
     random_actions,
 )
 from langrl.tasks.grid.config import GridEvaluationConfig, GridRunConfig
-from langrl.tasks.grid.run import make_grid_tasks
-from langrl.tasks.suite import AgentOf
-from langrl.training.logs import console
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.suite import Drawings, Makers, TaskSuite, beliefs_of, unknown_denotation
 
-SHOWN = (
+EXAMPLES = (
     "go to the red ball",
     "find something blue",
     "reach a key or a green thing",
@@ -40,112 +39,141 @@ SHOWN = (
     "walk to any object",
     "make your way over to a crimson orb",
 )
-BASELINES: dict[str, Callable[[], Agent]] = {
+RANDOM: Makers = {"random": lambda: RandomAgent(random_actions, AXES)}
+BASELINES: Makers = {
     "nearest_object": lambda: GridPlanner(any_object),
     "oracle": lambda: GridPlanner(denoted_objects),
-    "random": lambda: RandomAgent(random_actions, AXES),
-}
+} | RANDOM
+
+
+def of(config: GridRunConfig) -> "GridSuite":
+    """Return the suite of a run: tasks in its first world."""
+    return GridSuite(config.world.worlds[0], config.evaluation, groundings_of(config.grounding))
+
+
+def groundings_of(config: GridGroundingConfig) -> tuple[str, ...]:
+    """Return the strategies that agents with a critic and separate language encoders can have."""
+    separate = config.compare_separate
+    return tuple(name for name in GROUNDINGS if name != "direct" or separate)
+
+
+def make_grid_tasks(
+    world: str,
+    episodes: int,
+    levels: tuple[str, ...] | None = None,
+    phrasing: Phrasing = "seen",
+    view: int | None = None,
+) -> VectorEnv[Any, Any, Any]:
+    """Return the vector environment of a grid world, of which agents see all or a ``view``."""
+    return gym.make_vec(
+        "langrl/GridGoTo-v0",
+        num_envs=episodes,
+        world=world,
+        view=view,
+        levels=levels,
+        phrasing=phrasing,
+    )
 
 
 @dataclass(frozen=True)
-class GridSuite:
-    """Grid worlds as the commands see them: those of the run's first world; see ``TaskSuite``."""
+class GridSuite(TaskSuite):
+    """Tasks in one grid world, of which agents see everything.
 
-    config: GridRunConfig
-    groundings: tuple[str, ...] = tuple(name for name in GROUNDINGS if name != "direct")
+    Args:
+        world: by name.
+        settings: of evaluations.
+        groundings: strategies that agents can have.
+    """
 
-    sort = "level"
+    world: str
+    settings: GridEvaluationConfig
+    groundings: tuple[str, ...]
 
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """Methods that are compared by default, baselines included."""
-        return (*self.groundings, *BASELINES)
-
-    @property
-    def world(self) -> str:
-        """The world that agents are evaluated in."""
-        return self.config.world.worlds[0]
+    type_name = "level"
 
     @property
-    def sorts(self) -> tuple[str, ...]:
+    def instruction_types(self) -> tuple[str, ...]:
         """The levels of instruction that are drawn in this world."""
         return GRID_WORLDS[self.world].levels
+
+    @property
+    def baselines(self) -> Makers:
+        """How to make the agents that are not trained, by method."""
+        return BASELINES
 
     @property
     def name(self) -> str:
         """What to call it in titles."""
         return f"the grid world {self.world!r}"
 
-    def baseline(self, method: str) -> Callable[[], Agent]:
-        """Return how to make an agent that is not trained, by name."""
-        return BASELINES[method]
-
     def tasks(
         self,
         settings: GridEvaluationConfig,
-        levels: tuple[str, ...] | None = None,
+        types: tuple[str, ...] | None = None,
         phrasing: Phrasing = "seen",
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
-        return make_grid_tasks(self.world, settings.episodes, levels, phrasing)
+        return make_grid_tasks(self.world, settings.episodes, types, phrasing)
 
     def check(self, instruction: str) -> None:
         """Raise InstructionError if a text denotes nothing in any room of this world."""
-        self._start(instruction, seed=0)
+        self._single().reset(seed=0, options={"instruction": instruction})
 
-    def published(self, method: str) -> dict[str, float | None]:
-        """Return nothing: there are no published numbers."""
-        return {}
+    def _single(self) -> VectorEnv[Any, Any, Any]:
+        """Return one environment."""
+        return self.tasks(self.settings.model_copy(update={"episodes": 1}))
 
     def _start(self, instruction: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[Any] | None]:
         """Return an observation [H, W, 3] in a room for the text, and what it denotes there."""
-        env = make_grid_tasks(self.world, 1)
-        observation, _ = env.reset(seed=seed, options={"instruction": instruction})
+        observation, _ = self._single().reset(seed=seed, options={"instruction": instruction})
         first = observation["observation"]
         cells = denoted_cells(first[..., :2], instruction)
         return first[0], None if cells is None else cells[0]
 
-    def describe(self, agent: GroundedAgent, instruction: str) -> None:
-        """Print what an instruction means in a room, and what the agent makes of it."""
+    def describe(self, agent: Any, instruction: str) -> list[str]:
+        """Return sentences: what an instruction denotes, and what the agent believes."""
         observation, denoted = self._start(instruction, seed=0)
-        if not hasattr(agent, "posterior"):  # a policy that reads instructions has no beliefs
-            return
         agent.reset()
-        posterior = agent.posterior({"observation": observation}, instruction)
+        posterior = beliefs_of(agent, observation, instruction)
+        if posterior is None:
+            return []
         if denoted is None:
-            console.print(
-                f"{instruction!r} is beyond the grammar: it is followed, its denotation is unknown"
-            )
+            first = unknown_denotation(instruction)
         else:
             faced = denoted[ahead(posterior.goals)]
-            console.print(
-                f"{instruction!r} denotes {denoted.sum()} objects of the room in the image"
+            first = (
+                f"{instruction!r} denotes {denoted.sum()} objects of the room in the figure"
                 f" ({np.log2(denoted.sum()):.1f} bits of ambiguity); the agent puts"
                 f" {posterior.probabilities[faced].sum():.0%} of its belief on facing them"
             )
-        console.print(f"posterior over candidate goals: entropy {posterior.entropy_bits:.1f} bits")
+        return [
+            first,
+            f"posterior over candidate goals: entropy {posterior.entropy_bits:.1f} bits",
+        ]
 
-    def draw_posteriors(self, agent: AgentOf, path: Path, first: Sequence[str] = ()) -> None:
+    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, each with a walk."""
-        panels = []
-        for seed, text in enumerate(tuple(dict.fromkeys((*first, *SHOWN)))[: len(SHOWN)]):
-            panels.append(self._panel(agent(), text, seed))
-        belief = "posterior over goals (arrow heads), " if "goals" in panels[0] else ""
-        title = f"{belief}what the words denote (green), a walk (blue)"
-        save(grid_plots.rooms_figure(panels, title), path)
+        texts = tuple(dict.fromkeys((*first, *EXAMPLES)))[: len(EXAMPLES)]
+        panels = [self._panel(agent(), text, seed) for seed, text in enumerate(texts)]
+        return rooms_figure(panels, self._title(panels[0]))
 
-    def _panel(self, agent: GroundedAgent, text: str, seed: int) -> dict[str, Any]:
+    def _title(self, panel: Mapping[str, Any]) -> str:
+        belief = "posterior over goals (arrow heads), " if "goals" in panel else ""
+        return f"{belief}what the words denote (green), a walk (blue)"
+
+    def _panel(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
+        """Return a room for a text, with beliefs, what is denoted, and a walk."""
         observation, denoted = self._start(text, seed)
         agent.reset(np.random.default_rng(seed))
+        posterior = beliefs_of(agent, observation, text)
         beliefs = {}
-        if hasattr(agent, "posterior"):
-            posterior = agent.posterior({"observation": observation}, text)
+        if posterior is not None:
             beliefs = {"goals": posterior.goals, "probabilities": posterior.probabilities}
         episodes = self._walk(agent, text, seed)
         rooms, _ = read_observation(observation[None])
         _, path = read_observation(episodes.paths[0])
         return {
-            "image": render_rooms(rooms, pixels=grid_plots.PIXELS)[0],
+            "image": render_rooms(rooms, pixels=PIXELS)[0],
             **beliefs,
             "denoted": denoted,
             "path": path,
@@ -153,22 +181,27 @@ class GridSuite:
         }
 
     def _walk(self, agent: Agent, text: str, seed: int) -> Episodes:
-        env = make_grid_tasks(self.world, 1)
-        return run_episodes(env, agent, seed, {"instruction": text})
+        return run_episodes(self._single(), agent, seed, {"instruction": text})
 
     def draw_instruction(
-        self, agent: AgentOf, instruction: str, results: dict[str, Episodes], folder: Path
-    ) -> None:
+        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
+    ) -> Drawings:
         """Draw the first episode of each method as a film strip, and as a film."""
-        films = {}
-        for method, episodes in results.items():
-            rooms, poses = read_observation(episodes.paths[0])
-            frames = list(render_rooms(rooms, poses, grid_plots.PIXELS))
-            end = "success" if episodes.success[0] else "failure"
-            films[f"{method}\n{end}"] = frames
-            grid_plots.save_film(frames, folder / f"film-{method}")
-        title = f"“{instruction[:80]}”"
-        save(grid_plots.film_strip(films, title), folder / "instruction.png")
+        films = {method: self._frames(episodes.paths[0]) for method, episodes in results.items()}
+        strips = {
+            f"{method}\n{'success' if results[method].success[0] else 'failure'}": frames
+            for method, frames in films.items()
+        }
         panel = self._panel(agent(), instruction, 0)
-        belief = "posterior over goals" if "goals" in panel else "a walk"
-        save(grid_plots.rooms_figure([panel], belief), folder / "belief.png")
+        figures = {
+            "instruction": film_strip(strips, f"“{instruction[:80]}”"),
+            "belief": rooms_figure(
+                [panel], "posterior over goals" if "goals" in panel else "a walk"
+            ),
+        }
+        return Drawings(figures, {f"film-{method}": frames for method, frames in films.items()})
+
+    def _frames(self, path: NDArray[Any]) -> list[NDArray[np.uint8]]:
+        """Return the images of an episode's observations [T, H, W, 3]."""
+        rooms, poses = read_observation(path)
+        return list(render_rooms(rooms, poses, PIXELS))

@@ -3,7 +3,6 @@
 Axes: ``M`` goals, ``H`` rows, ``W`` columns.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS
+from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
 from langrl.grounding.candidates import ListedCandidates
 from langrl.grounding.config import GridGroundingConfig
@@ -28,6 +28,7 @@ from langrl.models.critics.recurrent import RecurrentCritic
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings, with_changes
+from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 
 _SHOWROOM = 8  # cells along a side of the room in which goals are drawn
 
@@ -91,43 +92,48 @@ def language_for_kind(source: str, device: str) -> ImageLanguage:
     return ImageLanguage(load_language_image_model(source, device), render_kinds, padding_for)
 
 
-def compose_grid_partial_agent(
+def agent_maker(
     critic: RecurrentCritic,
     world: str,
     language: str,
-    config: GridGroundingConfig,
+    grounding: GridGroundingConfig,
     device: str = "cpu",
-) -> GroundedAgent:
-    """Put an agent together from a trained critic and a language-image model.
+) -> AgentMaker:
+    """Return what makes agents on a trained critic and a language-image model.
 
     Args:
         critic: f(h, a, g).
         world: the grid world that it acts in, by name.
         language: 'bundled', a hub name or a folder.
-        config: strategy and temperature.
+        grounding: strategy and temperature; the maker takes changes to its fields.
         device: where the critic is, and the language-image model goes.
     """
-    return GroundedAgent(
-        critic,
-        language_for_kind(language, device),
-        GROUNDINGS[config.strategy],
-        ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1)),
-        actions=np.arange(len(ACTIONS)),
-        device=device,
-        language_weight=config.language_weight,
-        temperature=config.temperature,
-        compare_separate=config.compare_separate,
-    )
+
+    def make(**changes: object) -> GroundedAgent:
+        config = with_changes(grounding, changes, "grounding")
+        return GroundedAgent(
+            critic,
+            language_for_kind(language, device),
+            GROUNDINGS[config.strategy],
+            ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1)),
+            actions=np.arange(len(ACTIONS)),
+            device=device,
+            language_weight=config.language_weight,
+            temperature=config.temperature,
+            compare_separate=config.compare_separate,
+        )
+
+    return make
 
 
-def restore_grid_partial_agent(
-    checkpoint: Checkpoint, path: Path, device: str, grounding: Mapping[str, object]
-) -> GroundedAgent:
-    """Build the agent of a checkpoint; errors are pydantic's, KeyError and LangRLError."""
-    description = GridPartialAgentDescription.model_validate(checkpoint.documents["agent"])
+def load(
+    checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
+) -> AgentMaker:
+    """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s."""
+    refuse_layout(world)
+    description = read_description(GridPartialAgentDescription, checkpoint, path)
     critic = build_recurrent_critic(description, seed=0)
     fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
-    config = with_changes(description.grounding, grounding, "grounding")
-    return compose_grid_partial_agent(
-        critic.to(device), description.world, description.language, config, device
+    return agent_maker(
+        critic.to(device), description.world, description.language, description.grounding, device
     )

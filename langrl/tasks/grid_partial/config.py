@@ -9,9 +9,8 @@ from langrl.data.config import ExplorationDataConfig
 from langrl.envs.grid.views import check_view
 from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import HistoryConfig, RecurrentCriticConfig
-from langrl.settings import Settings
+from langrl.tasks.config import RunConfig
 from langrl.tasks.grid.config import GridEvaluationConfig, GridWorldConfig
-from langrl.training.config import LoggingConfig
 
 
 class GridPartialWorldConfig(GridWorldConfig):
@@ -25,10 +24,10 @@ class GridPartialWorldConfig(GridWorldConfig):
         return check_view(view)
 
 
-class GridPartialRunConfig(Settings):
+class GridPartialRunConfig(RunConfig):
     """As ``GridRunConfig``, for agents that see what is in front of them, and remember."""
 
-    task: Literal["grid-partial"] = Field("grid-partial", description="what sort of config this is")
+    task: Literal["grid-partial"] = Field("grid-partial", description="the task family")
     world: GridPartialWorldConfig = GridPartialWorldConfig()
     data: ExplorationDataConfig = ExplorationDataConfig()
     history: HistoryConfig = HistoryConfig()
@@ -39,12 +38,6 @@ class GridPartialRunConfig(Settings):
     learner: RecurrentLearnerConfig = RecurrentLearnerConfig()
     grounding: GridGroundingConfig = GridGroundingConfig()
     evaluation: GridEvaluationConfig = GridEvaluationConfig()
-    logging: LoggingConfig = LoggingConfig()
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
-    )
-    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
 
     @model_validator(mode="after")
     def _has_an_effect(self) -> Self:

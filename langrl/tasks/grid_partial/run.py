@@ -1,72 +1,28 @@
 """Runs of agents that see a part of a grid world: from a config to explorations and a learner."""
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 
-from langrl.agents.grounded import GroundedAgent
 from langrl.agents.recurrent_contrastive import RecurrentContrastiveLearner
-from langrl.checkpoint import Checkpoint, fill
+from langrl.checkpoint import fill
 from langrl.data.grid.exploration import ExplorationReplay, GridExplorations
 from langrl.data.grid.explorer import explorer_trajectories
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms
-from langrl.envs.phrasing import Phrasing
-from langrl.errors import CheckpointError, ConfigError
+from langrl.errors import ConfigError
 from langrl.models.cpc import CPC, CpcDescription, load_cpc
-from langrl.settings import with_changes
 from langrl.tasks.grid_partial.agent import (
     GridPartialAgentDescription,
+    agent_maker,
     build_recurrent_critic,
-    compose_grid_partial_agent,
     language_for_kind,
 )
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.training.loop import run_state
+from langrl.tasks.run import Run, digest
 
 
-@dataclass(frozen=True, eq=False)
-class GridPartialRun:
-    """A run in the making: its learner, and how to describe it."""
-
-    config: GridPartialRunConfig
-    learner: RecurrentContrastiveLearner
-    description: GridPartialAgentDescription
-    data_sha256: str
-
-    def snapshot(self) -> Checkpoint:
-        """Return a checkpoint of the present state, from which training goes on bit for bit."""
-        documents = {
-            "agent": self.description.model_dump(mode="json"),
-            "state": run_state(self.learner, self.config.threads, self.data_sha256),
-        }
-        return Checkpoint(documents, self.learner.state())
-
-    def check(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Raise CheckpointError unless a checkpoint is of such an agent."""
-        stored = GridPartialAgentDescription.model_validate(checkpoint.documents["agent"])
-        mine = self.description
-        if (stored.critic, stored.history) != (mine.critic, mine.history):
-            raise CheckpointError(f"{path} has a critic of other sizes than config.yaml names")
-
-    def agent(self, **grounding: Any) -> GroundedAgent:
-        """Return an agent on the learner's critic; fields of ``GridGroundingConfig`` change it."""
-        config = with_changes(self.config.grounding, grounding, "grounding")
-        return compose_grid_partial_agent(
-            self.learner.critic,
-            self.description.world,
-            self.config.language,
-            config,
-            self.config.device,
-        )
-
-
-def build_grid_partial_run(config: GridPartialRunConfig) -> GridPartialRun:
+def build(config: GridPartialRunConfig, folder: Path) -> Run:
     """Build everything that a run trains. The same config gives the same bits.
 
     Raises:
@@ -103,7 +59,16 @@ def build_grid_partial_run(config: GridPartialRunConfig) -> GridPartialRun:
     learner = RecurrentContrastiveLearner(
         critic.to(device), replay, config.learner, generator, frozen
     )
-    return GridPartialRun(config, learner, description, _digest(explorations))
+    return Run(
+        config,
+        learner,
+        description,
+        _digest(explorations),
+        agent=agent_maker(
+            critic, description.world, config.language, config.grounding, config.device
+        ),
+        compared=("critic", "history"),
+    )
 
 
 def _describe(config: GridPartialRunConfig) -> CpcDescription:
@@ -155,33 +120,11 @@ def draw_explorations(
 
 
 def _digest(explorations: list[GridExplorations]) -> str:
-    digest = hashlib.sha256()
-    for part in explorations:
-        segments = part.segments
+    return digest(
+        array
+        for part in explorations
         for array in (
-            segments.rooms,
-            part.exploration,
-            segments.poses,
-            segments.actions,
-            segments.terminals,
-        ):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def make_partial_tasks(
-    world: str,
-    view: int,
-    episodes: int,
-    levels: tuple[str, ...] | None = None,
-    phrasing: Phrasing = "seen",
-) -> VectorEnv[Any, Any, Any]:
-    """Return the vector environment that agents are evaluated in."""
-    return gym.make_vec(
-        "langrl/GridGoTo-v0",
-        num_envs=episodes,
-        world=world,
-        view=view,
-        levels=levels,
-        phrasing=phrasing,
-    )
+            part.segments.rooms, part.exploration, part.segments.poses, part.segments.actions,
+            part.segments.terminals,
+        )
+    )  # fmt: skip

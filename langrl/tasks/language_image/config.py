@@ -8,7 +8,7 @@ from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import suggestion
 from langrl.models.config import LanguageImageConfig
 from langrl.settings import Settings
-from langrl.training.config import LoggingConfig
+from langrl.tasks.config import RunConfig
 
 
 class TextsConfig(Settings):
@@ -25,14 +25,12 @@ class TextsConfig(Settings):
     )
 
 
-class LanguageImageRunConfig(Settings):
+class LanguageImageRunConfig(RunConfig):
     """Everything that decides a pre-training run's bits, with the versions."""
 
     earlier_names = {"picture_size": "image_size", "pictures_per_room": "images_per_room"}
 
-    task: Literal["language-image"] = Field(
-        "language-image", description="what sort of config this is"
-    )
+    task: Literal["language-image"] = Field("language-image", description="the task family")
     worlds: tuple[str, ...] = Field(
         ("goto", "crowded", "rooms", "relations"),
         min_length=1,
@@ -83,15 +81,15 @@ class LanguageImageRunConfig(Settings):
         0.0, ge=0, description="worlds: weight of naming what images show and texts mean"
     )
     evaluation_rooms: int = Field(60, ge=2, le=100_000, description="rooms of each world measured")
-    logging: LoggingConfig = LoggingConfig()
     seed: int = Field(0, ge=0, lt=2**32, description="seed of weights, rooms, texts and batches")
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
-    )
-    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
     workers: int = Field(
         0, ge=0, le=64, description="processes that draw batches ahead; no bit depends on them"
     )
+
+    @property
+    def last_step(self) -> int:
+        """How many steps the run trains for."""
+        return self.steps
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -1,6 +1,5 @@
 """Maze agents: how they are described, composed and restored from a checkpoint."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.settings import Settings, with_changes
+from langrl.tasks.loading import AgentMaker, read_description
 
 
 class MazeAgentDescription(Settings):
@@ -36,45 +36,52 @@ def directions(count: int) -> NDArray[np.float32]:
     return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
 
 
-def compose_maze_agent(
+def agent_maker(
     world: StreetMaze,
     critic: GoalCritic,
     language: LanguageCritic,
-    config: GroundingConfig,
+    grounding: GroundingConfig,
     density: Tensor,
     device: torch.device | str = "cpu",
-) -> GroundedAgent:
-    """Put an agent together from trained critics.
+) -> AgentMaker:
+    """Return what makes agents on trained critics.
 
     Args:
         world: the maze the critics were trained in.
         critic: f(s, a, g).
         language: h(g, l).
-        config: strategy, candidates and directions.
+        grounding: strategy, candidates and directions; the maker takes changes to its fields.
         density: the data's density of goals over cells [R, C], for ``weighting: data``.
         device: where the critics are.
     """
-    weights = CellWeights(density.double().numpy()) if config.weighting == "data" else None
-    candidates = SampledCandidates(world.sample_states, config.candidates, weights)
-    return GroundedAgent(
-        critic,
-        language,
-        GROUNDINGS[config.strategy],
-        candidates,
-        actions=directions(config.directions),
-        device=device,
-    )
+
+    def make(**changes: object) -> GroundedAgent:
+        config = with_changes(grounding, changes, "grounding")
+        weights = CellWeights(density.double().numpy()) if config.weighting == "data" else None
+        return GroundedAgent(
+            critic,
+            language,
+            GROUNDINGS[config.strategy],
+            SampledCandidates(world.sample_states, config.candidates, weights),
+            actions=directions(config.directions),
+            device=device,
+        )
+
+    return make
 
 
-def restore_maze_agent(
-    checkpoint: Checkpoint,
-    path: Path,
-    world: StreetMaze | None,
-    device: str,
-    grounding: Mapping[str, object],
-) -> GroundedAgent:
-    """Build the agent of a checkpoint that was read from ``path``; see ``load_agent``."""
-    description = MazeAgentDescription.model_validate(checkpoint.documents["agent"])
+def load(
+    checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
+) -> AgentMaker:
+    """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s.
+
+    Args:
+        checkpoint: of a maze run.
+        path: where it was read, for messages.
+        device: where to put the weights.
+        world: the maze that the agents are to act in.
+    """
+    description = read_description(MazeAgentDescription, checkpoint, path)
     # Parsed as a map and nothing else: a shared checkpoint must not name files of ours.
     try:
         home = StreetMaze(parse_layout(description.layout, "its layout"))
@@ -85,8 +92,9 @@ def restore_maze_agent(
     density = _check_density(checkpoint.tensors["goals"]["density"], home)
     if world is not None:
         check_same_maze(home, world, path)
-    config = with_changes(description.grounding, grounding, "grounding")
-    return compose_maze_agent(home, critic.to(device), language.to(device), config, density, device)
+    return agent_maker(
+        home, critic.to(device), language.to(device), description.grounding, density, device
+    )
 
 
 def _check_density(density: Tensor, world: StreetMaze) -> Tensor:

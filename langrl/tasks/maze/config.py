@@ -1,6 +1,6 @@
 """The config of a maze run; no torch here."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from langrl.data.config import DataConfig
 from langrl.grounding.config import GroundingConfig
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.settings import Settings
-from langrl.training.config import LoggingConfig
+from langrl.tasks.config import RunConfig
 
 
 class MazeEvaluationConfig(Settings):
@@ -26,10 +26,10 @@ class MazeWorldConfig(Settings):
     layout: str = Field("fork", description="a published maze, an ASCII map, or a file with one")
 
 
-class MazeRunConfig(Settings):
+class MazeRunConfig(RunConfig):
     """Everything that decides a run's bits, with the number of threads and the versions."""
 
-    task: Literal["street-maze"] = Field("street-maze", description="what sort of config this is")
+    task: Literal["street-maze"] = Field("street-maze", description="the task family")
     world: MazeWorldConfig = MazeWorldConfig()
     data: DataConfig = DataConfig()
     critic: CriticConfig = CriticConfig()
@@ -37,9 +37,13 @@ class MazeRunConfig(Settings):
     learner: LearnerConfig = LearnerConfig()
     grounding: GroundingConfig = GroundingConfig()
     evaluation: MazeEvaluationConfig = MazeEvaluationConfig()
-    logging: LoggingConfig = LoggingConfig()
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
-    )
-    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    def resolved(self) -> Self:
+        """Return the config with a layout file replaced by its map, so that the run is portable."""
+        from langrl.envs.maze.layouts import LAYOUTS
+        from langrl.envs.maze.world import StreetMaze
+
+        if self.world.layout in LAYOUTS:
+            return self
+        world = MazeWorldConfig(layout=StreetMaze(self.world.layout).layout.text)
+        return self.model_copy(update={"world": world})

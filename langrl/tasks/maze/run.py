@@ -1,8 +1,6 @@
-"""Composition for street mazes: from a run config to worlds, data, critics, learners, agents."""
+"""Maze runs: from a config to trajectories, pairs of states and texts, critics and a learner."""
 
-import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,68 +9,24 @@ import torch
 from torch import Tensor
 
 from langrl.agents.contrastive import ContrastiveLearner
-from langrl.agents.grounded import GroundedAgent
-from langrl.checkpoint import Checkpoint
 from langrl.data.maze.experts import maze_experts
 from langrl.data.replay import TrajectoryReplay, geometric_futures
 from langrl.data.state_text_pairs import StateTextPairs, maze_pairs
 from langrl.data.trajectories import Trajectories, load_trajectories
-from langrl.envs.maze.layouts import LAYOUTS
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.models.config import TextConfig
 from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.encoders import PretrainedTextEncoder
-from langrl.settings import with_changes
-from langrl.tasks.maze.agent import MazeAgentDescription, check_same_maze, compose_maze_agent
-from langrl.tasks.maze.config import MazeRunConfig, MazeWorldConfig
-from langrl.training.loop import run_state
+from langrl.tasks.maze.agent import MazeAgentDescription, agent_maker
+from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.run import Run, digest
 from langrl.words import WordTokeniser
 
 _DENSITY_DRAWS = 200_000
 
 
-@dataclass(frozen=True, eq=False)
-class MazeRun:
-    """A run in the making: its world, its learner, and how to describe them."""
-
-    config: MazeRunConfig
-    world: StreetMaze
-    learner: ContrastiveLearner
-    description: MazeAgentDescription
-    density: Tensor
-    data_sha256: str
-
-    def snapshot(self) -> Checkpoint:
-        """Return a checkpoint of the present state, from which training goes on bit for bit."""
-        documents = {
-            "agent": self.description.model_dump(mode="json"),
-            "state": run_state(self.learner, self.config.threads, self.data_sha256),
-        }
-        return Checkpoint(documents, self.learner.state() | {"goals": {"density": self.density}})
-
-    def check(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Raise CheckpointError unless a checkpoint is of this maze."""
-        stored = MazeAgentDescription.model_validate(checkpoint.documents["agent"])
-        check_same_maze(StreetMaze(stored.layout), self.world, path)
-
-    def agent(self, **grounding: Any) -> GroundedAgent:
-        """Return an agent on the learner's own critics; fields of ``GroundingConfig`` change it."""
-        config = with_changes(self.config.grounding, grounding, "grounding")
-        learner = self.learner
-        return compose_maze_agent(
-            self.world, learner.critic, learner.language, config, self.density, self.config.device
-        )
-
-
-def resolve_layout(config: MazeRunConfig) -> MazeRunConfig:
-    """Return the config with a layout file replaced by its map, so that the run is portable."""
-    world = StreetMaze(config.world.layout)
-    name = config.world.layout if config.world.layout in LAYOUTS else world.layout.text
-    return config.model_copy(update={"world": MazeWorldConfig(layout=name)})
-
-
-def build_maze_run(config: MazeRunConfig) -> MazeRun:
+def build(config: MazeRunConfig, folder: Path) -> Run:
     """Build everything that a run trains. The same config gives the same bits.
 
     Raises:
@@ -105,7 +59,15 @@ def build_maze_run(config: MazeRunConfig) -> MazeRun:
         layout=world.layout.text, critics=critics, grounding=config.grounding
     )
     density = _goal_density(config, world, trajectories)
-    return MazeRun(config, world, learner, description, density, _digest(trajectories, pairs))
+    return Run(
+        config,
+        learner,
+        description,
+        _digest(trajectories, pairs),
+        agent=agent_maker(world, critic, language, config.grounding, density, config.device),
+        tensors={"goals": {"density": density}},
+        compared=("layout",),
+    )
 
 
 def _trajectories(
@@ -167,11 +129,5 @@ def _goal_density(config: MazeRunConfig, world: StreetMaze, trajectories: Trajec
 
 
 def _digest(trajectories: Trajectories, pairs: StateTextPairs) -> str:
-    digest = hashlib.sha256()
-    for array in (
-        trajectories.observations, trajectories.actions, trajectories.terminals, pairs.states,
-        pairs.text_index,
-    ):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(json.dumps(pairs.texts).encode())
-    return digest.hexdigest()
+    arrays = (trajectories.observations, trajectories.actions, trajectories.terminals)
+    return digest((*arrays, pairs.states, pairs.text_index), json.dumps(pairs.texts))

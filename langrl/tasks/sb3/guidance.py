@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langrl import MAZE_IDS
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError
 from langrl.grounding.candidates import Candidates, ReachablePoses, SampledCandidates
@@ -16,7 +15,7 @@ from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import BUNDLED
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.loading import load_agent
-from langrl.tasks.sb3.config import Sb3RunConfig
+from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 
 CRITICS = "critics"  # a run of our own in the run folder, with a maze's language side
 
@@ -25,7 +24,7 @@ def critics_folder(config: Sb3RunConfig, folder: Path) -> Path | None:
     """Return the run folder of the trained critics that a run uses, if it uses some."""
     if config.critics is not None:
         return Path(config.critics)
-    needs = config.world in MAZE_IDS and config.policy.algorithm != "ppo"
+    needs = WORLDS[config.world].is_maze and config.policy.algorithm != "ppo"
     return folder / CRITICS if needs else None
 
 
@@ -35,7 +34,7 @@ def groundings(config: Sb3RunConfig) -> tuple[str, ...]:
         return ("policy",)
     has_critic = critics_folder(config, Path()) is not None
     offered = {"critic"} if has_critic else set()
-    if has_critic and config.world in MAZE_IDS:
+    if has_critic and WORLDS[config.world].is_maze:
         offered.add("shared encoder")
     return tuple(name for name, strategy in GROUNDINGS.items() if strategy.needs <= offered)
 
@@ -76,17 +75,17 @@ def language_side(config: Sb3RunConfig, folder: Path) -> Guidance:
         ConfigError, MissingExtraError: if there is no such language-image model.
     """
     grounding, critics = config.grounding, critics_folder(config, folder)
-    is_maze = config.world in MAZE_IDS
+    world = WORLDS[config.world]
     trained = None
     if critics is not None:
         changes: dict[str, Any] = {}
-        if is_maze:
+        if world.is_maze:
             changes = {"candidates": grounding.candidates, "weighting": grounding.weighting}
-            changes["world"] = StreetMaze(MAZE_IDS[config.world])
+            changes["world"] = StreetMaze(world.name)
         trained = load_agent(critics, device=config.device, **changes)
-        if not isinstance(trained.critic, GoalCritic if is_maze else GridCritic):
-            raise CheckpointError(f"{critics} is of another sort of world than {config.world}")
-    if is_maze:
+        if not isinstance(trained.critic, GoalCritic if world.is_maze else GridCritic):
+            raise CheckpointError(f"{critics} is of another world than {config.world}")
+    if world.is_maze:
         assert trained is not None
         assert isinstance(trained.critic, GoalCritic)
         assert isinstance(trained.language, LanguageCritic)

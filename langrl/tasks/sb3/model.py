@@ -1,4 +1,4 @@
-"""Composition for Stable-Baselines3: from a config to worlds, wrappers, language, an algorithm."""
+"""From the config of a Stable-Baselines3 run to its environments and its algorithm."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from langrl import GRID_IDS, MAZE_IDS
 from langrl.agents.sb3.extractors import (
     FourierExtractor,
     GoalEncoderExtractor,
@@ -18,11 +17,10 @@ from langrl.agents.sb3.extractors import (
 )
 from langrl.agents.sb3.replay import ContrastiveReplayBuffer
 from langrl.agents.sb3.vector_env import VectorAdapter
-from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.envs.phrasing import Phrasing
 from langrl.envs.wrappers.goals import GoalEnv
 from langrl.envs.wrappers.vector import EmbedInstruction
-from langrl.tasks.sb3.config import Sb3RunConfig
+from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import critics_folder, text_encoder
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "dqn": DQN, "ppo": PPO}
@@ -31,7 +29,7 @@ _LEAST_RATE = 0.01  # share of the learning rate that is left at the end
 
 def make_world(
     config: Sb3RunConfig,
-    sorts: tuple[str, ...] | None = None,
+    types: tuple[str, ...] | None = None,
     phrasing: Phrasing = "seen",
     noise: bool = False,
 ) -> gym.Env[Any, Any]:
@@ -39,24 +37,18 @@ def make_world(
 
     Args:
         config: of the run.
-        sorts: kinds or levels of instruction; the world's own if not given.
+        types: instruction types; the world's own if not given.
         phrasing: of instructions.
         noise: whether a maze has the noise of evaluation.
     """
+    world = WORLDS[config.world]
     options: dict[str, Any] = {"phrasing": phrasing}
-    if sorts is not None:
-        options["kinds" if config.world in MAZE_IDS else "levels"] = sorts
-    if noise and config.world in MAZE_IDS:
+    if types is not None:
+        options[world.types_option] = types
+    if noise and world.is_maze:
         options["angle_noise"] = config.evaluation.angle_noise
     limit = None if noise else config.policy.max_episode_steps
     return gym.make(config.world, max_episode_steps=limit, **options)
-
-
-def instruction_sorts(config: Sb3RunConfig) -> tuple[str, ...]:
-    """Return the sorts of instruction that a run's policy is evaluated on as it trains."""
-    if config.world in MAZE_IDS:
-        return ("row", "column")
-    return GRID_WORLDS[GRID_IDS[config.world]].levels
 
 
 def build_model(config: Sb3RunConfig, folder: Path, *, acting: bool = False) -> BaseAlgorithm:
@@ -125,13 +117,13 @@ def _policy_kwargs(config: Sb3RunConfig, folder: Path) -> dict[str, Any]:
     features: dict[str, Any] = {}
     if policy.algorithm == "ppo":
         extractor = InstructionExtractor
-        is_room = config.world in GRID_IDS
+        is_room = not WORLDS[config.world].is_maze
         features = {"features_dim": policy.width, "centre_on_agent": is_room}
     elif config.encoder != "own":
         extractor = GoalEncoderExtractor
         critics = critics_folder(config, folder)
         features = {"agent": str(critics), "fine_tune": config.encoder == "fine_tuned"}
-    elif config.world in GRID_IDS:
+    elif not WORLDS[config.world].is_maze:
         extractor, features = PoseExtractor, {"features_dim": policy.width}
     return {
         "features_extractor_class": extractor,

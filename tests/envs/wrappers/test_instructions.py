@@ -920,7 +920,7 @@ def test_a_sampled_goal_follows_the_posterior():
     assert share == pytest.approx(fit, abs=0.08)
 
 
-def test_sharpness_multiplies_the_fit():
+def test_the_language_weight_multiplies_the_language_score():
     places = ListedCandidates(np.float32([[-0.5], [0.5]]))
     env = InstructionToGoal(
         told_cart(goals=place_goals()), PlaceLanguage(), MaxGoal(), places, language_weight=0.5

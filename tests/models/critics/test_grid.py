@@ -51,7 +51,7 @@ def test_shapes(world, depth):
     critic, rooms = critic_of(TINY.model_copy(update={"depth": depth})), drawn(world)
     poses, size = some_poses(rooms), GRID_WORLDS[world].size
     seen = torch.from_numpy(observe(rooms, poses[:, 0].numpy()))
-    context = critic.read(seen)
+    context = critic.initial_context(seen)
     assert context.shape == (2, size, size, 6)
     assert critic.embed_poses(context, poses).shape == (2, 7, 4, 8)
     assert critic.embed_actions(context, seen, torch.arange(4).expand(2, -1)).shape == (2, 4, 8)
@@ -99,7 +99,7 @@ def test_colours_and_kinds_of_objects_make_no_difference(world):
 def test_where_the_agent_is_makes_no_difference_to_the_room():
     critic, rooms = critic_of(), drawn(count=1).repeat(2, 0)
     seen = observe(rooms, some_poses(rooms)[0, :2].numpy())
-    first, second = critic.read(torch.from_numpy(seen))
+    first, second = critic.initial_context(torch.from_numpy(seen))
     torch.testing.assert_close(first, second)
 
 
@@ -169,7 +169,7 @@ def test_embedded_observation_is_the_embedded_pose(world):
     critic, rooms = critic_of(), drawn(world, 1)
     poses = list_poses(is_free(rooms[0]))
     seen = torch.from_numpy(observe(rooms.repeat(len(poses), 0), poses))
-    context = critic.read(seen)
+    context = critic.initial_context(seen)
     numbers = torch.tensor([2, 0, 3, 1])
     found = critic.embed_actions(context, seen, numbers.expand(len(seen), -1))
     expected = critic.embed_poses(context[:1], torch.from_numpy(poses).unsqueeze(0))[0]
@@ -188,17 +188,17 @@ def test_rows_of_a_batch_do_not_see_each_other():
             torch.testing.assert_close(one, embed(context, poses)[n])
 
 
-def test_only_another_room_is_elsewhere():
+def test_only_another_room_is_a_changed_scene():
     critic, rooms = critic_of(), drawn(count=3)
     poses = some_poses(rooms)
     before, later = (torch.from_numpy(observe(rooms, poses[:, step].numpy())) for step in (0, 1))
-    assert critic.is_elsewhere(before, later).tolist() == [False] * 3
+    assert critic.scene_changed(before, later).tolist() == [False] * 3
     later[1, 3, 3, 1] += 1  # only a colour
-    assert critic.is_elsewhere(before, later).tolist() == [False, True, False]
-    assert critic.is_elsewhere(before, before[[0, 2, 1]]).tolist() == [False, True, True]
+    assert critic.scene_changed(before, later).tolist() == [False, True, False]
+    assert critic.scene_changed(before, before[[0, 2, 1]]).tolist() == [False, True, True]
     big = drawn("rooms")
     now = torch.from_numpy(observe(big, some_poses(big)[:, 0].numpy()))
-    assert critic.is_elsewhere(before, now).tolist() == [True, True]  # of another size
+    assert critic.scene_changed(before, now).tolist() == [True, True]  # of another size
 
 
 # -- training --------------------------------------------------------------------------------

@@ -395,7 +395,7 @@ def test_features_of_a_room_critic_are_what_its_encoders_say(dtype, columns):
         features = critic.features(seen.to(dtype), goals.float())
         assert features.shape == (5, 4 + 4 * 8 + 8)
         scores, states, embedded = features.split([4, 32, 8], 1)
-        context = critic.read(seen)
+        context = critic.initial_context(seen)
         actions = critic.embed_actions(context, seen, torch.arange(4).expand(5, -1))
         expected = critic.embed_goals(context, goals[:, None])
         torch.testing.assert_close(states, actions.flatten(1))

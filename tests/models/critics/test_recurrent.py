@@ -38,19 +38,19 @@ def test_history_step_by_step_is_that_of_the_whole_tour(actions):
     before = critic.history.actions_before(taken) if actions else None
     codes = critic.history.encode(explorations)
     whole = critic.contexts(explorations, codes, critic.history.contexts(codes, before)[0])
-    context = critic.read(explorations[:, 0])
+    context = critic.initial_context(explorations[:, 0])
     torch.testing.assert_close(context, whole[:, 0])
     acted = torch.ones(3, dtype=torch.bool)
     for step in range(1, 5):
-        context = critic.recall(context, explorations[:, step], taken[:, step - 1], acted)
+        context = critic.update_memory(context, explorations[:, step], taken[:, step - 1], acted)
         torch.testing.assert_close(context, whole[:, step])
 
 
 def test_history_stays_where_nothing_was_done():
     critic = critic_of()
     views, _ = views_of(2)
-    context = critic.read(views)
-    after = critic.recall(
+    context = critic.initial_context(views)
+    after = critic.update_memory(
         context, views.flip(0), torch.zeros(2).long(), torch.tensor([True, False])
     )
     assert torch.equal(after[1], context[1])
@@ -61,15 +61,17 @@ def test_without_memory_only_the_present_view_counts():
     critic = critic_of(memory=False)
     views, _ = views_of(4)
     acted = torch.ones(2, dtype=torch.bool)
-    one = critic.recall(critic.read(views[:2]), views[2:], torch.tensor([0, 1]), acted)
-    assert torch.equal(one, critic.read(views[2:]))
+    one = critic.update_memory(
+        critic.initial_context(views[:2]), views[2:], torch.tensor([0, 1]), acted
+    )
+    assert torch.equal(one, critic.initial_context(views[2:]))
 
 
 def test_done_is_valued_by_what_is_faced_alone():
     critic = critic_of()
     views, faced = views_of(200)
     goals = critic.encode_goals(torch.from_numpy(faced[:1]))
-    embedded = critic.embed_contexts(critic.read(views))  # [N, A, D]
+    embedded = critic.embed_contexts(critic.initial_context(views))  # [N, A, D]
     scores = critic.score(embedded, goals).squeeze(-1)
     same = torch.from_numpy((faced == faced[0]).all(1))
     assert same.sum() > 1
@@ -80,7 +82,7 @@ def test_done_is_valued_by_what_is_faced_alone():
 def test_embeddings_of_actions_are_those_that_are_asked_for():
     critic = critic_of()
     views, _ = views_of(3)
-    context = critic.read(views)
+    context = critic.initial_context(views)
     every = critic.embed_contexts(context)
     picked = critic.embed_actions(context, views, torch.tensor([[3, 0], [1, 1], [2, 3]]))
     assert torch.equal(picked[0], every[0][[3, 0]])

@@ -8,10 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from langrl import words
 from langrl.errors import CheckpointError, ConfigError, DomainError, InstructionError, ShapeError
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.config import ImageTowerConfig, LanguageImageConfig, TextTowerConfig
+from langrl.models.language_image import image_inputs, towers
 from langrl.models.language_image import model as language_image
+from langrl.models.language_image.image_inputs import read_images
 from langrl.models.language_image.model import (
     BUNDLED,
     TowersDescription,
@@ -19,6 +22,7 @@ from langrl.models.language_image.model import (
     fit_logistic,
     load_language_image_model,
 )
+from langrl.protocols import check_instruction
 
 WORDS = ("go", "to", "the", "red", "ball", "green", "key")
 TEXTS = ["go to the red ball", "the green key, please", "a box"]
@@ -91,6 +95,30 @@ def test_many_inputs_are_encoded_as_in_one_go(model):
         assert torch.allclose(
             model.encode_text(texts), model.pair.text_embeddings(texts), atol=1e-5
         )
+
+
+def test_images_are_read_once_and_texts_checked_once(model, monkeypatch):
+    read, checked = [], []
+
+    def reading(images):
+        read.append(len(images))
+        return read_images(images)
+
+    def checking(text):
+        checked.append(text)
+        return check_instruction(text)
+
+    monkeypatch.setattr(towers, "read_images", reading)
+    monkeypatch.setattr(image_inputs, "check_instruction", checking)
+    monkeypatch.setattr(words, "check_instruction", checking)
+    monkeypatch.setattr(image_inputs, "read_images", reading)
+    model.encode_image(draw(300, 24).numpy())
+    model.encode_image(list(draw(3, 24).numpy()))
+    model.encode_image(draw(1, 24)[0])
+    assert read == [256, 44, 3, 1]
+    model.encode_text(TEXTS)
+    model.encode_text("go")
+    assert checked == [*TEXTS, "go"]
 
 
 def test_nothing_has_no_embeddings(model):

@@ -86,7 +86,9 @@ def test_the_fit_is_the_log_ratio_of_the_goals_images(make_agent, observations, 
     np.testing.assert_allclose(posterior.probabilities, expected, rtol=1e-4)
 
 
-def test_a_sharper_agent_believes_more_in_what_fits_best(make_agent, observations):
+def test_a_larger_language_weight_raises_the_probability_of_the_best_goals(
+    make_agent, observations
+):
     seen = {"observation": observations[1]}
     calibrated, sharp = (
         make_agent(language_weight=factor).posterior(seen, "find a key") for factor in (1, 3)

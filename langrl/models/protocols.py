@@ -1,0 +1,109 @@
+"""What an agent needs of its two models: the critic f(s, a, g) and the language side h(g, l).
+
+Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``K`` texts, ``J`` alternatives
+of a text, ``D`` embedding size. ``score`` broadcasts leading axes.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Critic(Protocol):
+    """f(s, a, g), an estimate of log p(g|s,a) / p(g) from two embeddings.
+
+    What a critic remembers of an episode is its context: what stays the same in it, such as the
+    room, or the history so far. Its first axis is the episodes; the rest is the critic's own.
+    """
+
+    observation_axes: int
+    """How many axes a single observation has: 1 for vectors, 3 for images and rooms."""
+
+    @property
+    def goal(self) -> nn.Module:
+        """The goal encoder. A language side that shares it has it as its own ``goal``."""
+        ...
+
+    def initial_context(self, observations: Tensor) -> Tensor:
+        """Return the contexts [N, ...] of episodes that start with observations [N, ...]."""
+        ...
+
+    def update_memory(
+        self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
+    ) -> Tensor:
+        """Return the contexts [N, ...] after one more step.
+
+        Args:
+            context: the contexts before it [N, ...].
+            observations: what is seen after it [N, ...].
+            actions: what was done in it [N, ...].
+            acted: where something was done, bool [N]; other contexts stay what they are.
+        """
+        ...
+
+    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return bool [N]: which observations ``now`` [N, ...] are of another episode.
+
+        Args:
+            before: the first observations of the episodes [N, ...].
+            now: the present ones [N, ...].
+        """
+        ...
+
+    def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
+        """Embed observations [N, ...], each with its actions [N, A, ...]; returns [N, A, D]."""
+        ...
+
+    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, ...]; returns [N, M, D]."""
+        ...
+
+    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
+        """Compare embeddings [..., A, D] and [..., M, D]; returns f [..., A, M] in nats."""
+        ...
+
+
+@runtime_checkable
+class Language(Protocol):
+    """h(g, l), an estimate of log p(g|l) / p(g): the models of langrl, or one of your own."""
+
+    def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Embed candidate goals [N, M, ...] of episodes with first observations [N, ...].
+
+        Returns embeddings [N, M, D].
+        """
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts; returns [K, J, D].
+
+        Raises:
+            InstructionError: if a text cannot be an instruction.
+        """
+        ...
+
+    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
+        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
+        ...
+
+
+@runtime_checkable
+class StateEncoder(Protocol):
+    """A critic whose encoders give features to a policy of goals."""
+
+    def features(self, observations: Tensor, goals: Tensor) -> Tensor:
+        """Return features [N, any] of observations [N, ...] with a goal each [N, ...]."""
+        ...
+
+
+def shares_goal_encoder(critic: Critic, language: Language) -> bool:
+    """Return whether both models embed goals with one encoder, the ``goal`` of both."""
+    return getattr(language, "goal", None) is critic.goal
+
+
+def evaluation_mode(model: object) -> None:
+    """Set a model to evaluation mode, if it is a module of torch."""
+    if isinstance(model, nn.Module):
+        model.eval()

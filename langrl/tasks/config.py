@@ -1,0 +1,35 @@
+"""What the config of every run has; no torch here, so that ``langrl --help`` is quick."""
+
+from typing import Any, Self
+
+from pydantic import Field
+
+from langrl.settings import Settings
+from langrl.training.config import LoggingConfig
+
+DEFAULT_TASK = "street-maze"  # of a config file that does not name its task
+
+
+class RunConfig(Settings):
+    """Base of every run's config; with the versions, a config decides a run's bits.
+
+    A task family's config gives ``task`` a value of its own, by which the family is found.
+    """
+
+    task: str = Field(description="the task family that this config is of")
+    logging: LoggingConfig = LoggingConfig()
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="cpu, cuda, cuda:N or mps"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads; the last bits depend on it")
+
+    @property
+    def last_step(self) -> int:
+        """How many steps the run trains for."""
+        own: Any = self
+        return int(own.learner.steps)
+
+    def resolved(self) -> Self:
+        """Return the config with files replaced by their content, so that the run is portable."""
+        return self
