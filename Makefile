@@ -3,33 +3,42 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint types build clean
+.PHONY: demo test test-marked test-slow lint types build check clean
 
 demo: .venv/demo.done  ## train on a maze and follow an instruction, with pictures
 	$(BIN)/langrl demo
 
-test: .venv/test.done  ## the tests, except the slow statistical ones
-	$(BIN)/python -m pytest
+# Every core takes tests from the others when it has none left; ARGS="tests/envs -x" chooses tests.
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
+
+test: .venv/test.done  ## the tests, on all cores; except those of test-marked and test-slow
+	$(PYTEST) $(ARGS)
+
+test-marked: .venv/test.done  ## the tests that build wheels, train policies or run documents
+	$(PYTEST) -m "(wheel or sb3_training or documents) and not slow"
 
 test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
-lint: .venv/dev.done
+lint: .venv/dev.done  ## style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # Type checkers do not see packages that an editable install maps, so an installed copy is checked.
-types: .venv/dev.done
+types: .venv/dev.done  ## types
 	rm -rf build/typecheck
 	$(INSTALL) --no-deps --no-build-isolation --target build/typecheck .
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p langrl
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict -p langrl.functional
 
-build: .venv/dev.done
+build: .venv/dev.done  ## the wheel, in dist/
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 
-clean:
+check:  ## all of the above but test-slow on a fresh clone of HEAD; notes HEAD in .git/checked
+	.ci/check
+
+clean:  ## remove what make made
 	rm -rf .venv build dist *.egg-info
 
 .venv/pip.done:

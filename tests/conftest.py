@@ -1,8 +1,15 @@
-"""What several tests share: one small maze, and tiny critics for it."""
+"""What several tests share: one small maze, tiny critics for it, and small trained runs."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: each core has its own test process
 
 import numpy as np
 import pytest
 import torch
+from command_line import run_langrl
+from small_runs import SMALL_RUNS, make_once, train_once
 
 from langrl.data.state_text_pairs import maze_pairs
 from langrl.envs.maze.world import StreetMaze
@@ -21,9 +28,56 @@ CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball",
 SMALL = ".....\n.###.\n.....\n###..\n....."
 
 
+torch.set_num_threads(1)  # fixtures that train come before ``one_thread``
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)  # on busy cores, threads wait for each other
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder that the processes of pytest-xdist have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def small_run(shared_folder, tiny_language):
+    """A function from a name in ``SMALL_RUNS`` to the folder of that run, to be read only."""
+
+    def folder_of(name):
+        flags = SMALL_RUNS[name]
+        if name in ("grid", "partial", "dqn"):
+            flags = [*flags, "--language", str(tiny_language)]
+        if name == "sac":
+            flags = [*flags, "--critics", str(folder_of("critics"))]
+        return train_once(shared_folder / name, flags)
+
+    return folder_of
+
+
+@pytest.fixture
+def blank_images(monkeypatch):
+    """Figures are made, but not drawn, and their files are empty: for tests of other results."""
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda _, path, **__: Path(path).touch()
+    )
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command that must fail with status 2 and one line; return the line."""
+
+    def check(*arguments):
+        assert run_langrl(*arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        assert error.startswith("langrl: error: ")
+        return error
+
+    return check
 
 
 @pytest.fixture(scope="session")
@@ -58,16 +112,16 @@ def make_critics(description):
 
 
 @pytest.fixture(scope="session")
-def tiny_language(tmp_path_factory):
-    """A folder with a small language-image model that has learned nothing."""
+def tiny_language(shared_folder):
+    """A folder with a small language-image model that has learned nothing; it is only read."""
     config = LanguageImageConfig(
         embedding=8,
         image=ImageTowerConfig(channels=8, depth=1, queries=1),
         text=TextTowerConfig(width=8, depth=1, queries=1, buckets=64),
     )
-    folder = tmp_path_factory.mktemp("language") / "model"
+    folder = shared_folder / "tiny-language"
     model = build_language_image_model(TowersDescription(config=config), seed=0)
-    model.save(folder, "a test's model", {})
+    make_once(folder, lambda: model.save(folder, "a test's model", {}))
     return folder
 
 

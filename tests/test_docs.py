@@ -3,9 +3,9 @@ import json
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
+from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
 from langrl.cli import commands, diagnose
@@ -27,13 +27,7 @@ REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
     modality_gap, cpc, relating,
 )  # fmt: skip
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-FIXTURE = ROOT / "tests" / "fixtures" / "checkpoint-format-1"
-
-
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def code_lines(code):
@@ -48,7 +42,10 @@ def test_the_readmes_first_commands_are_the_two_that_set_everything_up():
 def test_the_readmes_python_runs_as_it_stands(capsys):
     code, policy = blocks(ROOT / "README.md", "python")
     assert '"runs/demo/run"' in code
-    exec(compile(code.replace('"runs/demo/run"', repr(str(FIXTURE))), "README.md", "exec"), {})
+    exec(
+        compile(code.replace('"runs/demo/run"', repr(str(STORED_CHECKPOINT))), "README.md", "exec"),
+        {},
+    )
     assert "(100, 2)" in capsys.readouterr().out
     pytest.importorskip("stable_baselines3")
     assert code_lines(policy) <= 45
@@ -80,6 +77,7 @@ def test_the_python_about_relating_runs_as_it_stands(capsys):
 SB3_BLOCKS = 3
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("number", range(SB3_BLOCKS))
 def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp_path):
     pytest.importorskip("stable_baselines3")
@@ -87,8 +85,9 @@ def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp
     codes = blocks(ROOT / "docs" / "sb3.md", "python")
     assert len(codes) == SB3_BLOCKS
     assert all(code_lines(code) <= 45 for code in codes)
-    code = codes[number].replace('"runs/fork"', repr(str(FIXTURE)))
-    layout = json.loads((FIXTURE / "agent.json").read_text())["layout"]  # where it was trained
+    code = codes[number].replace('"runs/fork"', repr(str(STORED_CHECKPOINT)))
+    agent = json.loads((STORED_CHECKPOINT / "agent.json").read_text())
+    layout = agent["layout"]  # where it was trained
     home = f'gym.make("langrl/StreetMaze-v0", layout={layout!r})'
     code = code.replace('gym.make("langrl/StreetMaze-Fork-v0")', home)
     exec(compile(code, "sb3.md", "exec"), {})

@@ -3,11 +3,10 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
+from documents import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -22,6 +21,7 @@ def wheel(tmp_path_factory):
     return zipfile.ZipFile(next(out.glob("langrl-*.whl")))
 
 
+@pytest.mark.wheel
 def test_the_wheel_has_every_module_and_preset(wheel):
     names = set(wheel.namelist())
     folders = {
@@ -40,6 +40,7 @@ def test_the_wheel_has_every_module_and_preset(wheel):
     assert expected <= names
 
 
+@pytest.mark.wheel
 def test_the_wheel_has_the_licence_and_the_console_script(wheel):
     texts = {name: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
     assert any("MIT License" in text for name, text in texts.items() if name.endswith("LICENSE"))
@@ -47,6 +48,7 @@ def test_the_wheel_has_the_licence_and_the_console_script(wheel):
     assert "langrl = langrl.cli.main:main" in entry
 
 
+@pytest.mark.wheel
 def test_the_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
     wheel.extractall(tmp_path / "site")
     code = (

@@ -1,12 +1,12 @@
 """The page on environments of one's own: every block as it stands, and every message it quotes."""
 
 import re
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from documents import ROOT, blocks
 
 from langrl.envs.goals import BoxGoals
 from langrl.envs.wrappers.goals import GoalEnv
@@ -16,8 +16,8 @@ from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.language_critic import learn_language
 
-PAGE = (Path(__file__).parents[1] / "docs" / "your-environment.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = ROOT / "docs" / "your-environment.md"
+BLOCKS = blocks(PAGE, "python")
 PENDULUM, FETCH, MAZE = range(3)
 TEXTS = ["point up"]
 
@@ -37,6 +37,7 @@ def test_there_are_three_blocks_of_at_most_a_page():
     assert all(len([line for line in block.splitlines() if line]) <= 45 for block in BLOCKS)
 
 
+@pytest.mark.documents
 def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     pytest.importorskip("stable_baselines3")
     example, printed = run(PENDULUM, monkeypatch, tmp_path, capsys)
@@ -57,6 +58,7 @@ def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     assert belief < 0.6  # 0.23: of goals that no pair was like, anything is believed
 
 
+@pytest.mark.documents
 def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
     monkeypatch, tmp_path, capsys
 ):
@@ -71,6 +73,7 @@ def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
     assert np.mean(right) > 0.97  # 1.00
 
 
+@pytest.mark.documents
 def test_the_ball_in_the_maze_follows_words_that_were_not_learned(monkeypatch, tmp_path, capsys):
     pytest.importorskip("gymnasium_robotics")
     example, (success,) = run(MAZE, monkeypatch, tmp_path, capsys)
@@ -181,4 +184,4 @@ def test_the_page_quotes_what_is_really_said(wrong):
         said = " ".join(f"{type(error).__name__}: {error}".split())
     else:
         pytest.fail("nothing went wrong")
-    assert said in " ".join(PAGE.split())
+    assert said in " ".join(PAGE.read_text().split())

@@ -1,37 +1,12 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
+from command_line import read_results, run_langrl
 from PIL import Image
 
-from langrl.cli import main as cli
 from langrl.cli.diagnose import one_to_one
-
-
-def langrl(*arguments, monkeypatch):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
-@pytest.fixture
-def fails(monkeypatch, capsys):
-    """Run a command that must fail with status 2 and one line; return the line."""
-
-    def check(*arguments):
-        assert langrl(*arguments, monkeypatch=monkeypatch) == 2
-        error = capsys.readouterr().err
-        assert error.count("\n") == 1, error
-        assert error.startswith("langrl: error: ")
-        return error
-
-    return check
 
 
 @pytest.fixture
@@ -58,17 +33,13 @@ def embeddings(tmp_path):
     return path
 
 
-def results(out):
-    return json.loads((out / "results.json").read_text())
-
-
-def test_a_model_is_diagnosed_on_a_world(tiny_language, tmp_path, monkeypatch, capsys):
+def test_a_model_is_diagnosed_on_a_world(tiny_language, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["diagnose", tiny_language, "--pairs", "goto", "--count", 30, "--out", out]
-    assert langrl(*command, monkeypatch=monkeypatch) == 0
+    assert run_langrl(*command) == 0
     told = capsys.readouterr().out
     assert "Direct comparison is unsafe" in told  # it has learned nothing
-    found = results(out)
+    found = read_results(out)
     assert set(found["rows"][0]) == {"measure", "images", "texts", "both"}
     assert len(found["findings"]) == 6
     assert [row["layer"] for row in found["layers"]] == ["input", "1", "embedding"] * 2
@@ -83,33 +54,33 @@ def test_the_seed_decides_the_pairs(tiny_language, tmp_path, monkeypatch):
     command = ["diagnose", tiny_language, "--pairs", "langrl/GridGoTo-v0", "--count", 20]
     for seed in (0, 0, 1):
         seeded = [*command, "--seed", seed, "--out", tmp_path]
-        assert langrl(*seeded, monkeypatch=monkeypatch) == 0
+        assert run_langrl(*seeded) == 0
     assert torch.equal(seen[0].y, seen[1].y)
     assert torch.equal(seen[0].matches, seen[1].matches)
     assert not torch.equal(seen[0].y, seen[2].y)
 
 
-def test_a_model_is_diagnosed_on_captioned_images(tiny_language, folder, tmp_path, monkeypatch):
+def test_a_model_is_diagnosed_on_captioned_images(tiny_language, folder, tmp_path):
     command = ["diagnose", tiny_language, "--pairs", folder, "--out", tmp_path / "out"]
-    assert langrl(*command, monkeypatch=monkeypatch) == 0
-    assert "only 7 pairs for 8 dimensions" in results(tmp_path / "out")["findings"][5]
+    assert run_langrl(*command) == 0
+    assert "only 7 pairs for 8 dimensions" in read_results(tmp_path / "out")["findings"][5]
 
 
-def test_a_clip_is_diagnosed_layer_by_layer(clip, tmp_path, monkeypatch):
+def test_a_clip_is_diagnosed_layer_by_layer(clip, tmp_path):
     out = tmp_path / "out"
     command = ["diagnose", clip, "--pairs", "goto", "--count", 12, "--out", out]
-    assert langrl(*command, monkeypatch=monkeypatch) == 0
-    layers = results(out)["layers"]
+    assert run_langrl(*command) == 0
+    layers = read_results(out)["layers"]
     assert {row["modality"] for row in layers} == {"images", "texts"}
     assert "embedding" in {row["layer"] for row in layers}
 
 
-def test_a_file_of_embeddings_is_diagnosed(embeddings, tmp_path, monkeypatch, capsys):
+def test_a_file_of_embeddings_is_diagnosed(embeddings, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["diagnose", embeddings, "--scale", 20, "--out", out]
-    assert langrl(*command, monkeypatch=monkeypatch) == 0
+    assert run_langrl(*command) == 0
     assert "Direct comparison is safe here" in capsys.readouterr().out
-    table = {row["measure"]: row for row in results(out)["rows"]}
+    table = {row["measure"]: row for row in read_results(out)["rows"]}
     assert table["own scale"]["both"] == 20
     assert not (out / "figures" / "layers.png").exists()
 
@@ -157,8 +128,8 @@ def test_a_wrong_file_of_features_is_one_clear_line(tmp_path, fails):
     assert "--scale" in fails("reproduce", "modality-gap", *out, "--scale", -1)
 
 
-def test_help_names_what_can_be_diagnosed(monkeypatch, capsys):
-    assert langrl("diagnose", "--help", monkeypatch=monkeypatch) == 0
+def test_help_names_what_can_be_diagnosed(capsys):
+    assert run_langrl("diagnose", "--help") == 0
     told = capsys.readouterr().out
     assert "--pairs" in told
     assert "bundled" in told

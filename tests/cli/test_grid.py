@@ -1,42 +1,25 @@
-import json
 import shlex
 import shutil
 
 import numpy as np
 import pytest
-from command_line import run_langrl
+from command_line import read_results, read_weights, run_langrl
 from PIL import Image
-from safetensors.torch import load_file
-
-from langrl.checkpoint import find_checkpoint
-
-TINY = (
-    "--config grid-goto --learner.steps 20 --learner.rooms 4 --learner.states 4"
-    " --learner.warmup 2 --data.rooms 20 --data.trajectories-per-room 2 --critic.embedding 8"
-    " --critic.channels 8 --critic.depth 1 --critic.width 16 --evaluation.episodes 4"
-    " --logging.log-every 10 --logging.checkpoint-every 10"
-)
+from small_runs import GRID
 
 
 @pytest.fixture(scope="module")
 def tiny(tiny_language):
-    return [*shlex.split(TINY), "--language", str(tiny_language)]
+    return [*GRID, "--language", str(tiny_language)]
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "grid"
-    assert run_langrl("train", *tiny, "--out", folder) == 0
-    return folder
-
-
-def weights(folder):
-    tensors = load_file(find_checkpoint(folder) / "weights.safetensors")
-    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+def run(small_run):
+    return small_run("grid")
 
 
 def test_a_grid_run_leaves_results_and_images(run):
-    rows = {row["method"]: row for row in json.loads((run / "results.json").read_text())["rows"]}
+    rows = {row["method"]: row for row in read_results(run)["rows"]}
     assert rows["oracle"]["success"] == 1.0
     assert {"log_sum_exp", "nearest_goal", "sampled_goal", "nearest_object", "random"} <= set(rows)
     for name in ("training.png", "posterior.png"):
@@ -44,18 +27,19 @@ def test_a_grid_run_leaves_results_and_images(run):
         assert pixels.std() > 5
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_resumed_grid_run_ends_with_the_same_bits(run, tmp_path):
     copy = tmp_path / "resumed"
     shutil.copytree(run, copy)
     shutil.rmtree(copy / "checkpoints" / "step-20")
     assert run_langrl("train", "--resume", copy) == 0
-    assert weights(copy) == weights(run)
+    assert read_weights(copy) == read_weights(run)
 
 
 def test_a_grid_run_is_evaluated_by_level_and_phrasing(run, tmp_path):
     arguments = ["--episodes", 2, "--methods", "max_goal", "oracle", "--kinds", "colour", "any"]
     assert run_langrl("evaluate", run, *arguments, "--out", tmp_path) == 0
-    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    rows = read_results(tmp_path)["rows"]
     assert len(rows) == 2 * 2 * 2
     assert {row["level"] for row in rows} == {"colour", "any"}
     assert all(row["success"] == 1 for row in rows if row["method"] == "oracle")
@@ -74,16 +58,17 @@ def test_a_typed_text_is_followed_filmed_and_drawn(run, tmp_path, capsys):
     assert Image.open(tmp_path / "figures" / "film-oracle.gif").n_frames > 3
 
 
-def test_the_grid_demo_trains_once_and_tells_the_whole_story(tiny, tmp_path, monkeypatch, capsys):
+def test_the_grid_demo_trains_once_and_tells_the_whole_story(tiny, tmp_path, capsys, request):
     preset = tmp_path / "tiny.yaml"
     assert run_langrl("train", *tiny, "--print-config") == 0
     preset.write_text(capsys.readouterr().out)
     arguments = ["demo", "--world", "grid", "--config", preset, "--out", tmp_path / "demo"]
     assert run_langrl(*arguments) == 0
-    results = json.loads((tmp_path / "demo" / "results.json").read_text())
-    assert {row["world"] for row in results["rows"]} == {"the grid world 'goto'"}
+    rows = read_results(tmp_path / "demo")["rows"]
+    assert {row["world"] for row in rows} == {"the grid world 'goto'"}
     for name in ("methods.png", "posterior.png", "instruction.png", "belief.png"):
         assert (tmp_path / "demo" / "figures" / name).is_file()
+    request.getfixturevalue("blank_images")
     assert run_langrl(*arguments) == 0
     assert "using the run in" in capsys.readouterr().out
 
@@ -97,8 +82,8 @@ def test_a_clip_grounds_an_agent(source, clip, tmp_path):
         assert run_langrl("pretrain", *arguments, "--out", tmp_path / "clip") == 0
         language = tmp_path / "clip" / "model"
     run = tmp_path / "run"
-    assert run_langrl("train", *shlex.split(TINY), "--language", language, "--out", run) == 0
-    rows = {row["method"]: row for row in json.loads((run / "results.json").read_text())["rows"]}
+    assert run_langrl("train", *GRID, "--language", language, "--out", run) == 0
+    rows = {row["method"]: row for row in read_results(run)["rows"]}
     assert rows["log_sum_exp"]["episodes"] == 4
     arguments = ["--instruction", "go to the red ball", "--episodes", 2, "--methods", "max_goal"]
     assert run_langrl("evaluate", run, *arguments, "--out", tmp_path / "told") == 0

@@ -1,59 +1,43 @@
-import json
-import shlex
 import shutil
 
 import numpy as np
 import pytest
 import yaml
-from command_line import run_langrl
+from command_line import read_results, read_weights, run_langrl
 from PIL import Image
 from safetensors.torch import load_file
+from small_runs import PARTIAL
 
 from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import find_checkpoint
 from langrl.tasks.grid_partial.run import make_partial_tasks
 
-TINY = (
-    "--config grid-partial --learner.steps 12 --learner.explorations 4 --learner.states 6"
-    " --learner.warmup 2 --learner.anchors 16 --data.rooms 12 --data.trajectories-per-room 1"
-    " --data.segments 2 --data.length 16 --critic.embedding 8 --critic.width 16"
-    " --history.model.embedding 8 --history.model.context 8 --history.model.horizon 2"
-    " --history.model.width 16 --evaluation.episodes 4 --logging.log-every 6"
-    " --logging.checkpoint-every 6"
-)
-
 
 @pytest.fixture(scope="module")
 def tiny(tiny_language):
-    return [*shlex.split(TINY), "--language", str(tiny_language)]
+    return [*PARTIAL, "--language", str(tiny_language)]
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "partial"
-    assert run_langrl("train", *tiny, "--out", folder) == 0
-    return folder
-
-
-def weights(folder):
-    tensors = load_file(find_checkpoint(folder) / "weights.safetensors")
-    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+def run(small_run):
+    return small_run("partial")
 
 
 def test_a_run_leaves_results_and_images(run):
-    rows = {row["method"]: row for row in json.loads((run / "results.json").read_text())["rows"]}
+    rows = {row["method"]: row for row in read_results(run)["rows"]}
     assert {"log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "random"} == set(rows)
     for name in ("training.png", "posterior.png"):
         pixels = np.asarray(Image.open(run / "figures" / name).convert("L"))
         assert pixels.std() > 5
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_resumed_run_ends_with_the_same_bits(run, tmp_path):
     copy = tmp_path / "resumed"
     shutil.copytree(run, copy)
     shutil.rmtree(copy / "checkpoints" / "step-12")
     assert run_langrl("train", "--resume", copy) == 0
-    assert weights(copy) == weights(run)
+    assert read_weights(copy) == read_weights(run)
 
 
 def test_a_typed_text_is_followed_filmed_and_drawn(run, tmp_path, capsys):
@@ -92,6 +76,7 @@ def test_single_steps_are_those_of_a_batch(run):
         alone._batch.taken[:] = 0
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_pretrained_history_can_be_frozen(tiny, run, tmp_path):
     from langrl.tasks.grid_partial.config import GridPartialRunConfig
     from langrl.tasks.presets import load_config
@@ -142,11 +127,12 @@ def test_a_history_of_other_views_is_refused(tiny, run, tmp_path, capsys):
     assert "views of 5" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_config_rerun_gives_the_same_weights(run, tmp_path):
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["task"] == "grid-partial"
     assert run_langrl("train", "--config", run / "config.yaml", "--out", tmp_path / "again") == 0
-    assert weights(tmp_path / "again") == weights(run)
+    assert read_weights(tmp_path / "again") == read_weights(run)
 
 
 def test_agent_that_sees_a_part_is_no_critic_of_a_policy(run, tmp_path, capsys):

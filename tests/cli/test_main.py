@@ -6,76 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import read_results, read_weights, run_langrl
 from PIL import Image
 from safetensors.torch import load_file
+from small_runs import MAZE
 
 from langrl.checkpoint import find_checkpoint
-from langrl.cli import main as cli
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
 
-SMALL = [
-    "--config",
-    "street-blank",
-    "--learner.steps",
-    "30",
-    "--learner.batch-size",
-    "32",
-    "--learner.language-batch-size",
-    "16",
-    "--data.num-trajectories",
-    "200",
-    "--data.num-pairs",
-    "500",
-    "--critic.width",
-    "16",
-    "--critic.embedding",
-    "8",
-    "--text.width",
-    "16",
-    "--grounding.candidates",
-    "100",
-    "--grounding.directions",
-    "8",
-    "--evaluation.episodes",
-    "4",
-    "--logging.log-every",
-    "10",
-    "--logging.checkpoint-every",
-    "10",
-]
-
-
-def langrl(*arguments, monkeypatch):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        assert langrl("train", *SMALL, "--out", folder, monkeypatch=monkeypatch) == 0
-    return folder
-
-
-@pytest.fixture
-def fails(monkeypatch, capsys):
-    """Run a command that must fail with status 2 and one line; return the line."""
-
-    def check(*arguments):
-        assert langrl(*arguments, monkeypatch=monkeypatch) == 2
-        error = capsys.readouterr().err
-        assert error.count("\n") == 1, error
-        assert error.startswith("langrl: error: ")
-        return error
-
-    return check
+def run(small_run):
+    return small_run("maze")
 
 
 def test_a_run_folder_holds_what_the_docs_promise(run):
@@ -84,7 +27,7 @@ def test_a_run_folder_holds_what_the_docs_promise(run):
     assert list((run / "tensorboard").glob("events*"))
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [10, 20, 30]
-    results = json.loads((run / "results.json").read_text())
+    results = read_results(run)
     assert set(results) == {"schema", "command", "config", "versions", "rows"}
     assert results["command"].startswith("langrl train --config street-blank")
     methods = {row["method"]: row for row in results["rows"]}
@@ -95,80 +38,62 @@ def test_a_run_folder_holds_what_the_docs_promise(run):
         assert pixels.std() > 5
 
 
-def test_the_printed_config_reruns_to_the_same_bits(run, tmp_path, monkeypatch, capsys):
-    assert (
-        langrl("train", "--config", run / "config.yaml", "--print-config", monkeypatch=monkeypatch)
-        == 0
-    )
+@pytest.mark.usefixtures("blank_images")
+def test_the_printed_config_reruns_to_the_same_bits(run, tmp_path, capsys):
+    assert run_langrl("train", "--config", run / "config.yaml", "--print-config") == 0
     printed = tmp_path / "again.yaml"
     printed.write_text(capsys.readouterr().out)
     assert printed.read_text() == (run / "config.yaml").read_text()
     again = tmp_path / "again"
-    assert langrl("train", "--config", printed, "--out", again, monkeypatch=monkeypatch) == 0
-    assert weights(again) == weights(run)
+    assert run_langrl("train", "--config", printed, "--out", again) == 0
+    assert read_weights(again) == read_weights(run)
 
 
-def weights(folder):
-    tensors = load_file(find_checkpoint(folder) / "weights.safetensors")
-    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
-
-
+@pytest.mark.usefixtures("blank_images")
 @pytest.mark.parametrize("step", [10, 20])
-def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(run, tmp_path, step, monkeypatch):
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(run, tmp_path, step):
     copy = tmp_path / "resumed"
     shutil.copytree(run, copy)
     for folder in (copy / "checkpoints").iterdir():
         if int(folder.name.removeprefix("step-")) > step:
             shutil.rmtree(folder)
-    assert langrl("train", "--resume", copy, monkeypatch=monkeypatch) == 0
-    assert weights(copy) == weights(run)
+    assert run_langrl("train", "--resume", copy) == 0
+    assert read_weights(copy) == read_weights(run)
     records = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
     assert records == [
         json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()
     ]
 
 
-def test_another_seed_gives_other_bits(run, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("blank_images")
+def test_another_seed_gives_other_bits(run, tmp_path):
     other = tmp_path / "other"
-    assert langrl("train", *SMALL, "--seed", 1, "--out", other, monkeypatch=monkeypatch) == 0
-    assert weights(other) != weights(run)
+    assert run_langrl("train", *MAZE, "--seed", 1, "--out", other) == 0
+    assert read_weights(other) != read_weights(run)
 
 
-def test_evaluate_reports_every_kind_and_phrasing(run, tmp_path, monkeypatch):
+def test_evaluate_reports_every_kind_and_phrasing(run, tmp_path):
     arguments = ["--episodes", 2, "--methods", "direct", "oracle", "--kinds", "row", "either"]
-    assert langrl("evaluate", run, *arguments, "--out", tmp_path, monkeypatch=monkeypatch) == 0
-    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert run_langrl("evaluate", run, *arguments, "--out", tmp_path) == 0
+    rows = read_results(tmp_path)["rows"]
     assert len(rows) == 2 * 2 * 2
     assert {row["phrasing"] for row in rows} == {"seen", "held_out"}
     assert not (run / "evaluation").exists()
 
 
-def test_evaluate_follows_a_typed_text_and_draws_it(run, tmp_path, monkeypatch, capsys):
+def test_evaluate_follows_a_typed_text_and_draws_it(run, tmp_path, capsys):
     text = "go to row 3 or column 7"
     assert (
-        langrl(
-            "evaluate",
-            run,
-            "--instruction",
-            text,
-            "--episodes",
-            2,
-            "--out",
-            tmp_path,
-            monkeypatch=monkeypatch,
-        )
-        == 0
+        run_langrl("evaluate", run, "--instruction", text, "--episodes", 2, "--out", tmp_path) == 0
     )
     assert "denotes 19 cells" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "figures" / "instruction.png").is_file()
 
 
-def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(
-    run, tmp_path, monkeypatch, capsys
-):
+def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(run, tmp_path, capsys):
     text = r"https://example.org/etc/passwd [/b] $\frac{x$ :smile: %s {0}"
     assert (
-        langrl(
+        run_langrl(
             "evaluate",
             run,
             "--instruction",
@@ -179,60 +104,44 @@ def test_a_text_beyond_the_grammar_is_followed_with_unknown_success(
             "nearest_goal",
             "--out",
             tmp_path,
-            monkeypatch=monkeypatch,
         )
         == 0
     )
     said = capsys.readouterr().out
     assert "unknown" in said
     assert "[/b]" in said
-    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    rows = read_results(tmp_path)["rows"]
     assert rows[0]["success"] is None
 
 
-def test_demo_writes_its_table_and_images(tmp_path, monkeypatch):
-    config = tmp_path / "tiny.yaml"
+def test_demo_writes_its_table_and_images(run, tmp_path, request):
     out = tmp_path / "demo"
-    assert langrl("train", *SMALL, "--out", tmp_path / "r", monkeypatch=monkeypatch) == 0
-    shutil.copy(tmp_path / "r" / "config.yaml", config)
-    demo = ["demo", "--config", config, "--out", out, "--instruction", "go to column 2"]
-    assert langrl(*demo, monkeypatch=monkeypatch) == 0
+    demo = ["demo", "--config", run / "config.yaml", "--out", out]
+    demo += ["--instruction", "go to column 2"]
+    assert run_langrl(*demo) == 0
     images = {path.name for path in (out / "figures").glob("*.png")}
     assert images == {"methods.png", "instruction.png", "posterior.png"}
-    rows = json.loads((out / "results.json").read_text())["rows"]
+    rows = read_results(out)["rows"]
     assert {row["method"]: row["published_success"] for row in rows}["log_sum_exp"] == 0.9
     checkpoint = find_checkpoint(out / "run")
     written = checkpoint.stat().st_mtime_ns
-    assert langrl(*demo, monkeypatch=monkeypatch) == 0  # uses the run that is there
+    request.getfixturevalue("blank_images")
+    assert run_langrl(*demo) == 0  # uses the run that is there
     assert find_checkpoint(out / "run").stat().st_mtime_ns == written
 
 
-def test_reproduce_writes_the_promised_rows(tmp_path, monkeypatch):
+def test_reproduce_writes_the_promised_rows(run, tmp_path, monkeypatch):
     command = [
-        "reproduce",
-        "street-mazes",
-        "--out",
-        tmp_path,
-        "--seeds",
-        1,
-        "--episodes",
-        1,
-        "--steps",
-        2,
-    ]
-    small = load_config("street-blank", MazeRunConfig).model_copy(
-        update={
-            "data": MazeRunConfig().data.model_copy(
-                update={"num_trajectories": 50, "num_pairs": 100}
-            )
-        }
-    )
+        "reproduce", "street-mazes", "--out", tmp_path, "--seeds", 1, "--episodes", 1,
+        "--steps", 2,
+    ]  # fmt: skip
+    small = load_config(str(run / "config.yaml"), MazeRunConfig)
     monkeypatch.setattr(
         "langrl.reproduce.street_mazes.load_config",
         lambda name, *_: small.model_copy(update={"world": load_config(name, MazeRunConfig).world}),
     )
-    assert langrl(*command, monkeypatch=monkeypatch) == 0
-    results = json.loads((tmp_path / "results.json").read_text())
+    assert run_langrl(*command) == 0
+    results = read_results(tmp_path)
     assert set(results["rows"][0]) == {
         "maze",
         "method",
@@ -271,13 +180,13 @@ def passed_on(monkeypatch):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_laws_are_reproduced_as_the_flags_say(name, passed_on, tmp_path, monkeypatch):
+def test_laws_are_reproduced_as_the_flags_say(name, passed_on, tmp_path):
     flags = ["--out", tmp_path, "--seeds", 4, "--epochs", 3, "--workers", 2]
     expected = {"out": tmp_path, "seeds": 4, "epochs": 3, "workers": 2}
     if name == "law-auto":
         flags += ["--embeddings", tmp_path / "goals.npy"]
         expected["embeddings"] = tmp_path / "goals.npy"
-    assert langrl("reproduce", name, *flags, monkeypatch=monkeypatch) == 0
+    assert run_langrl("reproduce", name, *flags) == 0
     command = " ".join(map(str, ["langrl", "reproduce", name, *flags]))
     options, passed_command = passed_on.pop(name)
     assert (options.model_dump(), passed_command) == (expected, command)
@@ -287,10 +196,8 @@ def test_laws_are_reproduced_as_the_flags_say(name, passed_on, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("name", "seeds", "epochs"), [("law", 5, 64), ("law-independence", 2, 64), ("law-auto", 1, 16)]
 )
-def test_laws_have_defaults_and_use_every_core(
-    name, seeds, epochs, passed_on, tmp_path, monkeypatch
-):
-    assert langrl("reproduce", name, "--out", tmp_path, monkeypatch=monkeypatch) == 0
+def test_laws_have_defaults_and_use_every_core(name, seeds, epochs, passed_on, tmp_path):
+    assert run_langrl("reproduce", name, "--out", tmp_path) == 0
     options, command = passed_on[name]
     assert command.startswith(f"langrl reproduce {name} --out ")
     expected = {"out": tmp_path, "seeds": seeds, "epochs": epochs, "workers": None}
@@ -330,8 +237,8 @@ def test_a_file_in_the_place_of_the_results_is_told_before_the_work(command, tmp
     assert f"--out {tmp_path / 'out'}: file exists" in error
 
 
-def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
-    assert langrl("reproduce", "--help", monkeypatch=monkeypatch) == 0
+def test_help_of_reproduce_lists_its_names(capsys):
+    assert run_langrl("reproduce", "--help") == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
     assert listed == [
         "street-mazes",
@@ -345,22 +252,12 @@ def test_help_of_reproduce_lists_its_names(monkeypatch, capsys):
     ]
 
 
-def test_speed_prints_ratios_to_the_baseline(tmp_path, monkeypatch):
+def test_speed_prints_ratios_to_the_baseline(tmp_path):
     assert (
-        langrl(
-            "benchmark",
-            "speed",
-            "--only",
-            "street-maze",
-            "--rounds",
-            1,
-            "--out",
-            tmp_path,
-            monkeypatch=monkeypatch,
-        )
+        run_langrl("benchmark", "speed", "--only", "street-maze", "--rounds", 1, "--out", tmp_path)
         == 0
     )
-    rows = {r["variant"]: r for r in json.loads((tmp_path / "results.json").read_text())["rows"]}
+    rows = {r["variant"]: r for r in read_results(tmp_path)["rows"]}
     assert rows["scalar Python dynamics"]["over_scalar"] == 1.0
     assert len(rows) == 4
 
@@ -433,9 +330,9 @@ def test_resuming_with_other_flags_is_refused(run, fails):
 
 
 def test_a_used_folder_is_not_overwritten(run, fails):
-    before = weights(run)
-    assert "is not empty" in fails("train", *SMALL, "--out", run)
-    assert weights(run) == before
+    before = read_weights(run)
+    assert "is not empty" in fails("train", *MAZE, "--out", run)
+    assert read_weights(run) == before
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "agent.json", "manifest.json"])
@@ -466,7 +363,8 @@ def test_wrong_trajectory_files_are_named(tmp_path, fails):
     assert "broken.npz is no readable .npz" in fails("train", "--trajectories", broken)
 
 
-def test_a_users_own_trajectories_are_trained_on(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("blank_images")
+def test_a_users_own_trajectories_are_trained_on(tmp_path):
     states = np.tile([[0.5, 0.5], [0.5, 1.0], [0.5, 1.5]], (20, 1))
     file = write(
         tmp_path / "mine.npz",
@@ -475,9 +373,7 @@ def test_a_users_own_trajectories_are_trained_on(tmp_path, monkeypatch):
         terminals=np.tile([False, False, True], 20),
     )
     out = tmp_path / "run"
-    assert (
-        langrl("train", *SMALL, "--trajectories", file, "--out", out, monkeypatch=monkeypatch) == 0
-    )
+    assert run_langrl("train", *MAZE, "--trajectories", file, "--out", out) == 0
     assert f"trajectories: {file}" in (out / "config.yaml").read_text()
 
 
@@ -491,20 +387,20 @@ def test_a_non_finite_loss_stops_the_run_with_its_batch_saved(tmp_path, fails):
         "--learner.logsumexp-penalty",
         "1e38",
     ]
-    error = fails("train", *SMALL, *huge, "--out", out)
+    error = fails("train", *MAZE, *huge, "--out", out)
     assert "training stopped at step" in error
     batch = load_file(out / "nonfinite_batch.safetensors")
     assert {"state", "action", "goal", "described", "text"} <= set(batch)
 
 
-def test_help_says_what_there_is(monkeypatch, capsys):
+def test_help_says_what_there_is(capsys):
     for arguments, words in [
         (["--help"], ["train", "evaluate", "demo", "reproduce", "benchmark"]),
         (["train", "--help"], ["--learner.steps", "street-fork", "--resume", "Geometric".lower()]),
         (["evaluate", "--help"], ["--instruction", "held_out"]),
         (["benchmark"], ["speed"]),
     ]:
-        assert langrl(*arguments, monkeypatch=monkeypatch) == 0
+        assert run_langrl(*arguments) == 0
         said = capsys.readouterr().out
         assert all(word in said for word in words), said
 

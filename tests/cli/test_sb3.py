@@ -2,13 +2,14 @@ import json
 import shlex
 import shutil
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run_langrl
+from command_line import read_results, read_weights, run_langrl
+from documents import STORED_CHECKPOINT
 from PIL import Image
 from safetensors.torch import load_file
+from small_runs import CRITICS, PPO, SAC
 
 from langrl.checkpoint import find_checkpoint
 from langrl.errors import ConfigError
@@ -17,65 +18,16 @@ from langrl.tasks.sb3.config import Sb3RunConfig
 
 pytest.importorskip("stable_baselines3")
 
-ELSEWHERE = Path(__file__).parents[1] / "fixtures" / "checkpoint-format-1"  # of another maze
-CRITICS = (
-    "--config street-fork --learner.steps 5 --learner.batch-size 32 --data.num-trajectories 200"
-    " --learner.language-batch-size 16 --data.num-pairs 500 --critic.width 16 --text.width 16"
-    " --critic.embedding 8 --evaluation.episodes 1"
-)
-COMMON = (
-    " --policy.width 16 --policy.depth 1 --policy.batch-size 16 --evaluation.episodes 3"
-    " --evaluation.episodes-during 1 --logging.log-every 100"
-)
-PPO = (
-    "--config sb3-ppo-instruction-grid-goto --policy.envs 8 --policy.steps 256"
-    " --policy.rollout.length 16 --evaluation.every 128 --logging.checkpoint-every 128" + COMMON
-)
-OFF_POLICY = " --policy.envs 2 --policy.replay.size 2000 --policy.replay.warmup 10"
-DQN = (
-    "--config sb3-dqn-her-grid-goto --policy.steps 240 --policy.max-episode-steps 20"
-    " --evaluation.every 200 --logging.checkpoint-every 120" + OFF_POLICY + COMMON
-)
-SAC = (
-    "--config sb3-sac-her-street-fork --policy.steps 200 --policy.max-episode-steps 20"
-    " --evaluation.every 1000 --grounding.candidates 50 --grounding.actions 4"
-    " --logging.checkpoint-every 1000" + OFF_POLICY + COMMON
-)
+
+@pytest.fixture(scope="module")
+def critics(small_run):
+    return small_run("critics")
 
 
 @pytest.fixture(scope="module")
-def critics(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("critics") / "fork"
-    assert run_langrl("train", *shlex.split(CRITICS), "--out", folder) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_language, critics):
-    """Trains a small run of each algorithm, once, when it is asked for."""
-    folder, made = tmp_path_factory.mktemp("runs"), {}
-    arguments = {
-        "ppo": shlex.split(PPO),
-        "dqn": [*shlex.split(DQN), "--language", str(tiny_language)],
-        "sac": [*shlex.split(SAC), "--critics", str(critics)],
-    }
-
-    def train(name):
-        if name not in made:
-            made[name] = folder / name
-            assert run_langrl("train", *arguments[name], "--out", made[name]) == 0
-        return made[name]
-
-    return train
-
-
-def results(folder):
-    return json.loads((folder / "results.json").read_text())
-
-
-def weights(folder):
-    tensors = load_file(find_checkpoint(folder) / "weights.safetensors")
-    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+def runs(small_run):
+    """A function from the name of an algorithm to the folder of its small run."""
+    return small_run
 
 
 METHODS = {
@@ -90,7 +42,7 @@ METHODS = {
 @pytest.mark.parametrize("algorithm", METHODS)
 def test_a_run_of_sb3_leaves_what_every_run_leaves(runs, algorithm):
     run = runs(algorithm)
-    rows = {row["method"]: row for row in results(run)["rows"]}
+    rows = {row["method"]: row for row in read_results(run)["rows"]}
     assert set(rows) == METHODS[algorithm]
     assert rows["oracle"]["success"] == 1.0
     for name in ("training.png", "posterior.png"):
@@ -103,7 +55,7 @@ def test_a_run_of_sb3_leaves_what_every_run_leaves(runs, algorithm):
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
 def test_success_by_level_is_recorded_while_a_policy_trains(runs, algorithm):
     run = runs(algorithm)
-    during = results(run)["during"]
+    during = read_results(run)["during"]
     assert {row["level"] for row in during} == {
         "full", "colour", "type", "any", "negation", "conjunction", "disjunction"
     }  # fmt: skip
@@ -113,14 +65,17 @@ def test_success_by_level_is_recorded_while_a_policy_trains(runs, algorithm):
     assert any(name.startswith("train/") for record in records for name in record)
 
 
+@pytest.mark.sb3_training
+@pytest.mark.usefixtures("blank_images")
 def test_the_same_config_gives_the_same_policy(runs, tmp_path):
-    assert run_langrl("train", *shlex.split(PPO), "--out", tmp_path / "again") == 0
-    assert weights(tmp_path / "again") == weights(runs("ppo"))
-    other = [*shlex.split(PPO), "--seed", "1"]
+    assert run_langrl("train", *PPO, "--out", tmp_path / "again") == 0
+    assert read_weights(tmp_path / "again") == read_weights(runs("ppo"))
+    other = [*PPO, "--seed", "1"]
     assert run_langrl("train", *other, "--out", tmp_path / "other") == 0
-    assert weights(tmp_path / "other") != weights(runs("ppo"))
+    assert read_weights(tmp_path / "other") != read_weights(runs("ppo"))
 
 
+@pytest.mark.usefixtures("blank_images")
 @pytest.mark.parametrize(("algorithm", "method"), [("ppo", "policy"), ("dqn", "max_goal")])
 def test_a_run_is_evaluated_without_reading_its_pickle(runs, tmp_path, algorithm, method):
     copy = tmp_path / "copy"
@@ -128,7 +83,7 @@ def test_a_run_is_evaluated_without_reading_its_pickle(runs, tmp_path, algorithm
     (copy / "policy.zip").unlink()
     arguments = ["--episodes", 2, "--methods", method, "--kinds", "any", "--out", tmp_path / "out"]
     assert run_langrl("evaluate", copy, *arguments) == 0
-    rows = results(tmp_path / "out")["rows"]
+    rows = read_results(tmp_path / "out")["rows"]
     assert {row["phrasing"] for row in rows} == {"seen", "held_out"}
 
 
@@ -140,6 +95,7 @@ def test_a_typed_text_is_followed(runs, tmp_path, algorithm):
     assert (tmp_path / "figures" / "instruction.png").stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_zip_is_read_only_when_it_is_trusted(runs, tmp_path, capsys):
     run = runs("ppo")
     arguments = ["--policy", run / "policy.zip", "--episodes", 2, "--kinds", "any"]
@@ -152,9 +108,10 @@ def test_a_zip_is_read_only_when_it_is_trusted(runs, tmp_path, capsys):
     assert run_langrl("evaluate", run, *trusted) == 0
     own = ["--episodes", 2, "--kinds", "any", "--out", tmp_path / "own"]
     assert run_langrl("evaluate", run, *own) == 0
-    assert results(tmp_path / "yes")["rows"] == results(tmp_path / "own")["rows"]
+    assert read_results(tmp_path / "yes")["rows"] == read_results(tmp_path / "own")["rows"]
 
 
+@pytest.mark.usefixtures("blank_images")
 def test_a_run_goes_on_from_its_zip_when_it_is_trusted(runs, tmp_path, capsys):
     copy = tmp_path / "resumed"
     shutil.copytree(runs("dqn"), copy)
@@ -166,7 +123,7 @@ def test_a_run_goes_on_from_its_zip_when_it_is_trusted(runs, tmp_path, capsys):
     assert find_checkpoint(copy).name == "step-320"
     steps = [json.loads(line)["step"] for line in (copy / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
-    assert {row["step"] for row in results(copy)["during"]} == {200, 240, 320}
+    assert {row["step"] for row in read_results(copy)["during"]} == {200, 240, 320}
 
 
 def test_the_zip_loads_with_sb3_itself(runs):
@@ -190,8 +147,8 @@ WRONG = {
     "--config sb3-ppo-instruction-grid-goto --encoder frozen": "needs a policy of goals",
     "--config sb3-dqn-her-grid-goto --encoder frozen": "critics",
     "--config sb3-sac-her-street-fork --critics nowhere": "nowhere",
-    f"--config sb3-sac-her-street-fork --critics {ELSEWHERE}": "another maze",
-    f"--config sb3-dqn-her-grid-goto --critics {ELSEWHERE}": "another sort of world",
+    f"--config sb3-sac-her-street-fork --critics {STORED_CHECKPOINT}": "another maze",
+    f"--config sb3-dqn-her-grid-goto --critics {STORED_CHECKPOINT}": "another sort of world",
     "--config sb3-dqn-her-grid-goto --language ./no-such-folder": "no-such-folder",
     "--config sb3-dqn-her-grid-goto --policy.algorithm a2c": "a2c",
     "--config sb3-dqn-her-grid-goto --grounding.strategy log_sum_exp": "needs a critic",
@@ -239,26 +196,28 @@ def test_sb3_flags_are_refused_for_runs_of_our_own(critics, tmp_path, capsys):
 
 def test_without_sb3_the_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run_langrl("train", *shlex.split(PPO), "--out", tmp_path / "run") == 2
+    assert run_langrl("train", *PPO, "--out", tmp_path / "run") == 2
     assert 'pip install "langrl[sb3]"' in capsys.readouterr().err
 
 
+@pytest.mark.sb3_training
+@pytest.mark.usefixtures("blank_images")
 def test_frozen_encoders_are_not_in_the_zip_and_must_be_those_of_training(
     critics, tmp_path, capsys
 ):
     critics_copy = tmp_path / "critics"
     shutil.copytree(critics, critics_copy)
-    flags = [*shlex.split(SAC), "--critics", str(critics_copy), "--encoder"]
+    flags = [*SAC, "--critics", str(critics_copy), "--encoder"]
     sizes = {}
     for encoder in ("frozen", "fine_tuned"):
         folder = tmp_path / encoder
         assert run_langrl("train", *flags, encoder, "--out", folder) == 0
         with zipfile.ZipFile(folder / "policy.zip") as file:
             sizes[encoder] = file.getinfo("policy.pth").file_size
-        assert any("trained" in name for name in weights(folder)) == (encoder == "fine_tuned")
+        assert any("trained" in name for name in read_weights(folder)) == (encoder == "fine_tuned")
     assert sizes["frozen"] < sizes["fine_tuned"]
     other = tmp_path / "other"
-    assert run_langrl("train", *shlex.split(CRITICS), "--seed", 1, "--out", other) == 0
+    assert run_langrl("train", *CRITICS, "--seed", 1, "--out", other) == 0
     frozen = tmp_path / "frozen"
     config = (frozen / "config.yaml").read_text()
     (frozen / "config.yaml").write_text(config.replace(str(critics_copy), str(other)))

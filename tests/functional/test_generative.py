@@ -127,7 +127,7 @@ def test_a_hand_worked_contrast():
     scores = torch.tensor([[0.0, -1.0], [-3.0, -2.0]])
     # rows' rivals -1 and -3, columns' -3 and -1: contrast -2; related -1 on average
     loss, metrics = relating(scores, gamma=2.0)
-    assert loss.item() == pytest.approx(0.0)
+    assert loss.item() == pytest.approx(0.0, abs=1e-5)
     assert metrics["accuracy"].item() == pytest.approx(0.75)  # of 4: -2 < -1 in its column
     assert metrics["unrelated"].item() == pytest.approx(-2.0)
     loss, _ = relating(scores, gamma=2.0, related=torch.tensor([-5.0, -5.0]))
@@ -138,7 +138,7 @@ def test_huge_likelihoods_do_not_overflow_and_gradients_are_finite():
     scores = torch.tensor([[9e3, -9e3], [-9e3, 9e3]], requires_grad=True)
     loss, _ = relating(scores, gamma=1.0, with_positive=True)
     loss.backward()
-    assert loss.item() == pytest.approx(0.0)
+    assert loss.item() == pytest.approx(0.0, abs=1e-2)  # 9,000 has steps of 1e-3 in float32
     assert scores.grad.isfinite().all()
 
 

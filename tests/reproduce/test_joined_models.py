@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 from PIL import Image
 
 from langrl.agents.language_image import LanguageImageLearner
@@ -73,7 +72,7 @@ def run(tmp_path_factory, language):
     folder = tmp_path_factory.mktemp("joined")
     options = JoinedModelsArguments(out=folder, seeds=1, steps=100, language=language, workers=1)
     joined_models.reproduce(options, "langrl reproduce joined-models")
-    return folder, json.loads((folder / "results.json").read_text())
+    return folder, read_results(folder)
 
 
 def test_there_is_a_row_for_each_method_and_number_of_candidates(run):

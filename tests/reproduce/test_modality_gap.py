@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 from PIL import Image
 
 from langrl.errors import ConfigError
@@ -26,7 +25,7 @@ def run(tmp_path_factory):
             out=folder, seeds=2, steps=60, features=folder / "pairs.npy", scale=5.0, workers=1
         )
         modality_gap.reproduce(options, "langrl reproduce modality-gap")
-    return folder, json.loads((folder / "results.json").read_text())
+    return folder, read_results(folder)
 
 
 def test_every_claim_is_a_row_with_a_verdict(run):

@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 
 from langrl.data.related_pairs import KINDS
 from langrl.errors import ShapeError
@@ -170,7 +169,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
         out=tmp_path, seeds=1, worlds_seeds=1, goals_seeds=1, episodes=2, steps=3, workers=1
     )
     relating.reproduce(options, "a test")
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = read_results(tmp_path)
     assert len(results["measured"]) == 5
     assert {row["task"] for row in results["rows"]} == {
         "linear-Gaussian", "worlds", "grid goto"

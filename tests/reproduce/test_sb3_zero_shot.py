@@ -1,6 +1,5 @@
-import json
-
 import pytest
+from command_line import read_results
 
 pytest.importorskip("stable_baselines3")
 
@@ -49,9 +48,10 @@ def tiny(monkeypatch, tmp_path):
 def reproduce(out):
     options = Sb3ZeroShotArguments(out=out, seeds=2, episodes=2, workers=1)
     sb3_zero_shot.reproduce(options, "langrl x")
-    return json.loads((out / "results.json").read_text())
+    return read_results(out)
 
 
+@pytest.mark.sb3_training
 def test_every_grounding_is_measured_once_beside_the_ceiling(tiny, monkeypatch):
     results = reproduce(tiny)
     rows = results["rows"]

@@ -1,14 +1,14 @@
 import json
 import shutil
-import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from command_line import read_results, run_langrl
 from pydantic import ValidationError
 
 from langrl.checkpoint import read_checkpoint
 from langrl.cli import commands
-from langrl.cli import main as cli
 from langrl.errors import CheckpointError, ConfigError
 from langrl.models.cpc import load_cpc
 from langrl.settings import dump_config
@@ -62,7 +62,7 @@ def test_a_run_folder_has_everything(run):
     records = [json.loads(line) for line in (out / "metrics.jsonl").open()]
     assert [record["step"] for record in records] == [2, 4, 6]
     assert {"loss", "information_1", "information_2", "accuracy_2", "ceiling"} <= set(records[0])
-    results = json.loads((out / "results.json").read_text())
+    results = read_results(out)
     assert len(results["rows"]) == len(rows)
     assert {"context", "view"} <= {row["features"] for row in rows}
     drawn = {path.name for path in (out / "figures").iterdir()}
@@ -163,42 +163,35 @@ def test_the_table_has_features_beside_each_other(run):
 # -- the command line ----------------------------------------------------------------------
 
 
-def langrl(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["langrl", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code
-    return 0
-
-
-def test_the_method_chooses_the_config(monkeypatch, capsys):
-    assert langrl(monkeypatch, "pretrain", "--method", "cpc", "--steps", 7, "--print-config") == 0
+def test_the_method_chooses_the_config(capsys):
+    assert run_langrl("pretrain", "--method", "cpc", "--steps", 7, "--print-config") == 0
     assert "task: cpc" in (text := capsys.readouterr().out)
     assert "steps: 7" in text
-    assert langrl(monkeypatch, "pretrain", "--print-config") == 0
+    assert run_langrl("pretrain", "--print-config") == 0
     assert "task: language-image" in capsys.readouterr().out
 
 
-def test_a_file_says_which_method_it_is_of(monkeypatch, capsys, tmp_path):
+def test_a_file_says_which_method_it_is_of(capsys, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(dump_config(tiny()))
-    assert langrl(monkeypatch, "pretrain", "--config", file, "--print-config") == 0
+    assert run_langrl("pretrain", "--config", file, "--print-config") == 0
     assert capsys.readouterr().out == dump_config(tiny())
 
 
 def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
-    tasks = []
-    monkeypatch.setattr(commands, "finish", lambda run, *_: tasks.append(run.config.task))
-    monkeypatch.setattr(commands, "print_table", lambda *_: None)
-    with pytest.raises(AttributeError):  # there is no report to show
-        langrl(monkeypatch, "pretrain", "--resume", run[0])
-    assert tasks == ["cpc"]
+    finished = []
+
+    def finish(run, *rest):
+        finished.append(run.config.task)
+        return SimpleNamespace(title="", rows=[{"score": 1}], shown=None, columns=("score",))
+
+    monkeypatch.setattr(commands, "finish", finish)
+    assert run_langrl("pretrain", "--resume", run[0]) == 0
+    assert finished == ["cpc"]
 
 
-def test_a_run_of_another_method_is_refused(run, monkeypatch, capsys):
-    arguments = ("--method", "language-image", "--resume", run[0])
-    assert langrl(monkeypatch, "pretrain", *arguments) == 2
+def test_a_run_of_another_method_is_refused(run, capsys):
+    assert run_langrl("pretrain", "--method", "language-image", "--resume", run[0]) == 2
     assert "task is 'cpc'; this command takes language-image" in capsys.readouterr().err
 
 
@@ -214,8 +207,8 @@ def test_a_run_of_another_method_is_refused(run, monkeypatch, capsys):
         (("--method", "cpc", "--resume", "none"), "no config.yaml"),
     ],
 )
-def test_wrong_flags_are_told_in_one_line(monkeypatch, capsys, arguments, says):
-    assert langrl(monkeypatch, "pretrain", *arguments) == 2
+def test_wrong_flags_are_told_in_one_line(capsys, arguments, says):
+    assert run_langrl("pretrain", *arguments) == 2
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1

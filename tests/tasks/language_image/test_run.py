@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from command_line import read_results
 from pydantic import ValidationError
 
 from langrl.checkpoint import read_checkpoint
@@ -62,7 +63,7 @@ def test_a_run_folder_has_everything(run):
     out, rows = run
     assert load_config(str(out / "config.yaml"), LanguageImageRunConfig) == tiny()
     assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").open()] == [2, 4, 6]
-    results = json.loads((out / "results.json").read_text())
+    results = read_results(out)
     assert [row["phrasing"] for row in results["rows"]] == ["seen", "held_out"]
     assert {"auc.png", "curves.png", "reliability.png"} <= {
         path.name for path in (out / "figures").iterdir()
