@@ -20,6 +20,7 @@ from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
 from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.errors import InstructionError
@@ -267,9 +268,9 @@ def _meanings(
     drawn = []
     for _ in range(-(-count // _ALIKE)):
         try:
-            drawn.append(grid_grammar.draw_meaning(room, generator, levels))
+            drawn.append(draw_meaning(room, generator, levels))
         except InstructionError:
-            drawn.append(grid_grammar.draw_meaning(room, generator))
+            drawn.append(draw_meaning(room, generator))
     return [meaning for meaning in drawn for _ in range(_ALIKE)][:count]
 
 

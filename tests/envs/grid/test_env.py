@@ -19,10 +19,10 @@ from langrl.envs.grid.grammar import (
     LEVELS,
     TYPES,
     WALL,
-    draw_meaning,
     level_of,
     parse,
 )
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import (
     AHEAD,

@@ -15,13 +15,12 @@ from langrl.envs.grid.grammar import (
     WALL,
     ambiguity,
     denoted,
-    draw_meaning,
-    draw_meaning_of,
     level_of,
     parse,
     synonyms_in,
     write,
 )
+from langrl.envs.grid.meanings import draw_meaning, draw_meaning_of
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import DomainError, InstructionError, ShapeError, UnknownNameError
 
