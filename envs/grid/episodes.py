@@ -271,11 +271,13 @@ class GridEpisodes(Episodes):
 
 def _starts(distances: NDArray[np.int16], free: Mask) -> Mask:
     """Return the poses [N, H, W, 4] that are far enough; the farthest of a room, if none is."""
-    reachable = distances < UNREACHABLE
-    farthest = np.where(reachable, distances, -1).max((1, 2, 3))
-    least = np.minimum(START_DISTANCE, farthest)[:, None, None, None]
-    far = reachable & (distances >= least)
-    far[farthest < 0] = free[farthest < 0, ..., None]  # nothing is denoted
+    far = (distances >= START_DISTANCE) & (distances < UNREACHABLE)
+    for n in np.flatnonzero(~far.reshape(len(far), -1).any(1)):
+        reachable = distances[n] < UNREACHABLE
+        if reachable.any():
+            far[n] = reachable & (distances[n] == distances[n][reachable].max())
+        else:  # nothing is denoted
+            far[n] = free[n, ..., None]
     return far
 
 

@@ -30,6 +30,7 @@ from langrl.envs.grid.templates import (
     corrected,
     fill,
     matches,
+    may_match,
     phrases_of,
     pick,
     shape_of,
@@ -59,6 +60,7 @@ KIND_LEVELS = {
     "next_to": "relation", "nearest_wall": "relation",
 }  # fmt: skip
 ANYTHING: Meaning = ("thing", None, None)
+_A_BEFORE_VOWEL = re.compile(r"\ba(?= [aeiou])")
 _LONGEST_READ = 300  # characters; longer text is followed, but not read
 _FAR = 10_000  # cells; farther than any wall
 
@@ -181,7 +183,7 @@ def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) 
     text = pick(FILLERS[phrasing], generator).format(text)
     if phrasing == "held_out" and generator.random() < TYPO_SHARE:
         text = with_typo(text, generator)
-    return re.sub(r"\ba(?= [aeiou])", "an", text)
+    return _A_BEFORE_VOWEL.sub("an", text)
 
 
 # -- reading -------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ def _read_thing(words: str) -> Meaning | None:
 def _read_compound(words: str) -> Meaning | None:
     for kind, templates in COMPOUND_PARTS.items():
         for parts in templates:
-            for slots in matches(parts, words):
+            for slots in matches(parts, words) if may_match(parts, words) else ():
                 if meaning := _read_slots(kind, slots):
                     return meaning
     return None

@@ -6,6 +6,7 @@ meanings: a kind, and which of colour and type each of its parts names.
 Axes: ``N`` rooms, ``H`` rows, ``W`` columns, ``A`` and ``B`` things of one shape, ``K`` objects.
 """
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -240,8 +241,9 @@ def draw_meanings(
             some = allowed.any(1)
             picked = pick_each(allowed[some], generator)
             drawn[rows[some]] = sets[some, picked]
+            known = _meanings_of(plan.kind, plan.shapes)
             for row, option in zip(rows[some].tolist(), picked.tolist(), strict=True):
-                meanings[row] = _meaning(plan, option)
+                meanings[row] = known[option]
             failed.append(rows[~some])
             priorities[rows, number] = np.inf
         pending = np.concatenate(failed)
@@ -249,14 +251,11 @@ def draw_meanings(
     return meanings, scenes.cells(drawn)
 
 
-def _meaning(plan: _Plan, option: int) -> Meaning:
-    if plan.kind == "thing":
-        return _THINGS[plan.shapes[0]][option]
-    if len(plan.shapes) == 1:
-        return (plan.kind, _THINGS[plan.shapes[0]][option])
-    first, second = (_THINGS[shape] for shape in plan.shapes)
-    a, b = divmod(option, len(second))
-    return (plan.kind, first[a], second[b])
+@lru_cache(maxsize=64)
+def _meanings_of(kind: str, shapes: tuple[str, ...]) -> list[Meaning]:
+    """Return every meaning of a plan, in the order of ``_Scenes.options``."""
+    parts = itertools.product(*(_THINGS[shape] for shape in shapes))
+    return [each[0] if kind == "thing" else (kind, *each) for each in parts]
 
 
 def _wanted(scenes: _Scenes, cells: NDArray[np.int64]) -> Sets:

@@ -96,22 +96,23 @@ def _furnish(spec: RoomSpec, count: int, generator: np.random.Generator) -> Room
     where = (each.repeat(order.shape[1], 1)[present], order[present])
     flat[where] = kinds[present]
     # An object on a wall or on another one: there are too few, and the room is drawn again.
-    outside = ~np.isin(order, inside)
+    outside = np.ones(spec.size**2, bool)
+    outside[inside] = False
     twice = (flat[..., 0] >= _THINGS.min()).sum(1) != numbers
-    flat[(outside & present).any(1) | twice] = 0
+    flat[(outside[order] & present).any(1) | twice] = 0
     return rooms
 
 
 def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: np.random.Generator) -> None:
-    count, each = len(rooms), np.arange(len(rooms))
-    for line in range(step, spec.size - 1, step):
-        for start in range(0, spec.size - 1, step):
-            for across in (False, True):
-                at = start + generator.integers(1, step, size=count)
-                colour = generator.integers(len(COLOURS), size=count)
-                row, column = (np.full(count, line), at) if across else (at, np.full(count, line))
-                rooms[each, row, column, 0] = DOOR
-                rooms[each, row, column, 1] = colour
+    lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
+    doors = np.array([*itertools.product(lines, starts, (0, 1))], np.int64).reshape(-1, 3)
+    line, start, across = doors.T
+    shape = (len(rooms), len(doors))
+    at = start + generator.integers(1, step, size=shape)
+    row, column = np.where(across, line, at), np.where(across, at, line)
+    each = np.arange(len(rooms))[:, None]
+    rooms[each, row, column, 0] = DOOR
+    rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=shape)
 
 
 def _draw_kinds(
@@ -173,7 +174,7 @@ def connected(free: Mask, seed: Mask) -> Mask:
             grown[step:] |= reached[:-step]
             grown[:-step] |= reached[step:]
         grown &= passable
-        if np.array_equal(grown, reached):
+        if np.count_nonzero(grown) == np.count_nonzero(reached):
             return reached.reshape(count, height + 1, width + 1)[:, :height, :width]
         reached = grown
 
@@ -229,8 +230,9 @@ def pose_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
     reached = _in_a_row(np.moveaxis(targets & free[..., None], -1, 0))  # [4, cells]
     distances = np.zeros(reached.shape, np.int16)
     recent = np.zeros(reached.shape, np.uint8)  # added up later: small numbers are fast
+    size = np.count_nonzero(reached)
     for step in itertools.count(1):
-        recent += ~reached
+        recent += (~reached).view(np.uint8)
         if step % 255 == 0:
             distances += recent
             recent[:] = 0
@@ -240,7 +242,8 @@ def pose_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
             grown[turn + 2, shift:] |= reached[turn + 2, :-shift]
             grown[turn::2] |= reached[1 - turn] | reached[3 - turn]
         grown &= passable
-        if np.array_equal(grown, reached):
+        before, size = size, np.count_nonzero(grown)
+        if size == before:
             break
         reached = grown
     distances = np.where(reached, distances + recent, UNREACHABLE)
