@@ -138,7 +138,7 @@ class _Scenes:
         """Return the objects next to one of a set, for sets [n, B] of some rooms [n]."""
         found = np.zeros_like(sets)
         for bit, near in zip(self.bits, self._neighbours[rows].T, strict=True):
-            found |= np.where(near[:, None] & sets != 0, bit, found.dtype.type(0))
+            found |= (near[:, None] & sets != 0).astype(self.dtype) * bit
         return found
 
     def nearest_wall(self, sets: Sets, rows: NDArray[np.int64]) -> Sets:
