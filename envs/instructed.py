@@ -33,8 +33,8 @@ class Episodes:
         options: names of the reset options.
     """
 
-    rewarded = "is_success"
-    """Which of the outcomes is the reward."""
+    outcomes: tuple[str, ...] = ("is_success",)
+    """What an action can lead to; the last is the reward."""
 
     def __init__(self, count: int, options: tuple[str, ...]) -> None:
         self.count, self._option_names = count, options
@@ -61,21 +61,18 @@ class Episodes:
         """
         raise NotImplementedError
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, dict[str, Mask]]:
-        """Act once; returns which episodes end [N], and the outcomes [N] by name."""
+    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+        """Act once; returns which episodes end [N], and the outcomes, [N] each."""
         raise NotImplementedError
 
     def observe(self) -> NDArray[Any]:
         """Return new observations [N, ...]."""
         raise NotImplementedError
 
-    def no_outcomes(self) -> dict[str, Mask]:
-        """Return the outcomes [N] of episodes that have just begun."""
-        return {"is_success": np.zeros(self.count, bool)}
-
-    def report(self, outcomes: dict[str, Mask]) -> dict[str, NDArray[Any]]:
-        """Return what ``info`` holds, [N] each."""
-        return outcomes | {
+    def report(self, outcomes: Sequence[Mask] = ()) -> dict[str, NDArray[Any]]:
+        """Return what ``info`` holds, [N] each; without outcomes, of episodes just begun."""
+        found = outcomes or [np.zeros(self.count, bool) for _ in self.outcomes]
+        return dict(zip(self.outcomes, found, strict=True)) | {
             "ambiguity_bits": self.ambiguity_bits.copy(),
             "shortest_steps": self.shortest_steps.copy(),
         }
@@ -148,21 +145,21 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
         with _nothing_on_refusal(self, self._episodes):
             super().reset(seed=seed)
             _begin(self, self._episodes, np.array([0]), seed, options or {})
-        return self._observe(), self._info(self._episodes.no_outcomes())
+        return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Act once; the class says what the actions are."""
         episodes = self._episodes
         actions = episodes.check_actions(np.asarray(action)[None], np.zeros(0, np.int64))
         ended, outcomes = episodes.advance(actions)
-        reward = float(outcomes[episodes.rewarded][0])
+        reward = float(outcomes[-1][0])
         return self._observe(), reward, bool(ended[0]), False, self._info(outcomes)
 
     def _observe(self) -> dict[str, Any]:
         episodes = self._episodes
         return {"observation": episodes.observe()[0], "instruction": episodes.instructions[0]}
 
-    def _info(self, outcomes: dict[str, Mask]) -> dict[str, Any]:
+    def _info(self, outcomes: Sequence[Mask] = ()) -> dict[str, Any]:
         report = self._episodes.report(outcomes)
         return {name: values[0].item() for name, values in report.items()}
 
@@ -203,7 +200,7 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDA
             super().reset(seed=seed)
             _begin(self, self._episodes, rows, seed, options)
         self._autoreset.begin(rows)
-        return self._observe(), self._episodes.report(self._episodes.no_outcomes())
+        return self._observe(), self._episodes.report()
 
     def step(
         self, actions: NDArray[Any]
@@ -215,10 +212,10 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDA
             with _nothing_on_refusal(self, episodes):
                 episodes.begin(starting, self.np_random, {})
         ended, outcomes = episodes.advance(actions)
-        for each in (ended, *outcomes.values()):
+        for each in (ended, *outcomes):
             each[starting] = False
         truncated = self._autoreset.count(starting, ended)
-        rewards = outcomes[episodes.rewarded].astype(np.float64)
+        rewards = outcomes[-1].astype(np.float64)
         return self._observe(), rewards, ended, truncated, episodes.report(outcomes)
 
     def _observe(self) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class GridGoToEnv(InstructedEnv):
         UnknownNameError, InstructionError, LayoutError: naming the argument and the repair.
     """
 
+    _episodes: GridEpisodes
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
 
     def __init__(
@@ -175,6 +176,8 @@ class GridGoToVectorEnv(InstructedVectorEnv):
     larger one depends on how many rows there are.
     """
 
+    _episodes: GridEpisodes
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -187,8 +190,8 @@ class GridGoToVectorEnv(InstructedVectorEnv):
         view: int | None = None,
     ) -> None:
         autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
-        self._episodes = GridEpisodes(world, num_envs, levels, phrasing, mode, view)
-        super().__init__(autoreset, self._episodes, *_spaces(self._episodes))
+        episodes = GridEpisodes(world, num_envs, levels, phrasing, mode, view)
+        super().__init__(autoreset, episodes, *_spaces(episodes))
 
     @property
     def rooms(self) -> Rooms:

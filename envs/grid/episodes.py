@@ -108,7 +108,8 @@ class GridEpisodes(Episodes):
         lookup(dict.fromkeys(MODES), str(mode), "mode")
         self.phrasing, self.mode = phrasing, mode
         self.view = None if view is None else check_view(view)
-        self.rewarded = "intended_success" if mode == "hidden_intent" else "is_success"
+        if mode == "hidden_intent":
+            self.outcomes = ("is_success", "intended_success")
         shape = (count, self.spec.size, self.spec.size)
         self.rooms = np.zeros((*shape, 2), np.uint8)
         self.poses = np.zeros((count, 3), np.int64)
@@ -247,20 +248,13 @@ class GridEpisodes(Episodes):
         self.check_started()
         return np.where(counts, actions, DONE).astype(np.int64)
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, dict[str, Mask]]:
+    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
         """Act once; ``done`` ends an episode, with success in front of a denoted object."""
         self.poses = move(is_free(self.rooms), self.poses, actions)
         done = actions == DONE
         faced = (np.arange(self.count), *ahead(self.poses))
-        return done, self._outcomes(done & self.denoted[faced], done & self.intended[faced])
-
-    def no_outcomes(self) -> dict[str, Mask]:
-        """Return the outcomes [N] of episodes that have just begun."""
-        return self._outcomes(np.zeros(self.count, bool), np.zeros(self.count, bool))
-
-    def _outcomes(self, success: Mask, intended: Mask) -> dict[str, Mask]:
-        hidden = {"intended_success": intended} if self.mode == "hidden_intent" else {}
-        return {"is_success": success} | hidden
+        outcomes = [done & cells[faced] for cells in (self.denoted, self.intended)]
+        return done, outcomes[: len(self.outcomes)]
 
     def observe(self) -> NDArray[np.uint8]:
         """Return the whole rooms with the agents in them, or what the agents see [N, ., ., 3]."""

@@ -6,7 +6,7 @@ tuple; a *thing* is one of the first kind:
 
 * ``("thing", colour | None, type | None)``: "the red ball", "something red", "a key", "anything";
 * ``("except", thing, thing)``: objects of the first that are not of the second;
-* ``("both", thing, thing)``: their intersection, said separately;
+* ``("both", thing, thing)``: their intersection, each in words of its own;
 * ``("either", thing, thing)``: their union;
 * ``("next_to", thing, thing)``: objects of the first that share an edge with one of the second;
 * ``("nearest_wall", thing)``: objects of the thing at the least Manhattan distance to a wall,
@@ -202,10 +202,10 @@ def parse(text: str) -> Meaning | None:
     if sum(map(len, words)) > _LONGEST_READ:
         return None
     known = [corrected(word) for word in words]
-    said = " ".join(CANONICAL.get(word, word) for word in known if word)
-    if None in known or not said:
+    canonical = " ".join(CANONICAL.get(word, word) for word in known if word)
+    if None in known or not canonical:
         return None
-    for asked in unwrapped(said, FILLER_PARTS):
+    for asked in unwrapped(canonical, FILLER_PARTS):
         for goal in unwrapped(asked, LEAD_PARTS):
             if meaning := _read_thing(goal) or _read_compound(goal):
                 return meaning

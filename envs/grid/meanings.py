@@ -89,7 +89,7 @@ def _priorities(
     return 4 * level + 2 * late + (wall ^ first) + generator.random((count, len(plans)))
 
 
-class _Scenes:
+class _Objects:
     """The objects of N rooms."""
 
     def __init__(self, rooms: Room) -> None:
@@ -201,7 +201,7 @@ def draw_meanings(
     levels: Sequence[str] = LEVELS,
     cells: NDArray[np.int64] | None = None,
 ) -> tuple[list[Meaning | None], Bools]:
-    """Draw, for each of some rooms, a meaning that tells some of its objects from the others.
+    """Draw, for each of some rooms, a meaning that denotes some of its objects.
 
     It denotes at least one object and, unless its level is "any", not all of them. The level is
     uniform over ``levels``, or over the rest of them if one cannot be had in this room. Names
@@ -226,18 +226,18 @@ def draw_meanings(
     """
     for level in levels:
         lookup(dict.fromkeys(LEVELS), level, "level")
-    scenes, count = _Scenes(rooms), len(rooms)
-    wanted = scenes.everything if cells is None else _wanted(scenes, cells)
+    objects, count = _Objects(rooms), len(rooms)
+    wanted = objects.everything if cells is None else _wanted(objects, cells)
     meanings: list[Meaning | None] = [None] * count
-    drawn = np.zeros(count, scenes.dtype)
+    drawn = np.zeros(count, objects.dtype)
     plans = _plans(tuple(levels))
     priorities = _priorities(tuple(levels), count, generator)
-    pending = np.flatnonzero(scenes.counts) if plans else np.zeros(0, np.int64)
+    pending = np.flatnonzero(objects.counts) if plans else np.zeros(0, np.int64)
     while len(pending):
         choice, failed = priorities[pending].argmin(1), []
         for number in np.unique(choice):
             rows, plan = pending[choice == number], plans[number]
-            sets, allowed = scenes.options(plan, rows, wanted)
+            sets, allowed = objects.options(plan, rows, wanted)
             some = allowed.any(1)
             picked = pick_each(allowed[some], generator)
             drawn[rows[some]] = sets[some, picked]
@@ -248,27 +248,27 @@ def draw_meanings(
             priorities[rows, number] = np.inf
         pending = np.concatenate(failed)
         pending = pending[(priorities[pending] < np.inf).any(1)]
-    return meanings, scenes.cells(drawn)
+    return meanings, objects.cells(drawn)
 
 
 @lru_cache(maxsize=64)
 def _meanings_of(kind: str, shapes: tuple[str, ...]) -> list[Meaning]:
-    """Return every meaning of a plan, in the order of ``_Scenes.options``."""
+    """Return every meaning of a plan, in the order of ``_Objects.options``."""
     parts = itertools.product(*(_THINGS[shape] for shape in shapes))
     return [each[0] if kind == "thing" else (kind, *each) for each in parts]
 
 
-def _wanted(scenes: _Scenes, cells: NDArray[np.int64]) -> Sets:
+def _wanted(objects: _Objects, cells: NDArray[np.int64]) -> Sets:
     """Return the object at one cell of each room, as a set [N]."""
-    board = np.zeros(scenes.rooms.shape[:3], scenes.dtype)
-    board[scenes.which, scenes.row, scenes.column] = scenes.bit
+    board = np.zeros(objects.rooms.shape[:3], objects.dtype)
+    board[objects.which, objects.row, objects.column] = objects.bit
     inside = ((cells >= 0) & (cells < board.shape[1:])).all(1)
     found = board[np.arange(len(cells)), *np.where(inside[:, None], cells, 0).T]
     found[~inside] = 0
     if (missing := np.flatnonzero(found == 0)).size:
         room = int(missing[0])
-        objects = np.argwhere(board[room]).tolist()
-        known = ", ".join(str(tuple(cell)) for cell in objects) or "nowhere"
+        there = np.argwhere(board[room]).tolist()
+        known = ", ".join(str(tuple(cell)) for cell in there) or "nowhere"
         raise InstructionError(
             f"there is no object at {tuple(cells[room].tolist())}; the objects are at: {known}"
         )
@@ -298,26 +298,7 @@ def draw_meaning(
         InstructionError: if none of the levels can be had in this room.
         UnknownNameError, ShapeError, DomainError: as ``draw_meanings``.
     """
-    meanings, _ = draw_meanings(_one(room), generator, levels)
-    return check_drawn(meanings, room[None], levels)[0]
-
-
-def draw_meaning_of(
-    room: Room,
-    cell: Sequence[int],
-    generator: np.random.Generator,
-    levels: Sequence[str] = LEVELS,
-) -> Meaning:
-    """Draw, as ``draw_meaning`` does, a meaning that denotes the object at a (row, column).
-
-    Raises:
-        InstructionError: also if there is no object at ``cell``.
-    """
-    meanings, _ = draw_meanings(_one(room), generator, levels, np.array([cell], np.int64))
-    return check_drawn(meanings, room[None], levels)[0]
-
-
-def _one(room: Room) -> Room:
     if room.ndim != 3:
         raise ShapeError(f"need one room [H, W, 2], got {list(room.shape)}; pass one of them")
-    return room[None]
+    meanings, _ = draw_meanings(room[None], generator, levels)
+    return check_drawn(meanings, room[None], levels)[0]

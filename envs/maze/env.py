@@ -136,14 +136,14 @@ class _Episodes(Episodes):
             actions[ignored] = 0
         return unit(actions)
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, dict[str, Mask]]:
+    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
         """Move everybody once; who satisfies their instruction has ended the episode."""
         assert self.stream is not None
         if self.angle_noise:
             actions = rotate(actions, self.stream.normal(0, self.angle_noise, self.count))
         self.positions = move(self.world.walls, self.positions, actions)
         success = self.world.inside(self.positions, self.masks)
-        return success, {"is_success": success.copy()}
+        return success, [success.copy()]
 
     def observe(self) -> Positions:
         """Return the positions [N, 2]."""
@@ -188,6 +188,7 @@ class StreetMazeEnv(InstructedEnv):
         LayoutError, UnknownNameError, InstructionError: naming the argument and the repair.
     """
 
+    _episodes: _Episodes
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(

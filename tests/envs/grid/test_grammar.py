@@ -21,7 +21,7 @@ from langrl.envs.grid.grammar import (
     synonyms_in,
     write,
 )
-from langrl.envs.grid.meanings import draw_meaning, draw_meaning_of
+from langrl.envs.grid.meanings import draw_meaning, draw_meanings
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import DomainError, InstructionError, ShapeError, UnknownNameError
 
@@ -190,7 +190,7 @@ def test_levels_cover_both_relations_and_refuse_unknown_kinds():
         (InstructionError, "fits the 0 objects",
          lambda rng: draw_meaning(np.ones((4, 4, 2), np.uint8), rng)),
         (InstructionError, r"no object at \(4, 4\); the objects are at: \(1, 2\), \(1, 4\)",
-         lambda rng: draw_meaning_of(ROOM, (4, 4), rng)),
+         lambda rng: draw_meanings(ROOM[None], rng, cells=np.array([(4, 4)]))),
         (ShapeError, "one room", lambda rng: draw_meaning(ROOM[None], rng)),
         (DomainError, "colour 9; use 0 to 5",
          lambda rng: draw_meaning(np.full((1, 1, 2), (6, 9)), rng)),
@@ -295,7 +295,7 @@ def test_draws_and_texts_are_reproducible():
     def run(seed):
         generator = np.random.default_rng(seed)
         meanings = [draw_meaning(ROOM, generator) for _ in range(20)]
-        meanings.append(draw_meaning_of(ROOM, AT["T"], generator))
+        meanings += draw_meanings(ROOM[None], generator, cells=np.array([AT["T"]]))[0]
         return [(m, write(m, generator, phrasing)) for m in meanings for phrasing in PHRASINGS]
 
     assert run(7) == run(7)
