@@ -1,4 +1,4 @@
-"""How the batched worlds start episodes anew: by themselves at the next step, or when told to."""
+"""How the batched worlds start episodes anew: at the next step, or at a reset of some rows."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class Autoreset:
         name = mode.value if isinstance(mode, AutoresetMode) else str(mode)
         if name not in known:
             raise ConfigError(f"autoreset_mode is {' or '.join(known)}, got {name!r}")
-        self.mode, self._limit = known[name], limit
+        self.mode, self.limit = known[name], int(limit)
         self._elapsed, self._over = np.zeros(count, int), np.zeros(count, bool)
 
     def read(self, options: dict[str, Any] | None) -> tuple[NDArray[np.int64], dict[str, Any]]:
@@ -80,6 +80,6 @@ class Autoreset:
         """Count a step and return which episodes it cuts off, bool [N]."""
         self._elapsed += 1
         self._elapsed[renewed] = 0
-        truncated: NDArray[np.bool_] = (self._elapsed >= self._limit) & ~terminated
+        truncated: NDArray[np.bool_] = (self._elapsed >= self.limit) & ~terminated
         self._over = terminated | truncated
         return truncated

@@ -34,7 +34,7 @@ class InstructionSpace(spaces.Text):
 
     @property
     def shape(self) -> Any:
-        """Return that text has none: who stacks arrays by it is told what to do instead."""
+        """Return an object that raises when it is read: text has no shape."""
         return _NoShape()
 
     def contains(self, x: Any) -> bool:

@@ -1,9 +1,8 @@
-"""Grid worlds as Gymnasium environments: told, in words, which object to face.
+"""Grid worlds as Gymnasium environments: an instruction in words says which object to face.
 
 Built on minigrid's numbers and drawings. The agent turns, goes forward and says ``done``. Saying it
 while facing an object that the instruction denotes is success, and saying it anywhere else is
-failure; either ends the episode. The single and the vector environment keep their episodes in the
-same arrays and move them by the same functions, those of ``grid_rooms``.
+failure; either ends the episode.
 
 Axes: ``N`` environments, ``H`` rows, ``W`` columns, ``M`` goals.
 """
@@ -16,13 +15,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
-from langrl.envs.grid import grammar as grid_grammar
-from langrl.envs.grid.episodes import TRIES, Episodes, Mode, check_goals, denoted_cells
+from langrl.envs.grid.episodes import TRIES, GridEpisodes, Mode, check_goals, denoted_cells
 from langrl.envs.grid.goals import PoseGoals
+from langrl.envs.grid.grammar import write
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import (
     ACTIONS,
@@ -35,9 +34,8 @@ from langrl.envs.grid.rooms import (
     facing,
     is_free,
     is_object,
-    observe,
 )
-from langrl.envs.grid.views import check_view, egocentric_views
+from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
@@ -51,15 +49,15 @@ def _draw_instruction(
     for _ in range(TRIES):
         room = draw_rooms(spec, 1, generator)[0]
         try:
-            meaning = grid_grammar.draw_meaning(room, generator, levels)
+            meaning = draw_meaning(room, generator, levels)
         except InstructionError:
             continue
-        return grid_grammar.write(meaning, generator, phrasing)
+        return write(meaning, generator, phrasing)
     raise InstructionError(f"no instruction of level {' or '.join(levels)} fits this world")
 
 
-def _spaces(episodes: Episodes, view: int | None) -> tuple[spaces.Dict, spaces.Discrete]:
-    size = episodes.spec.size if view is None else check_view(view)
+def _spaces(episodes: GridEpisodes) -> tuple[spaces.Dict, spaces.Discrete]:
+    size = episodes.view or episodes.spec.size
     draw = partial(_draw_instruction, episodes.spec, episodes.levels, episodes.phrasing)
     observation = spaces.Dict(
         {
@@ -70,14 +68,7 @@ def _spaces(episodes: Episodes, view: int | None) -> tuple[spaces.Dict, spaces.D
     return observation, spaces.Discrete(len(ACTIONS))
 
 
-def _observations(episodes: Episodes, view: int | None) -> NDArray[np.uint8]:
-    """Return the whole rooms with the agents in them, or what the agents see."""
-    if view is None:
-        return observe(episodes.rooms, episodes.poses)
-    return egocentric_views(episodes.rooms, episodes.poses, view)
-
-
-class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
+class GridGoToEnv(InstructedEnv):
     """One agent in rooms with objects; the goal is to say ``done`` while facing what is denoted.
 
     The observation is {"observation": uint8 [H, W, 3], "instruction": text}; its channels are
@@ -95,19 +86,20 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
 
     Args:
         world: one of ``langrl.envs.grid.rooms.GRID_WORLDS``.
-        levels: levels of instruction, of ``langrl.envs.grid.grammar.LEVELS``; the world's own if
-            not given.
+        levels: instruction types, of ``langrl.envs.grid.grammar.LEVELS``; the world's own if not
+            given.
         phrasing: ``seen`` or ``held_out`` phrasings.
         mode: ``disjunctive``, any denoted object will do, or ``hidden_intent``.
         render_mode: None or ``rgb_array``.
         view: cells along a side of the egocentric view that the agent sees; the whole room if not
-            given. The observation is then uint8 [view, view, 3], see ``grid_views``, and there are
-            no ``goals`` to wrap, as an observation does not tell the pose.
+            given. The observation is then uint8 [view, view, 3], see ``langrl.envs.grid.views``,
+            and there are no ``goals`` to wrap, as an observation does not tell the pose.
 
     Raises:
         UnknownNameError, InstructionError, LayoutError: naming the argument and the repair.
     """
 
+    _episodes: GridEpisodes
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
 
     def __init__(
@@ -119,9 +111,9 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         render_mode: str | None = None,
         view: int | None = None,
     ) -> None:
-        self.render_mode, self._view = render_mode, view
-        self._episodes = Episodes(world, 1, levels, phrasing, mode)
-        self.observation_space, self.action_space = _spaces(self._episodes, view)
+        self.render_mode = render_mode
+        self._episodes = GridEpisodes(world, 1, levels, phrasing, mode, view)
+        self.observation_space, self.action_space = _spaces(self._episodes)
         if view is None:
             self.goals = PoseGoals(self._episodes.spec.size)
 
@@ -165,51 +157,26 @@ class GridGoToEnv(gym.Env[dict[str, Any], np.int64]):
         poses = check_goals(self.room, np.asarray(goal)[None])
         return render_rooms(self.room[None], poses, pixels)[0]
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode in a new room; options: ``instruction``, ``room``, ``pose``."""
-        super().reset(seed=seed)
-        if seed is not None or not self._episodes.seeded:
-            self._episodes.seed(self.np_random)
-        self._episodes.begin(np.array([0]), self.np_random, options or {})
-        none = np.zeros(1, bool)
-        return self._observe(), self._info(none, none)
-
-    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Turn, go forward, or say done."""
-        said, success, intended = self._episodes.advance(np.asarray(action)[None])
-        reward = intended if self._episodes.mode == "hidden_intent" else success
-        info = self._info(success, intended)
-        return self._observe(), float(reward[0]), bool(said[0]), False, info
-
-    def _observe(self) -> dict[str, Any]:
-        episodes = self._episodes
-        return {
-            "observation": _observations(episodes, self._view)[0],
-            "instruction": episodes.instructions[0],
-        }
-
-    def _info(self, success: Mask, intended: Mask) -> dict[str, Any]:
-        report = self._episodes.report(success, intended)
-        return {name: values[0].item() for name, values in report.items()}
-
     def render(self) -> NDArray[np.uint8] | None:
-        """Return a image [H, W, 3] of the room, minigrid's drawing at 32 pixels a cell."""
+        """Return an image [H, W, 3] of the room, minigrid's drawing at 32 pixels a cell."""
         if self.render_mode != "rgb_array":
             gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
             return None
         return render_rooms(self._episodes.rooms, self._episodes.poses, 32)[0]
 
 
-class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArray[Any]]):
+class GridGoToVectorEnv(InstructedVectorEnv):
     """N grid worlds stepped as one array; ``gym.make_vec`` builds it. Arguments: ``GridGoToEnv``'s.
 
     An episode that ends is reset by the next step, which ignores its action (NEXT_STEP), or by
-    ``reset(options={"reset_mask": [N]})`` where ``autoreset_mode`` is DISABLED. Layouts
+    ``reset(options={"reset_mask": [N]})`` where ``autoreset_mode`` is DISABLED. Rooms
     depend on the seed alone until an episode ends, whatever levels and phrasing are asked for,
-    unless no instruction of the levels fits a layout, which is then replaced.
+    unless no instruction of the levels fits a room, which is then replaced. The rooms of a batch
+    are drawn together: a vector of one equals ``GridGoToEnv`` with the same seed, and row n of a
+    larger one depends on how many rows there are.
     """
+
+    _episodes: GridEpisodes
 
     def __init__(
         self,
@@ -222,14 +189,9 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         view: int | None = None,
     ) -> None:
-        self._view = view
-        self._autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
-        self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
-        self.metadata = {"autoreset_mode": self._autoreset.mode}
-        self._episodes = Episodes(world, num_envs, levels, phrasing, mode)
-        self.single_observation_space, self.single_action_space = _spaces(self._episodes, view)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
+        episodes = GridEpisodes(world, num_envs, levels, phrasing, mode, view)
+        super().__init__(autoreset, episodes, *_spaces(episodes))
 
     @property
     def rooms(self) -> Rooms:
@@ -240,37 +202,3 @@ class GridGoToVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArr
     def poses(self) -> Poses:
         """Where the agents are, int [N, 3]."""
         return self._episodes.poses.copy()
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start every episode; options as in ``GridGoToEnv``, one for all, texts and poses N."""
-        super().reset(seed=seed)
-        if seed is not None or not self._episodes.seeded:
-            self._episodes.seed(self.np_random)
-        rows, options = self._autoreset.read(options)
-        self._episodes.begin(rows, self.np_random, options)
-        self._autoreset.begin(rows)
-        none = np.zeros(self.num_envs, bool)
-        return self._observe(), self._episodes.report(none, none.copy())
-
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Move every agent; rows that ended at the last step start anew instead."""
-        ended = self._autoreset.renew()
-        said, success, intended = self._episodes.advance(actions)
-        if len(ended):
-            self._episodes.begin(ended, self.np_random, {})
-            said[ended] = success[ended] = intended[ended] = False
-        truncated = self._autoreset.count(ended, said)
-        reward = intended if self._episodes.mode == "hidden_intent" else success
-        info = self._episodes.report(success, intended)
-        return self._observe(), reward.astype(np.float64), said, truncated, info
-
-    def _observe(self) -> dict[str, Any]:
-        episodes = self._episodes
-        return {
-            "observation": _observations(self._episodes, self._view),
-            "instruction": tuple(episodes.instructions),
-        }

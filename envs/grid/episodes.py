@@ -1,4 +1,4 @@
-"""The running episodes of N grid worlds, which the single and the vector environment share.
+"""The episodes of N grid worlds, which the single and the vector environment share.
 
 Axes: ``N`` environments, ``H`` rows, ``W`` columns, ``M`` goals.
 """
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid.meanings import check_drawn, draw_meanings, pick_each
 from langrl.envs.grid.rooms import (
     ACTIONS,
     DONE,
@@ -26,9 +26,12 @@ from langrl.envs.grid.rooms import (
     is_free,
     is_sound,
     move,
+    observe,
     pose_distances,
 )
-from langrl.envs.phrasing import PHRASINGS, Phrasing
+from langrl.envs.grid.views import check_view, egocentric_views
+from langrl.envs.instructed import Episodes
+from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
 from langrl.protocols import check_instruction
 
@@ -75,115 +78,122 @@ def check_goals(room: Rooms, goals: Any) -> Poses:
     return poses
 
 
-class Episodes:
-    """The state of N episodes: rooms, poses, instructions, what they denote, and the clock."""
+class GridEpisodes(Episodes):
+    """The state of N episodes in grid worlds; their stream is that of the rooms.
+
+    Rooms are the same whatever instruction types or phrasing are asked for, where they allow it.
+
+    Args:
+        world: a name in ``GRID_WORLDS``.
+        count: how many episodes, N.
+        levels: instruction types that are drawn; the world's own if not given.
+        phrasing: ``seen`` or ``held_out``.
+        mode: one of ``MODES``.
+        view: cells along a side of what an agent sees; the whole room if not given.
+    """
 
     def __init__(
-        self, world: str, count: int, levels: Sequence[str] | None, phrasing: Phrasing, mode: Mode
+        self,
+        world: str,
+        count: int,
+        levels: Sequence[str] | None,
+        phrasing: Phrasing,
+        mode: Mode,
+        view: int | None,
     ) -> None:
+        super().__init__(count, ("instruction", "room", "pose"))
         self.spec: RoomSpec = lookup(GRID_WORLDS, world, "grid world")
         self.levels = check_levels(self.spec.levels if levels is None else levels)
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
         lookup(dict.fromkeys(MODES), str(mode), "mode")
-        self.count, self.phrasing, self.mode = count, phrasing, mode
+        self.phrasing, self.mode = phrasing, mode
+        self.view = None if view is None else check_view(view)
+        if mode == "hidden_intent":
+            self.outcomes = ("is_success", "intended_success")
         shape = (count, self.spec.size, self.spec.size)
         self.rooms = np.zeros((*shape, 2), np.uint8)
         self.poses = np.zeros((count, 3), np.int64)
-        self.instructions = [""] * count
         self.denoted = np.zeros(shape, bool)
         self.intended = np.zeros(shape, bool)  # one of the denoted objects
-        self.ambiguity_bits = np.full(count, np.nan)
-        self.shortest_steps = np.full(count, np.nan)
-        self._layouts: np.random.Generator | None = None
-
-    @property
-    def seeded(self) -> bool:
-        """Whether ``seed`` has been called."""
-        return self._layouts is not None
-
-    def seed(self, generator: np.random.Generator) -> None:
-        """Take a seed for the layouts."""
-        # A stream of their own: layouts are the same whatever level or phrasing is asked for.
-        self._layouts = np.random.default_rng(generator.integers(2**63))
 
     def begin(
         self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
     ) -> None:
-        """Start new episodes in the given rows."""
-        texts, room, poses = self._options(options)
-        assert self._layouts is not None
-        before = self.rooms.copy(), list(self.instructions), self.denoted.copy()
-        try:
-            self._choose(rows, generator, texts, room)
-        except InstructionError:  # refused: the episodes that ran go on
-            self.rooms, self.instructions, self.denoted = before
-            raise
+        """Start new episodes in some rows; where that is refused, every row stays as it was."""
+        texts, (room, poses) = self.read_options(options)
+        room = None if room is None else check_room(room, self.spec.size)
+        poses = None if poses is None else self._check_poses(poses, room)[rows]
+        assert self.stream is not None
+        free = room is None
+        rooms = draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
+        rooms = rooms.repeat(len(rows) // len(rooms), 0)
+        if texts is None:
+            texts, denoted = self._draw_texts(rooms, generator, free)
+        else:
+            texts = [texts[n] for n in rows]
+            denoted = self._denote(texts, rooms, generator, free)
+        self.rooms[rows], self.denoted[rows] = rooms, denoted
+        for n, text in zip(rows.tolist(), texts, strict=True):
+            self.instructions[n] = text
         self._place(rows, generator, poses)
 
-    def _choose(
-        self,
-        rows: NDArray[np.int64],
-        generator: np.random.Generator,
-        texts: list[str] | None,
-        room: Rooms | None,
-    ) -> None:
-        """Set rooms, instructions and what they denote."""
-        assert self._layouts is not None
-        if room is None:
-            self.rooms[rows] = draw_rooms(self.spec, len(rows), self._layouts)
-        else:
-            self.rooms[rows] = room
-        for n in rows:
-            if texts is None:
-                self._draw(n, generator, free=room is None)
-            else:
-                self._say(n, generator, texts[n], free=room is None)
+    def _draw_texts(
+        self, rooms: Rooms, generator: np.random.Generator, free: bool
+    ) -> tuple[list[str], Mask]:
+        """Draw instructions for rooms [n, H, W, 2], and what they denote [n, H, W].
 
-    def _say(self, n: int, generator: np.random.Generator, text: str, free: bool) -> None:
-        """Take up a given instruction; another room too, where it denotes nothing in this one."""
-        self.instructions[n] = text
-        for _ in range(TRIES if free else 1):
-            cells = denoted_cells(self.rooms[n : n + 1], text)
-            self.denoted[n] = False if cells is None else cells[0]
-            if cells is None or cells.any():
-                return
-            if free:
-                self._replace(n, generator)
-        raise InstructionError(
-            f"{text.strip()!r} denotes nothing {'in such rooms' if free else 'in this room'};"
-            " name objects that are there"
-        )
+        Where none fits a room and another is allowed, draws another in its place.
+        """
+        meanings, denoted = draw_meanings(rooms, generator, self.levels)
+        for _ in range(TRIES if free else 0):
+            missing = [n for n, meaning in enumerate(meanings) if meaning is None]
+            if not missing:
+                break
+            self._replace(rooms, missing, generator)
+            others, denoted[missing] = draw_meanings(rooms[missing], generator, self.levels)
+            for n, meaning in zip(missing, others, strict=True):
+                meanings[n] = meaning
+        found = check_drawn(meanings, rooms, self.levels)
+        texts = [self._write(*each, generator) for each in zip(found, denoted, rooms, strict=True)]
+        return texts, denoted
 
-    def _replace(self, n: int, generator: np.random.Generator) -> None:
-        """Draw another room, from a stream of its own, so that other rows keep theirs."""
+    def _denote(
+        self, texts: list[str], rooms: Rooms, generator: np.random.Generator, free: bool
+    ) -> Mask:
+        """Return what given instructions denote [n, H, W], in other rooms where it is nothing."""
+        denoted = np.zeros(rooms.shape[:3], bool)
+        for text in dict.fromkeys(texts):
+            rows = [n for n, other in enumerate(texts) if other == text]
+            tries = TRIES if free else 1
+            while (cells := denoted_cells(rooms[rows], text)) is not None:
+                denoted[rows] = cells
+                rows = [n for n in rows if not denoted[n].any()]
+                tries -= 1
+                if not rows:
+                    break
+                if not tries:
+                    where = "such rooms" if free else "this room"
+                    raise InstructionError(
+                        f"{text.strip()!r} denotes nothing in {where}; name objects that are there"
+                    )
+                self._replace(rooms, rows, generator)
+        return denoted
+
+    def _replace(self, rooms: Rooms, rows: list[int], generator: np.random.Generator) -> None:
+        """Draw other rooms, from a stream of their own, so that later ones stay the same."""
         spare = np.random.default_rng(generator.integers(2**63))
-        self.rooms[n] = draw_rooms(self.spec, 1, spare)[0]
+        rooms[rows] = draw_rooms(self.spec, len(rows), spare)
 
-    def _draw(self, n: int, generator: np.random.Generator, free: bool) -> None:
-        """Draw an instruction for a room; another room too, where none fits and it is free."""
-        for _ in range(TRIES):
-            try:
-                meaning = grid_grammar.draw_meaning(self.rooms[n], generator, self.levels)
-            except InstructionError:
-                if not free:
-                    raise
-                self._replace(n, generator)
-                continue
-            self.denoted[n] = grid_grammar.denoted(meaning, self.rooms[n])
-            self.instructions[n] = self._write(n, meaning, generator)
-            return
-        raise InstructionError(
-            f"no instruction of level {' or '.join(self.levels)} fits here; allow more levels"
-        )
-
-    def _write(self, n: int, meaning: grid_grammar.Meaning, generator: np.random.Generator) -> str:
+    def _write(
+        self, meaning: Meaning, denoted: Mask, room: Rooms, generator: np.random.Generator
+    ) -> str:
         """Return a text that can be read back: a typo may leave it open which word was meant."""
         while True:
             text = grid_grammar.write(meaning, generator, self.phrasing)
+            if self.phrasing == "seen" or grid_grammar.has_known_words(text):
+                return text
             read = grid_grammar.parse(text)
-            if read is not None and np.array_equal(
-                grid_grammar.denoted(read, self.rooms[n]), self.denoted[n]
-            ):
+            if read is not None and np.array_equal(grid_grammar.denoted(read, room), denoted):
                 return text
 
     def _place(
@@ -192,94 +202,85 @@ class Episodes:
         """Choose starts away from what is denoted, the intended objects, and what is reported."""
         free, denoted = is_free(self.rooms[rows]), self.denoted[rows]
         distances = pose_distances(free, facing(denoted, free))
-        for k, n in enumerate(rows):
-            if poses is not None:
-                self.poses[n] = poses[n]
-            else:
-                far = self._starts(distances[k], free[k])
-                self.poses[n] = far[int(generator.integers(len(far)))]
-            self.intended[n] = False
-            if denoted[k].any():
-                cells = np.argwhere(denoted[k])
-                self.intended[n][tuple(cells[int(generator.integers(len(cells)))])] = True
-        objects = denoted.sum((1, 2))
-        self.ambiguity_bits[rows] = np.where(objects > 0, np.log2(np.maximum(objects, 1)), np.nan)
-        steps = distances[np.arange(len(rows)), *self.poses[rows].T].astype(float)
-        self.shortest_steps[rows] = np.where(steps < UNREACHABLE, steps + 1, np.nan)  # and done
+        if poses is None:
+            starts = pick_each(_starts(distances, free).reshape(len(rows), -1), generator)
+            poses = np.stack(np.unravel_index(starts, distances.shape[1:]), 1)
+        self.poses[rows] = poses
+        flat = denoted.reshape(len(rows), -1)
+        some = np.flatnonzero(flat.any(1))
+        intended = np.zeros_like(flat)
+        intended[some, pick_each(flat[some], generator)] = True
+        self.intended[rows] = intended.reshape(denoted.shape)
+        steps = distances[np.arange(len(rows)), *poses.T].astype(float)
+        steps = np.where(steps < UNREACHABLE, steps + 1, np.nan)  # with the one to say done
+        self.note(rows, np.count_nonzero(flat, 1), steps)
 
-    @staticmethod
-    def _starts(distances: NDArray[np.int16], free: Mask) -> Poses:
-        """Return the poses of a room that are far enough; the farthest, if none is."""
-        reachable = distances[distances < UNREACHABLE]
-        if not len(reachable):  # nothing is denoted
-            return np.argwhere(np.repeat(free[..., None], 4, -1))
-        least = min(START_DISTANCE, int(reachable.max()))
-        return np.argwhere((distances >= least) & (distances < UNREACHABLE))
-
-    def _options(
-        self, options: dict[str, Any]
-    ) -> tuple[list[str] | None, Rooms | None, Poses | None]:
-        if unknown := sorted(set(options) - {"instruction", "room", "pose"}):
-            raise InstructionError(
-                f"no reset option {unknown[0]!r}; use 'instruction', 'room' or 'pose'"
+    def _check_poses(self, given: Any, room: Rooms | None) -> Poses:
+        if room is None:
+            raise LayoutError("the option 'pose' needs the option 'room': rooms are random")
+        given = np.asarray(given)
+        if given.shape not in ((3,), (self.count, 3)) or given.dtype.kind not in "iuf":
+            raise ShapeError(
+                f"the option 'pose' is numbers [3] or [{self.count}, 3] (row, column,"
+                f" direction), got {list(given.shape)} of {given.dtype}"
             )
-        texts, room, poses = (options.get(name) for name in ("instruction", "room", "pose"))
-        if texts is not None:
-            if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
-                texts = [check_instruction(texts)] * self.count
-            if len(texts) != self.count:
-                raise ShapeError(f"reset needs {self.count} instructions, got {len(texts)}")
-            texts = [check_instruction(text) for text in texts]
-        if room is not None:
-            room = check_room(room, self.spec.size)
-        if poses is not None:
-            if room is None:
-                raise LayoutError("the option 'pose' needs the option 'room': rooms are random")
-            given = np.asarray(poses)
-            if given.shape not in ((3,), (self.count, 3)) or given.dtype.kind not in "iuf":
-                raise ShapeError(
-                    f"the option 'pose' is numbers [3] or [{self.count}, 3] (row, column,"
-                    f" direction), got {list(given.shape)} of {given.dtype}"
-                )
-            poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
-            if not is_free(room)[poses[:, 0], poses[:, 1]].all():
-                raise LayoutError("a start pose is in a wall or on an object; use a free cell")
-        return texts, room, poses
+        poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
+        if not is_free(room)[poses[:, 0], poses[:, 1]].all():
+            raise LayoutError("a start pose is in a wall or on an object; use a free cell")
+        return poses
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, Mask, Mask]:
-        """Act once; returns who said done, who faced a denoted object then, and the intended."""
+    def check_actions(self, actions: NDArray[Any], ignored: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the actions as int64 [N], ``DONE`` in the ignored rows.
+
+        Raises:
+            ShapeError: if they are not whole numbers [N], or one that counts is no action.
+        """
         actions = np.asarray(actions)
         if actions.shape != (self.count,) or actions.dtype.kind not in "iu":
             raise ShapeError(
                 f"step needs {self.count} whole numbers below {len(ACTIONS)}, got"
                 f" {list(actions.shape)} of {actions.dtype}; actions are {', '.join(ACTIONS)}"
             )
-        if ((actions < 0) | (actions >= len(ACTIONS))).any():
+        counts = np.ones(self.count, bool)
+        counts[ignored] = False
+        if (((actions < 0) | (actions >= len(ACTIONS))) & counts).any():
             raise ShapeError(f"an action is 0 to {len(ACTIONS) - 1}: {', '.join(ACTIONS)}")
-        if not self.seeded:
-            raise ResetNeeded("Cannot call env.step() before calling env.reset()")
-        self.poses = move(is_free(self.rooms), self.poses, actions.astype(np.int64))
-        said = actions == DONE
-        row, column = ahead(self.poses)
-        each = np.arange(self.count)
-        return said, said & self.denoted[each, row, column], said & self.intended[each, row, column]
+        self.check_started()
+        return np.where(counts, actions, DONE).astype(np.int64)
 
-    def report(self, success: Mask, intended: Mask) -> dict[str, NDArray[Any]]:
-        """Return what ``info`` holds [N] each."""
-        info = {
-            "is_success": success,
-            "ambiguity_bits": self.ambiguity_bits.copy(),
-            "shortest_steps": self.shortest_steps.copy(),
-        }
-        return info | ({"intended_success": intended} if self.mode == "hidden_intent" else {})
+    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+        """Act once; ``done`` ends an episode, with success in front of a denoted object."""
+        self.poses = move(is_free(self.rooms), self.poses, actions)
+        done = actions == DONE
+        faced = (np.arange(self.count), *ahead(self.poses))
+        outcomes = [done & cells[faced] for cells in (self.denoted, self.intended)]
+        return done, outcomes[: len(self.outcomes)]
+
+    def observe(self) -> NDArray[np.uint8]:
+        """Return the whole rooms with the agents in them, or what the agents see [N, ., ., 3]."""
+        if self.view is None:
+            return observe(self.rooms, self.poses)
+        return egocentric_views(self.rooms, self.poses, self.view)
+
+
+def _starts(distances: NDArray[np.int16], free: Mask) -> Mask:
+    """Return the poses [N, H, W, 4] that are far enough; the farthest of a room, if none is."""
+    far = (distances >= START_DISTANCE) & (distances < UNREACHABLE)
+    for n in np.flatnonzero(~far.reshape(len(far), -1).any(1)):
+        reachable = distances[n] < UNREACHABLE
+        if reachable.any():
+            far[n] = reachable & (distances[n] == distances[n][reachable].max())
+        else:  # nothing is denoted
+            far[n] = free[n, ..., None]
+    return far
 
 
 def check_levels(levels: Sequence[str]) -> tuple[str, ...]:
-    """Return levels of instruction as a tuple; raises UnknownNameError or InstructionError."""
+    """Return instruction types as a tuple; raises UnknownNameError or InstructionError."""
     if isinstance(levels, str) or not isinstance(levels, Sequence) or not len(levels):
         raise InstructionError(f"levels is a tuple; choose of {', '.join(grid_grammar.LEVELS)}")
     for level in levels:
-        lookup(dict.fromkeys(grid_grammar.LEVELS), str(level), "level of instruction")
+        lookup(dict.fromkeys(grid_grammar.LEVELS), str(level), "instruction type")
     return tuple(levels)
 
 

@@ -11,7 +11,7 @@ from langrl.envs.grid.rooms import DONE, reachable_poses, read_observation
 
 
 class PoseGoals:
-    """Poses in a room where ``done`` was said: (row, column, direction, whether it was said).
+    """Poses in a room and whether ``done`` was the action: (row, column, direction, 0 or 1).
 
     Args:
         size: cells along a side of the world.
@@ -36,16 +36,16 @@ class PoseGoals:
                 pose = (*divmod(at, observations.shape[2]), turn - 1, done)
                 return np.array((pose,), np.float32)
         _, poses = read_observation(observations)
-        said = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
-        return np.column_stack([poses, said]).astype(np.float32)
+        acted = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
+        return np.column_stack([poses, acted]).astype(np.float32)
 
     def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-        """Return poses [N, 4] that can be reached, with ``done`` said."""
+        """Return poses [N, 4] that can be reached, with ``done`` as the action."""
         goals = np.ones((len(observations), 4), np.float32)
         for n, poses in enumerate(reachable_poses(observations)):
             goals[n, :3] = poses[generator.integers(len(poses))]
         return goals
 
     def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return whether poses [..., 4] are the same, what was said included."""
+        """Return whether poses [..., 4] and the actions there are the same."""
         return _same(np.asarray(achieved), np.asarray(desired))

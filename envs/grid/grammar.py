@@ -6,7 +6,7 @@ tuple; a *thing* is one of the first kind:
 
 * ``("thing", colour | None, type | None)``: "the red ball", "something red", "a key", "anything";
 * ``("except", thing, thing)``: objects of the first that are not of the second;
-* ``("both", thing, thing)``: their intersection, said separately;
+* ``("both", thing, thing)``: their intersection, each in words of its own;
 * ``("either", thing, thing)``: their union;
 * ``("next_to", thing, thing)``: objects of the first that share an edge with one of the second;
 * ``("nearest_wall", thing)``: objects of the thing at the least Manhattan distance to a wall,
@@ -17,8 +17,6 @@ backwards, so whatever the grammar writes it can read; of misspelled texts it re
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +26,11 @@ from langrl.envs.grid.templates import (
     FILLER_PARTS,
     LEAD_PARTS,
     THING_TEMPLATES,
+    VOCABULARY,
     corrected,
     fill,
     matches,
+    may_match,
     phrases_of,
     pick,
     shape_of,
@@ -40,7 +40,7 @@ from langrl.envs.grid.templates import (
 )
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
-from langrl.errors import DomainError, InstructionError, ShapeError, lookup
+from langrl.errors import InstructionError, ShapeError, lookup
 from langrl.protocols import check_instruction
 
 EMPTY, WALL = 1, 2
@@ -55,11 +55,12 @@ HELD_OUT_WORDS = tuple(word for synonyms in SYNONYMS.values() for word in synony
 SYNONYM_SHARE = (0.85, 0.85)  # of held-out texts that use synonyms; of the words in those
 TYPO_SHARE = 0.21  # of held-out texts, if they have a word that is long enough
 
-_KINDS = {
+KIND_LEVELS = {
     "except": "negation", "both": "conjunction", "either": "disjunction",
     "next_to": "relation", "nearest_wall": "relation",
 }  # fmt: skip
-_ANYTHING: Meaning = ("thing", None, None)
+ANYTHING: Meaning = ("thing", None, None)
+_A_BEFORE_VOWEL = re.compile(r"\ba(?= [aeiou])")
 _LONGEST_READ = 300  # characters; longer text is followed, but not read
 _FAR = 10_000  # cells; farther than any wall
 
@@ -104,24 +105,24 @@ def level_of(meaning: Meaning) -> str:
     """
     if meaning[0] == "thing":
         return shape_of(meaning)
-    return lookup(_KINDS, meaning[0], "kind of meaning")
+    return lookup(KIND_LEVELS, meaning[0], "kind of meaning")
 
 
 def _denoted(meaning: Meaning, types: Room, colours: Room) -> Bools:
     kind = meaning[0]
     if kind == "thing":
         return _of_thing(meaning[1], meaning[2], types, colours)
-    lookup(_KINDS, kind, "kind of meaning")
+    lookup(KIND_LEVELS, kind, "kind of meaning")
     first = _denoted(meaning[1], types, colours)
     if kind == "nearest_wall":
-        distance = np.where(first, _wall_distance(types == WALL), 2 * _FAR)
+        distance = np.where(first, wall_distance(types == WALL), 2 * _FAR)
         return first & (distance == distance.min((-2, -1), keepdims=True))
     second = _denoted(meaning[2], types, colours)
     if kind == "except":
         return first & ~second
     if kind == "either":
         return first | second
-    return first & (second if kind == "both" else _beside(second))
+    return first & (second if kind == "both" else beside(second))
 
 
 def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) -> Bools:
@@ -132,7 +133,7 @@ def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) 
     return objects if colour is None else objects & (colours == lookup(COLOURS, colour, "colour"))
 
 
-def _beside(cells: Bools) -> Bools:
+def beside(cells: Bools) -> Bools:
     """Return the cells [..., H, W] that share an edge with one of ``cells``."""
     near = np.zeros_like(cells)
     near[..., 1:, :] = cells[..., :-1, :]
@@ -142,7 +143,7 @@ def _beside(cells: Bools) -> Bools:
     return near
 
 
-def _wall_distance(walls: Bools) -> NDArray[np.int64]:
+def wall_distance(walls: Bools) -> NDArray[np.int64]:
     """Return the Manhattan distance [..., H, W] to the nearest wall; ``_FAR`` without walls."""
     distance = np.where(walls, 0, _FAR)
     for axis in (-2, -1):
@@ -151,172 +152,6 @@ def _wall_distance(walls: Bools) -> NDArray[np.int64]:
         after = np.flip(np.minimum.accumulate(np.flip(distance + steps, axis), axis), axis) - steps
         distance = np.minimum(before, after)
     return distance
-
-
-# -- drawing -------------------------------------------------------------------------------
-
-_COLOUR_NAMES, _TYPE_NAMES = list(COLOURS), {number: name for name, number in TYPES.items()}
-_DRAWN_SHAPES: dict[str, Sequence[tuple[str, ...]]] = {
-    "except": [
-        ("any", "colour"), ("any", "type"), ("any", "full"), ("type", "colour"),
-        ("colour", "type"),
-    ],
-    "both": [("colour", "type")],
-    "either": [(a, b) for a in ("full", "colour", "type") for b in ("full", "colour", "type")],
-    "next_to": [(a, b) for a in LEVELS[:4] for b in LEVELS[:3]],
-    "nearest_wall": [(a,) for a in LEVELS[:4]],
-}  # fmt: skip
-
-
-class _Scene(NamedTuple):
-    """The objects of one room; a set of them is an int with one bit each."""
-
-    room: Room
-    cells: list[list[int]]
-    things: dict[str, dict[Meaning, int]]  # by shape: which objects each thing denotes
-    everything: int
-
-
-def draw_meaning(
-    room: Room, generator: np.random.Generator, levels: Sequence[str] = LEVELS
-) -> Meaning:
-    """Draw a meaning that tells some objects of a room [H, W, 2] from the others.
-
-    It denotes at least one object and, unless its level is "any", not all of them. The level is
-    uniform over ``levels``, or over the rest of them if one cannot be had in this room. Names
-    and parts are of objects in the room, and every part matters: what is excepted would else
-    be denoted, alternatives do not contain each other, and where the room allows it a relation
-    denotes fewer objects than its first part.
-
-    Raises:
-        InstructionError: if none of the levels can be had in this room.
-        UnknownNameError: if a level is not in ``LEVELS``.
-        ShapeError: if ``room`` is not [H, W, 2].
-        DomainError: if an object has no known colour.
-    """
-    scene = _look(room)
-    return _draw(scene, scene.everything, generator, levels)
-
-
-def draw_meaning_of(
-    room: Room,
-    cell: Sequence[int],
-    generator: np.random.Generator,
-    levels: Sequence[str] = LEVELS,
-) -> Meaning:
-    """Draw, as ``draw_meaning`` does, a meaning that denotes the object at a (row, column).
-
-    Raises:
-        InstructionError: also if there is no object at ``cell``.
-    """
-    scene = _look(room)
-    at = [int(number) for number in cell]
-    if at not in scene.cells:
-        known = ", ".join(str(tuple(other)) for other in scene.cells) or "nowhere"
-        raise InstructionError(f"there is no object at {tuple(at)}; the objects are at: {known}")
-    return _draw(scene, 1 << scene.cells.index(at), generator, levels)
-
-
-def _look(room: Room) -> _Scene:
-    if room.ndim != 3:
-        raise ShapeError(f"need one room [H, W, 2], got {list(room.shape)}; pass one of them")
-    cells = np.argwhere(denoted(_ANYTHING, room))
-    things: dict[str, dict[Meaning, int]] = {shape: {} for shape in LEVELS[:4]}
-    for i, (number, code) in enumerate(room[cells[:, 0], cells[:, 1]].tolist()):
-        if code >= len(_COLOUR_NAMES):
-            raise DomainError(f"an object has colour {code}; use 0 to {len(_COLOUR_NAMES) - 1}")
-        colour, name = _COLOUR_NAMES[code], _TYPE_NAMES[number]
-        parts = ((colour, name), (colour, None), (None, name), (None, None))
-        for shape, part in zip(LEVELS[:4], parts, strict=True):
-            thing = ("thing", *part)
-            things[shape][thing] = things[shape].get(thing, 0) | 1 << i
-    return _Scene(room, cells.tolist(), things, (1 << len(cells)) - 1)
-
-
-def _draw(
-    scene: _Scene, wanted: int, generator: np.random.Generator, levels: Sequence[str]
-) -> Meaning:
-    for level in levels:
-        lookup(dict.fromkeys(LEVELS), level, "level")
-    for level in _shuffled(levels, generator):
-        if options := _options(level, scene, wanted, generator):
-            return pick(options, generator)
-    raise InstructionError(
-        f"no meaning of level {' or '.join(levels) or '(none given)'} fits the"
-        f" {len(scene.cells)} objects of this room; add 'any' to the levels, or objects that differ"
-    )
-
-
-def _options(
-    level: str, scene: _Scene, wanted: int, generator: np.random.Generator
-) -> list[Meaning]:
-    """Return the meanings of one level and of one random shape that has any, or nothing."""
-    if level == "any":
-        return list(scene.things["any"])
-    if level in scene.things:
-        things = scene.things[level].items()
-        return [m for m, bits in things if bits & wanted and bits != scene.everything]
-    kinds = [kind for kind, its_level in _KINDS.items() if its_level == level]
-    relations = _Relations(scene) if level == "relation" else None
-    for must_narrow in (True, False) if relations else (False,):
-        for kind in _shuffled(kinds, generator):
-            for shapes in _shuffled(_DRAWN_SHAPES[kind], generator):
-                found = _compounds(kind, [scene.things[shape] for shape in shapes], relations)
-                options = [
-                    meaning
-                    for meaning, bits, first in found
-                    if bits & wanted and bits != scene.everything
-                    if not (must_narrow and bits == first)
-                ]
-                if options:
-                    return options
-    return []
-
-
-def _compounds(
-    kind: str, parts: list[dict[Meaning, int]], relations: "_Relations | None"
-) -> Iterator[tuple[Meaning, int, int]]:
-    """Yield compounds of things, the objects that each denotes, and those of its first part."""
-    if len(parts) == 1:
-        assert relations is not None  # only "nearest_wall" has one part
-        for a, first in parts[0].items():
-            yield (kind, a), relations.nearest_wall(first), first
-        return
-    for b, second in parts[1].items():
-        if kind == "next_to":
-            assert relations is not None
-            second = relations.beside(second)
-        for a, first in parts[0].items():
-            both = first & second
-            if kind == "except" and both:
-                yield (kind, a, b), first & ~second, first
-            elif kind == "either" and both not in (first, second):
-                yield (kind, a, b), first | second, first
-            elif kind in ("both", "next_to"):
-                yield (kind, a, b), both, first
-
-
-class _Relations:
-    """Which objects of a scene are next to each other, and how far from the wall they are."""
-
-    def __init__(self, scene: _Scene) -> None:
-        at = {tuple(cell): i for i, cell in enumerate(scene.cells)}
-        beside = [((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)) for r, c in scene.cells]
-        self.neighbours = [sum(1 << at[cell] for cell in four if cell in at) for four in beside]
-        distance = _wall_distance(scene.room[..., 0] == WALL)
-        self.distances = [int(distance[r, c]) for r, c in scene.cells]
-
-    def beside(self, objects: int) -> int:
-        return sum(1 << i for i, near in enumerate(self.neighbours) if near & objects)
-
-    def nearest_wall(self, objects: int) -> int:
-        among = [i for i in range(len(self.distances)) if objects >> i & 1]
-        least = min(self.distances[i] for i in among)
-        return sum(1 << i for i in among if self.distances[i] == least)
-
-
-def _shuffled(options: Sequence[Any], generator: np.random.Generator) -> list[Any]:
-    return [options[i] for i in generator.permutation(len(options))]
 
 
 # -- writing -------------------------------------------------------------------------------
@@ -348,7 +183,7 @@ def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) 
     text = pick(FILLERS[phrasing], generator).format(text)
     if phrasing == "held_out" and generator.random() < TYPO_SHARE:
         text = with_typo(text, generator)
-    return re.sub(r"\ba(?= [aeiou])", "an", text)
+    return _A_BEFORE_VOWEL.sub("an", text)
 
 
 # -- reading -------------------------------------------------------------------------------
@@ -367,10 +202,10 @@ def parse(text: str) -> Meaning | None:
     if sum(map(len, words)) > _LONGEST_READ:
         return None
     known = [corrected(word) for word in words]
-    said = " ".join(CANONICAL.get(word, word) for word in known if word)
-    if None in known or not said:
+    canonical = " ".join(CANONICAL.get(word, word) for word in known if word)
+    if None in known or not canonical:
         return None
-    for asked in unwrapped(said, FILLER_PARTS):
+    for asked in unwrapped(canonical, FILLER_PARTS):
         for goal in unwrapped(asked, LEAD_PARTS):
             if meaning := _read_thing(goal) or _read_compound(goal):
                 return meaning
@@ -392,7 +227,7 @@ def _read_thing(words: str) -> Meaning | None:
 def _read_compound(words: str) -> Meaning | None:
     for kind, templates in COMPOUND_PARTS.items():
         for parts in templates:
-            for slots in matches(parts, words):
+            for slots in matches(parts, words) if may_match(parts, words) else ():
                 if meaning := _read_slots(kind, slots):
                     return meaning
     return None
@@ -404,11 +239,16 @@ def _read_slots(kind: str, slots: dict[str, str]) -> Meaning | None:
         return None
     if kind == "both" and "a" not in slots:
         return (kind, ("thing", colour, None), ("thing", None, name))
-    first = _read_thing(slots["a"]) if "a" in slots else _ANYTHING
+    first = _read_thing(slots["a"]) if "a" in slots else ANYTHING
     if kind == "nearest_wall":
         return first and (kind, first)
     second = _read_thing(slots["b"]) if "b" in slots else ("thing", colour, name)
     return (kind, first, second) if first and second else None
+
+
+def has_known_words(text: str) -> bool:
+    """Return whether every word of a text is one of the grammar's, so that none has a typo."""
+    return VOCABULARY.issuperset(words_of(text))
 
 
 def synonyms_in(text: str) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ A room is uint8 [H, W, 2], the type and the colour of each cell in minigrid's nu
 Axes: ``N`` rooms, ``H`` rows, ``W`` columns, ``M`` poses.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.envs.grid.grammar import COLOURS, EMPTY, LEVELS, TYPES, WALL
+from langrl.envs.grid.grammar import COLOURS, EMPTY, LEVELS, TYPES, WALL, beside
 from langrl.errors import LayoutError, ShapeError
 
 Rooms = NDArray[np.uint8]
@@ -37,7 +38,7 @@ class RoomSpec:
         kinds: fewest and most distinct (type, colour) among them; any if not given.
         rooms: rooms along a side, joined by doors.
         pairs: how many pairs of objects are put side by side.
-        levels: the levels of instruction that are drawn here by default.
+        levels: the instruction types that are drawn here by default.
     """
 
     size: int
@@ -95,22 +96,23 @@ def _furnish(spec: RoomSpec, count: int, generator: np.random.Generator) -> Room
     where = (each.repeat(order.shape[1], 1)[present], order[present])
     flat[where] = kinds[present]
     # An object on a wall or on another one: there are too few, and the room is drawn again.
-    outside = ~np.isin(order, inside)
+    outside = np.ones(spec.size**2, bool)
+    outside[inside] = False
     twice = (flat[..., 0] >= _THINGS.min()).sum(1) != numbers
-    flat[(outside & present).any(1) | twice] = 0
+    flat[(outside[order] & present).any(1) | twice] = 0
     return rooms
 
 
 def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: np.random.Generator) -> None:
-    count, each = len(rooms), np.arange(len(rooms))
-    for line in range(step, spec.size - 1, step):
-        for start in range(0, spec.size - 1, step):
-            for across in (False, True):
-                at = start + generator.integers(1, step, size=count)
-                colour = generator.integers(len(COLOURS), size=count)
-                row, column = (np.full(count, line), at) if across else (at, np.full(count, line))
-                rooms[each, row, column, 0] = DOOR
-                rooms[each, row, column, 1] = colour
+    lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
+    doors = np.array([*itertools.product(lines, starts, (0, 1))], np.int64).reshape(-1, 3)
+    line, start, across = doors.T
+    shape = (len(rooms), len(doors))
+    at = start + generator.integers(1, step, size=shape)
+    row, column = np.where(across, line, at), np.where(across, at, line)
+    each = np.arange(len(rooms))[:, None]
+    rooms[each, row, column, 0] = DOOR
+    rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=shape)
 
 
 def _draw_kinds(
@@ -146,26 +148,34 @@ def is_sound(rooms: Rooms) -> Mask:
     seed = np.zeros_like(free)
     seed.reshape(len(free), -1)[np.arange(len(free)), first] = True
     whole = (connected(free, seed) == free).all((1, 2))
-    return whole & (_grow(free) | ~is_object(rooms)).all((1, 2)) & free.any((1, 2))
+    faced = beside(free) | free
+    return whole & (faced | ~is_object(rooms)).all((1, 2)) & free.any((1, 2))
 
 
-def _grow(mask: Mask) -> Mask:
-    """Return a mask [N, H, W] with the cells that share an edge with it."""
-    grown = mask.copy()
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    grown[:, :, 1:] |= mask[:, :, :-1]
-    grown[:, :, :-1] |= mask[:, :, 1:]
-    return grown
+def _in_a_row(masks: Mask) -> Mask:
+    """Return the cells of masks [..., N, H, W] in one row, [..., cells].
+
+    A False follows each line and each mask, so that cells that share an edge are 1 or ``W + 1``
+    places apart, nothing else is, and all masks are moved by one slice.
+    """
+    *rest, count, height, width = masks.shape
+    padded = np.zeros((*rest, count, height + 1, width + 1), bool)
+    padded[..., :height, :width] = masks
+    return padded.reshape(*rest, -1)
 
 
 def connected(free: Mask, seed: Mask) -> Mask:
     """Return the free cells [N, H, W] that hang together with those of ``seed``."""
-    reached = seed & free
+    count, height, width = free.shape
+    passable, reached = _in_a_row(free), _in_a_row(seed & free)
     while True:
-        grown = _grow(reached) & free
-        if (grown == reached).all():
-            return reached
+        grown = reached.copy()
+        for step in (1, width + 1):
+            grown[step:] |= reached[:-step]
+            grown[:-step] |= reached[step:]
+        grown &= passable
+        if np.count_nonzero(grown) == np.count_nonzero(reached):
+            return reached.reshape(count, height + 1, width + 1)[:, :height, :width]
         reached = grown
 
 
@@ -215,21 +225,30 @@ def pose_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
     Returns:
         ``UNREACHABLE`` where there is no way, and on cells that are not free.
     """
-    distances = np.where(targets & free[..., None], np.int16(0), UNREACHABLE)
-    blocked = ~free
-    while True:
-        onward = np.full_like(distances, UNREACHABLE)  # after a step forward
-        onward[:, :, :-1, 0] = distances[:, :, 1:, 0]
-        onward[:, :-1, :, 1] = distances[:, 1:, :, 1]
-        onward[:, :, 1:, 2] = distances[:, :, :-1, 2]
-        onward[:, 1:, :, 3] = distances[:, :-1, :, 3]
-        best = np.minimum(onward, np.minimum(np.roll(distances, 1, -1), np.roll(distances, -1, -1)))
-        best += 1
-        best[blocked] = UNREACHABLE
-        best = np.minimum(best, distances)
-        if (best == distances).all():
-            return distances
-        distances = best
+    count, height, width = free.shape
+    passable = _in_a_row(free)
+    reached = _in_a_row(np.moveaxis(targets & free[..., None], -1, 0))  # [4, cells]
+    distances = np.zeros(reached.shape, np.int16)
+    recent = np.zeros(reached.shape, np.uint8)  # added up later: small numbers are fast
+    size = np.count_nonzero(reached)
+    for step in itertools.count(1):
+        recent += (~reached).view(np.uint8)
+        if step % 255 == 0:
+            distances += recent
+            recent[:] = 0
+        grown = reached.copy()
+        for turn, shift in enumerate((1, width + 1)):  # east and west, south and north
+            grown[turn, :-shift] |= reached[turn, shift:]
+            grown[turn + 2, shift:] |= reached[turn + 2, :-shift]
+            grown[turn::2] |= reached[1 - turn] | reached[3 - turn]
+        grown &= passable
+        before, size = size, np.count_nonzero(grown)
+        if size == before:
+            break
+        reached = grown
+    distances = np.where(reached, distances + recent, UNREACHABLE)
+    padded = distances.reshape(4, count, height + 1, width + 1)[..., :height, :width]
+    return np.ascontiguousarray(np.moveaxis(padded, 0, -1))
 
 
 def best_actions(

@@ -32,6 +32,7 @@ def pick(options: Sequence[Any], generator: np.random.Generator) -> Any:
     return options[int(generator.random() * len(options))]
 
 
+@lru_cache(maxsize=1024)
 def expand(template: str) -> tuple[str, ...]:
     """Return the texts that a template's choices stand for; slots stay."""
     parts = re.split(r"\(([^)]*)\)", template)  # every second part is a choice
@@ -61,8 +62,13 @@ def phrases_of(
         (expand(template), is_sentence)
         for templates, is_sentence in sources
         for template in templates
-        if slots_fit(kind, shapes, set(re.findall(r"\{(\w)\}", template)))
+        if slots_fit(kind, shapes, set(_slots_of(template)))
     ]
+
+
+@lru_cache(maxsize=4096)
+def _slots_of(template: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\{(\w)\}", template))
 
 
 def slots_fit(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
@@ -82,7 +88,7 @@ def fill(
 ) -> str:
     """Fill the slots of a template; ``share`` of the words are replaced by synonyms."""
     names: dict[str, str] = {}
-    for slot in re.findall(r"\{(\w)\}", template):
+    for slot in _slots_of(template):
         if slot in "ab":
             thing = parts["ab".index(slot)]
             choices = expand(pick(NOUNS[shape_of(thing)][phrasing], generator))
@@ -185,6 +191,11 @@ VOCABULARY = frozenset(CANONICAL).union(
 """Every word that the grammar knows."""
 
 
+def may_match(parts: list[str], words: str) -> bool:
+    """Return False where ``matches`` finds nothing, for most templates; much faster."""
+    return words.startswith(parts[0]) and parts[2] in words and words.endswith(parts[-1])
+
+
 def matches(parts: list[str], words: str) -> Iterator[dict[str, str]]:
     """Yield every way to fill the slots of a split template to get some words."""
     start, slot, *rest = parts
@@ -205,7 +216,7 @@ def matches(parts: list[str], words: str) -> Iterator[dict[str, str]]:
 def unwrapped(words: str, wrappers: list[list[str]]) -> Iterator[str]:
     """Yield what is left of some words without a lead or a filler, for each that fits."""
     for parts in wrappers:
-        for slots in matches(parts, words):
+        for slots in matches(parts, words) if may_match(parts, words) else ():
             yield slots[""]
 
 

@@ -156,7 +156,7 @@ class MazeGrammar:
             if mask.any() if cell is None else mask[cell]:
                 return meaning
         raise InstructionError(
-            f"no instruction of kind {' or '.join(kinds)} fits here; add 'row' to the kinds"
+            f"no instruction of type {' or '.join(kinds)} fits here; add 'row' to the kinds"
         )
 
     def _propose(
@@ -249,7 +249,7 @@ class MazeGrammar:
 @lru_cache(maxsize=64)
 def _thresholds(kinds: tuple[str, ...]) -> list[float]:
     """Return where in [0, 1) the share of each kind but the last ends."""
-    weights = [lookup(KIND_WEIGHTS, kind, "kind of instruction") for kind in kinds]
+    weights = [lookup(KIND_WEIGHTS, kind, "instruction type") for kind in kinds]
     return [end / sum(weights) for end in accumulate(weights[:-1])]
 
 

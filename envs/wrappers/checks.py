@@ -1,4 +1,4 @@
-"""What wrappers ask of the environments that they are put around, and how they say what is wrong.
+"""What wrappers require of the environments that they are put around, and their error messages.
 
 Axes: ``G`` numbers in a goal.
 """
@@ -78,23 +78,23 @@ def begin(wrapper: RecordConstructorArgs, env: Any, **arguments: Any) -> None:
     RecordConstructorArgs.__init__(wrapper, _disable_deepcopy=True, **arguments)
     if isinstance(env, gym.Env):
         return
-    told = f"got {env if isinstance(env, str | type) else type(env).__name__}"
+    message = f"got {env if isinstance(env, str | type) else type(env).__name__}"
     if isinstance(env, gym.vector.VectorEnv):
-        told = (
+        message = (
             "this is a vector environment: put the wrapper around each of its environments, or"
             " use those of langrl.envs.wrappers.vector"
         )
     name = type(wrapper).__name__
-    raise ConfigError(f"{name} wraps an environment that gymnasium.make made; {told}")
+    raise ConfigError(f"{name} wraps an environment that gymnasium.make made; {message}")
 
 
 def check_offers(part: Any, name: str, *attributes: str) -> None:
     """Raise GroundingError unless an argument of ``InstructionToGoal`` has what is asked of it."""
     lacking = [attribute for attribute in attributes if not hasattr(part, attribute)]
     if isinstance(part, type) or lacking:
-        told = f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
+        message = f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
         raise GroundingError(
-            f"{name} of InstructionToGoal has {', '.join(attributes)}, got {told}; see"
+            f"{name} of InstructionToGoal has {', '.join(attributes)}, got {message}; see"
             f" langrl.grounding.{_PARTS[name]}"
         )
 
@@ -146,15 +146,15 @@ def check_instructed(env: Any, wrapper: str) -> None:
     if is_instructed(space) and isinstance(space["instruction"], spaces.Text):
         return
     if is_instructed(space):
-        told = "its instructions are numbers already: leave one of the wrappers out"
+        message = "its instructions are numbers already: leave one of the wrappers out"
     elif isinstance(space, spaces.Dict) and "desired_goal" in space.spaces:
-        told = "its observations have goals in their place: put the wrapper around the environment"
-        told += " below, or leave one of the two out"
+        message = "its observations have goals in their place: put the wrapper around the"
+        message += " environment below, or leave one of the two out"
     else:
-        told = "its observations have no 'instruction': put AddInstruction of"
-        told += " langrl.envs.wrappers.instructions around "
-        told += "each environment first" if vectors else "it first"
-    raise InstructionError(f"{wrapper} reads instructions in words, and of {env} {told}")
+        message = "its observations have no 'instruction': put AddInstruction of"
+        message += " langrl.envs.wrappers.instructions around "
+        message += "each environment first" if vectors else "it first"
+    raise InstructionError(f"{wrapper} reads instructions in words, and of {env} {message}")
 
 
 # -- goals ------------------------------------------------------------------------------------
@@ -166,21 +166,21 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
     Raises:
         GroundingError: if there are none, or they are not what ``Goals`` asks for.
     """
-    told = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
-    told += " langrl.envs.wrappers.goals.RenderedGoals"
+    message = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
+    message += " langrl.envs.wrappers.goals.RenderedGoals"
     if goals is None:
         try:
             found = env.get_wrapper_attr("goals")
         except AttributeError:
             raise GroundingError(
-                f"{wrapper} needs to know what a goal is, and {env} does not say; {told}"
+                f"{wrapper} needs to know what a goal is, and {env} does not say; {message}"
             ) from None
     else:
         found = goals
     if not isinstance(found, Goals) or not isinstance(found.space, spaces.Box):
         raise GroundingError(
             f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
-            f" needs space (a Box), options, achieved, draw and reached; {told}"
+            f" needs space (a Box), options, achieved, draw and reached; {message}"
         )
     return found
 

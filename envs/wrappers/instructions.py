@@ -25,7 +25,7 @@ from langrl.envs.wrappers.checks import (
     plain_space,
     with_feature,
 )
-from langrl.envs.wrappers.text_features import EmbeddedText, TextFeatures, TokenisedText
+from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import GroundingError, InstructionError
 from langrl.protocols import check_instruction
 from langrl.words import WordTokeniser
@@ -116,16 +116,12 @@ class _WithTextFeature(
         name = type(self).__name__
         check_instructed(env, name)
         super().__init__(env)
-        self._feature = make()
-        self._told: tuple[str, NDArray[Any]] | None = None  # the last text, and its numbers
+        self._feature = LastTexts(make())
         self.observation_space = with_feature(env.observation_space, self._feature.space, name)
 
     def observation(self, observation: Observation) -> Observation:
         """Return the observation with numbers in the place of the text."""
-        text = observation["instruction"]
-        if self._told is None or self._told[0] != text:
-            self._told = text, self._feature([text])[0]
-        return observation | {"instruction": self._told[1].copy()}
+        return observation | {"instruction": self._feature([observation["instruction"]])[0]}
 
 
 class EmbedInstruction(_WithTextFeature):

@@ -27,6 +27,21 @@ class TextFeatures(Protocol):
         ...
 
 
+class LastTexts:
+    """Keeps the numbers of the last texts, which mostly stay the same from step to step."""
+
+    def __init__(self, feature: TextFeatures) -> None:
+        self._feature, self.space = feature, feature.space
+        self._texts: tuple[str, ...] = ()
+        self._numbers = np.zeros(0)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Return numbers [K, ...] that are the caller's own."""
+        if self._texts != tuple(texts):
+            self._texts, self._numbers = tuple(texts), self._feature(texts)
+        return self._numbers.copy()
+
+
 def read_embeddings(encoded: Any, encoder: str) -> NDArray[np.float32]:
     """Return embeddings that an encoder gave, tensors or arrays, as float32 [...].
 

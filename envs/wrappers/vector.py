@@ -8,10 +8,9 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
 
 from langrl.envs.wrappers.checks import check_instructed, with_feature
-from langrl.envs.wrappers.text_features import EmbeddedText, TextFeatures, TokenisedText
+from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import ConfigError
 from langrl.words import WordTokeniser
 
@@ -25,17 +24,13 @@ class _WithTextFeature(gym.vector.VectorObservationWrapper):
         check_instructed(env, name)
         space = with_feature(env.single_observation_space, feature.space, name)
         super().__init__(env)
-        self._feature = feature
-        self._told: tuple[Any, NDArray[Any]] | None = None  # the last texts, and their numbers
+        self._feature = LastTexts(feature)
         self.single_observation_space = space
         self.observation_space = batch_space(space, env.num_envs)
 
     def observations(self, observations: dict[str, Any]) -> dict[str, Any]:
         """Return observations with numbers [N, ...] in the place of the texts."""
-        texts = tuple(observations["instruction"])
-        if self._told is None or self._told[0] != texts:
-            self._told = texts, self._feature(texts)
-        return observations | {"instruction": self._told[1].copy()}
+        return observations | {"instruction": self._feature(observations["instruction"])}
 
 
 class EmbedInstruction(_WithTextFeature):
@@ -69,11 +64,11 @@ class TokenizeInstruction(_WithTextFeature):
 
 def _check_kind(env: Any, wrapper: str) -> None:
     if not isinstance(env, gym.vector.VectorEnv):
-        told = f"got {env if isinstance(env, str | type) else type(env).__name__}"
+        message = f"got {env if isinstance(env, str | type) else type(env).__name__}"
         if isinstance(env, gym.Env):
-            told = f"this is a single one: use langrl.envs.wrappers.instructions.{wrapper}"
+            message = f"this is a single one: use langrl.envs.wrappers.instructions.{wrapper}"
         raise ConfigError(
-            f"this {wrapper} wraps a vector environment of gymnasium.make_vec; {told}"
+            f"this {wrapper} wraps a vector environment of gymnasium.make_vec; {message}"
         )
     if env.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP:
         raise ConfigError(

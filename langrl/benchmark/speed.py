@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from langrl.benchmark.wrappers import policy_size, wrappers
+from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
+from langrl.envs.grid.rooms import DONE, GRID_WORLDS
 from langrl.envs.maze.layouts import Layout, load_layout
 from langrl.envs.maze.world import CHECKS, STEP_SIZE, move, unit
 from langrl.errors import MissingExtraError, lookup
@@ -33,6 +35,7 @@ SCALES = (1, 20, 100, 500)
 _STREAMED = 1_000_000
 _CACHED = 1 << 17  # numbers that broadcasting holds at a time: half a megabyte
 _ACTION_SETS = 16
+_SINGLE = 64  # resets of a single environment that are timed together
 
 
 def scalar_move(
@@ -134,6 +137,45 @@ def street_maze(rounds: int) -> list[dict[str, Any]]:
         }
         for name, rate in median.items()
     ]
+
+
+def grid_resets(rounds: int) -> list[dict[str, Any]]:
+    """Time resets of grid worlds, 1,024 at once, against drawing one room at a time."""
+    rows = []
+    with progress("speed: grid-resets", len(GRID_WORLDS)) as bar:
+        for number, world in enumerate(GRID_WORLDS):
+            rates = _reset_rates(world, rounds)
+            rows.append(
+                {
+                    "benchmark": "grid-resets",
+                    "variant": world,
+                    "resets_per_second": round(rates["reset"]),
+                    "by_themselves_per_second": round(rates["autoreset"]),
+                    "one_at_a_time_per_second": round(rates["single"]),
+                    "ratio": rates["reset"] / rates["single"],
+                }
+            )
+            bar.update(number + 1, "worlds")
+    return rows
+
+
+def _reset_rates(world: str, rounds: int) -> dict[str, float]:
+    """Return resets per second of one call, of steps that start rows anew, and of single ones.
+
+    They take turns, as in ``street_maze``.
+    """
+    batch, single = GridGoToVectorEnv(ENVS, world), GridGoToEnv(world)
+    short = GridGoToVectorEnv(ENVS, world, max_episode_steps=1)
+    done = np.full(ENVS, DONE)
+    for env in (batch, single, short):
+        env.reset(seed=0)
+    times: dict[str, list[float]] = {"reset": [], "autoreset": [], "single": []}
+    for _ in range(rounds):
+        times["reset"].append(_time(batch.reset) / ENVS)
+        short.step(done)  # ends every episode
+        times["autoreset"].append(_time(partial(short.step, done)) / ENVS)
+        times["single"].append(_time(lambda: [single.reset() for _ in range(_SINGLE)]) / _SINGLE)
+    return {name: 1 / statistics.median(values) for name, values in times.items()}
 
 
 def broadcast_log_mean_exp(left: Tensor, right: Tensor, lowest: float | None = None) -> Tensor:
@@ -244,19 +286,22 @@ def streaming_peak() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
+def _time(run: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
 def _seconds(rounds: int, run: Callable[[], Any]) -> float:
     """Return the median time of a call, after one that does not count."""
     run()
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+    return statistics.median(_time(run) for _ in range(rounds))
 
 
 SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "street-maze": street_maze,
+    "grid-resets": grid_resets,
     "marginals": marginals,
     "wrappers": wrappers,
     "policy-size": policy_size,

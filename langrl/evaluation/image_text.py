@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.data.images.grid_scenes import satisfies
-from langrl.envs.grid.grammar import CANONICAL, LEVELS, draw_meaning, level_of, synonyms_in, write
+from langrl.envs.grid.grammar import CANONICAL, LEVELS, level_of, synonyms_in, write
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, facing, is_free, is_object
 from langrl.envs.grid.templates import words_of

@@ -18,6 +18,7 @@ from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
 from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.errors import InstructionError
@@ -241,9 +242,9 @@ def _meanings(
     different = []
     for _ in range(-(-count // _ALIKE)):
         try:
-            different.append(grid_grammar.draw_meaning(room, generator, levels))
+            different.append(draw_meaning(room, generator, levels))
         except InstructionError:
-            different.append(grid_grammar.draw_meaning(room, generator))
+            different.append(draw_meaning(room, generator))
     return [meaning for meaning in different for _ in range(_ALIKE)][:count]
 
 

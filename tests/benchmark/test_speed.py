@@ -7,6 +7,7 @@ import torch
 
 from langrl.benchmark import speed as benchmark
 from langrl.benchmark.speed import broadcast_log_mean_exp, scalar_move
+from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.envs.maze.layouts import load_layout
 from langrl.envs.maze.world import move
 
@@ -82,6 +83,20 @@ def test_marginals_are_timed_against_broadcasting_and_bare_products(streamed_lit
     assert product["largest_error"] < 20e-6  # values are below 1
     assert streamed["peak_megabytes"] == 123.0
     assert streamed["variant"].startswith("10,000 candidates")
+
+
+def test_resets_of_every_grid_world_are_timed_against_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(benchmark, "ENVS", 4)
+    monkeypatch.setattr(benchmark, "_SINGLE", 2)
+    rows = benchmark.grid_resets(1)
+    assert [row["variant"] for row in rows] == list(GRID_WORLDS)
+    for row in rows:
+        assert row["benchmark"] == "grid-resets"
+        rates = [row[name] for name in row if name.endswith("_per_second")]
+        assert len(rates) == 3
+        assert min(rates) > 0
+        expected = row["resets_per_second"] / row["one_at_a_time_per_second"]
+        assert row["ratio"] == pytest.approx(expected, rel=0.1)  # of rates that are not rounded
 
 
 def test_memory_of_a_stream_is_in_megabytes(monkeypatch):

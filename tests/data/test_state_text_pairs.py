@@ -39,7 +39,7 @@ def test_only_the_kinds_asked_for_appear(world, kinds):
 
 
 def test_a_kind_that_is_true_of_no_state_names_the_repair(world):
-    with pytest.raises(InstructionError, match="no instruction of kind corner"):
+    with pytest.raises(InstructionError, match="no instruction of type corner"):
         draw(world, kinds=("corner",))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.data.images.labels import SHOWN, meant_labels
-from langrl.envs.grid.grammar import LEVELS, denoted, draw_meaning_of
+from langrl.envs.grid.grammar import LEVELS, denoted
+from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms, facing, is_free, is_object
 from langrl.envs.phrasing import Meaning
@@ -126,12 +127,10 @@ def world_batch(
     number, poses = draw_images(drawn, images, generator)
     row, column = ahead(poses)
     half = images - images // 2
-    meanings = []
-    for room in range(rooms):
-        for text in range(texts):
-            faced = room * images + text % half
-            cell = (int(row[faced]), int(column[faced]))
-            meanings.append(draw_meaning_of(drawn[room], cell, generator, levels))
+    faced = np.add.outer(np.arange(rooms) * images, np.arange(texts) % half).ravel()
+    each = drawn.repeat(texts, 0)
+    cells = np.stack([row[faced], column[faced]], 1)
+    meanings = check_drawn(draw_meanings(each, generator, levels, cells)[0], each, levels)
     return ImageTexts(
         render_rooms(drawn[number], poses),
         [write(meaning, generator) for meaning in meanings],

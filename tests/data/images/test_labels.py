@@ -2,7 +2,8 @@ import numpy as np
 
 from langrl.data.images.grid_scenes import world_batch
 from langrl.data.images.labels import SHOWN, SLOTS, meant_labels
-from langrl.envs.grid.grammar import denoted, draw_meaning, write
+from langrl.envs.grid.grammar import denoted, write
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 
 ANYTHING = ("thing", None, None)

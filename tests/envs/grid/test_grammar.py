@@ -2,12 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
+from grid_rooms_by_hand import LETTERED_ROOM as ROOM
+from grid_rooms_by_hand import random_room, room_of_objects
 
 from langrl.envs.grid import templates as grid_templates
 from langrl.envs.grid import words as grid_words
 from langrl.envs.grid.grammar import (
     COLOURS,
-    EMPTY,
     HELD_OUT_WORDS,
     LEVELS,
     SYNONYMS,
@@ -15,13 +16,12 @@ from langrl.envs.grid.grammar import (
     WALL,
     ambiguity,
     denoted,
-    draw_meaning,
-    draw_meaning_of,
     level_of,
     parse,
     synonyms_in,
     write,
 )
+from langrl.envs.grid.meanings import draw_meaning, draw_meanings
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import DomainError, InstructionError, ShapeError, UnknownNameError
 
@@ -45,52 +45,10 @@ EXAMPLES = {
 }
 
 
-def room_of(image, objects):
-    """A room from rows of characters: ``#`` is wall, letters are ``objects``, dots are empty."""
-    rows = image.split()
-    room = np.zeros((len(rows), len(rows[0]), 2), np.uint8)
-    room[..., 0] = EMPTY
-    for (r, c), _ in np.ndenumerate(room[..., 0]):
-        if rows[r][c] == "#":
-            room[r, c] = WALL, COLOURS["grey"]
-        elif rows[r][c] != ".":
-            colour, name = objects[rows[r][c]].split()
-            room[r, c] = TYPES[name], COLOURS[colour]
-    return room
-
-
-ROOM = room_of(
-    """
-    #########
-    #.R.K...#
-    #.B.....#
-    #.S.T.C.#
-    #.......#
-    #...A..D#
-    #########
-    """,
-    {
-        "R": "red ball", "B": "blue box", "S": "blue ball", "K": "red key", "T": "grey key",
-        "A": "green ball", "C": "purple box", "D": "yellow door",
-    },
-)  # fmt: skip
 AT = {
     "R": (1, 2), "K": (1, 4), "B": (2, 2), "S": (3, 2), "T": (3, 4), "C": (3, 6), "A": (5, 4),
     "D": (5, 7),
 }  # fmt: skip
-
-
-def random_room(generator, objects=None, size=8, walls=0):
-    """A walled room with objects of random kinds at random inner cells."""
-    count = int(generator.integers(2, 9)) if objects is None else objects
-    room = np.zeros((size, size, 2), np.uint8)
-    room[..., 0] = WALL
-    room[1:-1, 1:-1, 0] = EMPTY
-    cells = generator.permutation((size - 2) ** 2)[: count + walls]
-    for i, (r, c) in enumerate(zip(*np.divmod(cells, size - 2), strict=True)):
-        kind = (generator.integers(4, 8), generator.integers(6)) if i < count else (WALL, 5)
-        room[r + 1, c + 1] = kind
-    return room
 
 
 def random_thing(generator):
@@ -149,7 +107,7 @@ def test_denotation_in_a_hand_made_room(meaning, expected):
 
 
 def test_without_walls_everything_is_nearest_to_one():
-    room = room_of("R.. .B. ..R", {"R": "red ball", "B": "blue ball"})
+    room = room_of_objects("R.. .B. ..R", {"R": "red ball", "B": "blue ball"})
     assert ambiguity(("nearest_wall", RED), room) == 2
     assert ambiguity(("nearest_wall", BALL), room) == 3
 
@@ -220,68 +178,7 @@ def test_levels_cover_both_relations_and_refuse_unknown_kinds():
         level_of(("neither", RED, BLUE))
 
 
-# -- drawing -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_draws_tell_some_objects_from_others(level):
-    generator = np.random.default_rng(1)
-    for _ in range(100):
-        room = random_room(generator, objects=8)
-        meaning = draw_meaning(room, generator, [level])
-        assert level_of(meaning) == level
-        assert 1 <= ambiguity(meaning, room) <= (8 if level == "any" else 7)
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_draws_of_a_cell_are_true_of_it(level):
-    generator = np.random.default_rng(2)
-    drawn = 0
-    for _ in range(100):
-        room = random_room(generator, objects=8)
-        objects = np.argwhere(denoted(ANYTHING, room))
-        cell = objects[generator.integers(len(objects))]
-        try:
-            meaning = draw_meaning_of(room, cell, generator, [level])
-        except InstructionError:
-            continue
-        drawn += 1
-        assert level_of(meaning) == level
-        assert denoted(meaning, room)[tuple(cell)]
-        assert 1 <= ambiguity(meaning, room) <= (8 if level == "any" else 7)
-    assert drawn > 90
-
-
-def test_parts_of_drawn_compounds_matter():
-    generator = np.random.default_rng(3)
-    narrowed = []
-    for _ in range(300):
-        room = random_room(generator, objects=6)
-        kind, *parts = meaning = draw_meaning(room, generator, LEVELS[4:])
-        sizes = [ambiguity(part, room) for part in parts]
-        if kind == "except":
-            assert 0 < ambiguity(meaning, room) < sizes[0]
-        elif kind == "either":
-            assert ambiguity(meaning, room) > max(sizes)
-        elif kind in ("next_to", "nearest_wall"):
-            narrowed.append(ambiguity(meaning, room) < sizes[0])
-    assert np.mean(narrowed) > 0.95
-
-
-def test_levels_are_drawn_uniformly():
-    generator = np.random.default_rng(4)
-    drawn = [level_of(draw_meaning(ROOM, generator)) for _ in range(1600)]
-    counts = [drawn.count(level) for level in LEVELS]
-    assert min(counts) > 150
-    assert max(counts) < 250
-
-
-def test_another_level_is_drawn_if_one_cannot_be_had():
-    room = room_of("### #R# ###", {"R": "red ball"})
-    generator = np.random.default_rng(5)
-    assert draw_meaning(room, generator, ["full", "negation", "any"]) == ANYTHING
-    with pytest.raises(InstructionError, match=r"level full or relation fits the 1 objects.*'any'"):
-        draw_meaning(room, generator, ["full", "relation"])
+# -- refusals -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -293,7 +190,7 @@ def test_another_level_is_drawn_if_one_cannot_be_had():
         (InstructionError, "fits the 0 objects",
          lambda rng: draw_meaning(np.ones((4, 4, 2), np.uint8), rng)),
         (InstructionError, r"no object at \(4, 4\); the objects are at: \(1, 2\), \(1, 4\)",
-         lambda rng: draw_meaning_of(ROOM, (4, 4), rng)),
+         lambda rng: draw_meanings(ROOM[None], rng, cells=np.array([(4, 4)]))),
         (ShapeError, "one room", lambda rng: draw_meaning(ROOM[None], rng)),
         (DomainError, "colour 9; use 0 to 5",
          lambda rng: draw_meaning(np.full((1, 1, 2), (6, 9)), rng)),
@@ -398,7 +295,7 @@ def test_draws_and_texts_are_reproducible():
     def run(seed):
         generator = np.random.default_rng(seed)
         meanings = [draw_meaning(ROOM, generator) for _ in range(20)]
-        meanings.append(draw_meaning_of(ROOM, AT["T"], generator))
+        meanings += draw_meanings(ROOM[None], generator, cells=np.array([AT["T"]]))[0]
         return [(m, write(m, generator, phrasing)) for m in meanings for phrasing in PHRASINGS]
 
     assert run(7) == run(7)

@@ -5,6 +5,7 @@ from collections import deque
 import networkx
 import numpy as np
 import pytest
+from grid_rooms_by_hand import EAST, NORTH, SOUTH, WEST, every_world, room_of
 from minigrid.core.actions import Actions
 from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, IDX_TO_COLOR, OBJECT_TO_IDX
 from minigrid.core.grid import Grid
@@ -41,23 +42,7 @@ from langrl.envs.grid.rooms import (
 )
 from langrl.errors import LayoutError, ShapeError
 
-EAST, SOUTH, WEST, NORTH = range(4)
-LETTERS = {"D": "door", "K": "key", "B": "ball", "X": "box"}
 MAKERS = {TYPES["door"]: Door, TYPES["key"]: Key, TYPES["ball"]: Ball, TYPES["box"]: Box}
-
-
-def room_of(image):
-    """A room from cells of two characters: ``##``, ``..``, or a colour and a kind, as in ``rK``."""
-    cells = [line.split() for line in image.strip().splitlines()]
-    room = np.zeros((len(cells), len(cells[0]), 2), np.uint8)
-    for (row, column), _ in np.ndenumerate(room[..., 0]):
-        colour, letter = cells[row][column]
-        if letter in LETTERS:
-            number = next(COLOURS[name] for name in COLOURS if name[0] == colour)
-            room[row, column] = TYPES[LETTERS[letter]], number
-        else:
-            room[row, column] = (WALL, COLOURS["grey"]) if letter == "#" else (EMPTY, 0)
-    return room
 
 
 ROOM = room_of(
@@ -98,10 +83,6 @@ def random_free(generator, count=40, height=6, width=7):
     )
     free[:, [0, -1]] = free[:, :, [0, -1]] = False
     return free
-
-
-def every_world(test):
-    return pytest.mark.parametrize("world", GRID_WORLDS)(test)
 
 
 # -- drawing ---------------------------------------------------------------------------------

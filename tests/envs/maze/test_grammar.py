@@ -206,7 +206,7 @@ def test_meaning_drawn_for_a_cell_is_true_of_it(cell):
 
 
 def test_corner_that_the_cell_is_not_in_cannot_be_drawn():
-    with pytest.raises(InstructionError, match="kind corner fits here; add 'row'"):
+    with pytest.raises(InstructionError, match="type corner fits here; add 'row'"):
         BLANK.draw_meaning(np.random.default_rng(0), ["corner"], cell=(5, 5))
 
 

@@ -16,7 +16,8 @@ from langrl.data.images.augment import (
 from langrl.data.images.compound_paraphrases import COMPOUNDS, EXCLUDED, EXCLUDED_MANY, SENTENCES
 from langrl.data.images.paraphrases import ASIDES, FILLERS, LEADS, NOUNS
 from langrl.envs.grid import words as grid_words
-from langrl.envs.grid.grammar import LEVELS, draw_meaning, level_of, synonyms_in
+from langrl.envs.grid.grammar import LEVELS, level_of, synonyms_in
+from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.grid.templates import expand
 from langrl.errors import ConfigError, MissingExtraError, UnknownNameError
