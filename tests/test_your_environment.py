@@ -34,7 +34,7 @@ def run(number, monkeypatch, tmp_path, capsys):
 
 def test_there_are_three_blocks_of_at_most_a_page():
     assert len(BLOCKS) == 3
-    assert all(len([line for line in block.splitlines() if line]) <= 45 for block in BLOCKS)
+    assert all(len([line for line in block.splitlines() if line]) <= 50 for block in BLOCKS)
 
 
 @pytest.mark.documents

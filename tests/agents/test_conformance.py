@@ -25,7 +25,8 @@ from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.config import CpcConfig, GridCriticConfig, RecurrentCriticConfig
 from langrl.models.cpc import CpcDescription
 from langrl.protocols import Agent, check_instruction
-from langrl.tasks.grid.agent import build_grid_critic, compose_grid_agent
+from langrl.tasks.grid import agent as grid_agent
+from langrl.tasks.grid.agent import build_grid_critic
 from langrl.tasks.grid.baselines import (
     AXES,
     GridPlanner,
@@ -33,10 +34,10 @@ from langrl.tasks.grid.baselines import (
     denoted_objects,
     random_actions,
 )
+from langrl.tasks.grid_partial import agent as partial_agent
 from langrl.tasks.grid_partial.agent import (
     GridPartialAgentDescription,
     build_recurrent_critic,
-    compose_grid_partial_agent,
 )
 from langrl.tasks.maze.agent import directions
 from langrl.tasks.maze.baselines import OracleAgent
@@ -82,7 +83,7 @@ def make_grid_agent(tiny_language):
     def make(name):
         config = GridGroundingConfig(strategy="sampled_goal")
         if name == "grounded":
-            return compose_grid_agent(build_grid_critic(SIZES, 0), str(tiny_language), config)
+            return grid_agent.agent_maker(build_grid_critic(SIZES, 0), str(tiny_language), config)()
         if name == "partial":
             history = CpcConfig(embedding=8, context=8, horizon=2, width=16, depth=1)
             description = GridPartialAgentDescription(
@@ -94,7 +95,7 @@ def make_grid_agent(tiny_language):
                 grounding=config,
             )
             critic = build_recurrent_critic(description, 0)
-            return compose_grid_partial_agent(critic, "goto", str(tiny_language), config)
+            return partial_agent.agent_maker(critic, "goto", str(tiny_language), config)()
         if name == "cloning":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)

@@ -148,7 +148,7 @@ WRONG = {
     "--config sb3-dqn-her-grid-goto --encoder frozen": "critics",
     "--config sb3-sac-her-street-fork --critics nowhere": "nowhere",
     f"--config sb3-sac-her-street-fork --critics {STORED_CHECKPOINT}": "another maze",
-    f"--config sb3-dqn-her-grid-goto --critics {STORED_CHECKPOINT}": "another sort of world",
+    f"--config sb3-dqn-her-grid-goto --critics {STORED_CHECKPOINT}": "of another world than",
     "--config sb3-dqn-her-grid-goto --language ./no-such-folder": "no-such-folder",
     "--config sb3-dqn-her-grid-goto --policy.algorithm a2c": "a2c",
     "--config sb3-dqn-her-grid-goto --grounding.strategy log_sum_exp": "needs a critic",

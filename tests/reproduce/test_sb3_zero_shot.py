@@ -6,7 +6,7 @@ pytest.importorskip("stable_baselines3")
 from langrl.reproduce import sb3_zero_shot
 from langrl.reproduce.arguments import Sb3ZeroShotArguments
 from langrl.tasks.maze.config import MazeRunConfig
-from langrl.tasks.registry import train_run
+from langrl.tasks.run import train_run
 from langrl.tasks.sb3.config import Sb3RunConfig
 
 CRITICS = MazeRunConfig.model_validate(
