@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from langrl.agents.observations import read_observations
 from langrl.protocols import Observation
+from langrl.renamed.aliases import names_of
 
 
 def random_directions(count: int, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -50,3 +51,6 @@ class RandomAgent:
         states, _, single = read_observations(observations, instructions, self._axes)
         actions = self._draw(len(states), self._generator)
         return actions[0] if single else actions
+
+
+__getattr__ = names_of(__name__)

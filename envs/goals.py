@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.wrappers.text_features import read_embeddings
 from langrl.errors import DomainError, GroundingError, ShapeError
+from langrl.renamed.aliases import names_of
 
 # No grammar reads this, so that no instruction of its own ends an episode of a world.
 NO_TASK: Mapping[str, Any] = {"instruction": "pursue the desired goal"}
@@ -265,3 +266,6 @@ def check_number(value: Any, name: str, least: float, most: float) -> float:
         span += "" if np.isinf(most) else f" and at most {most}"
         raise DomainError(f"{name} is a finite number{span}, got {value!r}")
     return float(value)
+
+
+__getattr__ = names_of(__name__)

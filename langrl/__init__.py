@@ -1,18 +1,25 @@
 """langrl: agents that follow language instructions with more than one right answer.
 
-The map, bottom to top (each row imports only rows above it):
+The map, bottom to top (a folder imports only itself and folders above it in this list):
 
-* ``langrl.protocols``, ``langrl.errors``: what the parts must offer; every error.
-* ``langrl.functional``: energies, losses, marginals; tensors in, tensors out.
-* ``langrl.envs``: mazes and their grammar, registered with Gymnasium on ``import langrl``.
-* ``langrl.models``, ``langrl.data``: encoders and critics; trajectories, relabelling, pairs.
-* ``langrl.grounding``: strategies that turn an instruction into a choice of goal and action.
-* ``langrl.agents``: the contrastive learner, the grounded agent, baselines.
-* ``langrl.experiment``: training, checkpoints, evaluation, figures, reproductions.
-* ``langrl.cli.main``: the command line.
+* ``errors``, ``settings``, ``protocols``, ``words``, ``checkpoint``: the ground floor.
+* ``functional``: energies, losses, marginals; tensors in, tensors out.
+* ``training``: the loop, learners and experience, the optimiser, run folders, logs, jobs.
+* ``envs``: mazes, grid worlds and wrappers, registered with Gymnasium on ``import langrl``.
+* ``models``: critics, language-image models, multimodal VAEs, predictive coding.
+* ``data``: trajectories, replay, pairs, images with texts.
+* ``grounding``, ``evaluation``: strategies, candidates, choosers; rollouts, statistics, probes.
+* ``agents``, ``plots``: one file a learner, agents, parts for SB3; every figure.
+* ``tasks``: a folder for each task family, and their registry.
+* ``reproduce``, ``benchmark``: published results; speed.
+* ``cli``: the command line.
+
+``renamed`` has the import paths of version 0.1, for one release.
 """
 
 import gymnasium
+
+from langrl.renamed import aliases
 
 __version__ = "0.1.0"
 
@@ -67,3 +74,4 @@ def register_envs() -> None:
 
 
 register_envs()
+aliases.install()
