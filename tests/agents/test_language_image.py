@@ -42,7 +42,7 @@ def test_texts_survive_as_bytes():
 
 
 def test_it_learns_to_tell_images_apart():
-    metrics = run(make(steps=120, logistic_weight=0.1), 120)
+    metrics = run(make(steps=200, logistic_weight=0.1), 200)  # 120: 8 of 40 seeds fail
     first, last = (
         np.mean([float(m["information"]) for m in part]) for part in (metrics[:5], metrics[-10:])
     )
