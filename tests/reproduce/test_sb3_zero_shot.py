@@ -74,7 +74,7 @@ def test_every_grounding_is_measured_once_beside_the_ceiling(tiny, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("it was there already")
 
-    monkeypatch.setattr(sb3_zero_shot, "train_policy", never)
+    monkeypatch.setattr("langrl.reproduce.common.train_or_resume", never)
     monkeypatch.setattr(sb3_zero_shot, "follow", never)
     monkeypatch.setattr(sb3_zero_shot, "compare", never)
     assert reproduce(tiny)["rows"] == rows  # what was trained and measured is used again
