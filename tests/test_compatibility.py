@@ -1,8 +1,14 @@
+import shutil
+
 import numpy as np
 import pytest
 from documents import STORED_CHECKPOINT
 
 from langrl.agents.grounded import GroundedAgent
+from langrl.tasks.loading import agents_of_run
+from langrl.tasks.registry import config_beside
+from langrl.tasks.run import resume_run
+from langrl.training.run_folder import read_newest
 
 
 def test_a_checkpoint_of_the_first_format_is_read_and_acts_as_it_did():
@@ -16,3 +22,41 @@ def test_a_checkpoint_of_the_first_format_is_read_and_acts_as_it_did():
         {"observation": np.array([8.5, 8.5])}, "go to row 3"
     )
     assert posterior.entropy_bits == pytest.approx(6.3966, abs=0.02)
+
+
+RUNS = STORED_CHECKPOINT.parent / "runs-0.1"  # written by version 0.1, and how it acted
+AGREEING = 0.9  # actions are drawn, and another processor may round a chance across a draw
+
+
+@pytest.mark.parametrize("name", ["grid", "grid-partial", "dqn", "ppo"])
+def test_runs_of_version_0_1_act_as_they_did(name):
+    if name in ("dqn", "ppo"):
+        pytest.importorskip("stable_baselines3")
+    agent = agents_of_run(RUNS / name, config_beside(RUNS / name))()
+    with np.load(RUNS / "acted.npz") as acted:
+        observations, actions = acted[f"{name}/observations"], acted[f"{name}/actions"]
+        texts = acted[f"{name}/instructions"].tolist()
+    agent.reset(np.random.default_rng(5))
+    again = [agent.act({"observation": step}, texts) for step in observations]
+    assert (np.stack(again) == actions).mean() >= AGREEING
+
+
+@pytest.mark.parametrize("name", ["grid", "grid-partial", "cpc"])
+def test_runs_of_version_0_1_are_resumed(name, tmp_path):
+    run = shutil.copytree(RUNS / name, tmp_path / name)
+    assert read_newest(run)[1].documents["state"]["step"] == 2
+    resume_run(run, "resume")
+    assert read_newest(run)[1].documents["state"]["step"] == 4
+
+
+def test_a_zip_of_version_0_1_is_read():
+    pytest.importorskip("stable_baselines3")
+    run = RUNS / "dqn"
+    agent = agents_of_run(run, config_beside(run), policy=run / "policy.zip", trust_pickle=True)(
+        strategy="max_goal"
+    )
+    with np.load(RUNS / "acted.npz") as acted:
+        observations, actions = acted["dqn/observations"], acted["dqn/actions"]
+        texts = acted["dqn/instructions"].tolist()
+    agent.reset(np.random.default_rng(5))
+    assert (agent.act({"observation": observations[0]}, texts) == actions[0]).mean() >= 2 / 3

@@ -105,14 +105,14 @@ def _furnish(spec: RoomSpec, count: int, generator: np.random.Generator) -> Room
 
 def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: np.random.Generator) -> None:
     lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
-    doors = np.array([*itertools.product(lines, starts, (0, 1))], np.int64).reshape(-1, 3)
-    line, start, across = doors.T
-    shape = (len(rooms), len(doors))
-    at = start + generator.integers(1, step, size=shape)
-    row, column = np.where(across, line, at), np.where(across, at, line)
-    each = np.arange(len(rooms))[:, None]
-    rooms[each, row, column, 0] = DOOR
-    rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=shape)
+    count = len(rooms)
+    each = np.arange(count)
+    # Drawn door by door, as it always was: runs that were stored before resume on the same rooms.
+    for line, start, across in itertools.product(lines, starts, (False, True)):
+        at = start + generator.integers(1, step, size=count)
+        row, column = (line, at) if across else (at, line)
+        rooms[each, row, column, 0] = DOOR
+        rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=count)
 
 
 def _draw_kinds(
