@@ -15,14 +15,16 @@ class Settings(BaseModel):
     """Base of every config: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    earlier_names: ClassVar[dict[str, str]] = {}
-    """Fields that had another name before, as files of then have it: earlier name, name now."""
+    earlier_names: ClassVar[dict[str, str | None]] = {}
+    """Fields of earlier files: their name then, and their name now, or None if they are gone."""
 
     @model_validator(mode="before")
     @classmethod
     def _read_earlier_names(cls, content: Any) -> Any:
         if isinstance(content, dict) and cls.earlier_names.keys() & content.keys():
-            return {cls.earlier_names.get(name, name): value for name, value in content.items()}
+            now = {cls.earlier_names.get(name, name): value for name, value in content.items()}
+            now.pop(None, None)
+            return now
         return content
 
 

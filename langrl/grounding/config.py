@@ -24,10 +24,10 @@ class GroundingConfig(Settings):
     )
 
 
-class GridGroundingConfig(Settings):
-    """How an instruction becomes a choice of action in grid worlds."""
+class GridPartialGroundingConfig(Settings):
+    """How an instruction becomes a choice of action where an agent sees a part of a grid world."""
 
-    earlier_names = {"sharpness": "language_weight"}
+    earlier_names = {"sharpness": "language_weight", "compare_separate": None}
 
     strategy: StrategyName = Field(
         "log_sum_exp", description="how goals are marginalised or chosen"
@@ -41,6 +41,13 @@ class GridGroundingConfig(Settings):
     temperature: float = Field(
         0.2, ge=0, le=100, description="of the softmax that actions are drawn from; 0: the best"
     )
+
+
+class GridGroundingConfig(GridPartialGroundingConfig):
+    """How an instruction becomes a choice of action where an agent sees a whole grid world."""
+
+    earlier_names = {"sharpness": "language_weight"}
+
     compare_separate: bool = Field(
         False, description="offer 'direct' between separate encoders, to show that it is at chance"
     )

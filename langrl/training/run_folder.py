@@ -15,18 +15,11 @@ def use_device(device: str, threads: int) -> None:
     Raises:
         ConfigError: if this machine has no such device.
     """
-    kind, _, number = device.partition(":")
-    if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        known = [f"cuda:{n}" for n in range(count)]
-        available = device in known if number else bool(known)
-    else:
-        known = ["mps"] if torch.backends.mps.is_available() else []
-        available = kind == "cpu" or kind in known
-    if not available:
-        raise ConfigError(
-            f"device {device!r} is not available here; use {' or '.join(['cpu', *known])}"
-        )
+    cuda = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    known = ["cpu", *(cuda if torch.cuda.is_available() else ())]
+    known += ["mps"] if torch.backends.mps.is_available() else []
+    if device not in known and not (device == "cuda" and "cuda:0" in known):
+        raise ConfigError(f"device {device!r} is not available here; use {' or '.join(known)}")
     torch.set_num_threads(threads)
 
 

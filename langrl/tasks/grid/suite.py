@@ -16,7 +16,6 @@ from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, ahead, read_observation
 from langrl.envs.phrasing import Phrasing
 from langrl.evaluation.rollouts import Episodes, run_episodes
-from langrl.grounding.config import GridGroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.plots.grid import PIXELS, film_strip, rooms_figure
 from langrl.protocols import Agent
@@ -46,15 +45,14 @@ BASELINES: Makers = {
 } | RANDOM
 
 
+SEPARATE = tuple(name for name in GROUNDINGS if name != "direct")
+"""Strategies of agents whose goals and texts are not embedded alike."""
+
+
 def of(config: GridRunConfig) -> "GridSuite":
     """Return the suite of a run: tasks in its first world."""
-    return GridSuite(config.world.worlds[0], config.evaluation, groundings_of(config.grounding))
-
-
-def groundings_of(config: GridGroundingConfig) -> tuple[str, ...]:
-    """Return the strategies that agents with a critic and separate language encoders can have."""
-    separate = config.compare_separate
-    return tuple(name for name in GROUNDINGS if name != "direct" or separate)
+    groundings = tuple(GROUNDINGS) if config.grounding.compare_separate else SEPARATE
+    return GridSuite(config.world.worlds[0], config.evaluation, groundings)
 
 
 def make_grid_tasks(

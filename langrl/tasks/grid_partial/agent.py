@@ -20,7 +20,7 @@ from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS
 from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
 from langrl.grounding.candidates import ListedCandidates
-from langrl.grounding.config import GridGroundingConfig
+from langrl.grounding.config import GridPartialGroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.config import RecurrentCriticConfig
 from langrl.models.cpc import CPC, CpcDescription
@@ -42,7 +42,7 @@ class GridPartialAgentDescription(Settings):
     memory: bool = Field(description="whether it remembers")
     critic: RecurrentCriticConfig
     language: str = Field(description="language-image model: 'bundled', a name or a folder")
-    grounding: GridGroundingConfig
+    grounding: GridPartialGroundingConfig
 
 
 def build_recurrent_critic(description: GridPartialAgentDescription, seed: int) -> RecurrentCritic:
@@ -96,7 +96,7 @@ def agent_maker(
     critic: RecurrentCritic,
     world: str,
     language: str,
-    grounding: GridGroundingConfig,
+    grounding: GridPartialGroundingConfig,
     device: str = "cpu",
 ) -> AgentMaker:
     """Return what makes agents on a trained critic and a language-image model.
@@ -120,7 +120,6 @@ def agent_maker(
             device=device,
             language_weight=config.language_weight,
             temperature=config.temperature,
-            compare_separate=config.compare_separate,
         )
 
     return make

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from langrl.agents.config import RecurrentLearnerConfig
 from langrl.data.config import ExplorationDataConfig
 from langrl.envs.grid.views import check_view
-from langrl.grounding.config import GridGroundingConfig
+from langrl.grounding.config import GridPartialGroundingConfig
 from langrl.models.config import HistoryConfig, RecurrentCriticConfig
 from langrl.tasks.config import RunConfig
 from langrl.tasks.grid.config import GridEvaluationConfig, GridWorldConfig
@@ -36,7 +36,7 @@ class GridPartialRunConfig(RunConfig):
         "bundled", min_length=1, description="language-image model: 'bundled', a name or a folder"
     )
     learner: RecurrentLearnerConfig = RecurrentLearnerConfig()
-    grounding: GridGroundingConfig = GridGroundingConfig()
+    grounding: GridPartialGroundingConfig = GridPartialGroundingConfig()
     evaluation: GridEvaluationConfig = GridEvaluationConfig()
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from langrl.envs.phrasing import Phrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
-from langrl.tasks.grid.suite import RANDOM, GridSuite, groundings_of, make_grid_tasks
+from langrl.tasks.grid.suite import RANDOM, SEPARATE, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.suite import Makers, beliefs_of
 
@@ -32,7 +32,7 @@ def of(config: GridPartialRunConfig) -> "GridPartialSuite":
     return GridPartialSuite(
         config.world.worlds[0],
         config.evaluation,
-        groundings_of(config.grounding),
+        SEPARATE,
         config.world.view,
     )
 
