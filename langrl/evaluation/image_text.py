@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from langrl.data.images.grid_scenes import satisfies
 from langrl.envs.grid.grammar import CANONICAL, LEVELS, level_of, synonyms_in, write
@@ -32,21 +31,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RoomSample:
-    """One room's images, texts about it, and which fit.
-
-    Args:
-        world: the room's world.
-        images: uint8 [M, height, width, 3].
-        texts: K texts.
-        levels: each text's level.
-        matches: bool [M, K].
-    """
+    """One room's images, K texts about it with their levels, and which of them fit."""
 
     world: str
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8]  # [M, height, width, 3]
     texts: list[str]
     levels: list[str]
-    matches: NDArray[np.bool_]
+    matches: NDArray[np.bool_]  # [M, K]
 
 
 Write = Callable[[Meaning, np.random.Generator], str]
@@ -55,14 +46,7 @@ Write = Callable[[Meaning, np.random.Generator], str]
 def sample_rooms(
     worlds: Sequence[str], rooms: int, write_text: Write, generator: np.random.Generator
 ) -> list[RoomSample]:
-    """Draw rooms of each world, with a text of every level that the room allows.
-
-    Args:
-        worlds: names in ``GRID_WORLDS``.
-        rooms: of each world.
-        write_text: puts a meaning into words.
-        generator: the only source of randomness.
-    """
+    """Draw so many rooms of each world, with a text of every level that the room allows."""
     samples = []
     for world in worlds:
         for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
@@ -223,27 +207,13 @@ def evaluate_worlds(
 
 
 def calibrate_on(model: LanguageImageModel, samples: Sequence[RoomSample]) -> None:
-    """Fit P(match) on pairs of images and texts of the same room, and keep reference images.
+    """Fit P(match) on images and texts of the same room in place, and keep reference images.
 
-    Args:
-        model: calibrated in place.
-        samples: of rooms and texts that are not reported on.
+    The samples are of rooms and texts that are not reported on.
     """
     images = torch.cat([model.encode_image(s.images) for s in samples])
     texts = torch.cat([model.encode_text(s.texts) for s in samples])
-    matches, valid = _blocks(samples)
-    model.calibrate(images, texts, matches, valid)
-
-
-def _blocks(samples: Sequence[RoomSample]) -> tuple[Tensor, Tensor]:
-    """Return matches and where they are known, bool [M, K], over all rooms."""
-    rows, columns = sum(len(s.images) for s in samples), sum(len(s.texts) for s in samples)
-    matches = torch.zeros(rows, columns, dtype=torch.bool)
-    valid = torch.zeros(rows, columns, dtype=torch.bool)
-    row = column = 0
-    for sample in samples:
-        height, width = sample.matches.shape
-        matches[row : row + height, column : column + width] = torch.from_numpy(sample.matches)
-        valid[row : row + height, column : column + width] = True
-        row, column = row + height, column + width
-    return matches, valid
+    blocks = [torch.from_numpy(sample.matches) for sample in samples]
+    # Across rooms it is not known what matches.
+    known = torch.block_diag(*(torch.ones_like(block) for block in blocks))
+    model.calibrate(images, texts, torch.block_diag(*blocks), known)
