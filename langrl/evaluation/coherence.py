@@ -26,13 +26,9 @@ _WIDTH, _STEPS, _BATCH, _RATE, _JITTER = 128, 800, 128, 2e-3, 0.05
 
 
 def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Classify:
-    """Train a classifier of one hidden layer on observations [N, X] and their int64 labels [N].
+    """Train a classifier of one hidden layer on observations [N, X] of C ``classes``.
 
-    Args:
-        x: observations.
-        labels: below ``classes``.
-        classes: C.
-        seed: of weights and batches.
+    Labels are int64 [N], below C; the seed is of weights and batches.
 
     Returns:
         A function of observations [..., X] that returns labels [...].

@@ -8,6 +8,7 @@ Axes: ``M`` images of a room, ``K`` texts about it, ``N`` pairs, ``D`` embedding
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -152,9 +153,10 @@ def calibration_error(bins: Sequence[dict[str, float]]) -> float:
 
 def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
     """Return one row of results: means over levels, over words, and over both kinds of groups."""
-    levels = {level: _mean(measured.auc, lambda a, lv=level: a[1] == lv) for level in LEVELS}
-    spoken = sorted({word for _, _, words in measured.auc for word in words})
-    words = {word: _mean(measured.auc, lambda a, w=word: w in a[2]) for word in spoken}
+    auc = measured.auc
+    levels = {level: _finite_mean([a for a, of, _ in auc if of == level]) for level in LEVELS}
+    spoken = sorted({word for _, _, words in auc for word in words})
+    words = {word: _finite_mean([a for a, _, named in auc if word in named]) for word in spoken}
     bins, nll = [], float("nan")
     if measured.probabilities:
         probabilities = np.concatenate([p.ravel() for p in measured.probabilities]).astype(float)
@@ -163,10 +165,10 @@ def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
         inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
         nll = float(-np.where(matches, np.log(inside), np.log1p(-inside)).mean())
     groups = [value for value in (*levels.values(), *words.values()) if value == value]
-    everything = [entry[0] for entry in measured.auc]  # of captions, which have no groups
+    everything = [area for area, _, _ in auc]  # of captions, which have no groups
     return {
         "phrasing": phrasing,
-        "texts": len(measured.auc),
+        "texts": len(auc),
         "auc": _finite_mean(groups or everything),
         "auc_levels": _finite_mean(list(levels.values())),
         "auc_words": _finite_mean(list(words.values())),
@@ -178,10 +180,6 @@ def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
         "words": words,
         "reliability": bins,
     }
-
-
-def _mean(auc: Sequence[tuple[float, str, tuple[str, ...]]], keep: Callable[..., bool]) -> float:
-    return _finite_mean([entry[0] for entry in auc if keep(entry)])
 
 
 def _finite_mean(values: Sequence[float]) -> float:
@@ -197,11 +195,7 @@ def evaluate_worlds(
     rows = []
     for number, phrasing in enumerate(PHRASINGS):
         generator = np.random.default_rng([seed, number])
-
-        def write_text(meaning: Meaning, draw: np.random.Generator, p: Any = phrasing) -> str:
-            return write(meaning, draw, p)
-
-        samples = sample_rooms(worlds, rooms, write_text, generator)
+        samples = sample_rooms(worlds, rooms, partial(write, phrasing=phrasing), generator)
         rows.append(summarise(measure(model, samples), phrasing))
     return rows
 
