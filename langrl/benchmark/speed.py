@@ -160,10 +160,8 @@ def grid_resets(rounds: int) -> list[dict[str, Any]]:
 
 
 def _reset_rates(world: str, rounds: int) -> dict[str, float]:
-    """Return resets per second of one call, of steps that start rows anew, and of single ones.
-
-    They take turns, as in ``street_maze``.
-    """
+    """Return resets per second of one call, of steps that start rows anew, and of single ones."""
+    # They take turns, as in ``street_maze``.
     batch, single = GridGoToVectorEnv(ENVS, world), GridGoToEnv(world)
     short = GridGoToVectorEnv(ENVS, world, max_episode_steps=1)
     done = np.full(ENVS, DONE)
@@ -182,12 +180,8 @@ def broadcast_log_mean_exp(left: Tensor, right: Tensor, lowest: float | None = N
     """Return logsumexp_m(left + right) - log M by broadcasting: the baseline of the marginals.
 
     A row of ``left`` [N, M] meets a few columns of ``right`` [M, K] at a time, so that what is
-    held fits a cache; everything in place.
-
-    Args:
-        left: [N, M].
-        right: [M, K].
-        lowest: cuts off exponents, if given: subnormal numbers are slow, and so is this.
+    held fits a cache; everything in place. Exponents are cut off at ``lowest``, if given: subnormal
+    numbers are slow, and so is this.
     """
     candidates, columns = right.shape
     value = left.new_empty(len(left), columns)
@@ -223,10 +217,8 @@ def marginals(rounds: int) -> list[dict[str, Any]]:
         for number, scale in enumerate(SCALES):
             left, right = scale * queries @ goals.mT, scale * goals @ texts.mT
             lowest = -80.0 if scale > 20 else None  # whichever is faster for the baseline
-            seconds = _seconds(
-                max(1, rounds // 2),
-                partial(broadcast_log_mean_exp, left, right, lowest),
-            )
+            baseline = partial(broadcast_log_mean_exp, left, right, lowest)
+            seconds = _seconds(max(1, rounds // 2), baseline)
             product = _seconds(3 * rounds, partial(monte_carlo, left, right))
             estimate = monte_carlo(left, right)
             error = (estimate.value - broadcast_log_mean_exp(left.double(), right.double())).abs()

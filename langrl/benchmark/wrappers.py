@@ -42,26 +42,23 @@ def wrappers(rounds: int) -> list[dict[str, Any]]:
     model = load_language_image_model()
     language = image_language(BUNDLED, "cpu")
     words = WordTokeniser.learn(["go to row 3"])
-    goal_of = {
-        _MAZE: None,
-        _GRID: lambda env: InstructionToGoal(
-            env, language, "max_goal", ReachablePoses(said_done=True), language_weight=6.0
-        ),
+    wraps: dict[str, Callable[[Env], Env]] = {
+        "EmbedInstruction": lambda env: EmbedInstruction(env, model),
+        "TokenizeInstruction": lambda env: TokenizeInstruction(env, words),
+        "GoalEnv": GoalEnv,
     }
+
+    def to_goal(env: Env) -> Env:
+        poses = ReachablePoses(said_done=True)
+        return InstructionToGoal(env, language, "max_goal", poses, language_weight=6.0)
+
     rows = []
     with one_thread(), progress("speed: wrappers", 9) as bar:
-        for world in (_MAZE, _GRID):
-            wraps: dict[str, Callable[[Env], Env]] = {
-                "EmbedInstruction": lambda env: EmbedInstruction(env, model),
-                "TokenizeInstruction": lambda env: TokenizeInstruction(env, words),
-                "GoalEnv": GoalEnv,
-            }
-            if goal_of[world] is not None:
-                wraps["InstructionToGoal"] = goal_of[world]  # type: ignore[assignment]
-            for name, wrap in wraps.items():
+        for world, tried in ((_MAZE, wraps), (_GRID, wraps | {"InstructionToGoal": to_goal})):
+            for name, wrap in tried.items():
                 rows.append(_single(world, name, wrap, rounds))
                 bar.update(len(rows), "wrappers")
-        rows.append(_reset(_GRID, "InstructionToGoal, reset", wraps["InstructionToGoal"], rounds))
+        rows.append(_reset(_GRID, "InstructionToGoal, reset", to_goal, rounds))
         rows.append(_vector(model, rounds))
         bar.update(len(rows), "wrappers")
     return rows

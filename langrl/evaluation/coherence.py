@@ -26,13 +26,9 @@ _WIDTH, _STEPS, _BATCH, _RATE, _JITTER = 128, 800, 128, 2e-3, 0.05
 
 
 def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Classify:
-    """Train a classifier of one hidden layer.
+    """Train a classifier of one hidden layer on observations [N, X] of C ``classes``.
 
-    Args:
-        x: observations [N, X].
-        labels: int64 [N], below ``classes``.
-        classes: C.
-        seed: of its weights and batches.
+    Labels are int64 [N], below C; the seed is of weights and batches.
 
     Returns:
         A function of observations [..., X] that returns labels [...].
@@ -84,13 +80,7 @@ def latent_accuracy(
     """Return how often a linear probe names the class from each modality's latent, in [0, 1].
 
     The probe is ridge regression on posterior means given that modality alone, onto one-hot labels.
-
-    Args:
-        model: what is probed.
-        train: labelled observations by modality [N, X], for the probe.
-        train_labels: int64 [N].
-        test: observations that are named.
-        test_labels: int64.
+    Observations are by modality [N, X], labels int64 [N].
     """
     accuracies = {}
     for name in model.names:
@@ -123,11 +113,8 @@ def joint_coherence(
 ) -> float:
     """Return how often all modalities that are decoded from a prior latent have one class."""
     generated = model.generate({}, generator, count)
-    first, *others = (classifiers[name](generated[name]) for name in model.names)
-    agree = torch.ones_like(first, dtype=torch.bool)
-    for other in others:
-        agree &= first == other
-    return agree.float().mean().item()
+    named = torch.stack([classifiers[name](generated[name]) for name in model.names])
+    return (named == named[0]).all(0).float().mean().item()
 
 
 @torch.no_grad()
@@ -142,11 +129,8 @@ def cross_coherence(
     """Return how often what is generated from one modality has its class, by "from > to".
 
     Args:
-        model: what is measured.
-        classifiers: by modality.
-        test: observations by modality [N, X].
+        test: observations by modality [N, X], as ``classifiers``.
         labels: of them [N].
-        generator: the source of randomness.
         samples: generated from each observation.
     """
     shares = {}
@@ -167,20 +151,12 @@ def synergy_coherence(
     generator: torch.Generator,
     samples: int = 10,
 ) -> float:
-    """Return how often reconstructions from all modalities together have the class, on average.
-
-    Arguments: as ``cross_coherence``.
-    """
+    """Return how often reconstructions from all modalities, as ``cross_coherence``'s, are right."""
     generated = model.generate({name: test[name] for name in model.names}, generator, samples)
     shares = [_share(classifiers[name](generated[name]), labels) for name in model.names]
     return sum(shares) / len(shares)
 
 
 def threshold_at(unrelated: Tensor, kept: float) -> float:
-    """Return the score that a share of unrelated pairs reaches.
-
-    Args:
-        unrelated: scores of labelled pairs [N].
-        kept: the share, in (0, 1).
-    """
+    """Return the score that a share ``kept``, in (0, 1), of unrelated pairs' scores [N] reaches."""
     return unrelated.quantile(1 - kept).item()

@@ -26,12 +26,7 @@ def compare(
 ) -> dict[str, Episodes]:
     """Run each agent through the same tasks: same starts, instructions and noise.
 
-    Args:
-        agents: makes an agent, by name.
-        make_env: makes the tasks.
-        seed: of the tasks; see ``run_episodes``.
-        label: for the progress bar.
-        options: passed to ``env.reset``.
+    Agents are made by name; ``label`` is the progress bar's, the rest as for ``run_episodes``.
     """
     results = {}
     for name, make_agent in agents.items():

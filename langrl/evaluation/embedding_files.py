@@ -52,12 +52,7 @@ def read_floats(path: Path, flag: str, shape: str) -> NDArray[Any]:
 def read_embedding_pairs(path: Path, flag: str) -> tuple[Tensor, Tensor]:
     """Read both modalities [n, D] from a .npy file of floats [2, n, D]; row i of both is a pair.
 
-    Args:
-        path: of the file.
-        flag: where the path was given, for messages.
-
-    Raises:
-        ConfigError: if there is no such file, or it holds anything else, NaN or infinities.
+    Arguments and errors as ``read_floats``; ConfigError also for NaN and infinities.
     """
     array, where = read_floats(path, flag, _SHAPE), f"{flag} {path}"
     shape = list(array.shape)

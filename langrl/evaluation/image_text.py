@@ -8,12 +8,12 @@ Axes: ``M`` images of a room, ``K`` texts about it, ``N`` pairs, ``D`` embedding
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from langrl.data.images.grid_scenes import satisfies
 from langrl.envs.grid.grammar import CANONICAL, LEVELS, level_of, synonyms_in, write
@@ -32,21 +32,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RoomSample:
-    """One room's images, texts about it, and which fit.
-
-    Args:
-        world: the room's world.
-        images: uint8 [M, height, width, 3].
-        texts: K texts.
-        levels: each text's level.
-        matches: bool [M, K].
-    """
+    """One room's images, K texts about it with their levels, and which of them fit."""
 
     world: str
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8]  # [M, height, width, 3]
     texts: list[str]
     levels: list[str]
-    matches: NDArray[np.bool_]
+    matches: NDArray[np.bool_]  # [M, K]
 
 
 Write = Callable[[Meaning, np.random.Generator], str]
@@ -55,14 +47,7 @@ Write = Callable[[Meaning, np.random.Generator], str]
 def sample_rooms(
     worlds: Sequence[str], rooms: int, write_text: Write, generator: np.random.Generator
 ) -> list[RoomSample]:
-    """Draw rooms of each world, with a text of every level that the room allows.
-
-    Args:
-        worlds: names in ``GRID_WORLDS``.
-        rooms: of each world.
-        write_text: puts a meaning into words.
-        generator: the only source of randomness.
-    """
+    """Draw so many rooms of each world, with a text of every level that the room allows."""
     samples = []
     for world in worlds:
         for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
@@ -168,9 +153,10 @@ def calibration_error(bins: Sequence[dict[str, float]]) -> float:
 
 def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
     """Return one row of results: means over levels, over words, and over both kinds of groups."""
-    levels = {level: _mean(measured.auc, lambda a, lv=level: a[1] == lv) for level in LEVELS}
-    spoken = sorted({word for _, _, words in measured.auc for word in words})
-    words = {word: _mean(measured.auc, lambda a, w=word: w in a[2]) for word in spoken}
+    auc = measured.auc
+    levels = {level: _finite_mean([a for a, of, _ in auc if of == level]) for level in LEVELS}
+    spoken = sorted({word for _, _, words in auc for word in words})
+    words = {word: _finite_mean([a for a, _, named in auc if word in named]) for word in spoken}
     bins, nll = [], float("nan")
     if measured.probabilities:
         probabilities = np.concatenate([p.ravel() for p in measured.probabilities]).astype(float)
@@ -179,10 +165,10 @@ def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
         inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
         nll = float(-np.where(matches, np.log(inside), np.log1p(-inside)).mean())
     groups = [value for value in (*levels.values(), *words.values()) if value == value]
-    everything = [entry[0] for entry in measured.auc]  # of captions, which have no groups
+    everything = [area for area, _, _ in auc]  # of captions, which have no groups
     return {
         "phrasing": phrasing,
-        "texts": len(measured.auc),
+        "texts": len(auc),
         "auc": _finite_mean(groups or everything),
         "auc_levels": _finite_mean(list(levels.values())),
         "auc_words": _finite_mean(list(words.values())),
@@ -194,10 +180,6 @@ def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:
         "words": words,
         "reliability": bins,
     }
-
-
-def _mean(auc: Sequence[tuple[float, str, tuple[str, ...]]], keep: Callable[..., bool]) -> float:
-    return _finite_mean([entry[0] for entry in auc if keep(entry)])
 
 
 def _finite_mean(values: Sequence[float]) -> float:
@@ -213,37 +195,19 @@ def evaluate_worlds(
     rows = []
     for number, phrasing in enumerate(PHRASINGS):
         generator = np.random.default_rng([seed, number])
-
-        def write_text(meaning: Meaning, draw: np.random.Generator, p: Any = phrasing) -> str:
-            return write(meaning, draw, p)
-
-        samples = sample_rooms(worlds, rooms, write_text, generator)
+        samples = sample_rooms(worlds, rooms, partial(write, phrasing=phrasing), generator)
         rows.append(summarise(measure(model, samples), phrasing))
     return rows
 
 
 def calibrate_on(model: LanguageImageModel, samples: Sequence[RoomSample]) -> None:
-    """Fit P(match) on pairs of images and texts of the same room, and keep reference images.
+    """Fit P(match) on images and texts of the same room in place, and keep reference images.
 
-    Args:
-        model: calibrated in place.
-        samples: of rooms and texts that are not reported on.
+    The samples are of rooms and texts that are not reported on.
     """
     images = torch.cat([model.encode_image(s.images) for s in samples])
     texts = torch.cat([model.encode_text(s.texts) for s in samples])
-    matches, valid = _blocks(samples)
-    model.calibrate(images, texts, matches, valid)
-
-
-def _blocks(samples: Sequence[RoomSample]) -> tuple[Tensor, Tensor]:
-    """Return matches and where they are known, bool [M, K], over all rooms."""
-    rows, columns = sum(len(s.images) for s in samples), sum(len(s.texts) for s in samples)
-    matches = torch.zeros(rows, columns, dtype=torch.bool)
-    valid = torch.zeros(rows, columns, dtype=torch.bool)
-    row = column = 0
-    for sample in samples:
-        height, width = sample.matches.shape
-        matches[row : row + height, column : column + width] = torch.from_numpy(sample.matches)
-        valid[row : row + height, column : column + width] = True
-        row, column = row + height, column + width
-    return matches, valid
+    blocks = [torch.from_numpy(sample.matches) for sample in samples]
+    # Across rooms it is not known what matches.
+    known = torch.block_diag(*(torch.ones_like(block) for block in blocks))
+    model.calibrate(images, texts, torch.block_diag(*blocks), known)

@@ -40,17 +40,15 @@ def layer_cones(
     with _watched(module) as (outputs, lengths):
         embedded = []
         for start in range(0, len(inputs), size):
-            part = inputs[start : start + size]
-            lengths.append(len(part))
+            lengths.append(len(part := inputs[start : start + size]))
             embedded.append(embed(part))
     layers = [*_longest(outputs, len(inputs)), ("embedding", torch.cat(embedded))]
     rows = []
     for name, values in layers:
         values = values[values.abs().amax(1) > 0]  # rows of zeros have no direction
         if len(values) > 1 and values.isfinite().all():
-            narrow = cone(values)
-            quantiles = {"low": narrow.low, "high": narrow.high}
-            rows.append({"layer": name, "mean": narrow.mean, **quantiles})
+            c = cone(values)
+            rows.append({"layer": name, "mean": c.mean, "low": c.low, "high": c.high})
     return rows
 
 

@@ -53,9 +53,6 @@ class RidgeProbe:
     """Ridge regressions of anything on one set of features, at the cost of one.
 
     Features are centred and scaled; the penalty is chosen on a fifth of the groups.
-
-    Args:
-        split: see ``Split``.
     """
 
     def __init__(self, split: Split) -> None:
@@ -78,8 +75,7 @@ class RidgeProbe:
     def predict(self, targets: NDArray[Any]) -> Array:
         """Fit targets [n, O] and return what is read off the states to be scored [m, O].
 
-        Raises:
-            ShapeError: if there is not one row for each state that is fitted.
+        Raises ShapeError if there is not one row for each state that is fitted.
         """
         if targets.ndim != 2 or len(targets) != len(self._chooses):
             raise ShapeError(
@@ -120,10 +116,7 @@ def explained(
 ) -> float:
     """Return R^2 over several regressions together: 1 - squared errors over those of the means.
 
-    Args:
-        predictions: [m, O] of each regression.
-        truths: [m, O] of each.
-        means: what is known without features [O], of each.
+    Of each: predictions and truths [m, O], and the mean [O], what is known without features.
     """
     errors = sum(np.square(p - t).sum() for p, t in zip(predictions, truths, strict=True))
     spread = sum(np.square(t - m).sum() for t, m in zip(truths, means, strict=True))

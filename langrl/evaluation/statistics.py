@@ -5,7 +5,7 @@ Axes: ``n`` independent values, ``M`` scores.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,6 +39,22 @@ def gather(results: Iterable[Mapping[K, V]]) -> dict[K, list[V]]:
         for key, value in result.items():
             values[key].append(value)
     return dict(values)
+
+
+def labelled_groups(
+    rows: Iterable[Row], keys: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    """Yield, for each group of ``group_rows``, the values of the keys by name, and its rows."""
+    for labels, group in group_rows(rows, keys).items():
+        yield dict(zip(keys, labels, strict=True)), group
+
+
+def means_and_sems(rows: Sequence[Row], names: Iterable[str]) -> dict[str, float]:
+    """Return each column's mean, and its standard error as ``NAME_sem``."""
+    columns: dict[str, float] = {}
+    for name in names:
+        columns[name], columns[f"{name}_sem"] = mean_and_sem([row[name] for row in rows])
+    return columns
 
 
 def mean_over_seeds(rows: Iterable[Row], name: str) -> tuple[float, float]:

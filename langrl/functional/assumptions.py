@@ -26,9 +26,7 @@ class Test:
     """One test of Assumption 3.
 
     Attributes:
-        name: of the test.
-        statistic: its value.
-        p_value: chance of a value as extreme where the assumption holds, in [0, 1].
+        p_value: chance of a statistic as extreme where the assumption holds, in [0, 1].
         effect: size of the departure in the unit that ``measure`` names, less what chance gives.
         detectable: effect that is found with probability ``power``.
         measure: what the effect is.
@@ -197,7 +195,7 @@ def _sample(
             f"{function} needs goals [n, D] with D >= 2 and n >= {fewest} here, got"
             f" {list(goals.shape)}; give more goals"
         )
-    if not (0 < level < 1 and level < power < 1):
+    if not 0 < level < power < 1:
         raise DomainError(
             f"{function} needs 0 < level < power < 1, got level {level} and power {power}"
         )

@@ -218,9 +218,9 @@ def _check(
     right_goals: Tensor | None,
     alternatives: int,
 ) -> None:
+    others = goals if right_goals is None else right_goals
     given = {"left": left, "left_goals": left_goals, "right": right, "goals": goals}
-    given["right_goals"] = goals if right_goals is None else right_goals
-    for name, value in given.items():
+    for name, value in (given | {"right_goals": others}).items():
         arguments.check_embeddings("choose", name, value)
         arguments.check_finite("choose", name, value)
         if value.ndim != 2:
@@ -232,12 +232,12 @@ def _check(
             f"choose needs left [N, D] and left_goals [N, E] with N >= {2 * alternatives}, got"
             f" {list(left.shape)} and {list(left_goals.shape)}; give more held-out pairs"
         )
-    if len(goals) < 2 or len(goals) != len(given["right_goals"]):
+    if len(goals) < 2 or len(goals) != len(others):
         raise ShapeError(
             "choose needs the same M >= 2 candidates in goals and right_goals, got"
-            f" {len(goals)} and {len(given['right_goals'])}; embed the same goals twice"
+            f" {len(goals)} and {len(others)}; embed the same goals twice"
         )
-    language_sizes = {right.shape[1], left_goals.shape[1], given["right_goals"].shape[1]}
+    language_sizes = {right.shape[1], left_goals.shape[1], others.shape[1]}
     if left.shape[1] != goals.shape[1] or len(language_sizes) != 1:
         raise ShapeError(
             "choose needs left and goals of one embedding size, and right, left_goals and"

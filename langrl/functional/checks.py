@@ -56,10 +56,7 @@ def check_log_weights(function: str, value: Tensor, candidates: int) -> None:
 def scale(function: str, name: str, value: float | Tensor, like: Tensor) -> Tensor:
     """Return an inverse temperature as a scalar tensor on the device of ``like``.
 
-    Raises:
-        ShapeError: if it is no single number.
-        NonFiniteError: if it is not finite.
-        DomainError: if it is negative.
+    Raises ShapeError unless it is one number, NonFiniteError if not finite, DomainError below 0.
     """
     given = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
     if given.numel() != 1:

@@ -98,11 +98,9 @@ def _stepped(b: float, x: Tensor) -> Tensor:
 
 
 def _large_order(b: float, x: Tensor) -> Tensor:
-    """Return log 0F1(; b; x) for b - 1 >= _ORDER by Debye's expansion, uniform in x.
-
-    Stirling's series of the gamma function is the expansion's own sum at t = 1 (x = 0), so that
-    only differences from it remain, with the factor 1 - t taken out: nothing cancels.
-    """
+    """Return log 0F1(; b; x) for b - 1 >= _ORDER by Debye's expansion, uniform in x."""
+    # Stirling's series of the gamma function is the expansion's own sum at t = 1 (x = 0), so that
+    # only differences from it remain, with the factor 1 - t taken out: nothing cancels.
     order = b - 1
     square = 4 * x / order**2
     root = square / (1 + (1 + square).sqrt())  # sqrt(1 + square) - 1
@@ -164,8 +162,7 @@ def parts(a: Tensor, c: Tensor, law: Tensor) -> tuple[slice, slice]:
 def symmetric_semidefinite(covariance: Tensor) -> Tensor:
     """Return a covariance [D, D] freed of what rounding did to it.
 
-    Raises:
-        DomainError: if more than rounding makes it asymmetric or gives it a negative eigenvalue.
+    Raises DomainError if more than rounding makes it asymmetric or gives a negative eigenvalue.
     """
     spread = (covariance + covariance.mT) / 2
     eigenvalues = torch.linalg.eigvalsh(spread.detach())

@@ -25,17 +25,9 @@ def _check(left: Tensor, right: Tensor) -> None:
 
 
 def dot(left: Tensor, right: Tensor) -> Tensor:
-    """Inner product of every pair.
+    """Inner product of every pair of embeddings [..., N, D] and [..., M, D]; returns [..., N, M].
 
-    Args:
-        left: embeddings [..., N, D].
-        right: embeddings [..., M, D].
-
-    Returns:
-        Energies [..., N, M].
-
-    Raises:
-        ShapeError: if the embedding sizes differ.
+    Raises ShapeError if the embedding sizes differ.
     """
     _check(left, right)
     return left @ right.mT

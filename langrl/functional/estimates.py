@@ -39,21 +39,17 @@ class Estimate:
 
     @property
     def bias_corrected(self) -> Tensor:
-        """The value plus half its variance [..., N, K].
+        """The value plus half its variance [..., N, K]; ShapeError without error bars.
 
         The log of a mean is too small on average (Jensen), by Var[w] / (2 M E[w]^2) to first order
         in 1 / M.
-
-        Raises:
-            ShapeError: if the estimate has no error bars.
         """
         return self.value + self._error().square() / 2
 
     def candidates_needed(self, target_error: float) -> Tensor:
-        """Return how many candidates a standard error needs, an integer for each [..., N, K].
+        """Return how many candidates a standard error in nats needs, an integer [..., N, K].
 
-        Args:
-            target_error: in nats, above 0. Errors fall with the root of M.
+        Errors fall with the root of M.
 
         Raises:
             ShapeError: if the estimate has no error bars.
@@ -147,11 +143,7 @@ def adaptive(
 
 
 def pooled(one: Estimate, other: Estimate) -> Estimate:
-    """Return the estimate over the candidates of both, with error bars.
-
-    Raises:
-        ShapeError: if one has no error bars.
-    """
+    """Return the estimate over the candidates of both; ShapeError if one has no error bars."""
     sums = [e.value.double() + math.log(e.candidates) for e in (one, other)]
     squares = []
     for log_sum, e in zip(sums, (one, other), strict=True):
@@ -159,9 +151,7 @@ def pooled(one: Estimate, other: Estimate) -> Estimate:
         assert e.effective_sample_size is not None
         squares.append(2 * log_sum.detach() - e.effective_sample_size.double().log())
     count = one.candidates + other.candidates
-    recomputed = (
-        one.candidates * one.recomputed_fraction + other.candidates * other.recomputed_fraction
-    )
+    recomputed = sum(e.candidates * e.recomputed_fraction for e in (one, other))
     return from_sums(
         torch.logaddexp(*sums), torch.logaddexp(*squares), count, recomputed / count,
         one.value.dtype,

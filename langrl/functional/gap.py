@@ -112,16 +112,11 @@ def _shifted(x: Tensor, y: Tensor, scale: Tensor, amount: float, matches: Tensor
 
 
 def mixed_recall(x: Tensor, y: Tensor, *, matches: Tensor | None = None) -> float:
-    """Return how often the nearest other embedding of *both* modalities is a partner.
+    """Return how often the nearest other embedding of *both* modalities is a partner, in [0, 1].
 
-    Where there is a gap, all of an embedding's own modality is nearer than its partner.
-
-    Args:
-        x, y: embeddings [n, D].
-        matches: as ``shift_curve`` takes them.
-
-    Returns:
-        A share in [0, 1], the mean over x and y; chance is 1 / (2n - 1) where partners are pairs.
+    Where there is a gap, all of an embedding's own modality is nearer than its partner. The mean
+    over x and y [n, D]; chance is 1 / (2n - 1) where partners are pairs. ``matches`` as for
+    ``shift_curve``.
     """
     left, right = unit_pairs("mixed_recall", x, y)
     fits = _matches("mixed_recall", matches, left)
@@ -175,13 +170,8 @@ class BestScale:
 
 
 def best_scale(x: Tensor, y: Tensor) -> BestScale:
-    """Find the scale at which the symmetric loss of pairs is least.
-
-    The loss is convex in the scale, so bisection of its derivative finds the one minimum.
-
-    Args:
-        x, y: embeddings [n, D].
-    """
+    """Find the scale at which the symmetric loss of pairs of embeddings [n, D] is least."""
+    # The loss is convex in the scale, so bisection of its derivative finds the one minimum.
     left, right = unit_pairs("best_scale", x, y)
     cosines = left @ right.mT  # [n, n]
 
@@ -236,8 +226,7 @@ def mismatched_circles(height: Tensor, *, swapped: bool) -> tuple[Tensor, Tensor
 def toy_loss(height: Tensor, temperature: float, *, swapped: bool) -> Tensor:
     """Return the symmetric InfoNCE of ``mismatched_circles`` in nats, with gradients.
 
-    Raises:
-        DomainError: if the height is outside [-1, 1], or the temperature is not above 0.
+    Raises DomainError if the height is outside [-1, 1], or the temperature is not above 0.
     """
     if not 0 < temperature < math.inf:
         raise DomainError(f"toy_loss needs a temperature above 0, got {temperature:g}")
@@ -247,10 +236,8 @@ def toy_loss(height: Tensor, temperature: float, *, swapped: bool) -> Tensor:
 
 
 def toy_minimum(temperature: float, *, swapped: bool) -> float:
-    """Return the height in [0, 1] where ``toy_loss`` is least, to 1e-4 or better.
-
-    The loss may have several minima in the height: a coarse grid, then a fine one.
-    """
+    """Return the height in [0, 1] where ``toy_loss`` is least, to 1e-4 or better."""
+    # The loss may have several minima in the height: a coarse grid, then a fine one.
     heights = torch.linspace(0, 1, _CELLS + 1, dtype=torch.float64)
     for _ in range(2):
         losses = torch.stack([toy_loss(z, temperature, swapped=swapped) for z in heights])

@@ -36,15 +36,9 @@ def log_standard_normal(z: Tensor) -> Tensor:
 
 
 def log_mixture(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Return the log-density of a uniform mixture of Gaussians.
+    """Return the log-density of z [K, N, D] in a uniform mixture of Gaussians, in nats [K, N].
 
-    Args:
-        z: [K, N, D].
-        mean: of each expert [E, N, D].
-        log_scale: of each expert [E, N, D].
-
-    Returns:
-        [K, N], in nats.
+    The experts' means and log-scales are [E, N, D].
 
     Source: the posterior of Shi et al. 2019, arXiv:1911.03393, section 3.
     """
@@ -57,12 +51,7 @@ def log_mixture(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 def product_of_experts(mean: Tensor, log_scale: Tensor) -> Gaussian:
     """Return the normalised product of Gaussian experts and of the prior N(0, I).
 
-    Args:
-        mean: of each expert [E, ..., D].
-        log_scale: of each expert [E, ..., D].
-
-    Returns:
-        Its mean and log-scale, [..., D] each.
+    The experts' means and log-scales are [E, ..., D], those of the product [..., D].
 
     Source: Wu & Goodman 2018, arXiv:1802.05335, section 2.2.
     """
@@ -90,10 +79,8 @@ def stratified_sample(
     """Draw equally often from every expert of a mixture, with gradients to its parameters.
 
     Args:
-        mean: of each expert [E, N, D].
-        log_scale: of each expert [E, N, D].
+        mean, log_scale: of each expert [E, N, D].
         samples: draws of each observation in all, rounded up to a multiple of E.
-        generator: the source of randomness.
 
     Returns:
         z [K, N, D], K the rounded number; those of an expert together.
@@ -117,11 +104,7 @@ def importance_weighted(log_weights: Tensor) -> Tensor:
     A lower bound in expectation; it rises with K to the log-likelihood itself, and is the ELBO at
     K = 1.
 
-    Args:
-        log_weights: log p(x, z_k) - log q(z_k|x), z_k from q [K, ...].
-
-    Returns:
-        [...], in nats.
+    From log-weights log p(x, z_k) - log q(z_k|x), z_k from q [K, ...], to nats [...].
 
     Source: Burda et al. 2016, arXiv:1509.00519, eq. 8.
     """
@@ -207,16 +190,8 @@ def _check_relating(log_joint: Tensor, gamma: float) -> None:
 def pointwise_information(log_joint: Tensor, log_left: Tensor, log_right: Tensor) -> Tensor:
     """Return the pointwise mutual information log p(x, y) - log p(x) - log p(y).
 
-    Args:
-        log_joint: log p(x_n, y_m) [N, M].
-        log_left: log p(x_n) [N].
-        log_right: log p(y_m) [M].
-
-    Returns:
-        [N, M], in nats; 0 of independent observations.
-
-    Raises:
-        ShapeError: if the shapes do not fit.
+    From log p(x_n, y_m) [N, M], log p(x_n) [N] and log p(y_m) [M], in nats [N, M]; 0 of independent
+    observations. Raises ShapeError if the shapes do not fit.
 
     Source: Shi et al. 2021, arXiv:2007.01179, section 4.
     """

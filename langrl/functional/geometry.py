@@ -26,16 +26,9 @@ _EQUAL = 1e-9  # largest distance from the mean, below which all embeddings are 
 
 
 def unit(function: str, name: str, x: Tensor, *, least: int = 2) -> Tensor:
-    """Return embeddings [n, D] as unit vectors in float64.
+    """Return embeddings [n, D], ``least`` or more, as unit vectors in float64.
 
-    Args:
-        function: the caller, for the message.
-        name: the argument, for the message.
-        x: embeddings [n, D].
-        least: how many there have to be.
-
-    Raises:
-        ShapeError, NonFiniteError, DomainError: as the module says.
+    Messages name the function and its argument; errors as the module says.
     """
     if x.ndim != 2 or not x.numel() or not x.is_floating_point():
         raise ShapeError(
@@ -111,10 +104,7 @@ def separability(x: Tensor, y: Tensor) -> float:
 
     The gap and the threshold, halfway between both means, come from the even pairs for the odd
     ones and the other way round: measured on the pairs that gave them, the result would be too
-    high. 0.5 is chance, 1 is separable by a plane.
-
-    Args:
-        x, y: embeddings [n, D], n at least 4.
+    high. 0.5 is chance, 1 is separable by a plane. n is at least 4.
     """
     left, right = unit_pairs("separability", x, y, least=4)
     correct = 0.0
@@ -219,11 +209,7 @@ def alignment(x: Tensor, y: Tensor) -> float:
 def uniformity(x: Tensor, t: float = 2.0) -> float:
     """Return log E exp(-t |x - x'|^2) over different embeddings [n, D]; lower is more even.
 
-    0 if all are one; about -2t for many dimensions and directions spread evenly.
-
-    Args:
-        x: embeddings.
-        t: inverse width of the kernel, above 0.
+    0 if all are one; about -2t for many dimensions and directions spread evenly. t is above 0.
 
     Source: Wang & Isola 2020, arXiv:2005.10242, section 4.1.
     """

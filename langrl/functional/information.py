@@ -131,8 +131,7 @@ def gaussian_log_ratio(x: Tensor, y: Tensor, correlation: float | Tensor) -> Ten
 def gaussian_information(correlation: Tensor) -> Tensor:
     """Return I(x; y) = -1/2 sum log(1 - rho^2) in nats of correlations [S].
 
-    Raises:
-        DomainError: if a correlation is not in (-1, 1).
+    Raises DomainError if one is not in (-1, 1).
     """
     rho = _correlations(correlation, correlation.numel())
     return -torch.log1p(-rho.square()).sum() / 2
@@ -141,8 +140,7 @@ def gaussian_information(correlation: Tensor) -> Tensor:
 def gaussian_correlation(information: float, dimensions: int) -> float:
     """Return the one correlation of all dimensions with which I(x; y) is ``information`` nats.
 
-    Raises:
-        DomainError: if the information is negative or there is no dimension.
+    Raises DomainError if the information is negative or there is no dimension.
     """
     if not 0 <= information < math.inf or dimensions < 1:
         raise DomainError(

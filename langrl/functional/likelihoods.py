@@ -18,29 +18,18 @@ from langrl.functional.generative import log_normal
 
 
 def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
-    """Return sum_i x_i log s(l_i) + (1 - x_i) log(1 - s(l_i)), s the logistic function.
+    """Return sum_i x_i log s(l_i) + (1 - x_i) log(1 - s(l_i)), s the logistic function, in nats.
 
-    Args:
-        x: in [0, 1] [..., X]. Of greys between 0 and 1 it is the usual cross-entropy, which is no
-            normalised density.
-        logits: log-odds [..., X].
-
-    Returns:
-        [...], in nats.
+    From x in [0, 1] and log-odds l [..., X] to [...]. Of greys between 0 and 1 it is the usual
+    cross-entropy, which is no normalised density.
     """
     return (x * logits).sum(-1) - functional.softplus(logits).sum(-1)
 
 
 def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Return log N(x; mean, scale^2 I).
+    """Return log N(x; mean, scale^2 I) of x and mean [..., X], in nats [...].
 
-    Args:
-        x: [..., X].
-        mean: [..., X].
-        log_scale: logarithm of the standard deviation, one number or one for each of X.
-
-    Returns:
-        [...], in nats.
+    ``log_scale`` is the logarithm of the standard deviation, one number or one for each of X.
     """
     return log_normal(x, mean, log_scale)
 
@@ -48,12 +37,8 @@ def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 def categorical(counts: Tensor, logits: Tensor) -> Tensor:
     """Return the log-probability of token counts, given how many tokens there are (multinomial).
 
-    Args:
-        counts: how often each token occurs, 0 or above [..., X].
-        logits: of one token, up to a constant [..., X].
-
-    Returns:
-        [...], in nats; over all counts with the same sum, the probabilities sum to 1.
+    From how often each token occurs and one token's logits, up to a constant, [..., X] to [...], in
+    nats; over all counts with the same sum, the probabilities sum to 1.
     """
     orders = (counts.sum(-1) + 1).lgamma() - (counts + 1).lgamma().sum(-1)
     return orders + (counts * logits).sum(-1) - counts.sum(-1) * logits.logsumexp(-1)

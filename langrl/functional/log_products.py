@@ -96,10 +96,8 @@ def _exponentials(scores: Tensor, top: Tensor, lowest: float | None) -> Tensor:
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right in the widest dtype, whatever autocast would make of it.
-
-    A long sum in float32 loses digits: blocks of it are added up in float64.
-    """
+    """Return left @ right in the widest dtype, whatever autocast would make of it."""
+    # A long sum in float32 loses digits: blocks of it are added up in float64.
     wide = _widest(left.new_empty(0)).dtype
     with torch.autocast(left.device.type, enabled=False):
         if left.dtype == wide or left.shape[-1] <= _BLOCK:

@@ -308,10 +308,8 @@ def _softmax(
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """Return logits - logsumexp of rows, along memory where they are a matrix transposed.
-
-    Several times faster than logsumexp, forward and backward.
-    """
+    """Return logits - logsumexp of rows, along memory where they are a matrix transposed."""
+    # Several times faster than logsumexp, forward and backward.
     return logits.log_softmax(1) if logits.is_contiguous() else logits.mT.log_softmax(0).mT
 
 

@@ -324,11 +324,8 @@ def gaussian_law(
 ) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance of goal embeddings that ``gaussian`` asks for, in float64.
 
-    Args:
-        goals: goals, embedded by the critic's goal encoder [M, D1].
-        right_goals: the same goals by the language side's own goal encoder [M, D2]; None where one
-            is shared.
-        energy: ``cosine`` normalises them.
+    Goals [M, D1] are embedded by the critic's goal encoder, ``right_goals`` [M, D2] are the same by
+    the language side's own, None where one is shared. The energy ``cosine`` normalises them.
 
     Raises:
         ShapeError: if they are not of the same goals, two at least.
@@ -376,12 +373,12 @@ def _widened(function: str, name: str, value: Tensor) -> Tensor:
 
 def _law(mean: Tensor, covariance: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance in float64, checked; the covariance without rounding."""
-    sizes = left.shape[-1], right.shape[-1]
-    fits = {sum(sizes)} | ({sizes[0]} if sizes[0] == sizes[1] else set())
+    one, other = left.shape[-1], right.shape[-1]
+    fits = {one, one + other} if one == other else {one + other}
     if mean.ndim != 1 or len(mean) not in fits:
         raise ShapeError(
             f"gaussian needs mean [{'] or ['.join(map(str, sorted(fits)))}] for left and right of"
-            f" sizes {sizes[0]} and {sizes[1]}, got {list(mean.shape)}; give the mean of the"
+            f" sizes {one} and {other}, got {list(mean.shape)}; give the mean of the"
             " shared goal encoder's embeddings, or of both encoders' side by side"
         )
     if covariance.shape != (len(mean), len(mean)):

@@ -12,11 +12,8 @@ from langrl.errors import NonFiniteError, ShapeError
 def recall_at_1(scores: Tensor) -> Tensor:
     """Return for each query the chance that its own answer is ranked first, ties broken at random.
 
-    Args:
-        scores: [..., K, K]; the answer of query i is column i.
-
-    Returns:
-        Chances in [0, 1], [..., K]: 0, 1, or 1 / n for an answer that n share the first place with.
+    In scores [..., K, K] the answer of query i is column i. Chances [..., K] are 0, 1, or 1 / n
+    where n answers share the first place.
 
     Raises:
         ShapeError: if ``scores`` is not square.

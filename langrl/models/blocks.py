@@ -15,13 +15,8 @@ from langrl.errors import ShapeError
 class FourierFeatures(nn.Module):
     """A position with sines and cosines of it, so that a small network can represent sharp walls.
 
-    Maps [..., S] to [..., S * (1 + 2 O)]; the position itself is scaled to [-1, 1].
-
-    Args:
-        low: lower bounds of the position, S numbers.
-        high: upper bounds.
-        octaves: number of frequencies; the lowest has the box as half a period, each further
-            one doubles.
+    Maps [..., S] to [..., S * (1 + 2 O)]; the position itself is scaled from its S bounds to
+    [-1, 1]. The lowest of O frequencies has the box as half a period, each further one doubles.
 
     Source: Tancik et al. 2020, arXiv:2006.10739 (positional encoding).
     """

@@ -55,11 +55,7 @@ class CpcDescription(Settings):
 
 
 class CPC(nn.Module):
-    """Encoder, GRU and critics of K horizons.
-
-    Args:
-        description: shapes and sizes.
-    """
+    """Encoder, GRU and critics of K horizons."""
 
     def __init__(self, description: CpcDescription) -> None:
         super().__init__()
@@ -135,8 +131,7 @@ class CPC(nn.Module):
     def predictions(self, c: Tensor, k: int) -> Tensor:
         """Return W_k c [..., D] of contexts [..., C], what codes k steps ahead are compared with.
 
-        Raises:
-            DomainError: if the model has no such horizon.
+        Raises DomainError if the model has no such horizon.
         """
         if not 1 <= k <= self.horizon:
             raise DomainError(f"this model predicts 1 to {self.horizon} steps ahead, not {k}")
@@ -213,7 +208,8 @@ class CPC(nn.Module):
             )
         losses, metrics, ceilings = [], {}, []
         for k in range(1, self.horizon + 1):
-            pairs = _pairs_ahead(mask, k)  # [P] each
+            # Trajectory and time [P] of the steps that have one k steps ahead.
+            pairs = mask[:, k:].nonzero(as_tuple=True)
             if anchors is not None and len(pairs[0]) > anchors:
                 order = torch.randperm(len(pairs[0]), generator=generator, device=z.device)
                 pairs = tuple(each[order[:anchors]] for each in pairs)
@@ -258,19 +254,11 @@ def _check_steps(z: Tensor, c: Tensor, mask: Tensor | None) -> Tensor:
     return mask
 
 
-def _pairs_ahead(mask: Tensor, k: int) -> tuple[Tensor, ...]:
-    """Return trajectory and time [P] of the steps of a mask [B, T] that have one k steps ahead."""
-    return mask[:, k:].nonzero(as_tuple=True)
-
-
 def _ruled_out(
     logits: Tensor, trajectory: Tensor, negatives: Negatives
 ) -> tuple[Tensor, Tensor | None]:
-    """Put critic values [P, P] that are no negatives at -inf, and leave out rows without any.
-
-    Returns:
-        Values [N, P] and where the positives are, bool [N, P], or None if on the diagonal.
-    """
+    """Put critic values [P, P] that are no negatives at -inf, and leave out rows without any."""
+    # The second result says where positives are, bool [N, P]; None if they are on the diagonal.
     size = len(logits)
     if negatives == "batch":
         return (logits, None) if size > 1 else (logits[:0], None)
@@ -289,11 +277,7 @@ def build_cpc(description: CpcDescription, seed: int) -> CPC:
 
 
 def load_cpc(folder: str | Path, device: str | torch.device = "cpu") -> CPC:
-    """Load a model, in evaluation mode.
-
-    Args:
-        folder: what ``save`` has written, or a run folder of ``langrl pretrain --method cpc``.
-        device: where to.
+    """Load a model in evaluation mode from what ``save`` has written, or from a run folder.
 
     Raises:
         ConfigError: if there is no such folder.

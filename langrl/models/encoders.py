@@ -73,10 +73,7 @@ class CompactTextEncoder(nn.Module):
     it. Words outside the vocabulary share one embedding; training turns some words into unknown
     ones, so that an unseen word changes little.
 
-    Args:
-        vocabulary: words in the order of their numbers, without the two reserved ones.
-        embedding: size D of an embedding.
-        config: sizes.
+    The vocabulary is in the order of the words' numbers, without the two reserved ones.
     """
 
     def __init__(self, vocabulary: Sequence[str], embedding: int, config: TextConfig) -> None:
@@ -92,8 +89,7 @@ class CompactTextEncoder(nn.Module):
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return word numbers, int64 [K, L], padded to the longest text.
 
-        Raises:
-            InstructionError: if a text cannot be an instruction.
+        Raises InstructionError if a text cannot be an instruction.
         """
         rows = [self.tokeniser(text)[: self.config.max_words] for text in texts]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
@@ -130,8 +126,6 @@ class PretrainedTextEncoder(nn.Module):
 
     Args:
         name: a model's name or folder.
-        embedding: size D of an embedding.
-        config: size of the head.
         backbone: a loaded SentenceTransformer; loaded by ``name`` when first needed otherwise.
         width: numbers in the backbone's embedding; read from the backbone otherwise.
     """

@@ -19,11 +19,7 @@ _CELL = _PLACE + _BAG
 class ViewEncoder(nn.Module):
     """Maps views of minigrid to codes: what is at each place, and what is there at any place.
 
-    Args:
-        shape: (V, V, 3) of a view: type, colour and state of each cell, numbers below 12.
-        outputs: D.
-        width: units in a hidden layer.
-        depth: hidden layers.
+    The shape (V, V, 3) of a view is of type, colour and state of each cell, numbers below 12.
     """
 
     def __init__(self, shape: tuple[int, ...], outputs: int, width: int, depth: int) -> None:
@@ -35,10 +31,9 @@ class ViewEncoder(nn.Module):
         self.straight = nn.Linear(_BAG, outputs)
 
     def forward(self, views: Tensor) -> Tensor:
-        """Map whole numbers [..., V, V, 3] to codes [..., D].
+        """Map views [..., V, V, 3] to codes [..., D].
 
-        Raises:
-            ShapeError: if they are of another shape or dtype, or hold a number that is no code.
+        Raises ShapeError for another shape or dtype, and for numbers that are not 0 to 11.
         """
         check_observations(views, self.shape)
         if views.is_floating_point() or views.is_complex():
@@ -56,10 +51,8 @@ class ViewEncoder(nn.Module):
         return self.head(torch.cat([places.flatten(-3), present], -1)) + self.straight(present)
 
     def _table(self) -> Tensor:
-        """Return the description of every possible cell [CODES^3, 48].
-
-        A batch of views has more cells than there are different ones, and a look-up is faster.
-        """
+        """Return the description of every possible cell [CODES^3, 48]."""
+        # A batch of views has more cells than there are different ones: a look-up is faster.
         kind, colour, state = self.numbers
         sums = kind[:, None, None] + colour[:, None] + state  # [CODES, CODES, CODES, 48]
         return functional.silu(self.describe(functional.silu(sums))).flatten(0, 2)

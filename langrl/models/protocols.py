@@ -44,11 +44,9 @@ class Critic(Protocol):
         ...
 
     def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return bool [N]: which observations ``now`` [N, ...] are of another episode.
+        """Return bool [N]: which present observations [N, ...] are of another episode.
 
-        Args:
-            before: the first observations of the episodes [N, ...].
-            now: the present ones [N, ...].
+        They are compared with the episodes' first observations ``before`` [N, ...].
         """
         ...
 
@@ -70,18 +68,11 @@ class Language(Protocol):
     """h(g, l), an estimate of log p(g|l) / p(g): the models of langrl, or one of your own."""
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals [N, M, ...] of episodes with first observations [N, ...].
-
-        Returns embeddings [N, M, D].
-        """
+        """Embed goals [N, M, ...] of episodes with first observations [N, ...]; [N, M, D]."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts; returns [K, J, D].
-
-        Raises:
-            InstructionError: if a text cannot be an instruction.
-        """
+        """Embed texts [K, J, D]; raises InstructionError if one cannot be an instruction."""
         ...
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:

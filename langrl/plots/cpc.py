@@ -45,9 +45,7 @@ MEASURES = {"accuracy": "accuracy", "auc": "ROC AUC", "r2": "R²"}
 def training_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     """The loss, and the information on each horizon, over training and at its end, below log N.
 
-    Args:
-        records: of ``metrics.jsonl``; at the end, the last tenth is averaged.
-        title: above the figure.
+    Records are of ``metrics.jsonl``; at the end, the last tenth is averaged.
     """
     names = {name for record in records for name in record if name.startswith("information_")}
     horizons = sorted(int(name.removeprefix("information_")) for name in names)
@@ -82,9 +80,7 @@ def training_figure(records: Sequence[Mapping[str, float]], title: str) -> Figur
 def information_figure(rows: Sequence[Mapping[str, Any]], pairs: int) -> Figure:
     """Estimates of information over the truth, and how far one batch's estimate spreads.
 
-    Args:
-        rows: as ``gaussian_information.over_seeds`` returns, ascending.
-        pairs: N of the estimates by InfoNCE.
+    Rows are as ``gaussian_information.over_seeds`` returns, ascending; InfoNCE's N is ``pairs``.
     """
     fig = figure(12, 4.4, "mutual information of correlated Gaussians, 20 dimensions")
     left, right = fig.subplots(1, 2, width_ratios=(1.5, 1))
@@ -110,9 +106,7 @@ def information_figure(rows: Sequence[Mapping[str, Any]], pairs: int) -> Figure:
 def probes_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """What linear probes read off each set of features: lines over offsets, and bars.
 
-    Args:
-        rows: as ``probe_explorations`` returns, means over seeds or of one.
-        title: above the figure.
+    Rows are as ``probe_explorations`` returns, means over seeds or of one.
     """
     fig = figure(12, 6.2, title)
     axes = fig.subplots(2, 3).ravel()
@@ -131,9 +125,9 @@ def _lines(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     for name, colour in FEATURES.items():
         mine = sorted((row for row in rows if row["features"] == name), key=lambda r: r["offset"])
         offsets = [row["offset"] for row in mine]
-        scores = [row["score"] for row in mine]
         ax.errorbar(
-            offsets, scores, yerr=[np.nan_to_num(row.get("sem") or 0.0) for row in mine],
+            offsets, [row["score"] for row in mine],
+            yerr=[np.nan_to_num(row.get("sem") or 0.0) for row in mine],
             color=colour, marker="o", ms=2.5, lw=1.4, label=name,
         )  # fmt: skip
         if name == "context":
@@ -172,10 +166,8 @@ def _tidy(ax: Axes) -> None:
 def memory_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Success within so many steps of agents with and without a memory; one panel a world.
 
-    Args:
-        rows: of one level each: ``world``, ``variant``, ``success`` and ``successful_after``, the
-            steps after which its episodes succeeded.
-        title: above the figure.
+    Rows of one level each have ``world``, ``variant``, ``success`` and ``successful_after``, the
+    steps after which its episodes succeeded.
     """
     worlds = list(dict.fromkeys(row["world"] for row in rows))
     fig = figure(4 * len(worlds), 3.8, title)

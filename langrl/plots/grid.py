@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,16 +35,13 @@ def draw_room(
     path: NDArray[np.int64] | None = None,
     title: str = "",
 ) -> None:
-    """Draw a room with beliefs about goals.
+    """Draw a room, as uint8 [H * 32, W * 32, 3], with beliefs about goals.
 
     Args:
-        ax: where to draw.
-        image: of the room, uint8 [H * 32, W * 32, 3].
         goals: poses [M, 3]; each is an arrow head in its cell, towards what it faces.
         probabilities: [M], the arrow heads' size and brightness.
         denoted: objects that the instruction denotes, outlined, bool [H, W].
         path: poses over time [T, 3].
-        title: above the room.
     """
     height, width = image.shape[0] / PIXELS, image.shape[1] / PIXELS
     ax.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
@@ -51,20 +49,15 @@ def draw_room(
         _draw_beliefs(ax, goals, probabilities)
     if denoted is not None:
         for row, column in np.argwhere(denoted):
-            ax.add_patch(_frame(row, column))
+            corner = column + 0.04, row + 0.04
+            ax.add_patch(
+                Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=DENOTED, lw=2, zorder=6)
+            )
     if path is not None:
         ax.plot(path[:, 1] + 0.5, path[:, 0] + 0.5, color=PATH, lw=1.8, alpha=0.9, zorder=4)
         ax.plot(path[0, 1] + 0.5, path[0, 0] + 0.5, "o", color="white", mec=PATH, ms=6, zorder=5)
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     ax.set_title(title, fontsize=8, parse_math=False, wrap=True)  # it may be an instruction
-
-
-def _frame(row: int, column: int) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(
-        (column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=DENOTED, lw=2, zorder=6
-    )
 
 
 def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any]) -> None:
@@ -107,8 +100,7 @@ def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> 
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> list[Path]:
     """Write frames uint8 [H, W, 3] as a GIF, and as an MP4 where the extra ``video`` is installed.
 
-    Returns:
-        The files: ``path`` with the suffix .gif, and perhaps .mp4.
+    Returns ``path`` with the suffix .gif, and perhaps with .mp4.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     images = [Image.fromarray(frame) for frame in (*frames, *[frames[-1]] * per_second)]

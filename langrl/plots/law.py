@@ -14,10 +14,9 @@ def law_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     panels = {"shared": "one shared goal encoder", "separate": "two separate models",
               "oracle": "trained on (A, C) pairs", "exact": "exact densities"}  # fmt: skip
     present = [models for models in panels if any(row["models"] == models for row in rows)]
-    widths = [
-        {"shared": 3.0, "separate": 3.0, "oracle": 1.5}.get(models, 0.9) for models in present
-    ]
+    sizes = {"shared": 3.0, "separate": 3.0, "oracle": 1.5, "exact": 0.9}
     fig = figure(13, 4.2, title)
+    widths = [sizes[models] for models in present]
     axes = fig.subplots(1, len(present), sharey=True, width_ratios=widths, squeeze=False)[0]
     for ax, models in zip(axes, present, strict=True):
         bars = [_law_bar(row) for row in rows if row["models"] == models]

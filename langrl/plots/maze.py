@@ -6,9 +6,9 @@ Axes: ``R`` rows, ``C`` columns, ``M`` candidate goals, ``T`` time.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -36,29 +36,22 @@ def draw_maze(
     paths: Sequence[NDArray[np.float32]] = (),
     title: str = "",
 ) -> Any:
-    """Draw a maze from above, row 0 at the top.
+    """Draw a maze of walls, bool [R, C], from above, row 0 at the top.
 
     Args:
-        ax: where to draw.
-        walls: bool [R, C].
         denoted: cells that the instruction denotes, outlined, bool [R, C].
         heat: probability mass of each cell [R, C].
         paths: positions over time, each [T, 2]; a dot marks the start, a star the end.
-        title: above the maze.
 
-    Returns:
-        The image of the heat, for a colour bar; None without heat.
+    Returns the image of the heat, for a colour bar; None without heat.
     """
     height, width = walls.shape
     extent = (0.0, float(width), float(height), 0.0)
     image = None
     if heat is not None:
         image = ax.imshow(heat, cmap=HEAT, extent=extent, vmin=0, interpolation="nearest")
-    wall_layer = np.ma.masked_where(~walls, np.ones(walls.shape))
-    ax.imshow(
-        wall_layer, cmap=matplotlib.colors.ListedColormap([WALL]), extent=extent,
-        interpolation="nearest",
-    )  # fmt: skip
+    wall_layer, colour = np.ma.masked_where(~walls, np.ones(walls.shape)), ListedColormap([WALL])
+    ax.imshow(wall_layer, cmap=colour, extent=extent, interpolation="nearest")
     if denoted is not None:
         _outline(ax, denoted)
     for path in paths:
@@ -93,9 +86,7 @@ def cell_mass(
 
 
 def posterior_figure(
-    walls: NDArray[np.bool_],
-    panels: Sequence[Mapping[str, Any]],
-    title: str,
+    walls: NDArray[np.bool_], panels: Sequence[Mapping[str, Any]], title: str
 ) -> Figure:
     """One maze per panel, with the posterior over goals as heat; panels as ``draw_maze`` takes."""
     fig, axes = panel_grid(len(panels), min(3, len(panels)), 4.2, 4.5, title)

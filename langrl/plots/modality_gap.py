@@ -44,10 +44,8 @@ def projection_figure(pairs: EmbeddedPairs, title: str) -> Figure:
     ends = zip(a.mean(0), b.mean(0), strict=True)
     ax.plot(*ends, "o-", color="black", ms=5, lw=2, label=f"means: gap {gap:.3f}", zorder=3)
     shares = [*(values.square() / values.square().sum()).tolist(), 0.0]
-    ax.set(
-        xlabel=f"principal axis 1: {shares[0]:.0%} of the variance",
-        ylabel=f"principal axis 2: {shares[1]:.0%}",
-    )
+    ax.set_xlabel(f"principal axis 1: {shares[0]:.0%} of the variance")
+    ax.set_ylabel(f"principal axis 2: {shares[1]:.0%}")
     ax.set_aspect("equal", adjustable="datalim")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)

@@ -53,8 +53,7 @@ def shares_figure(table: Rows, title: str) -> Figure:
         ax.set_xlabel("related data, %")
         ax.set_title(label, fontsize=9)
         ax.grid(alpha=0.3)
-    handles, labels = panels[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside right upper", fontsize=8)
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return fig
 
 

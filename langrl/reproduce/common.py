@@ -20,11 +20,7 @@ def with_given(settings: S, **values: object) -> S:
 
 
 def train_once(config: RunConfig, folder: Path, label: str) -> None:
-    """Train a run in ``folder``, or go on with it, unless it is finished.
-
-    Raises:
-        ConfigError: if the folder holds anything else.
-    """
+    """Train a run in ``folder`` unless it is finished; ConfigError if it holds anything else."""
     if is_trained(folder, config):
         console.print(f"{label}: using the run in {folder}")
     else:
@@ -39,15 +35,9 @@ def write_report(
     figures: Mapping[str, Figure],
     **tables: Any,
 ) -> None:
-    """Write ``results.json`` and the figures to ``out``, and print where they are.
+    """Write ``results.json`` to ``out`` and figures to ``out/figures``, and print where they are.
 
-    Args:
-        out: folder; figures go to ``out/figures``, as PNG.
-        command: what the user typed.
-        config: settings of the reproduction.
-        rows: the main table.
-        figures: by file name, without suffix.
-        tables: further tables, by key of ``results.json``.
+    Figures are by file name, without suffix; further tables by their key in ``results.json``.
     """
     path = write_results(out, command, config, rows, **tables)
     for name, figure in figures.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from langrl.evaluation.statistics import group_rows, mean_and_sem
+from langrl.evaluation.statistics import labelled_groups, mean_and_sem
 from langrl.plots import cpc as cpc_plots
 from langrl.reproduce import gaussian_information, partial_memory
 from langrl.reproduce.arguments import CpcArguments
@@ -114,12 +114,10 @@ PARTS: dict[str, Callable[..., list[Row]]] = {
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return means of probe scores over seeds, with their standard errors."""
     rows = []
-    for key, group in group_rows(measured, _KEYS).items():
+    for labels, group in labelled_groups(measured, _KEYS):
         score, sem = mean_and_sem([row["score"] for row in group])
         chance = mean_and_sem([row["chance"] for row in group])[0]
-        rows.append(
-            dict(zip(_KEYS, key, strict=True)) | {"score": score, "sem": sem, "chance": chance}
-        )
+        rows.append(labels | {"score": score, "sem": sem, "chance": chance})
     return rows
 
 
@@ -127,21 +125,14 @@ def probe_claims(rows: Sequence[Row]) -> list[Row]:
     """Return whether contexts have the best probe scores, for each variable where they should."""
     offset = max(row["offset"] for row in rows) // 2
     claims = []
-    for variable, at in (
-        ("kinds_seen", 0),
-        ("kinds_in_room", 0),
-        ("hidden_object", 0),
-        ("kind_faced", -offset),
-        ("kind_faced", offset),
-    ):
-        scores = {
-            row["features"]: row["score"]
-            for row in rows
-            if row["variable"] == variable and row["offset"] == at
-        }
+    now = ("kinds_seen", "kinds_in_room", "hidden_object")
+    faced = [("kind_faced", -offset), ("kind_faced", offset)]
+    for variable, at in [*((variable, 0) for variable in now), *faced]:
+        here = [row for row in rows if (row["variable"], row["offset"]) == (variable, at)]
+        scores = {row["features"]: row["score"] for row in here}
         if scores:
             ours = scores.pop("context")
-            best = max(scores, key=lambda name: scores[name])
+            best = max(scores, key=scores.__getitem__)
             where = f" {abs(at)} steps {'ago' if at < 0 else 'ahead'}" if at else ""
             expected = f"> {scores[best]:.3f}, {best}"
             values = (f"contexts know {variable}{where}", expected, ours, ours > scores[best])

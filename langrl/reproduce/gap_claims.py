@@ -10,7 +10,7 @@ from typing import Any
 
 from langrl.checkpoint import file_digest
 from langrl.evaluation.diagnosis import Diagnosis
-from langrl.evaluation.statistics import group_rows, mean_and_sem
+from langrl.evaluation.statistics import labelled_groups, mean_and_sem, means_and_sems
 from langrl.functional.gap import toy_minimum
 from langrl.tasks.maze.published import GAP_CLIP, GAP_LINEAR_CONE, GAP_TOY
 
@@ -32,11 +32,8 @@ def claim(
 def averaged(rows: Sequence[Row], value: str) -> list[Row]:
     """Return means over seeds with standard errors, of rows that agree in all else."""
     keys = [key for key in rows[0] if key not in (value, "seed")]
-    means = []
-    for labels, group in group_rows(rows, keys).items():
-        mean, sem = mean_and_sem([row[value] for row in group])
-        means.append(dict(zip(keys, labels, strict=True)) | {value: mean, f"{value}_sem": sem})
-    return means
+    groups = labelled_groups(rows, keys)
+    return [labels | means_and_sems(group, [value]) for labels, group in groups]
 
 
 # -- before training ---------------------------------------------------------------------------
@@ -46,35 +43,33 @@ def depth_claims(cones: Sequence[Row], gaps: Sequence[Row]) -> list[Row]:
     """Compare cones and gaps before training with what is claimed of them."""
     last = max(row["depth"] for row in cones)
 
-    def line(rows: Sequence[Row], key: str, name: str, value: str) -> list[float]:
-        return [row[value] for row in rows if row[key] == name]
+    def cosines_of(network: str) -> tuple[list[float], float]:
+        here = [row for row in cones if row["network"] == network]
+        return [row["cosine"] for row in here], here[-1]["cosine_sem"]
 
-    def sem(rows: Sequence[Row], key: str, name: str, value: str) -> float:
-        return next(row[f"{value}_sem"] for row in reversed(rows) if row[key] == name)
+    def gaps_of(towers: str) -> tuple[list[float], float]:
+        here = [row for row in gaps if row["towers"] == towers]
+        return [row["gap"] for row in here], here[-1]["gap_sem"]
 
     claims = []
     for name in ("relu", "relu, no biases", "tanh", "sigmoid"):
-        cosines = line(cones, "network", name, "cosine")
+        cosines, error = cosines_of(name)
         holds = cosines[-1] > 0.5 and all(b > a - 1e-3 for a, b in pairwise(cosines))
         text = f"cone of noise, {name}, {last} layers"
-        error = sem(cones, "network", name, "cosine")
         claims.append(claim(text, cosines[-1], holds, "rises by layer", error))
-    flat = line(cones, "network", "linear, no biases", "cosine")
-    error = sem(cones, "network", "linear, no biases", "cosine")
+    flat, error = cosines_of("linear, no biases")
     text = f"cone of noise, linear, no biases, {last} layers"
     claims.append(claim(text, flat[-1], max(map(abs, flat)) < 0.02, "none", error, 0.0))
-    biased = line(cones, "network", "linear", "cosine")[-1]
-    error, published = sem(cones, "network", "linear", "cosine"), GAP_LINEAR_CONE
+    (*_, biased), error = cosines_of("linear")
+    same_cone = abs(biased - GAP_LINEAR_CONE) < 0.01
     text = f"cone of noise, linear, default biases, {last} layers"
-    claims.append(claim(text, biased, abs(biased - published) < 0.01, "same", error, published))
-    apart = line(gaps, "towers", "two initialisations", "gap")
+    claims.append(claim(text, biased, same_cone, "same", error, GAP_LINEAR_CONE))
+    apart, error = gaps_of("two initialisations")
     grows = all(b > a for a, b in pairwise(apart))
-    error = sem(gaps, "towers", "two initialisations", "gap")
     text = f"gap of two initialisations, {last} layers"
     claims.append(claim(text, apart[-1], grows, "rises by layer", error))
-    same, chance = (line(gaps, "towers", t, "gap") for t in ("one network for both", "chance"))
+    (same, error), (chance, _) = gaps_of("one network for both"), gaps_of("chance")
     none = all(gap < 2 * noise for gap, noise in zip(same, chance, strict=True))
-    error = sem(gaps, "towers", "one network for both", "gap")
     claims.append(claim(f"gap of one network, {last} layers", same[-1], none, "chance", error))
     return claims
 
@@ -90,12 +85,9 @@ def of_phase(swept: Sequence[Row], data: str, phase: int) -> list[Row]:
 def sweep_claims(swept: Sequence[Row]) -> list[Row]:
     """Compare trained towers with what temperature is claimed to do to them."""
     coldest = min(row["temperature"] for row in swept)
-    before = [
-        row["gap"] for row in of_phase(swept, "right pairs", 0) if row["temperature"] == coldest
-    ]
-    after = of_phase(swept, "right pairs", 1)
+    before, after = (of_phase(swept, "right pairs", phase) for phase in (0, 1))
     cold = [row for row in after if row["temperature"] == coldest]
-    start, start_sem = mean_and_sem(before)
+    start, start_sem = mean_and_sem([r["gap"] for r in before if r["temperature"] == coldest])
     kept, kept_sem = mean_and_sem([row["gap"] for row in cold])
     raised, raised_sem = mean_and_sem([row["loss_1"] - row["loss_0"] for row in cold])
     where = f"temperature {coldest:g}"
@@ -124,10 +116,8 @@ def sweep_claims(swept: Sequence[Row]) -> list[Row]:
 
 def repaired_claims(swept: Sequence[Row]) -> list[Row]:
     """Compare towers that go on with mismatched pairs and with fixed ones."""
-    kept, fixed = (
-        [row["gap"] for row in of_phase(swept, f"mismatched, {how}", 2)]
-        for how in ("kept", "fixed")
-    )
+    phases = (of_phase(swept, f"mismatched, {how}", 2) for how in ("kept", "fixed"))
+    kept, fixed = ([row["gap"] for row in rows] for rows in phases)
     stays, stays_sem = mean_and_sem(kept)
     closes, closes_sem = mean_and_sem(fixed)
     lower = all(a < b for a, b in zip(fixed, kept, strict=True))
@@ -190,9 +180,9 @@ def feature_claims(diagnosis: Diagnosis, published: Mapping[str, float]) -> list
     closed = next(p for p in diagnosis.curve if p.amount == 1)
     raised = closed.loss - unmoved.loss
     holds = raised > 0 if published else None
-    rows.append(
-        claim("features: loss when the gap is closed, less before", raised, holds, "above 0")
-    )
-    rows.append(claim("features: best scale", diagnosis.best.scale, None, ""))
-    rows.append(claim("features: loss at the best scale", diagnosis.best.loss, None, ""))
-    return rows
+    return [
+        *rows,
+        claim("features: loss when the gap is closed, less before", raised, holds, "above 0"),
+        claim("features: best scale", diagnosis.best.scale, None, ""),
+        claim("features: loss at the best scale", diagnosis.best.loss, None, ""),
+    ]

@@ -7,7 +7,7 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, the synthetic experiments.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +45,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trained:
-    """Critics f(a, b) and h(c, b), with the world they are of.
-
-    Both share their goal encoder if ``left.right is right.right``.
-    """
+    """Critics f(a, b) and h(c, b), which may share their goal encoder, and their world."""
 
     setting: Setting
     world: GaussianTriples
@@ -69,19 +66,10 @@ class Trained:
         scores: Tensor = (self.left, self.right)[side](x, goals)
         return scores
 
-    def scales(self) -> "Scales":
+    def scales(self) -> dict[str, Any]:
         """Return both inverse temperatures, by the names that the estimators give them."""
-        return {
-            "left_scale": self.left.scale.log_scale.exp().item(),
-            "right_scale": self.right.scale.log_scale.exp().item(),
-        }
-
-
-class Scales(TypedDict):
-    """Inverse temperatures."""
-
-    left_scale: float
-    right_scale: float
+        critics = {"left_scale": self.left, "right_scale": self.right}
+        return {name: critic.scale.log_scale.exp().item() for name, critic in critics.items()}
 
 
 def generator_for(setting: Setting, purpose: int) -> torch.Generator:
@@ -172,10 +160,9 @@ def _train(
 @torch.no_grad()
 def evaluation(trained: Trained) -> tuple[Tensor, Tensor]:
     """Return embeddings of unseen pairs: of A and of C, each [G, 32, D]."""
-    a, c = unseen_groups(trained.setting, trained.world)
-    return trained.left.left(a.flatten(0, 1)).unflatten(0, (-1, ALTERNATIVES)), trained.right.left(
-        c.flatten(0, 1)
-    ).unflatten(0, (-1, ALTERNATIVES))
+    a, c = (x.flatten(0, 1) for x in unseen_groups(trained.setting, trained.world))
+    a, c = trained.left.left(a), trained.right.left(c)
+    return a.unflatten(0, (-1, ALTERNATIVES)), c.unflatten(0, (-1, ALTERNATIVES))
 
 
 def unseen_groups(setting: Setting, world: GaussianTriples) -> tuple[Tensor, Tensor]:

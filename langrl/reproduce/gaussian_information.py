@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from langrl.evaluation.statistics import gather, mean_and_sem
+from langrl.evaluation.statistics import gather, group_rows, mean_and_sem
 from langrl.functional.information import (
     donsker_varadhan,
     gaussian_correlation,
@@ -140,8 +140,7 @@ def _estimates(
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return a row for each truth: means over seeds, and how far the learned estimate is off."""
     rows = []
-    for information in sorted({row["information"] for row in measured}):
-        mine = [row for row in measured if row["information"] == information]
+    for (information,), mine in sorted(group_rows(measured, ["information"]).items()):
         row: Row = {"information": information, "ceiling": math.log(PAIRS)}
         for name in mine[0]:
             if name not in ("information", "seed"):
@@ -170,26 +169,18 @@ def claims(rows: Sequence[Row]) -> list[Row]:
     gap = max(row["gap"] for row in rows)
     above = max(row["learned"] - row["ceiling"] for row in rows)
     short = shortfall()
+    (low, high), truth = SHORTFALL, math.log(PAIRS) - 1
     claims = [
         ("trained critic within 0.1 nat of the exact one, same N", "<= 0.1", gap, gap <= TOLERANCE),
         ("no estimate above log N", "<= 0", above, above <= 0),
-        (
-            f"exact critic short at truth log N - 1 = {math.log(PAIRS) - 1:.2f}",
-            f"{SHORTFALL[0]} to {SHORTFALL[1]}", short, SHORTFALL[0] <= short <= SHORTFALL[1],
-        ),
+        (f"exact critic short at truth log N - 1 = {truth:.2f}", f"{low} to {high}", short,
+         low <= short <= high),
     ]  # fmt: skip
-    high = [row for row in rows if row["information"] >= 6]
-    if high:
-        errors = {
-            name: max(abs(row[name] - row["information"]) for row in high)
+    if far := [row for row in rows if row["information"] >= 6]:
+        few, many = (
+            max(abs(row[name] - row["information"]) for row in far)
             for name in ("learned", "learned_many")
-        }
-        claims.append(
-            (
-                f"{CANDIDATES:,} candidates: largest error from 6 nats on",
-                f"< {errors['learned']:.2f}, that of N = {PAIRS}",
-                errors["learned_many"],
-                errors["learned_many"] < errors["learned"],
-            )
         )
+        text = f"{CANDIDATES:,} candidates: largest error from 6 nats on"
+        claims.append((text, f"< {few:.2f}, that of N = {PAIRS}", many, many < few))
     return [dict(zip(("claim", "expected", "ours", "holds"), each, strict=True)) for each in claims]

@@ -23,7 +23,7 @@ from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, faci
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.errors import InstructionError
 from langrl.evaluation.comparison import compare, summarise
-from langrl.evaluation.statistics import group_rows, mean_and_sem
+from langrl.evaluation.statistics import group_rows, labelled_groups, mean_and_sem, means_and_sems
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.plots.base import methods_figure
 from langrl.protocols import Agent
@@ -62,11 +62,10 @@ def reproduce(options: GridGoToArguments, command: str) -> None:
     print_table("mean over levels", summary, ("world", "phrasing", "method", "success", "spl"))
     config = _config(0, *settings).model_dump(mode="json")
     seconds = {f"seed {row['seed']}": row["train_seconds"] for row in measured}
-    figures = {}
-    for phrasing in PHRASINGS:
-        shown = [row for row in summary if row["phrasing"] == phrasing]
-        name = f"grid-goto-{phrasing}"
-        figures[name] = methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
+    figures = {
+        f"grid-goto-{phrasing}": methods_figure(shown, f"{title}, {phrasing} phrasings", "world")
+        for (phrasing,), shown in group_rows(summary, ["phrasing"]).items()
+    }
     tables = {"summary": summary, "train_seconds": seconds}
     write_report(options.out, command, config, rows, figures, **tables)
 
@@ -144,21 +143,16 @@ def _agents(config: GridRunConfig, run: Path, cloning: Path) -> dict[str, Callab
         method: lambda method=method: load_agent(run, strategy=method, compare_separate=True)  # type: ignore[misc]
         for method in GROUNDED
     }
-    if not _same_width(config):
+    texts = image_language(config.language, config.device).encode_text(["go to a ball"])
+    if texts.shape[-1] != config.critic.embedding:
         del agents["direct"]  # embeddings of different sizes cannot even be compared
-    agents["behaviour_cloning"] = clone(config, cloning)
-    return agents | BASELINES
-
-
-def _same_width(config: GridRunConfig) -> bool:
-    language = image_language(config.language, config.device)
-    return language.encode_text(["go to a ball"]).shape[-1] == config.critic.embedding
+    return agents | {"behaviour_cloning": clone(config, cloning)} | BASELINES
 
 
 def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
-    """Train a policy on paired data, as many trajectories as the agent had; returns its maker.
+    """Return the maker of a policy of as many trajectories as the agent's, with their texts.
 
-    It takes half as many steps as the critic. A policy that was trained before is used again.
+    It is trained for half as many steps as the critic, unless it was trained before.
     """
     data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
     model = image_language(config.language, config.device).model
@@ -217,13 +211,9 @@ def _instructed_experts(
     meanings = [
         _meanings(room, data.trajectories_per_room, generator, spec.levels) for room in rooms
     ]
-    cells = np.concatenate(
-        [
-            np.stack([grid_grammar.denoted(meaning, room) for meaning in in_room])
-            for in_room, room in zip(meanings, rooms, strict=True)
-        ]
-    )
-    texts = [grid_grammar.write(m, generator, "seen") for in_room in meanings for m in in_room]
+    pairs = [(m, room) for part, room in zip(meanings, rooms, strict=True) for m in part]
+    cells = np.stack([grid_grammar.denoted(meaning, room) for meaning, room in pairs])
+    texts = [grid_grammar.write(meaning, generator, "seen") for meaning, _ in pairs]
     free = is_free(rooms).repeat(data.trajectories_per_room, 0)
     experts = grid_experts(
         rooms,
@@ -250,12 +240,9 @@ def _meanings(
 
 def _over_seeds(measured: list[Row]) -> list[Row]:
     """Return means over training seeds with their standard errors over seeds."""
-    keys = ("world", "level", "phrasing", "method")
     rows = []
-    for labels, group in group_rows(measured, keys).items():
-        row: Row = dict(zip(keys, labels, strict=True))
-        row["success"], row["success_sem"] = mean_and_sem([r["success"] for r in group])
-        row["spl"], row["spl_sem"] = mean_and_sem([r["spl"] for r in group])
+    for labels, group in labelled_groups(measured, ("world", "level", "phrasing", "method")):
+        row: Row = labels | means_and_sems(group, ("success", "spl"))
         row["mean_ambiguity_bits"] = mean_and_sem([r["mean_ambiguity_bits"] for r in group])[0]
         row["least_success"] = min(r["success"] for r in group)
         rows.append(row)
@@ -264,9 +251,8 @@ def _over_seeds(measured: list[Row]) -> list[Row]:
 
 def _over_levels(rows: list[Row]) -> list[Row]:
     """Return the mean over the levels of each world, phrasing and method."""
-    keys = ("world", "phrasing", "method")
     return [
-        dict(zip(keys, labels, strict=True))
+        labels
         | {name: mean_and_sem([row[name] for row in group])[0] for name in ("success", "spl")}
-        for labels, group in group_rows(rows, keys).items()
+        for labels, group in labelled_groups(rows, ("world", "phrasing", "method"))
     ]

@@ -59,19 +59,14 @@ Draw = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
 
 
 def reproduce(options: JoinedModelsArguments, command: str) -> None:
-    """Train, join, and write the table, results.json and the figure.
-
-    Raises:
-        ConfigError: if there is no such language-image model.
-    """
+    """Train, join, and write the results; ConfigError if there is no such language-image model."""
     load_language_image_model(options.language)  # refused now, not after the training
     jobs = [(seed, options.steps, options.language) for seed in range(options.seeds)]
     measured = gather(run_jobs(measure, jobs, options.workers, "joined models"))
-    rows = []
-    for (method, candidates), values in measured.items():
-        recall, sem = mean_and_sem(values)
-        row = (method, candidates, recall, sem, CHANCE)
-        rows.append(dict(zip(COLUMNS, row, strict=True)))
+    rows = [
+        dict(zip(COLUMNS, (*key, *mean_and_sem(values), CHANCE), strict=True))
+        for key, values in measured.items()
+    ]
     title = f"recall@1 of the text of a sound among {len(KINDS)}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)
     config = options.model_dump(include={"seeds", "steps", "language"})

@@ -77,24 +77,16 @@ def _proposed_for(models: str) -> tuple[int, ...]:
 def _order(key: Key) -> tuple[int, int, int, int]:
     critic, models, estimator, count = key
     estimators = ("bayes", "direct", "gaussian", "monte_carlo", "proposal", "auto")
-    return (
-        MODELS.index(models),
-        (*CRITICS, "exact").index(critic),
-        estimators.index(estimator),
-        count or 0,
-    )
+    place = MODELS.index(models), (*CRITICS, "exact").index(critic), estimators.index(estimator)
+    return *place, count or 0
 
 
 def measure(
     setting: Setting, models: str, counts: tuple[int, ...], proposed: tuple[int, ...]
 ) -> Measured:
-    """Train one model and return its recall by (critic, models, estimator, M).
+    """Train one of MODELS and return its recall by (critic, models, estimator, M).
 
-    Args:
-        setting: of the world and the training.
-        models: of MODELS.
-        counts: how many candidates from p(b).
-        proposed: how many candidates from a proposal.
+    The numbers of candidates M are ``counts`` from p(b), and ``proposed`` from a proposal.
     """
     if models == "exact":
         found = _ceilings(setting, counts, proposed)
@@ -119,8 +111,7 @@ def _joined(trained: Trained, counts: tuple[int, ...], proposed: tuple[int, ...]
     for count in proposed:
         values = _proposed(trained.setting, trained.world, trained.ratio, count)
         found["proposal", count] = recall(values)
-    choice = choose_for(trained, goals[: counts[0]])
-    found["auto", counts[0]] = recall(choice.score(a, c))
+    found["auto", counts[0]] = recall(choose_for(trained, goals[: counts[0]]).score(a, c))
     return found
 
 
@@ -157,13 +148,10 @@ def _ceilings(setting: Setting, counts: tuple[int, ...], proposed: tuple[int, ..
     goals = candidate_goals(setting, world, max(counts))
     found: Recalls = {("bayes", None): recall(world.exact_marginal(a, c))}
     for count in counts:
-        values = [
-            monte_carlo(
-                world.exact_ratio(0, group, goals[:count]),
-                world.exact_ratio(1, instructions, goals[:count]).mT,
-            ).value
-            for group, instructions in zip(a, c, strict=True)
-        ]
+        values = []
+        for sides in zip(a, c, strict=True):
+            f, h = (world.exact_ratio(n, x, goals[:count]) for n, x in enumerate(sides))
+            values.append(monte_carlo(f, h.mT).value)
         found["monte_carlo", count] = recall(torch.stack(values))
     for count in proposed:
         found["proposal", count] = recall(_proposed(setting, world, world.exact_ratio, count))

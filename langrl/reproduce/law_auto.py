@@ -134,14 +134,11 @@ def _policy(rows: Sequence[Mapping[str, Any]], policy: str) -> dict[str, Any]:
 
 
 def _tested(goals: Tensor) -> list[dict[str, Any]]:
+    names = ("statistic", "p_value", "measure", "effect", "detectable", "rejects")
     return [
-        {
-            "test": test.name, "statistic": test.statistic, "p_value": test.p_value,
-            "measure": test.measure, "effect": test.effect, "detectable": test.detectable,
-            "rejects": test.rejects,
-        }
+        {"test": test.name} | {name: getattr(test, name) for name in names}
         for test in uniformity(goals)
-    ]  # fmt: skip
+    ]
 
 
 def read_embeddings(path: Path) -> list[Tensor]:

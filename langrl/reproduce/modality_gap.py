@@ -52,11 +52,7 @@ _FIXED_TEMPERATURE = 0.02
 
 
 def reproduce(options: ModalityGapArguments, command: str) -> None:
-    """Measure all claims, and write the table, results.json and the figures.
-
-    Raises:
-        ConfigError: if the file of embeddings that was given cannot be read.
-    """
+    """Measure all claims and write the results; ConfigError if embeddings cannot be read."""
     seeds, workers, features = options.seeds, options.workers, options.features
     embedded = None if features is None else read_embedding_pairs(features, "--features")
     untrained = chained(run_jobs(untrained_cones, [(s,) for s in range(seeds)], workers, "cones"))
@@ -81,9 +77,8 @@ def reproduce(options: ModalityGapArguments, command: str) -> None:
         figures["features-shifts"] = gap_plots.shifts_figure(pairs, options.scale, features.name)
         figures["features-projection"] = gap_plots.projection_figure(pairs, features.name)
     print_table(f"the modality gap, seeds: {seeds}", claims, COLUMNS)
-    held = sum(bool(row["holds"]) for row in claims if row["holds"] is not None)
-    judged = sum(row["holds"] is not None for row in claims)
-    console.print(f"{held} of {judged} claims hold")
+    judged = [bool(row["holds"]) for row in claims if row["holds"] is not None]
+    console.print(f"{sum(judged)} of {len(judged)} claims hold")
     config = options.model_dump(include={"seeds", "steps", "scale"})
     config["features"] = str(features or "")
     tables = {"cones": cones, "gaps": gaps, "trained": swept, "toy": toy, "heights": paths}
@@ -160,14 +155,12 @@ def temperature_figure(swept: Sequence[Row], seeds: int) -> Figure:
 def toy_curve(temperature: float, swapped: bool) -> list[Row]:
     """Return the toy's loss over the height, and where it is least."""
     setting = {"temperature": temperature, "swapped": swapped}
-    heights = torch.linspace(0, 1, 101, dtype=torch.float64)
     least = toy_minimum(temperature, swapped=swapped)
-    return [
-        setting
-        | {"height": float(z), "least_at": least}
-        | {"loss": float(toy_loss(z, temperature, swapped=swapped))}
-        for z in heights
-    ]
+    rows = []
+    for z in torch.linspace(0, 1, 101, dtype=torch.float64):
+        loss = float(toy_loss(z, temperature, swapped=swapped))
+        rows.append(setting | {"height": float(z), "least_at": least, "loss": loss})
+    return rows
 
 
 def train_height(temperature: float) -> list[Row]:

@@ -75,9 +75,8 @@ def train_towers(
 ) -> list[dict[str, float]]:
     """Train towers of different initialisations, a phase for each share of mismatched pairs.
 
-    Returns:
-        Before training and after each phase: {gap of held-out pairs, loss_AMOUNT of training pairs
-        that were shifted by an amount}.
+    Returns, before training and after each phase, the ``gap`` of held-out pairs and the losses
+    ``loss_AMOUNT`` of training pairs that were shifted by an amount.
     """
     generator = torch.Generator().manual_seed(seed)
     views = draw_views(generator, noise)
@@ -111,7 +110,5 @@ def _measured(
     held = towers[0](views.x[PAIRS:]), towers[1](views.y[PAIRS:])
     trained = towers[0](views.x[:SHIFTED]), towers[1](y[:SHIFTED])
     curve = shift_curve(*trained, 1 / temperature)
-    return {
-        "gap": float(modality_gap(*held).norm()),
-        **{f"loss_{point.amount:g}": point.loss for point in curve},
-    }
+    losses = {f"loss_{point.amount:g}": point.loss for point in curve}
+    return {"gap": float(modality_gap(*held).norm())} | losses

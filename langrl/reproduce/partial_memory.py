@@ -10,7 +10,7 @@ from pathlib import Path
 
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.evaluation.rollouts import run_episodes
-from langrl.evaluation.statistics import group_rows, mean_and_sem, mean_over_seeds
+from langrl.evaluation.statistics import labelled_groups, mean_and_sem, mean_over_seeds
 from langrl.reproduce.common import train_once, with_given
 from langrl.tasks.grid.suite import make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
@@ -59,12 +59,9 @@ def run_variant(
 
 def _tune(run: Path, config: GridPartialRunConfig, world: str) -> list[Row]:
     """Return the temperature with the most success, on tasks of their own."""
-    tried, follow = [], partial(_follow, run, config, world)
+    tried, follow, levels = [], partial(_follow, run, config, world), GRID_WORLDS[world].levels
     for temperature in TEMPERATURES:
-        rows = [
-            follow(level, temperature, _TUNING_EPISODES, _TUNING_SEED)
-            for level in GRID_WORLDS[world].levels
-        ]
+        rows = [follow(level, temperature, _TUNING_EPISODES, _TUNING_SEED) for level in levels]
         tried.append((mean_and_sem([row["success"] for row in rows])[0], temperature))
     success, temperature = max(tried)
     return [{"temperature": temperature, "tuning_success": success}]
@@ -94,19 +91,15 @@ def _follow(
     agent = load_agent(run, strategy="log_sum_exp", temperature=temperature)
     env = make_grid_tasks(world, episodes, (level,), view=config.world.view)
     done = run_episodes(env, agent, seed)
-    steps = done.steps[done.success].tolist()
-    return {
-        "success": float(done.success.mean()),
-        "spl": float(done.spl.mean()),
-        "successful_after": sorted(steps),
-    }
+    steps = sorted(done.steps[done.success].tolist())
+    success, spl = float(done.success.mean()), float(done.spl.mean())
+    return {"success": success, "spl": spl, "successful_after": steps}
 
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return success by world and variant, means over levels, with standard errors over seeds."""
     rows = []
-    for (world, variant), group in group_rows(measured, ("world", "variant")).items():
-        row: Row = {"world": world, "variant": variant}
+    for row, group in labelled_groups(measured, ("world", "variant")):
         for name in ("success", "spl"):
             row[name], row[f"{name}_sem"] = mean_over_seeds(group, name)
         rows.append(row)

@@ -71,12 +71,8 @@ def run_goals(
 ) -> list[Row]:
     """Return the success in grid goto of every model and kind of candidates, by level.
 
-    Args:
-        folder: the critic's run goes to ``folder/runs``.
-        seed: of the critic, the pairs and the models.
-        episodes: of each level.
-        critic_steps: gradient steps of the critic, instead of the preset's.
-        steps: of each generative model.
+    The critic, whose run goes to ``folder/runs``, takes ``critic_steps`` instead of the preset's
+    gradient steps where they are given, each generative model ``steps``.
     """
     config = _critic_config(seed, critic_steps)
     run = folder / "runs" / f"critic-{seed}"
@@ -106,19 +102,17 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
         for row in _follow(run, config, model, every, episodes)
     ]
     for name, settings in (
-        ("generated", {}),
-        ("generated, unweighted", {"weighted": False}),
+        ("generated", {}), ("generated, unweighted", {"weighted": False}),
         ("uniform", {"uniform": 1.0}),
-    ):
+    ):  # fmt: skip
         candidates = GeneratedCandidates(models["all"], learn_words(), CANDIDATES, **settings)
         rows += [
             {"fit": "all", "candidates": f"{CANDIDATES} {name}"} | row
             for row in _follow(run, config, models["all"], candidates, episodes)
         ]
-    agent = load_agent(run)
     rows += [
         {"fit": "language-image model", "candidates": "all poses"} | row
-        for row in _success(agent, config, episodes)
+        for row in _success(load_agent(run), config, episodes)
     ]
     return [{"seed": seed} | quality | row for row in rows]
 
@@ -141,12 +135,9 @@ def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
 def _propagate(
     model: MultimodalVAE, few: Pairs, rng: np.random.Generator, seed: int
 ) -> tuple[Pairs, Row]:
-    """Return the few pairs and those found among unlabelled goals and texts, and their quality.
-
-    Goals are what is faced at the ends of trajectories; each is compared with some unpaired texts.
-    The text with the largest pointwise mutual information is kept, for the half of the goals where
-    that is largest.
-    """
+    """Return the few pairs and those found among unlabelled goals and texts, and their quality."""
+    # Goals are what is faced at the ends of trajectories; each is compared with some unpaired
+    # texts. The one with the largest PMI is kept, for the half of the goals where that is largest.
     generator = torch.Generator().manual_seed(seed)
     rooms = draw_rooms(GRID_WORLDS[WORLD], ROOMS, rng)
     each = rooms.repeat(TRAJECTORIES, 0)
@@ -223,10 +214,10 @@ def _success(agent: GroundedAgent, config: GridRunConfig, episodes: int) -> list
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return the mean success over levels of each fit and candidates, with SEM over seeds."""
-    rows = []
-    for key, group in group_rows(measured, COLUMNS[:2]).items():
-        rows.append(dict(zip(COLUMNS, (*key, *mean_over_seeds(group, "success")), strict=True)))
-    return rows
+    return [
+        dict(zip(COLUMNS, (*key, *mean_over_seeds(group, "success")), strict=True))
+        for key, group in group_rows(measured, COLUMNS[:2]).items()
+    ]
 
 
 def claims(rows: Sequence[Row]) -> list[Row]:

@@ -70,7 +70,7 @@ def reproduce(options: RelatingArguments, command: str) -> None:
         if seed < counts[task]
         for backbone in BACKBONES
     ]
-    _need_digits()
+    written_digits()  # refused now, not after other trainings
     parts = run_jobs(measure_part, goals + backbones, options.workers, "relating")
     success, rows = chained(parts[: len(goals)]), chained(parts[len(goals) :])
     measured = [row for row in rows if "share" in row]
@@ -84,11 +84,6 @@ def reproduce(options: RelatingArguments, command: str) -> None:
     config |= {"training": TRAINING.model_dump() | {"steps": steps}}
     tables = {"table": table, "measured": measured, "success": followed, "episodes": success}
     write_report(out, command, config, checked, _figures(table, rows), **tables)
-
-
-def _need_digits() -> None:
-    """Refuse now what would be refused after other trainings."""
-    written_digits()
 
 
 def _figures(table: Sequence[Row], rows: Sequence[Row]) -> dict[str, Figure]:
@@ -116,9 +111,8 @@ def measure_backbone(records: Path, task: str, backbone: str, seed: int, steps: 
 
     Rows of seed 0 on all pairs also have scores and generations, for figures.
     """
-    name = f"{task}-{backbone}-{seed}"
     key = [MODEL, TRAINING.model_dump(), steps, SHARES[task], LABELLED]
-    record = ResultCache(records / f"{name}.jsonl", key)
+    record = ResultCache(records / f"{task}-{backbone}-{seed}.jsonl", key)
     rows = []
     for share in SHARES[task]:
         for contrast in (False, True):
@@ -147,14 +141,11 @@ def _run(
     model = train(task, related, backbone, contrast, seed, steps)
     generator = _generator(seed, 1)
     row: Row = {"contrast": contrast, "share": share} | measure(model, task, generator)
-    extra: list[Row] = []
-    if seed == 0 and share == 1.0:
-        scores = related_scores(model, task.test, generator)
-        extra = [
-            {"contrast": contrast, "related": _rounded(scores[0]), "unrelated": _rounded(scores[1])}
-        ]
-        extra += [{"contrast": contrast} | _generations(model, task, generator)]
-    return [row, *extra]
+    if seed or share < 1:
+        return [row]
+    related_pmi, unrelated_pmi = map(_rounded, related_scores(model, task.test, generator))
+    scores = {"contrast": contrast, "related": related_pmi, "unrelated": unrelated_pmi}
+    return [row, scores, {"contrast": contrast} | _generations(model, task, generator)]
 
 
 def _generator(seed: int, purpose: int) -> torch.Generator:
@@ -178,11 +169,9 @@ def train(
 
 
 def _propagate(task: Task, backbone: str, seed: int, steps: int) -> list[Row]:
-    """Train on a few labelled pairs, keep what scores high among unlabelled ones, train again.
-
-    The candidates are the other training pairs, and as many pairs of them with unrelated partners;
-    the threshold is that which a few unrelated pairs pass that are neither trained nor tested on.
-    """
+    """Train on a few labelled pairs, keep what scores high among unlabelled ones, train again."""
+    # The candidates are the other training pairs, and as many pairs with unrelated partners; the
+    # threshold is one that few unrelated pairs pass, which are neither trained nor tested on.
     labelled, rest = _split(task.train, LABELLED, seed)
     model = train(task, labelled, backbone, True, seed, steps)
     generator = _generator(seed, 3)
@@ -199,13 +188,9 @@ def _propagate(task: Task, backbone: str, seed: int, steps: int) -> list[Row]:
     }
     labels = torch.cat([labelled.labels, torch.cat([rest.labels] * 2)[kept]])
     again = train(task, Pairs(observations, labels), backbone, True, seed, steps)
-    quality = {
-        "precision": right.sum().item() / max(1, int(kept.sum())),
-        "recall": right.float().mean().item(),
-    }
-    return [
-        {"contrast": True, "share": "found"} | quality | measure(again, task, _generator(seed, 1))
-    ]
+    precision, recall = right.sum().item() / max(1, int(kept.sum())), right.float().mean().item()
+    row: Row = {"contrast": True, "share": "found", "precision": precision, "recall": recall}
+    return [row | measure(again, task, _generator(seed, 1))]
 
 
 # -- for figures -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langrl.evaluation.statistics import group_rows, mean_and_sem
+from langrl.evaluation.statistics import labelled_groups, mean_and_sem
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_tasks import MEASURES
 from langrl.training.result_cache import Row
@@ -31,10 +31,9 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     """Return a row per task, backbone, contrast and share: means, and half 95 % intervals."""
     keys = ("task", "backbone", "contrast", "share")
     table = []
-    for labels, seeds in group_rows(rows, keys).items():
-        summed: Row = dict(zip(keys, labels, strict=True))
-        numbers = [name for name in seeds[0] if name not in summed and name != "seed"]
-        for name in numbers:
+    for labels, seeds in labelled_groups(rows, keys):
+        summed: Row = labels
+        for name in [name for name in seeds[0] if name not in (*keys, "seed")]:
             values = [row[name] for row in seeds]
             summed |= {name: mean_and_sem(values)[0], f"{name}_half": half_interval(values)}
         table.append(summed | {"seeds": len(seeds)})
@@ -43,16 +42,12 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 def claims(rows: Sequence[Row]) -> list[Row]:
     """Return a row per claim, task and backbone: ours, what is wanted, and whether it holds."""
-    table = {
-        (row["task"], row["backbone"], row["contrast"], row["share"]): row
-        for row in summarise(rows)
-    }
+    keys = ("task", "backbone", "contrast", "share")
+    table = {tuple(row[key] for key in keys): row for row in summarise(rows)}
     listed = []
     for task, backbone in dict.fromkeys((row["task"], row["backbone"]) for row in rows):
         here = [row for row in rows if (row["task"], row["backbone"]) == (task, backbone)]
-        few, every, found_pairs = (
-            table[task, backbone, True, share] for share in (0.2, 1.0, "found")
-        )
+        few, every, found = (table[task, backbone, True, share] for share in (0.2, 1.0, "found"))
         plain = table[task, backbone, False, 1.0]
         checked = [_improvement(here, name) for name in IMPROVED]
         reached = [name for name in MEASURES if few[name] >= plain[name]]
@@ -60,7 +55,7 @@ def claims(rows: Sequence[Row]) -> list[Row]:
             claim_row("measures where 20 % with contrast reaches plain 100 %", len(reached), 3)
         )
         checked.append(claim_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
-        checked += [_recovered(few, every, found_pairs, name) for name in MEASURES]
+        checked += [_recovered(few, every, found, name) for name in MEASURES]
         listed += [{"task": task, "backbone": backbone} | row for row in checked]
     return listed
 

@@ -62,9 +62,8 @@ class Pairs:
 
     def with_partners(self, partners: Tensor) -> dict[str, Tensor]:
         """Return observations of the first modality with those of others [N] of the second."""
-        first, second = self.observations
-        values = self.observations
-        return {first: values[first], second: values[second][partners]}
+        second = list(self.observations)[1]
+        return self.observations | {second: self.observations[second][partners]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +79,15 @@ class Task:
 
 @lru_cache(maxsize=1)
 def digits(seed: int) -> Task:
-    """Return handwritten digits beside glyphs; of its 3,988 training pairs any share may be used.
+    """Return handwritten digits beside glyphs, 3,988 pairs to train on.
 
-    Raises:
-        MissingExtraError: if scikit-learn is not installed.
+    Raises MissingExtraError if scikit-learn is not installed.
     """
-    parts = [_digit_pairs(part) for part in draw_digit_pairs(seed)]
     modalities = tuple(
         ModalityConfig(name=name, size=size, likelihood="gaussian", scale=0.3)
         for name, size in (("written", WRITTEN_SIZE), ("glyph", GLYPH_SIZE))
     )
-    train, apart, test = parts
+    train, apart, test = map(_digit_pairs, draw_digit_pairs(seed))
     classifiers = {
         name: train_classifier(x, apart.labels, 10, seed) for name, x in apart.observations.items()
     }
@@ -140,10 +137,8 @@ def world_pairs(pairs: WorldPairs) -> Pairs:
 
 
 def _word_shares(count: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return kinds [N], and the shares of words [N, V] in one to four texts that denote each.
-
-    Models generate shares of words that are those of several texts, mixed.
-    """
+    """Return kinds [N], and the shares of words [N, V] in one to four texts that denote each."""
+    # Models generate shares of words that are those of several texts, mixed.
     words = learn_words()
     kinds = generator.permutation(np.arange(count) % len(KINDS))
     shares = []

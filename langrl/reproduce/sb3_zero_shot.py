@@ -12,7 +12,7 @@ from pathlib import Path
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.evaluation.comparison import compare
 from langrl.evaluation.rollouts import follow
-from langrl.evaluation.statistics import group_rows, mean_over_seeds
+from langrl.evaluation.statistics import labelled_groups, mean_over_seeds
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.plots.maze import followed_figure
 from langrl.reproduce.arguments import Sb3ZeroShotArguments
@@ -90,9 +90,8 @@ def _critics(config: Sb3RunConfig, folder: Path, world: str, seed: int) -> Path:
 
 def _goals(run: TrainedPolicy, episodes: int) -> Row:
     """Return how often the policy reaches goals that it is given."""
-    types = len(WORLDS[run.config.world].during)
-    seed = run.config.evaluation.seed
-    done = follow(run.model, run.goal_task, episodes * types, seed)
+    count = episodes * len(WORLDS[run.config.world].during)
+    done = follow(run.model, run.goal_task, count, run.config.evaluation.seed)
     return {"goal_success": float(done.success.mean())}
 
 
@@ -119,10 +118,8 @@ def _measure(run: TrainedPolicy, grounding: str, phrasing: Phrasing, episodes: i
 
 def _over_seeds(measured: Sequence[Row]) -> list[Row]:
     """Return means over instruction types and seeds, with standard errors over seeds."""
-    keys = ("world", "algorithm", "grounding", "phrasing")
     rows = []
-    for labels, group in group_rows(measured, keys).items():
-        row: Row = dict(zip(keys, labels, strict=True))
+    for row, group in labelled_groups(measured, ("world", "algorithm", "grounding", "phrasing")):
         row["success"], row["success_sem"] = mean_over_seeds(group, "success")
         row["goal_success"] = goals = mean_over_seeds(group, "goal_success")[0]
         row["of_ceiling"] = row["success"] / goals if goals else float("nan")

@@ -5,13 +5,12 @@ starts, instructions and noise, beside the numbers published in arXiv:2501.11326
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.phrasing import PHRASINGS
 from langrl.evaluation.comparison import compare, summarise
-from langrl.evaluation.statistics import mean_and_sem
+from langrl.evaluation.statistics import mean_and_sem, means_and_sems
 from langrl.plots.base import methods_figure
 from langrl.reproduce.arguments import ReproduceArguments
 from langrl.reproduce.common import with_given, write_report
@@ -46,14 +45,17 @@ def reproduce(options: ReproduceArguments, command: str) -> None:
                 methods[maze, method].append(row | {"train_seconds": seconds})
             for key, row in _evaluate_phrasings(run).items():
                 phrasings[maze, *key].append(row)
+    averaged = ("success", "spl")
     rows = [
-        _summary(measured, {"maze": maze, "method": method}) | _published(maze, method)
+        {"maze": maze, "method": method} | means_and_sems(measured, averaged)
+        | _published(maze, method)
         | {"train_seconds": round(mean_and_sem([row["train_seconds"] for row in measured])[0], 1)}
         for (maze, method), measured in methods.items()
     ]  # fmt: skip
     keys = ("maze", "method", "kind", "phrasing")
     phrased = [
-        _summary(measured, dict(zip(keys, key, strict=True))) for key, measured in phrasings.items()
+        dict(zip(keys, key, strict=True)) | means_and_sems(measured, averaged)
+        for key, measured in phrasings.items()
     ]
     title = f"street mazes, {options.seeds} seeds x {options.episodes} episodes"
     print_table(title, rows, COLUMNS)
@@ -109,14 +111,6 @@ def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
             for method, episodes in results.items():
                 rows[method, " or ".join(kinds), phrasing] = summarise(episodes)
     return rows
-
-
-def _summary(measured: Sequence[Mapping[str, Any]], labels: dict[str, str]) -> dict[str, Any]:
-    """Return means over training seeds with their standard errors over seeds."""
-    row: dict[str, Any] = dict(labels)
-    for name in ("success", "spl"):
-        row[name], row[f"{name}_sem"] = mean_and_sem([seed[name] for seed in measured])
-    return row
 
 
 def _published(maze: str, method: str) -> dict[str, float | None]:

@@ -161,7 +161,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0)})
     monkeypatch.setattr(relating, "TASKS", {"worlds": lambda seed: worlds(seed, 100, 40)})
     monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
-    monkeypatch.setattr(relating, "_need_digits", lambda: None)
+    monkeypatch.setattr(relating, "written_digits", lambda: None)
     monkeypatch.setattr(relating, "_SHOWN", 2)
     monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
     monkeypatch.setattr(coherence, "_STEPS", 20)

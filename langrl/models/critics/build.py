@@ -32,20 +32,15 @@ class CriticsDescription(Settings):
 
 def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
     """Return f and h, initialised from a seed, with one goal encoder between them."""
-    with seeded(seed):
-        return _build_critics(description)
-
-
-def _build_critics(description: CriticsDescription) -> tuple[GoalCritic, LanguageCritic]:
-    config, text = description.critic, description.text
-    low, high = description.low, description.high
+    config, low, high = description.critic, description.low, description.high
     energy = ENERGIES[config.energy]
-    goal = GoalEncoder(low, high, config)
-    state_action = StateActionEncoder(low, high, description.action_size, config)
-    encoder = build_text_encoder(
-        text, description.vocabulary, config.embedding, description.text_width
-    )
-    return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)
+    with seeded(seed):
+        goal = GoalEncoder(low, high, config)
+        state_action = StateActionEncoder(low, high, description.action_size, config)
+        encoder = build_text_encoder(
+            description.text, description.vocabulary, config.embedding, description.text_width
+        )
+        return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)
 
 
 def build_text_encoder(
@@ -53,11 +48,8 @@ def build_text_encoder(
 ) -> TextEncoder:
     """Return a text encoder.
 
-    Args:
-        config: which one, and its sizes.
-        vocabulary: the words that the compact one knows, in order.
-        embedding: numbers in an embedding, D.
-        width: numbers in a named model's embedding; the model says so if not given.
+    The compact one knows the words of a vocabulary, in order; ``width`` is that of a named model's
+    embedding, which the model gives itself by default.
     """
     if config.model == "compact":
         return CompactTextEncoder(vocabulary, embedding, config)

@@ -81,13 +81,7 @@ class PoseHead(nn.Module):
 
 
 class GridCritic(nn.Module):
-    """f(s, a, g) between poses of one room, an estimate of log p(g|s,a) / p(g) in that room.
-
-    Args:
-        actions: how many actions there are, A.
-        energy: how two embeddings are compared.
-        config: sizes.
-    """
+    """f(s, a, g) between poses of one room, an estimate of log p(g|s,a) / p(g) in that room."""
 
     observation_axes = 3
 

@@ -22,11 +22,9 @@ _WORD = 32  # numbers in a word's embedding
 
 
 class Conditioned(nn.Module):
-    """Scales and shifts features by numbers of a text. Source: Perez et al. 2018, arXiv:1709.07871.
+    """Scales and shifts F features by T numbers of a text.
 
-    Args:
-        text: numbers that describe a text, T.
-        features: features that are changed, F.
+    Source: Perez et al. 2018, arXiv:1709.07871.
     """
 
     def __init__(self, text: int, features: int) -> None:
@@ -56,11 +54,7 @@ class ImageReader:
         self.shape = (first, second, third) if self.is_first else (third, first, second)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return images [B, C, H, W].
-
-        Raises:
-            ShapeError: if they should hold codes, and hold other numbers.
-        """
+        """Return images [B, C, H, W]; ShapeError if they should hold codes and do not."""
         if self.codes is not None and len(images):
             if images.is_floating_point() and bool(images.frac().any()):
                 raise ShapeError(
@@ -78,13 +72,8 @@ class ImageReader:
 class ImageBody(nn.Module):
     """Features of an image, conditioned on a text: of each place, and then of all of them.
 
-    Images of more than 12 places a side are scaled down by convolutions of stride 2 first.
-
-    Args:
-        shape: (C, H, W) of an image.
-        text: numbers that describe a text, T.
-        features: F.
-        codes: how many values a channel takes, where images hold codes and not brightness.
+    Images of shape (C, H, W) with more than 12 places a side are scaled down by convolutions of
+    stride 2 first. ``codes`` is as for ``ImageReader``.
     """
 
     def __init__(
@@ -116,13 +105,7 @@ class ImageBody(nn.Module):
 
 
 class VectorBody(nn.Module):
-    """Features of a vector, conditioned on a text.
-
-    Args:
-        size: numbers in a vector, S.
-        text: numbers that describe a text, T.
-        features: F.
-    """
+    """F features of a vector of S numbers, conditioned on T numbers of a text."""
 
     def __init__(self, size: int, text: int, features: int) -> None:
         super().__init__()
@@ -169,10 +152,7 @@ class TokenisedTextBody(nn.Module):
 def view_side(height: int, width: int) -> int:
     """Return V, the cells along a side of the view of a room of some size, walls included.
 
-    All of the room inside its walls is seen from anywhere.
-
-    Raises:
-        ShapeError: if nothing is inside the walls.
+    All of the room inside its walls is seen from anywhere. Raises ShapeError if nothing is there.
     """
     if min(height, width) < 3:
         raise ShapeError(f"a room is at least 3 x 3, walls included, got {height} x {width}")

@@ -38,11 +38,7 @@ class Scale(nn.Module):
 class PairCritic(nn.Module):
     """f(x, y) of two vectors through an encoder each, an estimate of log p(x, y) / p(x) p(y).
 
-    Args:
-        left: encoder of x.
-        right: encoder of y; two critics may share one.
-        energy: how two embeddings are compared.
-        scale: the inverse temperature, part of the critic.
+    Two critics may share an encoder. The inverse temperature is part of the critic.
     """
 
     def __init__(

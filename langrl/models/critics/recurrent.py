@@ -28,8 +28,6 @@ class RecurrentCritic(nn.Module):
         history: encoder and GRU; the GRU may take the actions between views as well.
         memory: whether the GRU's state is part of h. Without it, h is the present view.
         actions: how many there are, A.
-        energy: how two embeddings are compared.
-        config: sizes.
 
     Source: contrastive RL, Eysenbach et al. 2022, arXiv:2206.07568, on histories as beliefs, Guo
     et al. 2018, arXiv:1811.06407.
@@ -66,8 +64,7 @@ class RecurrentCritic(nn.Module):
         """
         size = views.shape[-2]
         faced = _one_hot(views[..., size - 2, size // 2, :2])
-        parts = [faced, codes] if remembered is None else [faced, codes, remembered]
-        return torch.cat(parts, -1)
+        return torch.cat([faced, codes] if remembered is None else [faced, codes, remembered], -1)
 
     def initial_context(self, observations: Tensor) -> Tensor:
         """Return the contexts [N, any] of episodes that start with views [N, V, V, 3]."""
@@ -77,13 +74,9 @@ class RecurrentCritic(nn.Module):
     def update_memory(
         self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
     ) -> Tensor:
-        """Return contexts [N, any] after one more step; see ``Critic.update_memory``.
+        """Return contexts [N, any] after one more step, to views [N, V, V, 3].
 
-        Args:
-            context: the contexts before it [N, any].
-            observations: views after it [N, V, V, 3].
-            actions: the actions taken, int [N].
-            acted: where an action was taken, bool [N]; other contexts stay what they are.
+        Actions are int [N]; else as ``Critic.update_memory``.
         """
         state = context[:, -self.history.description.config.context :] if self.memory else None
         return torch.where(acted.unsqueeze(1), self._step(observations, actions, state), context)

@@ -97,11 +97,7 @@ def _stack(images: list[Tensor]) -> Tensor:
 
 
 def read_texts(texts: str | Sequence[str]) -> list[str]:
-    """Return the texts as a list, one for a single text.
-
-    Raises:
-        InstructionError: if one of them cannot be an instruction.
-    """
+    """Return texts as a list; InstructionError if one of them cannot be an instruction."""
     return [check_instruction(text) for text in as_list(texts)]
 
 

@@ -23,9 +23,7 @@ class ImageLanguage(nn.Module):
     """A language side for ``GroundedAgent`` whose goals are embedded through their images.
 
     Args:
-        model: h(image, text).
-        render: draws goals [M, S] of the world of one observation, as images uint8
-            [M, H, W, 3].
+        render: draws goals [M, S] of the world of one observation, as images uint8 [M, H, W, 3].
         seen: returns the part of an observation that the images depend on; all of it by default.
     """
 

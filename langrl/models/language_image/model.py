@@ -86,9 +86,7 @@ DESCRIPTIONS: dict[str, type[TowersDescription] | type[PairDescription]] = {
 class LanguageImageModel(nn.Module):
     """Scores images of goals against texts.
 
-    Args:
-        pair: what embeds images and texts into unit vectors, [M, D] and [K, D].
-        description: what the pair was built from.
+    The pair, built from the description, embeds both into unit vectors, [M, D] and [K, D].
     """
 
     def __init__(self, pair: TowerPair | SentenceTransformerPair, description: Description) -> None:
@@ -120,11 +118,7 @@ class LanguageImageModel(nn.Module):
         return in_chunks(self, self.pair.image_embeddings, as_batch(images))
 
     def encode_text(self, texts: str | Sequence[str]) -> Tensor:
-        """Embed texts without gradients; unit [K, D].
-
-        Raises:
-            InstructionError: if a text cannot be an instruction.
-        """
+        """Embed texts without gradients; unit [K, D]. Arguments and errors as ``read_texts``."""
         return in_chunks(self, self.pair.text_embeddings, as_list(texts))
 
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:
@@ -252,11 +246,8 @@ class LanguageImageModel(nn.Module):
 def fit_logistic(logits: Tensor, matches: Tensor) -> tuple[float, float]:
     """Return slope and offset of P(match) = sigmoid(slope * logit + offset), by Newton's method.
 
-    Targets are Platt's, slightly inside 0 and 1, so that separable pairs have a finite slope.
-
-    Args:
-        logits: floats [N].
-        matches: bool [N].
+    Logits are floats [N], matches bool [N]. Targets are Platt's, slightly inside 0 and 1, so that
+    separable pairs have a finite slope.
 
     Raises:
         DomainError: if one class is missing, a logit is not finite, or the slope is not above 0.
@@ -307,15 +298,13 @@ def _newton(design: Tensor, target: Tensor) -> Tensor:
 def build_language_image_model(description: Description, seed: int) -> LanguageImageModel:
     """Return the model of a description, initialised from a seed; a word table is still 0.
 
-    Raises:
-        ConfigError, MissingExtraError: if a SentenceTransformer that it names cannot be loaded.
+    Raises ConfigError or MissingExtraError if a SentenceTransformer cannot be loaded.
     """
     with seeded(seed):
         if isinstance(description, PairDescription):
             return _pair_model(description, description.name)
-        config = description.config
-        size, text = config.embedding, config.text
-        image_tower = CompactImageTower(size, config.image)
+        size, text = description.config.embedding, description.config.text
+        image_tower = CompactImageTower(size, description.config.image)
         text_tower: TextTower
         if text.model == "compact":
             text_tower = CompactTextTower(

@@ -20,10 +20,7 @@ _LEAST = 1e-4  # of the largest variance, below which directions are not amplifi
 def whiten_patches(tower: CompactImageTower, images: Tensor, generator: torch.Generator) -> None:
     """Set a tower's patch embedding to whiten the patches of some images, rotated at random.
 
-    Args:
-        tower: changed in place.
-        images: uint8 [M, H, W, 3]; their sides are multiples of the tower's patch.
-        generator: of the rotation.
+    Images are uint8 [M, H, W, 3]; their sides are multiples of the tower's patch.
 
     Source: whitened patches as in Coates, Lee & Ng 2011 (AISTATS).
     """

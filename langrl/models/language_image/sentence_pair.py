@@ -14,12 +14,7 @@ from torch.nn import functional
 
 from langrl.checkpoint import file_digest
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
-from langrl.models.language_image.image_inputs import (
-    as_batch,
-    as_list,
-    read_images,
-    read_texts,
-)
+from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
 from langrl.settings import Settings
 
 _CHUNK = 256
@@ -65,9 +60,8 @@ class SentenceTransformerPair(nn.Module):
                 f"{name} embeds texts in {self.embedding} numbers and images in"
                 f" {images.shape[1]}; give a model with one space for both, such as a CLIP"
             )
-        self.heads: nn.ModuleDict | None = None
-        if heads:
-            self.heads = nn.ModuleDict({"image": self._head(), "text": self._head()})
+        modalities = ("image", "text")
+        self.heads = nn.ModuleDict({m: self._head() for m in modalities}) if heads else None
         self.eval()
 
     def _head(self) -> nn.Linear:
@@ -90,19 +84,11 @@ class SentenceTransformerPair(nn.Module):
         return None
 
     def image_embeddings(self, images: Any) -> Tensor:
-        """Embed images, as ``read_images`` takes them; unit [M, D] with gradients.
-
-        Raises:
-            ShapeError, NonFiniteError: as ``read_images``.
-        """
+        """Embed images; unit [M, D] with gradients. Arguments and errors as ``read_images``."""
         return self._headed(_images(read_images(images)), "image")
 
     def text_embeddings(self, texts: str | Sequence[str]) -> Tensor:
-        """Embed texts; unit [K, D] with gradients.
-
-        Raises:
-            InstructionError: if a text cannot be an instruction.
-        """
+        """Embed texts; unit [K, D] with gradients. Arguments and errors as ``read_texts``."""
         # {"text": ...}: a plain string that looks like a URL or a file would be opened.
         return self._headed([{"text": text} for text in read_texts(texts)], "text")
 
@@ -136,10 +122,7 @@ class SentenceTransformerPair(nn.Module):
         return in_chunks(self, self.text_embeddings, as_list(texts))
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write the model without its heads, as a folder that SentenceTransformer loads.
-
-        Returns each file's sha256, by its path in the folder.
-        """
+        """Write the model without its heads for SentenceTransformer; returns sha256 by path."""
         self.backbone.save(str(folder), create_model_card=False)
         return _digests(folder)
 
@@ -159,11 +142,7 @@ def in_chunks(module: nn.Module, embed: Callable[[Any], Tensor], inputs: Any) ->
 
 
 def check_digests(folder: Path, sha256: Mapping[str, str]) -> None:
-    """Check that a stored SentenceTransformer is what was saved, file by file.
-
-    Raises:
-        CheckpointError: if a file is missing, damaged, or was not there.
-    """
+    """Raise CheckpointError if a file of a stored SentenceTransformer is missing, other or new."""
     stored = _digests(folder)
     for name in sorted(stored.keys() | sha256.keys()):
         if stored.get(name) != sha256.get(name):

@@ -70,10 +70,6 @@ class CompactImageTower(nn.Module):
     """A small image tower in plain torch, for images of any size that is made of patches.
 
     A linear embedding of patches, residual 3x3 convolutions over them, attention pooling.
-
-    Args:
-        embedding: size D of an embedding.
-        config: sizes.
     """
 
     def __init__(self, embedding: int, config: ImageTowerConfig) -> None:
@@ -141,8 +137,6 @@ class CompactTextTower(nn.Module):
 
     Args:
         vocabulary: the table's words, V; may be empty.
-        embedding: size D of an embedding.
-        config: sizes.
         table_width: numbers P in a row of the table, which is 0 until ``set_table``.
 
     Source: trigrams as in Bojanowski et al. 2017, arXiv:1607.04606.
@@ -218,11 +212,9 @@ class CompactTextTower(nn.Module):
                 if words[k, place] == UNKNOWN:
                     parts = _trigrams(word, self.config.buckets)
                     trigrams[k, place, : len(parts)] = parts
+        tokens = {"words": words, "trigrams": trigrams}
         device = self.positions.device
-        return {
-            "words": torch.from_numpy(words).to(device),
-            "trigrams": torch.from_numpy(trigrams).to(device),
-        }
+        return {name: torch.from_numpy(value).to(device) for name, value in tokens.items()}
 
     def _look_up(self, word: str) -> int:
         """Return a word's number; that of the first word that it may be a misspelling of."""
@@ -274,11 +266,7 @@ class CompactTextTower(nn.Module):
 class PretrainedTextTower(nn.Module):
     """A frozen SentenceTransformer, cached, with a trained head of two hidden layers.
 
-    Args:
-        embedding: size D of an embedding.
-        config: the model's name or folder, and the head's width.
-        backbone: a loaded SentenceTransformer; loaded by name when first needed otherwise.
-        text_width: numbers in the backbone's embedding; read from the backbone otherwise.
+    ``backbone`` and ``text_width`` are as for ``PretrainedTextEncoder``.
     """
 
     def __init__(
@@ -293,11 +281,7 @@ class PretrainedTextTower(nn.Module):
         self.encoder = PretrainedTextEncoder(config.model, embedding, head, backbone, text_width)
 
     def tokenise(self, texts: str | Sequence[str]) -> dict[str, Tensor]:
-        """Return the frozen model's ``features`` [K, width], from the cache where possible.
-
-        Raises:
-            InstructionError: if a text cannot be an instruction.
-        """
+        """Return ``features`` [K, width]; errors as ``PretrainedTextEncoder.features``."""
         return {"features": self.encoder.features(as_list(texts))}
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:

@@ -41,8 +41,7 @@ class WordTable:
     def neighbours(self, words: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
         """Return the k nearest other words of each word, and their cosines, nearest first.
 
-        Raises:
-            UnknownNameError: if a word is not in the table.
+        Errors as ``number``.
         """
         numbers = [self.number(word) for word in words]
         cosines = self.embeddings[numbers] @ self.embeddings.T  # [K, V]
@@ -54,11 +53,7 @@ class WordTable:
         ]
 
     def number(self, word: str) -> int:
-        """Return a word's row.
-
-        Raises:
-            UnknownNameError: if the word is not in the table.
-        """
+        """Return a word's row; UnknownNameError if the word is not in the table."""
         if word not in self.words:
             raise UnknownNameError(f"{word!r} is not in the word table of {len(self.words)} words")
         return self.words.index(word)
@@ -106,9 +101,8 @@ def distil_words(
     rows = rows / rows.square().mean().sqrt()
     count = len(next(iter(colours.values()))) if colours else 0
     memberships = torch.zeros(len(words), count)
-    for number, word in enumerate(words):
-        if word in colours:
-            memberships[number] = torch.from_numpy(colours[word])
+    for name, membership in colours.items():
+        memberships[words.index(name)] = torch.from_numpy(membership)
     unit = functional.normalize(centred, dim=1).float()
     frequent = set(vocabulary[:_FREQUENT]) - set(kinds)
     in_kinds = kind_memberships(unit, [words.index(kind) for kind in kinds])
@@ -121,11 +115,7 @@ def kind_memberships(unit: Tensor, kinds: Sequence[int]) -> Tensor:
     """Return how much each word is of each of several kinds [V, K], between 0 and 1.
 
     A word is of the kind that it is nearest to, the more the nearer it is and the farther the
-    other kinds are; a kind is only itself.
-
-    Args:
-        unit: unit embeddings [V, F].
-        kinds: which of them name kinds, K.
+    other kinds are; a kind is only itself. ``kinds`` are K rows of the unit embeddings [V, F].
     """
     if not kinds:
         return unit.new_zeros(len(unit), 0)
@@ -136,11 +126,7 @@ def kind_memberships(unit: Tensor, kinds: Sequence[int]) -> Tensor:
 
 
 def vocabulary_words(model: Any) -> list[str]:
-    """Return the whole words of a model's vocabulary, in its order.
-
-    Raises:
-        ConfigError: if it has none.
-    """
+    """Return the whole words of a model's vocabulary, in its order; ConfigError without any."""
     get_vocab = getattr(getattr(model, "tokenizer", None), "get_vocab", None)
     if get_vocab is None:
         raise ConfigError("a word table needs a model with a tokenizer's vocabulary; set words")

@@ -38,12 +38,6 @@ class _Head(nn.Module):
         return _WIDEST * torch.atanh(log_scale / _WIDEST)
 
 
-def _heads(names: Sequence[str], features: Mapping[str, int], config: VaeConfig) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {name: _Head(nn.Linear(features[name], 2 * config.latent)) for name in names}
-    )
-
-
 def _experts(heads: nn.ModuleDict, features: Features) -> Gaussian:
     """Return the Gaussian of each modality that is given [E, N, D]."""
     means, scales = zip(*(heads[name](features[name]) for name in features), strict=True)
@@ -57,7 +51,9 @@ class _Experts(nn.Module):
         self, names: Sequence[str], features: Mapping[str, int], config: VaeConfig
     ) -> None:
         super().__init__()
-        self.heads = _heads(names, features, config)
+        self.heads = nn.ModuleDict(
+            {name: _Head(nn.Linear(features[name], 2 * config.latent)) for name in names}
+        )
 
 
 class ProductOfExperts(_Experts):
@@ -94,7 +90,7 @@ class MixtureOfExperts(_Experts):
         return posterior[0].new_zeros(posterior[0].shape[1])
 
 
-class JointEncoder(nn.Module):
+class JointEncoder(_Experts):
     """JMVAE: an encoder of all modalities together, and one of each alone that is tied to it.
 
     Source: Suzuki et al. 2016, arXiv:1611.01891, eq. 5, JMVAE-kl.
@@ -103,18 +99,13 @@ class JointEncoder(nn.Module):
     def __init__(
         self, names: Sequence[str], features: Mapping[str, int], config: VaeConfig
     ) -> None:
-        super().__init__()
+        super().__init__(names, features, config)
         self.names, self.kl_weight = tuple(names), config.kl_weight
-        self.heads = _heads(names, features, config)
         total = sum(features.values())
         self.joint = _Head(mlp(total, config.width, min(config.depth, 1), 2 * config.latent))
 
     def forward(self, features: Features) -> Gaussian:
-        """Return the posterior [1, N, D] given all modalities, or one of them.
-
-        Raises:
-            DomainError: if some but not all of three or more are given.
-        """
+        """Return the posterior [1, N, D] given all modalities or one; DomainError given others."""
         if len(features) == 1:
             return _experts(self.heads, features)
         if len(features) < len(self.names):

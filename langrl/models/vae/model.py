@@ -101,15 +101,13 @@ class MultimodalVAE(nn.Module):
     def posterior(self, inputs: Observations) -> Gaussian:
         """Return q(z | the modalities given), a uniform mixture of Gaussians.
 
-        Args:
-            inputs: by modality [N, X]; any that the backbone takes, at least one.
+        Inputs are by modality [N, X], any that the backbone takes, at least one.
 
         Returns:
             Means and log-scales [E, N, D]; E = 1 for mvae and jmvae, for mmvae the number of
             modalities given.
 
-        Raises:
-            As ``encode``; DomainError also if the backbone has no encoder of this subset.
+        Errors as ``encode``; DomainError also if the backbone has no encoder of this subset.
         """
         posterior: Gaussian = self.backbone(self.encode(inputs).features)
         return posterior
@@ -129,16 +127,9 @@ class MultimodalVAE(nn.Module):
     ) -> dict[str, Tensor]:
         """Draw latents and decode every modality, those given included.
 
-        Args:
-            given: by modality [N, X]; with none, N = 1 and latents are drawn from the prior.
-            generator: the source of randomness.
-            samples: latents of each observation, K.
-
-        Returns:
-            Means by modality [K, N, X].
-
-        Raises:
-            As ``posterior``.
+        From K samples for each of N observations, given by modality [N, X], to means by modality
+        [K, N, X]. With none given, N = 1 and latents are drawn from the prior. Errors as
+        ``posterior``.
         """
         if given:
             mean, log_scale = self.posterior(given)
@@ -172,13 +163,8 @@ class MultimodalVAE(nn.Module):
     def elbo(self, inputs: Observations, generator: torch.Generator, samples: int = 1) -> Tensor:
         """Return the evidence lower bound of the modalities given, in nats [N].
 
-        Args:
-            inputs: by modality [N, X].
-            generator: the source of randomness.
-            samples: latents of each observation, K; see ``stratified_sample``.
-
-        Raises:
-            As ``posterior``.
+        Inputs are by modality [N, X], with K samples each; see ``stratified_sample``. Errors as
+        ``posterior``.
         """
         return elbo(self, self.encode(inputs), generator, samples)
 
@@ -195,13 +181,8 @@ class MultimodalVAE(nn.Module):
     ) -> Tensor:
         """Estimate log p(inputs) by importance weighting, in nats [N], piece by piece.
 
-        Args:
-            inputs: by modality [N, X]; one modality, or several that belong together.
-            generator: the source of randomness.
-            samples: latents of each observation, K.
-
-        Raises:
-            As ``posterior``.
+        Inputs are of one modality [N, X], or of several that belong together, with K samples each.
+        Errors as ``posterior``.
         """
         encoded = self.encode(inputs)
         pieces = torch.arange(len(encoded)).split(max(1, _AT_ONCE // samples))
@@ -217,14 +198,8 @@ class MultimodalVAE(nn.Module):
     ) -> Tensor:
         """Estimate log p(left_n, right_m) of every left with every right, in nats [N, M].
 
-        Args:
-            left: by modality [N, X].
-            right: by other modalities [M, X].
-            generator: the source of randomness.
-            samples: latents of each pair, K.
-
-        Raises:
-            As ``posterior``; DomainError also if a modality is on both sides.
+        Left is by modality [N, X], right by other modalities [M, X], with K samples for each pair.
+        Errors as ``posterior``; DomainError also if a modality is on both sides.
         """
         if twice := sorted(set(left) & set(right)):
             raise DomainError(f"{twice[0]} is left and right; give each modality once")

@@ -36,12 +36,8 @@ def pair_log_weights(
     alone, drawn from equally often, and weighed by the density of the mixture. Over both E and K
     they make a tight estimate of log p(left_n, right_m); over K alone a bound of each expert.
 
-    Args:
-        model: the model.
-        left: N observations.
-        right: M observations of other modalities.
-        generator: the source of randomness.
-        samples: latents of each pair, rounded up to a multiple of the number of modalities E.
+    Left are N observations, right M of other modalities; ``samples`` latents of each pair are
+    rounded up to a multiple of the number of modalities E.
     """
     experts = len(left.inputs) + len(right.inputs)
     each = -(-samples // experts)
