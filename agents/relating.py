@@ -35,8 +35,7 @@ class RelatingConfig(Settings):
         None, ge=1, le=4096, description="unrelated partners of each side (J); the whole batch's"
     )
     proposal: Literal["experts", "posterior"] = Field(
-        "experts",
-        description="latents of the contrast: of each modality alone, or of every pair",
+        "experts", description="latents of the contrast: of each modality alone, or of every pair"
     )
     with_positive: bool = Field(False, description="related pairs are terms of the sums, too")
     steps: int = Field(600, ge=1, le=10_000_000, description="gradient steps")

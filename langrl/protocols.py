@@ -9,12 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.errors import InstructionError
 
 MAX_INSTRUCTION_LENGTH = 1000  # characters; longer text is a mistake or an attack
 
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Instructions = str | Sequence[str] | None
 Observation = Mapping[str, Any]
 """``{"observation": float [S] or [N, S], "instruction": str or a sequence of N str}``."""
 
@@ -59,17 +65,11 @@ class Agent(Protocol):
     It neither keeps nor writes the arrays of its caller, and the caller may write to the actions.
     """
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
         ...
 
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return one action for a single observation, or N for a batch of N."""
         ...
 

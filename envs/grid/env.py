@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
@@ -25,7 +26,6 @@ from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import (
     ACTIONS,
-    Mask,
     Poses,
     Rooms,
     RoomSpec,
@@ -39,12 +39,13 @@ from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
+from langrl.protocols import Mask
 
 MAX_STEPS = 100
 
 
 def _draw_instruction(
-    spec: RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: np.random.Generator
+    spec: RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: Generator
 ) -> str:
     for _ in range(TRIES):
         room = draw_rooms(spec, 1, generator)[0]
@@ -138,7 +139,7 @@ class GridGoToEnv(InstructedEnv):
             return None
         return cells[0][ahead(poses)] & is_free(self.room)[poses[:, 0], poses[:, 1]]
 
-    def sample_goals(self, count: int, generator: np.random.Generator) -> Poses:
+    def sample_goals(self, count: int, generator: Generator) -> Poses:
         """Return poses [count, 3] of the present room, about half of which face an object."""
         free = is_free(self.room)
         faces = facing(is_object(self.room)[None], free[None])[0]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid import grammar as grid_grammar
@@ -16,7 +17,6 @@ from langrl.envs.grid.rooms import (
     DONE,
     GRID_WORLDS,
     UNREACHABLE,
-    Mask,
     Poses,
     Rooms,
     RoomSpec,
@@ -33,7 +33,7 @@ from langrl.envs.grid.views import check_view, egocentric_views
 from langrl.envs.instructed import Episodes
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Integers, Mask, check_instruction
 
 Mode = Literal["disjunctive", "hidden_intent"]
 MODES: tuple[Mode, ...] = ("disjunctive", "hidden_intent")
@@ -116,9 +116,7 @@ class GridEpisodes(Episodes):
         self.denoted = np.zeros(shape, bool)
         self.intended = np.zeros(shape, bool)  # one of the denoted objects
 
-    def begin(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
-    ) -> None:
+    def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         texts, (room, poses) = self.read_options(options)
         room = None if room is None else check_room(room, self.spec.size)
@@ -137,9 +135,7 @@ class GridEpisodes(Episodes):
             self.instructions[n] = text
         self._place(rows, generator, poses)
 
-    def _draw_texts(
-        self, rooms: Rooms, generator: np.random.Generator, free: bool
-    ) -> tuple[list[str], Mask]:
+    def _draw_texts(self, rooms: Rooms, generator: Generator, free: bool) -> tuple[list[str], Mask]:
         """Draw instructions for rooms [n, H, W, 2], and what they denote [n, H, W].
 
         Where none fits a room and another is allowed, draws another in its place.
@@ -157,9 +153,7 @@ class GridEpisodes(Episodes):
         texts = [self._write(*each, generator) for each in zip(found, denoted, rooms, strict=True)]
         return texts, denoted
 
-    def _denote(
-        self, texts: list[str], rooms: Rooms, generator: np.random.Generator, free: bool
-    ) -> Mask:
+    def _denote(self, texts: list[str], rooms: Rooms, generator: Generator, free: bool) -> Mask:
         """Return what given instructions denote [n, H, W], in other rooms where it is nothing."""
         denoted = np.zeros(rooms.shape[:3], bool)
         for text in dict.fromkeys(texts):
@@ -179,14 +173,12 @@ class GridEpisodes(Episodes):
                 self._replace(rooms, rows, generator)
         return denoted
 
-    def _replace(self, rooms: Rooms, rows: list[int], generator: np.random.Generator) -> None:
+    def _replace(self, rooms: Rooms, rows: list[int], generator: Generator) -> None:
         """Draw other rooms, from a stream of their own, so that later ones stay the same."""
         spare = np.random.default_rng(generator.integers(2**63))
         rooms[rows] = draw_rooms(self.spec, len(rows), spare)
 
-    def _write(
-        self, meaning: Meaning, denoted: Mask, room: Rooms, generator: np.random.Generator
-    ) -> str:
+    def _write(self, meaning: Meaning, denoted: Mask, room: Rooms, generator: Generator) -> str:
         """Return a text that can be read back: a typo may leave it open which word was meant."""
         while True:
             text = grid_grammar.write(meaning, generator, self.phrasing)
@@ -196,9 +188,7 @@ class GridEpisodes(Episodes):
             if read is not None and np.array_equal(grid_grammar.denoted(read, room), denoted):
                 return text
 
-    def _place(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, poses: Poses | None
-    ) -> None:
+    def _place(self, rows: Integers, generator: Generator, poses: Poses | None) -> None:
         """Choose starts away from what is denoted, the intended objects, and what is reported."""
         free, denoted = is_free(self.rooms[rows]), self.denoted[rows]
         distances = pose_distances(free, facing(denoted, free))
@@ -229,7 +219,7 @@ class GridEpisodes(Episodes):
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 
-    def check_actions(self, actions: NDArray[Any], ignored: NDArray[np.int64]) -> NDArray[Any]:
+    def check_actions(self, actions: Array, ignored: Integers) -> Array:
         """Return the actions as int64 [N], ``DONE`` in the ignored rows.
 
         Raises:
@@ -248,7 +238,7 @@ class GridEpisodes(Episodes):
         self.check_started()
         return np.where(counts, actions, DONE).astype(np.int64)
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+    def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Act once; ``done`` ends an episode, with success in front of a denoted object."""
         self.poses = move(is_free(self.rooms), self.poses, actions)
         done = actions == DONE

@@ -19,6 +19,7 @@ backwards, so whatever the grammar writes it can read; of misspelled texts it re
 import re
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.templates import (
@@ -41,7 +42,7 @@ from langrl.envs.grid.templates import (
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, ShapeError, lookup
-from langrl.protocols import check_instruction
+from langrl.protocols import Integers, Mask, check_instruction
 
 EMPTY, WALL = 1, 2
 TYPES = {"door": 4, "key": 5, "ball": 6, "box": 7}
@@ -64,13 +65,12 @@ _A_BEFORE_VOWEL = re.compile(r"\ba(?= [aeiou])")
 _LONGEST_READ = 300  # characters; longer text is followed, but not read
 _FAR = 10_000  # cells; farther than any wall
 
-Bools = NDArray[np.bool_]
 Room = NDArray[np.uint8]
 
 # -- denoting ------------------------------------------------------------------------------
 
 
-def denoted(meaning: Meaning, rooms: Room) -> Bools:
+def denoted(meaning: Meaning, rooms: Room) -> Mask:
     """Return the cells of the objects that a meaning denotes, possibly none.
 
     Args:
@@ -108,7 +108,7 @@ def level_of(meaning: Meaning) -> str:
     return lookup(KIND_LEVELS, meaning[0], "kind of meaning")
 
 
-def _denoted(meaning: Meaning, types: Room, colours: Room) -> Bools:
+def _denoted(meaning: Meaning, types: Room, colours: Room) -> Mask:
     kind = meaning[0]
     if kind == "thing":
         return _of_thing(meaning[1], meaning[2], types, colours)
@@ -125,7 +125,7 @@ def _denoted(meaning: Meaning, types: Room, colours: Room) -> Bools:
     return first & (second if kind == "both" else beside(second))
 
 
-def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) -> Bools:
+def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) -> Mask:
     if name is not None:
         objects = types == lookup(TYPES, name, "type")
     else:
@@ -133,7 +133,7 @@ def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) 
     return objects if colour is None else objects & (colours == lookup(COLOURS, colour, "colour"))
 
 
-def beside(cells: Bools) -> Bools:
+def beside(cells: Mask) -> Mask:
     """Return the cells [..., H, W] that share an edge with one of ``cells``."""
     near = np.zeros_like(cells)
     near[..., 1:, :] = cells[..., :-1, :]
@@ -143,7 +143,7 @@ def beside(cells: Bools) -> Bools:
     return near
 
 
-def wall_distance(walls: Bools) -> NDArray[np.int64]:
+def wall_distance(walls: Mask) -> Integers:
     """Return the Manhattan distance [..., H, W] to the nearest wall; ``_FAR`` without walls."""
     distance = np.where(walls, 0, _FAR)
     for axis in (-2, -1):
@@ -157,7 +157,7 @@ def wall_distance(walls: Bools) -> NDArray[np.int64]:
 # -- writing -------------------------------------------------------------------------------
 
 
-def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
     """Return one of the texts for a meaning, drawn from a set of phrasings.
 
     Held-out texts have leads, templates and synonyms that seen ones never have, and in about

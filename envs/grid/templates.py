@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+from numpy.random import Generator
 
 from langrl.envs.grid.words import (
     CANONICAL,
@@ -27,7 +27,7 @@ _LONGEST_WORD = 20  # characters; longer words are not corrected
 # -- filling -------------------------------------------------------------------------------
 
 
-def pick(options: Sequence[Any], generator: np.random.Generator) -> Any:
+def pick(options: Sequence[Any], generator: Generator) -> Any:
     """Return one of the options, uniformly; ten times as fast as ``generator.choice``."""
     return options[int(generator.random() * len(options))]
 
@@ -80,11 +80,7 @@ def slots_fit(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
 
 
 def fill(
-    template: str,
-    parts: Sequence[Meaning],
-    generator: np.random.Generator,
-    phrasing: Phrasing,
-    share: float,
+    template: str, parts: Sequence[Meaning], generator: Generator, phrasing: Phrasing, share: float
 ) -> str:
     """Fill the slots of a template; ``share`` of the words are replaced by synonyms."""
     names: dict[str, str] = {}
@@ -101,7 +97,7 @@ def fill(
     return template.format_map(names)
 
 
-def with_typo(text: str, generator: np.random.Generator) -> str:
+def with_typo(text: str, generator: Generator) -> str:
     """Misspell one colour or type word of at least four letters, if there is one."""
     found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in CANONICAL]
     if not found:
@@ -111,7 +107,7 @@ def with_typo(text: str, generator: np.random.Generator) -> str:
     return text[: match.start()] + wrong + text[match.end() :]
 
 
-def misspell(word: str, generator: np.random.Generator) -> str:
+def misspell(word: str, generator: Generator) -> str:
     """Drop, double, replace or swap inner letters of a word of four letters or more.
 
     What comes out is no word that the grammar knows.
@@ -122,7 +118,7 @@ def misspell(word: str, generator: np.random.Generator) -> str:
     return wrong
 
 
-def _slip(word: str, generator: np.random.Generator) -> str:
+def _slip(word: str, generator: Generator) -> str:
     i = 1 + int(generator.random() * (len(word) - 2))
     before, letter, after = word[:i], word[i], word[i + 1 :]
     other = "abcdefghijklmnopqrstuvwxyz"[int(generator.random() * 26)]

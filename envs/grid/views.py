@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, EMPTY, WALL
-from langrl.envs.grid.rooms import AHEAD, DOOR, Mask, Poses, Rooms
+from langrl.envs.grid.rooms import AHEAD, DOOR, Poses, Rooms
 from langrl.errors import LayoutError
+from langrl.protocols import Integers, Mask
 
 UNSEEN = 0  # minigrid's number of a cell that is hidden
 VIEW_SIZE = 7  # MiniGrid's
@@ -68,9 +69,7 @@ def seen_cells(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> Mask:
     return seen
 
 
-def _cells_ahead(
-    rooms: Rooms, poses: Poses, size: int
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], Mask]:
+def _cells_ahead(rooms: Rooms, poses: Poses, size: int) -> tuple[tuple[Integers, Integers], Mask]:
     """Return row and column of each place of a view [N, V, V], and which are outside the room."""
     depth = size - 1 - np.arange(check_view(size))[:, None]  # [V, 1], cells ahead
     aside = np.arange(size)[None] - size // 2  # [1, V], cells to the right

@@ -13,11 +13,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector.utils import CloudpickleWrapper
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.goals import NO_TASK, Goals
 from langrl.errors import ConfigError, GroundingError, InstructionError, ShapeError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Floats, Mask, check_instruction
 
 _BELOW = (
     "gymnasium.wrappers.FlattenObservation (around a FilterObservation, where parts are no numbers)"
@@ -27,7 +27,7 @@ _ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary
 
 _PARTS = {"language": "chooser", "candidates": "candidates", "grounding": "strategies"}
 
-Writer = Callable[[Any, np.random.Generator], str]
+Writer = Callable[[Any, Generator], str]
 
 
 class Choice:
@@ -44,7 +44,7 @@ class Choice:
             raise InstructionError("instructions is a list of texts, at least one; or a function")
         self._texts = tuple(check_instruction(text) for text in texts)
 
-    def __call__(self, observation: Any, generator: np.random.Generator) -> str:
+    def __call__(self, observation: Any, generator: Generator) -> str:
         """Return one of the texts."""
         return self._texts[int(generator.integers(len(self._texts)))]
 
@@ -56,15 +56,13 @@ class Samples:
         # Spaces are sent to the processes of vector environments: also with functions in them.
         self._held: Any = CloudpickleWrapper(partial(_write_for_sample, write, space))
 
-    def __call__(self, generator: np.random.Generator) -> str:
+    def __call__(self, generator: Generator) -> str:
         """Return an instruction."""
         text: str = self._held.fn(generator)
         return text
 
 
-def _write_for_sample(
-    write: Writer, space: spaces.Space[Any], generator: np.random.Generator
-) -> str:
+def _write_for_sample(write: Writer, space: spaces.Space[Any], generator: Generator) -> str:
     return write(space.sample(), generator)
 
 
@@ -196,9 +194,7 @@ class GoalCandidates:
     def __init__(self, candidates: Any, space: spaces.Box) -> None:
         self._candidates, self._space = candidates, space
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, G] and log weights [N, M].
 
         Raises:
@@ -221,9 +217,7 @@ def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
     )
 
 
-def observe_goal(
-    goals: Goals, seen: Any, action: Any, desired: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
+def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[str, Array]:
     """Return an observation with what is achieved in it, after an action or None, and desired."""
     done = None if action is None else np.asarray(action)[None]
     achieved = goals.achieved(np.asarray(seen)[None], done)[0]
@@ -240,9 +234,7 @@ def observe_goal(
 
 
 def is_satisfied(
-    denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None],
-    achieved: NDArray[Any],
-    text: str,
+    denotation: Callable[[Array, str], Mask | None], achieved: Array, text: str
 ) -> bool:
     """Return whether the one goal achieved [1, G] satisfies a text; False where that is unknown.
 
@@ -260,7 +252,7 @@ def is_satisfied(
     return bool(denoted[0])
 
 
-def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> NDArray[Any]:
+def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> Array:
     """Return a goal [G] as its space has it.
 
     Raises:
@@ -285,7 +277,7 @@ def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) ->
     return array
 
 
-def check_reached(goals: Goals, achieved: Any, desired: Any) -> NDArray[np.bool_]:
+def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
     """Return whether goals [..., G] are what is desired [..., G]; bool [...].
 
     Raises:

@@ -24,6 +24,7 @@ from langrl.envs.wrappers.checks import (
     plain_space,
 )
 from langrl.envs.wrappers.instructions import Observation, Step
+from langrl.protocols import Array
 
 
 class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -86,7 +87,7 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         info = known(info) | {"is_success": reached}
         return result, self._rewards[reached], bool(terminated) or reached, truncated, info
 
-    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
         reached = check_reached(self.goals, achieved_goal, desired_goal)
         return reached.astype(np.float32) - np.float32(self.step_cost)

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.goals import Goals
 from langrl.envs.instruction_space import InstructionSpace
@@ -27,7 +27,7 @@ from langrl.envs.wrappers.checks import (
 )
 from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import GroundingError, InstructionError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Mask, check_instruction
 from langrl.words import WordTokeniser
 
 Observation = dict[str, Any]
@@ -57,9 +57,9 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
     def __init__(
         self,
         env: gym.Env[Any, Any],
-        instructions: Sequence[str] | Callable[[Any, np.random.Generator], str],
+        instructions: Sequence[str] | Callable[[Any, Generator], str],
         goals: Goals | None = None,
-        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None] | None = None,
+        denotation: Callable[[Array, str], Mask | None] | None = None,
     ) -> None:
         begin(self, env, instructions=instructions, goals=goals, denotation=denotation)
         super().__init__(env)

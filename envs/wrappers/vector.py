@@ -54,10 +54,7 @@ class TokenizeInstruction(_WithTextFeature):
     """
 
     def __init__(
-        self,
-        env: gym.vector.VectorEnv[Any, Any, Any],
-        tokeniser: WordTokeniser,
-        length: int = 32,
+        self, env: gym.vector.VectorEnv[Any, Any, Any], tokeniser: WordTokeniser, length: int = 32
     ) -> None:
         super().__init__(env, TokenisedText(tokeniser, length))
 

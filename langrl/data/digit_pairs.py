@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, check_extra
+from langrl.protocols import Floats, Integers
 
 WRITTEN_SIZE, GLYPH_SIDE = 64, 8
 GLYPH_SIZE = GLYPH_SIDE**2
@@ -29,8 +29,7 @@ _FONTS = (
     "cmtt10.ttf",
 )  # fmt: skip
 _CANVAS = 40  # pixels along the side on which a glyph is rendered
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int64]
+Labels = Integers
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, write
@@ -17,6 +18,7 @@ from langrl.envs.grid.rendering import TILE, render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms, ahead
 from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.errors import DomainError, ShapeError, lookup
+from langrl.protocols import Floats, Integers
 from langrl.words import WordTokeniser
 
 KINDS = tuple((name, colour) for name in ("key", "ball", "box") for colour in COLOURS)
@@ -26,7 +28,6 @@ KIND_CELLS = np.array([(TYPES[name], COLOURS[colour]) for name, colour in KINDS]
 CROP_SIZE = TILE * TILE * 3
 PAIR_LEVELS = LEVELS[:3]  # a colour and a type, or one of them
 _DRAWS = 40  # texts of each meaning from which the words are learned
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +44,12 @@ class WorldPairs:
 
     crops: Floats
     counts: Floats
-    kinds: NDArray[np.int64]
+    kinds: Integers
     texts: list[str]
     words: WordTokeniser
 
 
-def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | None = None) -> Floats:
+def crops_ahead(rooms: Rooms, poses: Poses, generator: Generator | None = None) -> Floats:
     """Return images of the cells that agents face.
 
     Args:
@@ -78,7 +79,7 @@ def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | Non
     return draw_crops(rooms[np.arange(len(rooms)), row, column], generator)
 
 
-def draw_crops(cells: NDArray[np.uint8], generator: np.random.Generator | None = None) -> Floats:
+def draw_crops(cells: NDArray[np.uint8], generator: Generator | None = None) -> Floats:
     """Return images of cells.
 
     Args:
@@ -132,7 +133,7 @@ def count_words(texts: Sequence[str], words: WordTokeniser) -> Floats:
     return counts
 
 
-def kinds_of(cells: NDArray[np.uint8]) -> NDArray[np.int64]:
+def kinds_of(cells: NDArray[np.uint8]) -> Integers:
     """Return the number in ``KINDS`` of cells' type and colour [N, 2]; -1 of anything else."""
     number = np.full((256, 256), -1, np.int64)
     for label, (name, colour) in enumerate(KINDS):
@@ -142,7 +143,7 @@ def kinds_of(cells: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def draw_world_pairs(
     count: int,
-    generator: np.random.Generator,
+    generator: Generator,
     *,
     levels: Sequence[str] = PAIR_LEVELS,
     phrasing: Phrasing = "seen",

@@ -11,9 +11,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from langrl.errors import NonFiniteError, TrajectoryError
+from langrl.protocols import Floats, Integers, Mask
 
 ARRAYS = ("observations", "actions", "terminals")
 
@@ -31,9 +31,9 @@ class Trajectories:
         NonFiniteError: if an observation or an action is NaN or infinite.
     """
 
-    observations: NDArray[np.float32]
-    actions: NDArray[np.float32]
-    terminals: NDArray[np.bool_]
+    observations: Floats
+    actions: Floats
+    terminals: Mask
 
     def __post_init__(self) -> None:
         for name, axes in (("observations", 2), ("actions", 2), ("terminals", 1)):
@@ -60,13 +60,13 @@ class Trajectories:
                 )
 
     @cached_property
-    def ends(self) -> NDArray[np.int64]:
+    def ends(self) -> Integers:
         """Index of the last state of the trajectory that each state is in, int [T]."""
         last = np.flatnonzero(self.terminals)
         return last[np.searchsorted(last, np.arange(len(self.terminals)))]
 
     @cached_property
-    def transitions(self) -> NDArray[np.int64]:
+    def transitions(self) -> Integers:
         """Indices of the states that have an action and a future."""
         return np.flatnonzero(~self.terminals)
 

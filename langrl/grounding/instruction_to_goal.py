@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
-from numpy.typing import NDArray
 
 from langrl.envs.goals import Goals, check_number
 from langrl.envs.wrappers.checks import (
@@ -29,6 +28,7 @@ from langrl.grounding.candidates import Candidates
 from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.strategies import Grounding
 from langrl.models.protocols import Language
+from langrl.protocols import Array
 
 
 class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -104,7 +104,7 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
         return result, info | choice
 
-    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Raise GroundingError: rewards depend on the instruction, not on the goal."""
         raise GroundingError(
             "InstructionToGoal pays for instructions, which hindsight cannot relabel; train the"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
@@ -21,6 +20,7 @@ from langrl.models.critics.build import build_text_encoder
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import CompactTextEncoder, GoalEncoder
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import Array
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
 from langrl.words import PAD, WordTokeniser
@@ -30,7 +30,7 @@ _TEXT = TextConfig()
 
 
 def learn_language(
-    goals: NDArray[Any],
+    goals: Array,
     texts: Sequence[str],
     *,
     steps: int = 500,
@@ -96,7 +96,7 @@ def learn_language(
     return language.eval()
 
 
-def _check_pairs(goals: NDArray[Any], texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
+def _check_pairs(goals: Array, texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
     """Return goals [P, G], the distinct texts, and the number of each goal's text [P]."""
     try:
         array = np.asarray(goals, np.float32)

@@ -9,14 +9,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.data.replay import Tail, geometric_futures
 from langrl.envs.grid.rooms import (
     DONE,
     UNREACHABLE,
-    Mask,
     Poses,
     Rooms,
     best_actions,
@@ -25,6 +23,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
 )
 from langrl.errors import TrajectoryError
+from langrl.protocols import Integers, Mask
 
 _WALKERS_AT_ONCE = 8192
 
@@ -41,9 +40,9 @@ class GridTrajectories:
     """
 
     rooms: Rooms
-    room: NDArray[np.int64]
+    room: Integers
     poses: Poses
-    actions: NDArray[np.int64]
+    actions: Integers
     terminals: Mask
 
     def __post_init__(self) -> None:
@@ -60,13 +59,13 @@ class GridTrajectories:
             )
 
     @cached_property
-    def ends(self) -> NDArray[np.int64]:
+    def ends(self) -> Integers:
         """Index of the last state of the trajectory that each state is in, int [T]."""
         last = np.flatnonzero(self.terminals)
         return last[np.searchsorted(last, np.arange(len(self.terminals)))]
 
     @cached_property
-    def first(self) -> NDArray[np.int64]:
+    def first(self) -> Integers:
         """Index of each room's first state, and T at the end, int [R + 1]."""
         return np.searchsorted(self.room, np.arange(len(self.rooms) + 1))
 
@@ -108,7 +107,7 @@ def grid_experts(
 
 def walk(
     rooms: Rooms, poses: Poses, targets: Mask, generator: np.random.Generator, action_noise: float
-) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
+) -> tuple[Integers, Poses, Integers]:
     """Walk to a target in each room once, along a shortest path, and take ``done`` there.
 
     Args:

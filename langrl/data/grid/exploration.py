@@ -20,9 +20,10 @@ from torch import Tensor
 
 from langrl.data.grid.experts import GridTrajectories, draw_poses, walk
 from langrl.data.replay import Tail, geometric_futures
-from langrl.envs.grid.rooms import ACTIONS, Mask, Rooms, facing, is_free, is_object
+from langrl.envs.grid.rooms import ACTIONS, Rooms, facing, is_free, is_object
 from langrl.envs.grid.views import egocentric_views, faced_cells
 from langrl.errors import TrajectoryError
+from langrl.protocols import Integers, Mask
 
 NO_ACTION = len(ACTIONS)  # what comes before the first action of an exploration
 _VIEWS_AT_ONCE = 65_536
@@ -40,7 +41,7 @@ class GridExplorations:
     """
 
     segments: GridTrajectories
-    exploration: NDArray[np.int64]
+    exploration: Integers
 
     def __post_init__(self) -> None:
         room, terminals = self.segments.room, self.segments.terminals
@@ -58,7 +59,7 @@ class GridExplorations:
             )
 
     @cached_property
-    def first(self) -> NDArray[np.int64]:
+    def first(self) -> Integers:
         """Index of each exploration's first state, and T at the end."""
         return np.searchsorted(self.exploration, np.arange(self.exploration[-1] + 2))
 
@@ -81,7 +82,7 @@ class GridExplorations:
         return faced_cells(self.segments.rooms[self.segments.room], self.segments.poses)
 
     @cached_property
-    def actions_before(self) -> NDArray[np.int64]:
+    def actions_before(self) -> Integers:
         """The action before each state [T]; ``NO_ACTION`` at the start of an exploration."""
         before = np.concatenate([[NO_ACTION], self.segments.actions[:-1]])
         before[self.first[:-1]] = NO_ACTION

@@ -9,6 +9,7 @@ Axes: ``E`` explorers, ``H`` rows, ``W`` columns, ``R`` rooms, ``T`` states of a
 """
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.grid.experts import GridTrajectories, draw_poses
@@ -20,7 +21,6 @@ from langrl.envs.grid.rooms import (
     LEFT,
     RIGHT,
     UNREACHABLE,
-    Mask,
     Poses,
     Rooms,
     ahead,
@@ -29,6 +29,7 @@ from langrl.envs.grid.rooms import (
     move,
 )
 from langrl.envs.grid.views import seen_cells
+from langrl.protocols import Integers, Mask
 
 _EXPLORERS_AT_ONCE = 4096
 _PATIENCE = 4  # steps between plans while nothing changes
@@ -38,7 +39,7 @@ def explorer_trajectories(
     rooms: Rooms,
     per_room: int,
     segments: int,
-    generator: np.random.Generator,
+    generator: Generator,
     *,
     view: int,
     action_noise: float = 0.1,
@@ -67,8 +68,8 @@ def explorer_trajectories(
 
 
 def _search(
-    rooms: Rooms, segments: int, generator: np.random.Generator, view: int, action_noise: float
-) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
+    rooms: Rooms, segments: int, generator: Generator, view: int, action_noise: float
+) -> tuple[Integers, Poses, Integers]:
     """Return walkers, poses and actions of explorations in rooms [E, H, W, 2], in order."""
     free, objects = is_free(rooms), is_object(rooms)
     poses, targets = draw_poses(free, generator), _draw_cells(objects, generator)
@@ -103,7 +104,7 @@ def _search(
     return walkers[order], states[order], acted[order]
 
 
-def _draw_cells(cells: Mask, generator: np.random.Generator) -> NDArray[np.int64]:
+def _draw_cells(cells: Mask, generator: Generator) -> Integers:
     """Return one of the marked cells of each mask [E, H, W], as row and column [E, 2]."""
     height, width = cells.shape[1:]
     chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
@@ -111,7 +112,7 @@ def _draw_cells(cells: Mask, generator: np.random.Generator) -> NDArray[np.int64
     return np.stack([row, column], 1)
 
 
-def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], located: Mask) -> NDArray[np.int16]:
+def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[np.int16]:
     """Return steps from each cell to the object, or to the nearest unseen cell [E, H, W].
 
     Where every cell is seen, though the object was not, it is to the object.
@@ -143,8 +144,8 @@ def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
 
 
 def _steps(
-    distances: NDArray[np.int16], poses: Poses, targets: NDArray[np.int64], located: Mask
-) -> NDArray[np.int64]:
+    distances: NDArray[np.int16], poses: Poses, targets: Integers, located: Mask
+) -> Integers:
     """Return the next action of each explorer [E]."""
     each = np.arange(len(poses))
     height, width = distances.shape[1:]

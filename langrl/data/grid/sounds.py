@@ -11,6 +11,7 @@ Axes: ``N`` sounds, ``T`` samples of a waveform, ``F`` frequencies of a spectrum
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.grid_scenes import draw_images
@@ -18,6 +19,7 @@ from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms
 from langrl.errors import ShapeError
+from langrl.protocols import Floats
 
 RATE, SAMPLES = 6000, 512  # samples a second; in a sound, which lasts a twelfth of one
 FREQUENCIES = SAMPLES // 2  # in a spectrum, 12 Hz apart; the constant part is left out
@@ -31,8 +33,6 @@ TIMBRES = {
 _HARMONICS = len(TIMBRES["key"])
 _NOISE = 0.5  # standard deviation of each sample
 _DETUNED = 0.01  # relative standard deviation of a pitch
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class SoundImages:
     faced: NDArray[np.uint8]
 
 
-def draw_sounds(faced: NDArray[np.uint8], generator: np.random.Generator) -> Floats:
+def draw_sounds(faced: NDArray[np.uint8], generator: Generator) -> Floats:
     """Draw what is heard where cells of a type and colour are faced.
 
     Args:
@@ -84,7 +84,7 @@ def draw_sounds(faced: NDArray[np.uint8], generator: np.random.Generator) -> Flo
 
 
 def _tones(
-    pitch: NDArray[np.float64], amplitudes: NDArray[np.float64], generator: np.random.Generator
+    pitch: NDArray[np.float64], amplitudes: NDArray[np.float64], generator: Generator
 ) -> Floats:
     """Return waveforms [N, T] of pitches in Hz [N] whose harmonics have amplitudes [N, O]."""
     audible = pitch[:, None] * (1 + np.arange(_HARMONICS)) < RATE / 2  # higher ones would alias
@@ -98,9 +98,7 @@ def _tones(
     return waves.real
 
 
-def draw_sound_images(
-    spec: RoomSpec, rooms: int, images: int, generator: np.random.Generator
-) -> SoundImages:
+def draw_sound_images(spec: RoomSpec, rooms: int, images: int, generator: Generator) -> SoundImages:
     """Draw rooms, poses in them of which half face an object, and what is seen and heard there.
 
     Args:

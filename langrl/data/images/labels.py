@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.phrasing import Meaning
+from langrl.protocols import Integers
 
 _ANYTHING: Meaning = ("thing", None, None)
 _THINGS: list[Meaning] = [
@@ -34,7 +34,7 @@ SLOTS: tuple[tuple[str | None, ...], ...] = (
 """The values of a meaning's kind, and of the colour and type of its first and second thing."""
 
 
-def meant_labels(meanings: Sequence[Meaning]) -> NDArray[np.int64]:
+def meant_labels(meanings: Sequence[Meaning]) -> Integers:
     """Return the number of each meaning's value in each of ``SLOTS`` [K, S].
 
     Raises:
