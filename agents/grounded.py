@@ -39,7 +39,6 @@ class Proposal(Protocol):
             beliefs: their probabilities given the instruction [N, M].
             generator: source of randomness.
         """
-        ...
 
 
 class GroundedAgent:

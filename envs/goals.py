@@ -44,15 +44,12 @@ class Goals(Protocol):
             observations: of the world.
             actions: what was done just before [N, ...]; None at the start of an episode.
         """
-        ...
 
     def draw(self, observations: Array, generator: Generator) -> Array:
         """Return a goal [N, G] for each episode, given its first observation [N, ...]."""
-        ...
 
     def reached(self, achieved: Array, desired: Array) -> Mask:
         """Return whether goals [..., G] are what is desired [..., G]; bool [...]."""
-        ...
 
 
 def _same(one: Array, two: Array) -> Mask:

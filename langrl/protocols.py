@@ -67,11 +67,9 @@ class Agent(Protocol):
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
-        ...
 
     def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return one action for a single observation, or N for a batch of N."""
-        ...
 
 
 class Learner(Protocol):
@@ -80,11 +78,9 @@ class Learner(Protocol):
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
-        ...
 
     def batch(self) -> dict[str, Any]:
         """Return the next training batch, tensors by name; advances the learner's generator."""
-        ...
 
     def update(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Take one gradient step and return its metrics, scalar tensors by name.
@@ -93,12 +89,9 @@ class Learner(Protocol):
             NonFiniteError: before any weight changes, if the batch, the loss or a gradient is
                 not finite.
         """
-        ...
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return all that an exact resume needs: tensors by file name and key."""
-        ...
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Restore what ``state()`` returned."""
-        ...

@@ -19,22 +19,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
+from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.episodes import TRIES, GridEpisodes, Mode, check_goals, denoted_cells
 from langrl.envs.grid.goals import PoseGoals
 from langrl.envs.grid.grammar import write
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import (
-    ACTIONS,
-    Poses,
-    Rooms,
-    RoomSpec,
-    ahead,
-    draw_rooms,
-    facing,
-    is_free,
-    is_object,
-)
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.phrasing import Phrasing
@@ -45,10 +36,10 @@ MAX_STEPS = 100
 
 
 def _draw_instruction(
-    spec: RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: Generator
+    spec: grid.RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: Generator
 ) -> str:
     for _ in range(TRIES):
-        room = draw_rooms(spec, 1, generator)[0]
+        room = grid.draw_rooms(spec, 1, generator)[0]
         try:
             meaning = draw_meaning(room, generator, levels)
         except InstructionError:
@@ -66,7 +57,7 @@ def _spaces(episodes: GridEpisodes) -> tuple[spaces.Dict, spaces.Discrete]:
             "instruction": InstructionSpace(draw),
         }
     )
-    return observation, spaces.Discrete(len(ACTIONS))
+    return observation, spaces.Discrete(len(grid.ACTIONS))
 
 
 class GridGoToEnv(InstructedEnv):
@@ -137,12 +128,12 @@ class GridGoToEnv(InstructedEnv):
         cells = denoted_cells(self.room[None], instruction)
         if cells is None:
             return None
-        return cells[0][ahead(poses)] & is_free(self.room)[poses[:, 0], poses[:, 1]]
+        return cells[0][grid.ahead(poses)] & grid.is_free(self.room)[poses[:, 0], poses[:, 1]]
 
     def sample_goals(self, count: int, generator: Generator) -> Poses:
         """Return poses [count, 3] of the present room, about half of which face an object."""
-        free = is_free(self.room)
-        faces = facing(is_object(self.room)[None], free[None])[0]
+        free = grid.is_free(self.room)
+        faces = grid.facing(grid.is_object(self.room)[None], free[None])[0]
         towards = np.argwhere(faces)
         others = np.argwhere(free[..., None] & ~faces)
         half = count // 2

@@ -11,24 +11,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.meanings import check_drawn, draw_meanings, pick_each
-from langrl.envs.grid.rooms import (
-    ACTIONS,
-    DONE,
-    GRID_WORLDS,
-    UNREACHABLE,
-    Poses,
-    Rooms,
-    RoomSpec,
-    ahead,
-    draw_rooms,
-    facing,
-    is_free,
-    is_sound,
-    move,
-    observe,
-    pose_distances,
-)
+from langrl.envs.grid.rooms import ACTIONS, Poses, Rooms
 from langrl.envs.grid.views import check_view, egocentric_views
 from langrl.envs.instructed import Episodes
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
@@ -102,7 +87,7 @@ class GridEpisodes(Episodes):
         view: int | None,
     ) -> None:
         super().__init__(count, ("instruction", "room", "pose"))
-        self.spec: RoomSpec = lookup(GRID_WORLDS, world, "grid world")
+        self.spec: grid.RoomSpec = lookup(grid.GRID_WORLDS, world, "grid world")
         self.levels = check_levels(self.spec.levels if levels is None else levels)
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
         lookup(dict.fromkeys(MODES), str(mode), "mode")
@@ -123,7 +108,7 @@ class GridEpisodes(Episodes):
         poses = None if poses is None else self._check_poses(poses, room)[rows]
         assert self.stream is not None
         free = room is None
-        rooms = draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
+        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
         rooms = rooms.repeat(len(rows) // len(rooms), 0)
         if texts is None:
             texts, denoted = self._draw_texts(rooms, generator, free)
@@ -176,7 +161,7 @@ class GridEpisodes(Episodes):
     def _replace(self, rooms: Rooms, rows: list[int], generator: Generator) -> None:
         """Draw other rooms, from a stream of their own, so that later ones stay the same."""
         spare = np.random.default_rng(generator.integers(2**63))
-        rooms[rows] = draw_rooms(self.spec, len(rows), spare)
+        rooms[rows] = grid.draw_rooms(self.spec, len(rows), spare)
 
     def _write(self, meaning: Meaning, denoted: Mask, room: Rooms, generator: Generator) -> str:
         """Return a text that can be read back: a typo may leave it open which word was meant."""
@@ -190,8 +175,8 @@ class GridEpisodes(Episodes):
 
     def _place(self, rows: Integers, generator: Generator, poses: Poses | None) -> None:
         """Choose starts away from what is denoted, the intended objects, and what is reported."""
-        free, denoted = is_free(self.rooms[rows]), self.denoted[rows]
-        distances = pose_distances(free, facing(denoted, free))
+        free, denoted = grid.is_free(self.rooms[rows]), self.denoted[rows]
+        distances = grid.pose_distances(free, grid.facing(denoted, free))
         if poses is None:
             starts = pick_each(_starts(distances, free).reshape(len(rows), -1), generator)
             poses = np.stack(np.unravel_index(starts, distances.shape[1:]), 1)
@@ -202,7 +187,7 @@ class GridEpisodes(Episodes):
         intended[some, pick_each(flat[some], generator)] = True
         self.intended[rows] = intended.reshape(denoted.shape)
         steps = distances[np.arange(len(rows)), *poses.T].astype(float)
-        steps = np.where(steps < UNREACHABLE, steps + 1, np.nan)  # with the one to say done
+        steps = np.where(steps < grid.UNREACHABLE, steps + 1, np.nan)  # with the one to say done
         self.note(rows, np.count_nonzero(flat, 1), steps)
 
     def _check_poses(self, given: Any, room: Rooms | None) -> Poses:
@@ -215,7 +200,7 @@ class GridEpisodes(Episodes):
                 f" direction), got {list(given.shape)} of {given.dtype}"
             )
         poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
-        if not is_free(room)[poses[:, 0], poses[:, 1]].all():
+        if not grid.is_free(room)[poses[:, 0], poses[:, 1]].all():
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 
@@ -236,28 +221,28 @@ class GridEpisodes(Episodes):
         if (((actions < 0) | (actions >= len(ACTIONS))) & counts).any():
             raise ShapeError(f"an action is 0 to {len(ACTIONS) - 1}: {', '.join(ACTIONS)}")
         self.check_started()
-        return np.where(counts, actions, DONE).astype(np.int64)
+        return np.where(counts, actions, grid.DONE).astype(np.int64)
 
     def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Act once; ``done`` ends an episode, with success in front of a denoted object."""
-        self.poses = move(is_free(self.rooms), self.poses, actions)
-        done = actions == DONE
-        faced = (np.arange(self.count), *ahead(self.poses))
+        self.poses = grid.move(grid.is_free(self.rooms), self.poses, actions)
+        done = actions == grid.DONE
+        faced = (np.arange(self.count), *grid.ahead(self.poses))
         outcomes = [done & cells[faced] for cells in (self.denoted, self.intended)]
         return done, outcomes[: len(self.outcomes)]
 
     def observe(self) -> NDArray[np.uint8]:
         """Return the whole rooms with the agents in them, or what the agents see [N, ., ., 3]."""
         if self.view is None:
-            return observe(self.rooms, self.poses)
+            return grid.observe(self.rooms, self.poses)
         return egocentric_views(self.rooms, self.poses, self.view)
 
 
 def _starts(distances: NDArray[np.int16], free: Mask) -> Mask:
     """Return the poses [N, H, W, 4] that are far enough; the farthest of a room, if none is."""
-    far = (distances >= START_DISTANCE) & (distances < UNREACHABLE)
+    far = (distances >= START_DISTANCE) & (distances < grid.UNREACHABLE)
     for n in np.flatnonzero(~far.reshape(len(far), -1).any(1)):
-        reachable = distances[n] < UNREACHABLE
+        reachable = distances[n] < grid.UNREACHABLE
         if reachable.any():
             far[n] = reachable & (distances[n] == distances[n][reachable].max())
         else:  # nothing is denoted
@@ -298,7 +283,7 @@ def check_room(room: Any, size: int) -> Rooms:
     if not (array[edge][:, 0] == grid_grammar.WALL).all():
         raise LayoutError("the option 'room' needs walls all around")
     array = array.astype(np.uint8)
-    if not is_sound(array[None])[0]:
+    if not grid.is_sound(array[None])[0]:
         raise LayoutError(
             "the option 'room' needs free cells that hang together, and one beside each object"
         )

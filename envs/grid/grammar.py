@@ -22,23 +22,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.grid.templates import (
-    COMPOUND_PARTS,
-    FILLER_PARTS,
-    LEAD_PARTS,
-    THING_TEMPLATES,
-    VOCABULARY,
-    corrected,
-    fill,
-    matches,
-    may_match,
-    phrases_of,
-    pick,
-    shape_of,
-    unwrapped,
-    with_typo,
-    words_of,
-)
+from langrl.envs.grid import templates
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, ShapeError, lookup
@@ -104,7 +88,7 @@ def level_of(meaning: Meaning) -> str:
         UnknownNameError: if there is no such kind of meaning.
     """
     if meaning[0] == "thing":
-        return shape_of(meaning)
+        return templates.shape_of(meaning)
     return lookup(KIND_LEVELS, meaning[0], "kind of meaning")
 
 
@@ -170,19 +154,21 @@ def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
     lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
     level_of(meaning)
     parts = meaning[1:] if meaning[0] != "thing" else (meaning,)
-    phrases = phrases_of(meaning[0], tuple(shape_of(part) for part in parts), phrasing)
+    phrases = templates.phrases_of(
+        meaning[0], tuple(templates.shape_of(part) for part in parts), phrasing
+    )
     if not phrases:
         raise InstructionError(f"no text says {meaning}; leave some objects over")
-    choices, is_sentence = pick(phrases, generator)
+    choices, is_sentence = templates.pick(phrases, generator)
     share = 0.0
     if phrasing == "held_out" and generator.random() < SYNONYM_SHARE[0]:
         share = SYNONYM_SHARE[1]
-    text = fill(pick(choices, generator), parts, generator, phrasing, share)
+    text = templates.fill(templates.pick(choices, generator), parts, generator, phrasing, share)
     if not is_sentence:
-        text = pick(LEADS[phrasing], generator).format(text)
-    text = pick(FILLERS[phrasing], generator).format(text)
+        text = templates.pick(LEADS[phrasing], generator).format(text)
+    text = templates.pick(FILLERS[phrasing], generator).format(text)
     if phrasing == "held_out" and generator.random() < TYPO_SHARE:
-        text = with_typo(text, generator)
+        text = templates.with_typo(text, generator)
     return _A_BEFORE_VOWEL.sub("an", text)
 
 
@@ -198,15 +184,15 @@ def parse(text: str) -> Meaning | None:
     Raises:
         InstructionError: if the text cannot be an instruction (see ``check_instruction``).
     """
-    words = words_of(check_instruction(text))
+    words = templates.words_of(check_instruction(text))
     if sum(map(len, words)) > _LONGEST_READ:
         return None
-    known = [corrected(word) for word in words]
+    known = [templates.corrected(word) for word in words]
     canonical = " ".join(CANONICAL.get(word, word) for word in known if word)
     if None in known or not canonical:
         return None
-    for asked in unwrapped(canonical, FILLER_PARTS):
-        for goal in unwrapped(asked, LEAD_PARTS):
+    for asked in templates.unwrapped(canonical, templates.FILLER_PARTS):
+        for goal in templates.unwrapped(asked, templates.LEAD_PARTS):
             if meaning := _read_thing(goal) or _read_compound(goal):
                 return meaning
     return None
@@ -219,15 +205,17 @@ def _read_thing(words: str) -> Meaning | None:
     if len(colours) > 1 or len(types) > 1:
         return None
     slots = dict.fromkeys(colours, "{c}") | dict.fromkeys(types, "{t}")
-    if " ".join(slots.get(word, word) for word in named) not in THING_TEMPLATES:
+    if " ".join(slots.get(word, word) for word in named) not in templates.THING_TEMPLATES:
         return None
     return ("thing", colours[0] if colours else None, types[0] if types else None)
 
 
 def _read_compound(words: str) -> Meaning | None:
-    for kind, templates in COMPOUND_PARTS.items():
-        for parts in templates:
-            for slots in matches(parts, words) if may_match(parts, words) else ():
+    for kind, phrases in templates.COMPOUND_PARTS.items():
+        for parts in phrases:
+            for slots in (
+                templates.matches(parts, words) if templates.may_match(parts, words) else ()
+            ):
                 if meaning := _read_slots(kind, slots):
                     return meaning
     return None
@@ -248,9 +236,9 @@ def _read_slots(kind: str, slots: dict[str, str]) -> Meaning | None:
 
 def has_known_words(text: str) -> bool:
     """Return whether every word of a text is one of the grammar's, so that none has a typo."""
-    return VOCABULARY.issuperset(words_of(text))
+    return templates.VOCABULARY.issuperset(templates.words_of(text))
 
 
 def synonyms_in(text: str) -> tuple[str, ...]:
     """Return the ``HELD_OUT_WORDS`` that a text has, spelled as they are, in their order there."""
-    return tuple(word for word in dict.fromkeys(words_of(text)) if word in HELD_OUT_WORDS)
+    return tuple(word for word in dict.fromkeys(templates.words_of(text)) if word in HELD_OUT_WORDS)

@@ -8,17 +8,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from langrl.envs.grid.words import (
-    CANONICAL,
-    CLAUSES,
-    COMPOUNDS,
-    FILLERS,
-    LEADS,
-    NOUNS,
-    SENTENCES,
-    SYNONYMS,
-    Templates,
-)
+from langrl.envs.grid import words as tables
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, lookup
 
@@ -55,9 +45,9 @@ def phrases_of(
 ) -> list[tuple[tuple[str, ...], bool]]:
     """Return the templates for parts of these shapes, expanded; and if they are sentences."""
     if kind == "thing":
-        templates = NOUNS[shapes[0]][phrasing] + CLAUSES[shapes[0]][phrasing]
+        templates = tables.NOUNS[shapes[0]][phrasing] + tables.CLAUSES[shapes[0]][phrasing]
         return [(expand(template), False) for template in templates]
-    sources = ((COMPOUNDS[kind][phrasing], False), (SENTENCES[kind][phrasing], True))
+    sources = ((tables.COMPOUNDS[kind][phrasing], False), (tables.SENTENCES[kind][phrasing], True))
     return [
         (expand(template), is_sentence)
         for templates, is_sentence in sources
@@ -87,19 +77,19 @@ def fill(
     for slot in _slots_of(template):
         if slot in "ab":
             thing = parts["ab".index(slot)]
-            choices = expand(pick(NOUNS[shape_of(thing)][phrasing], generator))
+            choices = expand(pick(tables.NOUNS[shape_of(thing)][phrasing], generator))
             names[slot] = fill(pick(choices, generator), [thing], generator, phrasing, share)
         else:
             place = 1 if slot == "c" else 2
             word = next(part[place] for part in reversed(parts) if part[place] is not None)
-            synonyms = lookup(SYNONYMS, word, "colour or type")
+            synonyms = lookup(tables.SYNONYMS, word, "colour or type")
             names[slot] = pick(synonyms, generator) if generator.random() < share else word
     return template.format_map(names)
 
 
 def with_typo(text: str, generator: Generator) -> str:
     """Misspell one colour or type word of at least four letters, if there is one."""
-    found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in CANONICAL]
+    found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in tables.CANONICAL]
     if not found:
         return text
     match = pick(found, generator)
@@ -144,7 +134,7 @@ def _plain(template: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _split(tables: dict[str, Templates]) -> dict[str, list[list[str]]]:
+def _split(named: dict[str, tables.Templates]) -> dict[str, list[list[str]]]:
     """Return every template, plain and expanded, as literal, slot, literal, slot ..."""
     return {
         kind: [
@@ -156,27 +146,28 @@ def _split(tables: dict[str, Templates]) -> dict[str, list[list[str]]]:
                 for text in expand(template)
             )
         ]
-        for kind, templates in tables.items()
+        for kind, templates in named.items()
     }
 
 
-LEAD_PARTS = _split({"": LEADS})[""]
-FILLER_PARTS = _split({"": FILLERS})[""]
+LEAD_PARTS = _split({"": tables.LEADS})[""]
+FILLER_PARTS = _split({"": tables.FILLERS})[""]
 COMPOUND_PARTS = {
-    kind: compounds + _split(SENTENCES)[kind] for kind, compounds in _split(COMPOUNDS).items()
+    kind: compounds + _split(tables.SENTENCES)[kind]
+    for kind, compounds in _split(tables.COMPOUNDS).items()
 }
 """Every template as literal, slot, literal, slot ...; for ``matches``."""
 
 THING_TEMPLATES = frozenset(
     _plain(text)
-    for templates in (*NOUNS.values(), *CLAUSES.values())
+    for templates in (*tables.NOUNS.values(), *tables.CLAUSES.values())
     for phrasing in PHRASINGS
     for template in templates[phrasing]
     for text in expand(template)
 )
 """Everything that names one thing, with {c} and {t} for its colour and type."""
 
-VOCABULARY = frozenset(CANONICAL).union(
+VOCABULARY = frozenset(tables.CANONICAL).union(
     *(text.replace("{c}", "").replace("{t}", "").split() for text in THING_TEMPLATES),
     *(
         literal.split()
@@ -232,5 +223,5 @@ def corrected(word: str) -> str | None:
     edits = {a + b[1:] for a, b in halves} | {a + c + b for a, b in halves for c in letters}
     edits |= {a + c + b[1:] for a, b in halves for c in letters}
     edits |= {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
-    near = {CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
+    near = {tables.CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
     return near.pop() if len(near) == 1 else None

@@ -24,7 +24,6 @@ class TextFeatures(Protocol):
 
     def __call__(self, texts: Sequence[str]) -> Array:
         """Return numbers [K, ...]."""
-        ...
 
 
 class LastTexts:

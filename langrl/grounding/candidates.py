@@ -28,7 +28,6 @@ class Candidates(Protocol):
 
         M does not depend on N; a log weight of -inf marks padding, which is no candidate.
         """
-        ...
 
 
 @runtime_checkable
@@ -45,7 +44,6 @@ class InstructedCandidates(Protocol):
             texts: the instructions, N of them; candidates are drawn anew when a text changes.
             generator: source of randomness.
         """
-        ...
 
 
 def draw_candidates(

@@ -81,7 +81,6 @@ class Grounding(Protocol):
                 yet; None at the start.
             generator: source of randomness.
         """
-        ...
 
 
 def _decide(

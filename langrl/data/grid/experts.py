@@ -12,16 +12,8 @@ import torch
 from torch import Tensor
 
 from langrl.data.replay import Tail, geometric_futures
-from langrl.envs.grid.rooms import (
-    DONE,
-    UNREACHABLE,
-    Poses,
-    Rooms,
-    best_actions,
-    is_free,
-    move,
-    pose_distances,
-)
+from langrl.envs.grid import rooms as grid
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.errors import TrajectoryError
 from langrl.protocols import Integers, Mask
 
@@ -92,10 +84,10 @@ def grid_experts(
     step = max(1, _WALKERS_AT_ONCE // per_room)
     for start in range(0, len(rooms), step):
         some = rooms[start : start + step].repeat(per_room, 0)  # [E, H, W, 2]
-        poses = draw_poses(is_free(some), generator)
+        poses = draw_poses(grid.is_free(some), generator)
         if targets is None:
             aims = np.zeros((*some.shape[:3], 4), bool)
-            aims[np.arange(len(some)), *draw_poses(is_free(some), generator).T] = True
+            aims[np.arange(len(some)), *draw_poses(grid.is_free(some), generator).T] = True
         else:
             aims = targets[start * per_room :][: len(some)]
         parts.append((start * per_room, walk(some, poses, aims, generator, action_noise)))
@@ -123,9 +115,9 @@ def walk(
     Raises:
         TrajectoryError: if no target of a walker can be reached.
     """
-    free, poses = is_free(rooms), poses.copy()
-    distances = pose_distances(free, targets)
-    lost = distances[np.arange(len(free)), *poses.T] == UNREACHABLE
+    free, poses = grid.is_free(rooms), poses.copy()
+    distances = grid.pose_distances(free, targets)
+    lost = distances[np.arange(len(free)), *poses.T] == grid.UNREACHABLE
     if lost.any():
         raise TrajectoryError(
             f"the targets of trajectory {int(lost.argmax())} cannot be reached; give poses on free"
@@ -135,12 +127,12 @@ def walk(
     record = []
     while len(walker):
         here = poses[walker]
-        actions, left = best_actions(free[walker], distances[walker], here)
+        actions, left = grid.best_actions(free[walker], distances[walker], here)
         random = (generator.random(len(walker)) < action_noise) & (left > 0)
         actions = np.where(random, generator.integers(3, size=len(walker)), actions)
         record.append((walker, here, actions))
-        poses[walker] = move(free[walker], here, actions)
-        walker = walker[actions != DONE]
+        poses[walker] = grid.move(free[walker], here, actions)
+        walker = walker[actions != grid.DONE]
     walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
     order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
     return walkers[order], states[order], acted[order]

@@ -14,20 +14,8 @@ from numpy.typing import NDArray
 
 from langrl.data.grid.experts import GridTrajectories, draw_poses
 from langrl.data.grid.exploration import GridExplorations
-from langrl.envs.grid.rooms import (
-    AHEAD,
-    DONE,
-    FORWARD,
-    LEFT,
-    RIGHT,
-    UNREACHABLE,
-    Poses,
-    Rooms,
-    ahead,
-    is_free,
-    is_object,
-    move,
-)
+from langrl.envs.grid import rooms as grid
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.grid.views import seen_cells
 from langrl.protocols import Integers, Mask
 
@@ -61,7 +49,7 @@ def explorer_trajectories(
         walkers, poses, actions = _search(some, segments, generator, view, action_noise)
         parts.append((walkers + start, poses, actions))
     walkers, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
-    ends = actions == DONE
+    ends = actions == grid.DONE
     return GridExplorations(
         GridTrajectories(rooms, walkers // per_room, poses, actions, ends), walkers
     )
@@ -71,7 +59,7 @@ def _search(
     rooms: Rooms, segments: int, generator: Generator, view: int, action_noise: float
 ) -> tuple[Integers, Poses, Integers]:
     """Return walkers, poses and actions of explorations in rooms [E, H, W, 2], in order."""
-    free, objects = is_free(rooms), is_object(rooms)
+    free, objects = grid.is_free(rooms), grid.is_object(rooms)
     poses, targets = draw_poses(free, generator), _draw_cells(objects, generator)
     seen, left = np.zeros_like(free), np.full(len(rooms), segments)
     distances = np.zeros(free.shape, np.int16)
@@ -89,12 +77,12 @@ def _search(
             age[plan], to_target[plan] = 0, located[stale]
         here = poses[walker]
         actions = _steps(distances[walker], here, targets[walker], located)
-        random = (generator.random(len(walker)) < action_noise) & (actions != DONE)
+        random = (generator.random(len(walker)) < action_noise) & (actions != grid.DONE)
         actions = np.where(random, generator.integers(3, size=len(walker)), actions)
         record.append((walker, here, actions))
-        poses[walker] = move(free[walker], here, actions)
+        poses[walker] = grid.move(free[walker], here, actions)
         age[walker] += 1
-        over = walker[actions == DONE]
+        over = walker[actions == grid.DONE]
         left[over] -= 1
         targets[over] = _draw_cells(objects[over], generator)
         age[over], to_target[over] = _PATIENCE, False
@@ -119,7 +107,7 @@ def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[n
     """
     unknown = free & ~seen
     beside = np.zeros_like(free)
-    for side in AHEAD:
+    for side in grid.AHEAD:
         row, column = (targets + side).T
         beside[
             np.arange(len(free)), row.clip(0, free.shape[1] - 1), column.clip(0, free.shape[2] - 1)
@@ -130,14 +118,14 @@ def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[n
 
 def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
     """Return the fewest steps from each cell to a target, int16 [E, H, W]."""
-    distances = np.where(targets, np.int16(0), UNREACHABLE)
+    distances = np.where(targets, np.int16(0), grid.UNREACHABLE)
     while True:
         near = distances.copy()
         near[:, 1:] = np.minimum(near[:, 1:], distances[:, :-1] + 1)
         near[:, :-1] = np.minimum(near[:, :-1], distances[:, 1:] + 1)
         near[:, :, 1:] = np.minimum(near[:, :, 1:], distances[:, :, :-1] + 1)
         near[:, :, :-1] = np.minimum(near[:, :, :-1], distances[:, :, 1:] + 1)
-        near[~free] = UNREACHABLE
+        near[~free] = grid.UNREACHABLE
         if (near == distances).all():
             return distances
         distances = near
@@ -149,7 +137,7 @@ def _steps(
     """Return the next action of each explorer [E]."""
     each = np.arange(len(poses))
     height, width = distances.shape[1:]
-    sides = poses[:, None, :2] + AHEAD  # [E, 4, 2]
+    sides = poses[:, None, :2] + grid.AHEAD  # [E, 4, 2]
     rows, columns = sides[..., 0].clip(0, height - 1), sides[..., 1].clip(0, width - 1)
     near = distances[each[:, None], rows, columns].astype(np.int64)  # [E, 4]
     # Of sides that are as near, the one that takes the fewest turns.
@@ -159,6 +147,8 @@ def _steps(
     beside = located & is_target.any(1)
     way = np.where(beside, is_target.argmax(1), cost.argmin(1))
     turn = (way - poses[:, 2]) % 4
-    moves = np.select([turn == 0, turn == 1, turn == 2], [FORWARD, RIGHT, RIGHT], LEFT)
-    facing = (np.stack(ahead(poses), 1) == targets).all(1)
-    return np.where(located & facing, DONE, moves)
+    moves = np.select(
+        [turn == 0, turn == 1, turn == 2], [grid.FORWARD, grid.RIGHT, grid.RIGHT], grid.LEFT
+    )
+    facing = (np.stack(grid.ahead(poses), 1) == targets).all(1)
+    return np.where(located & facing, grid.DONE, moves)
