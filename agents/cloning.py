@@ -7,6 +7,7 @@ channels, ``D`` numbers in a text's embedding.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -139,7 +140,7 @@ class CloningAgent:
         temperature: float,
     ) -> None:
         self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
-        self._texts: dict[str, Tensor] = {}
+        self._embed = cache(lambda text: encode_text([text])[0])
         self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_encoded``
         self.reset(np.random.default_rng(0))
 
@@ -168,8 +169,3 @@ class CloningAgent:
         chances = (logits / self.temperature).softmax(1)
         actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()
         return actions[0] if single else actions
-
-    def _embed(self, text: str) -> Tensor:
-        if text not in self._texts:
-            self._texts[text] = self.encode_text([text])[0]
-        return self._texts[text]

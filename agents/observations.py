@@ -57,11 +57,7 @@ def read_observations(
 def read_single(
     observation: Observation, instruction: str | None, axes: int
 ) -> tuple[Array, list[str]]:
-    """Return a single observation and its instruction, as ``read_observations`` does.
-
-    Raises:
-        ShapeError: for a batch of observations; else as ``read_observations``.
-    """
+    """As ``read_observations``, of one; raises ShapeError for a batch, too."""
     states, texts, single = read_observations(observation, instruction, axes)
     if not single:
         raise ShapeError("posterior takes a single observation; call it for each of the batch")

@@ -51,13 +51,9 @@ def _draw_instruction(
 def _spaces(episodes: GridEpisodes) -> tuple[spaces.Dict, spaces.Discrete]:
     size = episodes.view or episodes.spec.size
     draw = partial(_draw_instruction, episodes.spec, episodes.levels, episodes.phrasing)
-    observation = spaces.Dict(
-        {
-            "observation": spaces.Box(0, 255, (size, size, 3), np.uint8),
-            "instruction": InstructionSpace(draw),
-        }
-    )
-    return observation, spaces.Discrete(len(grid.ACTIONS))
+    seen = spaces.Box(0, 255, (size, size, 3), np.uint8)
+    space = spaces.Dict({"observation": seen, "instruction": InstructionSpace(draw)})
+    return space, spaces.Discrete(len(grid.ACTIONS))
 
 
 class GridGoToEnv(InstructedEnv):

@@ -32,7 +32,6 @@ from langrl.protocols import Array, Integers, Mask
 
 Sets = Array  # of objects: uint64, or Python's integers where there are more than 64
 
-_COLOUR_NAMES, _TYPE_NAMES = list(COLOURS), list(TYPES)
 _THINGS: dict[str, list[Meaning]] = {
     "full": [("thing", colour, name) for name in TYPES for colour in COLOURS],
     "colour": [("thing", colour, None) for colour in COLOURS],

@@ -156,14 +156,9 @@ def _draw_instruction(
 
 def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, Any]:
     draw = partial(_draw_instruction, world.grammar, kinds, phrasing)
-    size = np.array(world.walls.shape, np.float32)
-    observation = spaces.Dict(
-        {
-            "observation": spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32),
-            "instruction": InstructionSpace(draw),
-        }
-    )
-    return observation, spaces.Box(-1, 1, (2,), np.float32)
+    seen = MazeGoals(world).space
+    space = spaces.Dict({"observation": seen, "instruction": InstructionSpace(draw)})
+    return space, spaces.Box(-1, 1, (2,), np.float32)
 
 
 class StreetMazeEnv(InstructedEnv):

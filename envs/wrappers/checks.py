@@ -5,7 +5,6 @@ Axes: ``G`` numbers in a goal.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -54,16 +53,13 @@ class Samples:
 
     def __init__(self, write: Writer, space: spaces.Space[Any]) -> None:
         # Spaces are sent to the processes of vector environments: also with functions in them.
-        self._held: Any = CloudpickleWrapper(partial(_write_for_sample, write, space))
+        self._held: Any = CloudpickleWrapper((write, space))  # type: ignore[arg-type]
 
     def __call__(self, generator: Generator) -> str:
         """Return an instruction."""
-        text: str = self._held.fn(generator)
+        write, space = self._held.fn
+        text: str = write(space.sample(), generator)
         return text
-
-
-def _write_for_sample(write: Writer, space: spaces.Space[Any], generator: Generator) -> str:
-    return write(space.sample(), generator)
 
 
 def begin(wrapper: RecordConstructorArgs, env: Any, **arguments: Any) -> None:

@@ -66,7 +66,7 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
             desired = checks.check_goal(drawn, self.goals.space, "the goal that was drawn")
         self._desired = desired
         result = checks.observe_goal(self.goals, seen, None, desired)
-        checks.check_reached(self.goals, result["achieved_goal"], desired)  # once
+        checks.check_reached(self.goals, result["achieved_goal"], desired)  # not at every step
         return result, checks.known(info) | {"is_success": False}
 
     def step(self, action: Any) -> Step:

@@ -44,6 +44,15 @@ def geometric_futures(
     return index + torch.minimum(distance, longest.double()).long()
 
 
+def futures_until_done(
+    index: Tensor, ends: Tensor, discount: float, tail: Tail, generator: torch.Generator
+) -> Tensor:
+    """As ``geometric_futures``; a last state, where ``done`` was taken, is its own future."""
+    future, goes = index.clone(), index < ends
+    future[goes] = geometric_futures(index[goes], ends[goes], discount, tail, generator)
+    return future
+
+
 class TrajectoryReplay:
     """Draws (state, action, future state, other actions) from stored trajectories.
 

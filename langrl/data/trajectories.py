@@ -5,6 +5,7 @@ in an action.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from langrl.errors import NonFiniteError, TrajectoryError
-from langrl.protocols import Floats, Integers, Mask
+from langrl.protocols import Array, Floats, Integers, Mask
 
 ARRAYS = ("observations", "actions", "terminals")
 
@@ -74,6 +75,13 @@ class Trajectories:
         """Write the three arrays to an .npz file of exactly this name."""
         with Path(path).open("wb") as file:  # given a name, NumPy would add a suffix to it
             np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+
+
+def by_walker(record: Sequence[tuple[Array, ...]]) -> list[Array]:
+    """Join the columns of a record, sorted by the first one; its rows stay in the order of time."""
+    columns = [np.concatenate(column) for column in zip(*record, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return [column[order] for column in columns]
 
 
 def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajectories:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from langrl.data.replay import Tail, geometric_futures
+from langrl.data.replay import Tail, futures_until_done
+from langrl.data.trajectories import by_walker
 from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.errors import TrajectoryError
@@ -133,17 +134,21 @@ def walk(
         record.append((walker, here, actions))
         poses[walker] = grid.move(free[walker], here, actions)
         walker = walker[actions != grid.DONE]
-    walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
-    return walkers[order], states[order], acted[order]
+    walkers, states, acted = by_walker(record)
+    return walkers, states, acted
 
 
 def draw_poses(free: Mask, generator: np.random.Generator) -> Poses:
     """Return a pose [N, 3] in each room, uniform over its free cells [N, H, W] and directions."""
-    chance = generator.random(free.shape) * free
-    cell = chance.reshape(len(free), -1).argmax(1)
-    row, column = np.divmod(cell, free.shape[2])
-    return np.stack([row, column, generator.integers(4, size=len(free))], 1)
+    cells = draw_cells(free, generator)
+    return np.column_stack([cells, generator.integers(4, size=len(free))])
+
+
+def draw_cells(cells: Mask, generator: np.random.Generator) -> Integers:
+    """Return one of the marked cells of each mask [N, H, W], as row and column [N, 2]."""
+    height, width = cells.shape[1:]
+    chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
+    return np.stack(np.divmod(chance.argmax(1), width), 1)
 
 
 class GridReplay:
@@ -188,12 +193,8 @@ class GridReplay:
         first, last = part["first"][room, None], part["first"][room + 1, None]
         draw = torch.rand((rooms, size), generator=generator, device=device)
         index = (first + (draw * (last - first)).long()).clamp(max=last - 1)  # [B, S]
-        future = index.clone()
         ends = part["ends"][index]
-        goes = index < ends  # the last action is done
-        future[goes] = geometric_futures(
-            index[goes], ends[goes], self.discount, self.tail, generator
-        )
+        future = futures_until_done(index, ends, self.discount, self.tail, generator)
         return {
             "room": part["rooms"][room],
             "pose": part["poses"][index],

@@ -8,13 +8,17 @@ actions depend on its history alone, so that an agent with a memory can learn th
 Axes: ``E`` explorers, ``H`` rows, ``W`` columns, ``R`` rooms, ``T`` states of all explorations.
 """
 
+import itertools
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.data.grid.experts import GridTrajectories, draw_poses
+from langrl.data.grid.experts import GridTrajectories, draw_cells, draw_poses
 from langrl.data.grid.exploration import GridExplorations
+from langrl.data.trajectories import by_walker
 from langrl.envs.grid import rooms as grid
+from langrl.envs.grid.grammar import beside
 from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.grid.views import seen_cells
 from langrl.protocols import Integers, Mask
@@ -60,7 +64,7 @@ def _search(
 ) -> tuple[Integers, Poses, Integers]:
     """Return walkers, poses and actions of explorations in rooms [E, H, W, 2], in order."""
     free, objects = grid.is_free(rooms), grid.is_object(rooms)
-    poses, targets = draw_poses(free, generator), _draw_cells(objects, generator)
+    poses, targets = draw_poses(free, generator), draw_cells(objects, generator)
     seen, left = np.zeros_like(free), np.full(len(rooms), segments)
     distances = np.zeros(free.shape, np.int16)
     age = np.full(len(rooms), _PATIENCE)  # of the plan that ``distances`` is
@@ -84,20 +88,11 @@ def _search(
         age[walker] += 1
         over = walker[actions == grid.DONE]
         left[over] -= 1
-        targets[over] = _draw_cells(objects[over], generator)
+        targets[over] = draw_cells(objects[over], generator)
         age[over], to_target[over] = _PATIENCE, False
         walker = walker[left[walker] > 0]
-    walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
-    return walkers[order], states[order], acted[order]
-
-
-def _draw_cells(cells: Mask, generator: Generator) -> Integers:
-    """Return one of the marked cells of each mask [E, H, W], as row and column [E, 2]."""
-    height, width = cells.shape[1:]
-    chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
-    row, column = np.divmod(chance.argmax(1), width)
-    return np.stack([row, column], 1)
+    walkers, states, acted = by_walker(record)
+    return walkers, states, acted
 
 
 def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[np.int16]:
@@ -106,29 +101,22 @@ def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[n
     Where every cell is seen, though the object was not, it is to the object.
     """
     unknown = free & ~seen
-    beside = np.zeros_like(free)
-    for side in grid.AHEAD:
-        row, column = (targets + side).T
-        beside[
-            np.arange(len(free)), row.clip(0, free.shape[1] - 1), column.clip(0, free.shape[2] - 1)
-        ] = True
+    at = np.zeros_like(free)
+    at[np.arange(len(free)), *targets.T] = True
     to_object = located | ~unknown.any((1, 2))
-    return _cell_distances(free, np.where(to_object[:, None, None], beside & free, unknown))
+    return _cell_distances(free, np.where(to_object[:, None, None], beside(at) & free, unknown))
 
 
 def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
     """Return the fewest steps from each cell to a target, int16 [E, H, W]."""
     distances = np.where(targets, np.int16(0), grid.UNREACHABLE)
-    while True:
-        near = distances.copy()
-        near[:, 1:] = np.minimum(near[:, 1:], distances[:, :-1] + 1)
-        near[:, :-1] = np.minimum(near[:, :-1], distances[:, 1:] + 1)
-        near[:, :, 1:] = np.minimum(near[:, :, 1:], distances[:, :, :-1] + 1)
-        near[:, :, :-1] = np.minimum(near[:, :, :-1], distances[:, :, 1:] + 1)
-        near[~free] = grid.UNREACHABLE
-        if (near == distances).all():
-            return distances
-        distances = near
+    new = targets
+    for step in itertools.count(1):
+        new = beside(new) & free & (distances == grid.UNREACHABLE)
+        if not new.any():
+            break
+        distances[new] = step
+    return distances
 
 
 def _steps(
@@ -144,8 +132,7 @@ def _steps(
     turns = (np.arange(4) - poses[:, 2:]) % 4  # to the right
     cost = 4 * near + np.minimum(turns, 4 - turns)
     is_target = (sides == targets[:, None]).all(-1)  # [E, 4]
-    beside = located & is_target.any(1)
-    way = np.where(beside, is_target.argmax(1), cost.argmin(1))
+    way = np.where(located & is_target.any(1), is_target.argmax(1), cost.argmin(1))
     turn = (way - poses[:, 2]) % 4
     moves = np.select(
         [turn == 0, turn == 1, turn == 2], [grid.FORWARD, grid.RIGHT, grid.RIGHT], grid.LEFT

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from langrl.data.images.grid_scenes import draw_images
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms
+from langrl.envs.grid.rooms import RoomSpec, draw_rooms
+from langrl.envs.grid.views import faced_cells
 from langrl.errors import ShapeError
 from langrl.protocols import Floats
 
@@ -109,6 +110,5 @@ def draw_sound_images(spec: RoomSpec, rooms: int, images: int, generator: Genera
     """
     drawn = draw_rooms(spec, rooms, generator)
     number, poses = draw_images(drawn, images, generator)
-    row, column = ahead(poses)
-    faced = drawn[number, row, column]
+    faced = faced_cells(drawn[number], poses)
     return SoundImages(draw_sounds(faced, generator), render_rooms(drawn[number], poses), faced)

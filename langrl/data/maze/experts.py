@@ -6,7 +6,7 @@ Axes: ``E`` trajectories, ``F`` free cells, ``L`` cells on a path.
 import numpy as np
 from numpy.random import Generator
 
-from langrl.data.trajectories import Trajectories
+from langrl.data.trajectories import Trajectories, by_walker
 from langrl.envs.maze.layouts import Layout
 from langrl.envs.maze.world import move, rotate, unit
 from langrl.protocols import Floats, Integers
@@ -53,7 +53,9 @@ def maze_experts(
         at[walker[advanced]] += 1
         walker = walker[paths[walker, at[walker]] != goal[walker]]
     record.append((np.arange(count), positions, np.zeros((count, 2), np.float32)))
-    return _flatten(record)
+    walkers, states, directions = by_walker(record)
+    terminals = np.append(walkers[1:] != walkers[:-1], True)
+    return Trajectories(states, directions, terminals)
 
 
 def _paths(layout: Layout, start: Integers, goal: Integers) -> Integers:
@@ -63,11 +65,3 @@ def _paths(layout: Layout, start: Integers, goal: Integers) -> Integers:
         onward = layout.next_cells[goal, steps[-1]]
         steps.append(np.where(steps[-1] == goal, goal, onward))
     return np.stack(steps, 1)
-
-
-def _flatten(record: list[tuple[Integers, Floats, Floats]]) -> Trajectories:
-    walker, positions, directions = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walker, kind="stable")  # by walker, each in the order of time
-    walker = walker[order]
-    terminals = np.append(walker[1:] != walker[:-1], True)
-    return Trajectories(positions[order], directions[order], terminals)
