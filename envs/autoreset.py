@@ -64,11 +64,7 @@ class Autoreset:
         self._elapsed[rows], self._over[rows] = 0, False
 
     def renew(self) -> Integers:
-        """Return the rows that this step starts anew.
-
-        Raises:
-            ResetNeeded: if there are any, and they are not to start by themselves.
-        """
+        """Return the rows to start anew; raises ResetNeeded if they do not start by themselves."""
         rows = np.flatnonzero(self._over)
         if len(rows) and self.mode is AutoresetMode.DISABLED:
             raise ResetNeeded(

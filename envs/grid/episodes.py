@@ -40,11 +40,7 @@ def denoted_cells(rooms: Rooms, instruction: str) -> Mask | None:
 
 
 def check_goals(room: Rooms, goals: Any) -> Poses:
-    """Return goals as poses [M, 3].
-
-    Raises:
-        ShapeError: if they are not [M, 3] integers inside the room [H, W, 2].
-    """
+    """Return goals as poses [M, 3]; raises ShapeError unless they are inside the room."""
     poses = np.asarray(goals)
     whole = poses.dtype.kind in "iu" or (
         poses.dtype.kind == "f" and bool(np.equal(poses, np.floor(poses)).all())
@@ -205,11 +201,7 @@ class GridEpisodes(Episodes):
         return poses
 
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
-        """Return the actions as int64 [N], ``DONE`` in the ignored rows.
-
-        Raises:
-            ShapeError: if they are not whole numbers [N], or one that counts is no action.
-        """
+        """Return actions int64 [N], ``DONE`` where ignored; raises ShapeError if they are wrong."""
         actions = np.asarray(actions)
         if actions.shape != (self.count,) or actions.dtype.kind not in "iu":
             raise ShapeError(

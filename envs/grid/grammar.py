@@ -82,11 +82,7 @@ def ambiguity(meaning: Meaning, room: Room) -> int:
 
 
 def level_of(meaning: Meaning) -> str:
-    """Return the level, one of ``LEVELS``, of a meaning.
-
-    Raises:
-        UnknownNameError: if there is no such kind of meaning.
-    """
+    """Return a meaning's level, of ``LEVELS``; raises UnknownNameError for an unknown kind."""
     if meaning[0] == "thing":
         return templates.shape_of(meaning)
     return lookup(KIND_LEVELS, meaning[0], "kind of meaning")

@@ -120,12 +120,7 @@ class _Episodes(Episodes):
         return text, mask, start
 
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
-        """Return unit vectors [N, 2], 0 in the ignored rows.
-
-        Raises:
-            ShapeError: unless the actions are [N, 2].
-            NonFiniteError: if one that counts is not finite.
-        """
+        """Return unit vectors [N, 2], 0 where ignored; raises ShapeError or NonFiniteError."""
         if np.shape(actions) != (self.count, 2):
             raise ShapeError(f"step needs actions [{self.count}, 2], got {list(np.shape(actions))}")
         self.check_started()

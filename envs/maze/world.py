@@ -25,11 +25,7 @@ _FRACTIONS = (np.arange(1, CHECKS + 1) / CHECKS * STEP_SIZE).astype(np.float32)
 
 
 def unit(vectors: Array) -> Floats:
-    """Return directions [N, 2] of length 1; a zero vector stays zero.
-
-    Raises:
-        NonFiniteError: if an entry is not finite.
-    """
+    """Return directions [N, 2] of length 1, or 0 for 0; raises NonFiniteError for NaN and inf."""
     vectors = np.asarray(vectors, np.float32)
     if not np.isfinite(vectors).all():
         raise NonFiniteError("an action is not finite; give a direction (row, column)")
@@ -95,11 +91,7 @@ class StreetMaze:
         return (corners + offsets).astype(np.float32)
 
     def cell_mask(self, instruction: str) -> Mask | None:
-        """Return the cells that satisfy an instruction, bool [R, C]; None if unknown.
-
-        Raises:
-            InstructionError: if the text is unusable or denotes no cell of this maze.
-        """
+        """Return the cells that satisfy a text, bool [R, C], as ``MazeGrammar.denotation``."""
         return self.grammar.denotation(instruction)
 
     def denotation(self, goals: Array, instruction: str) -> Mask | None:

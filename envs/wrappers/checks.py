@@ -30,11 +30,7 @@ Writer = Callable[[Any, Generator], str]
 
 
 class Choice:
-    """Writes one of some texts, whatever is observed.
-
-    Raises:
-        InstructionError: if there is none, or one cannot be an instruction.
-    """
+    """Writes one of some texts; raises InstructionError if there is none, or one is unusable."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
@@ -99,11 +95,7 @@ def is_instructed(space: spaces.Space[Any]) -> bool:
 
 
 def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
-    """Return the space of what is observed beside the instruction, if there is one.
-
-    Raises:
-        ShapeError: if it does not fit into a Dict for other libraries, as a Dict or a Tuple.
-    """
+    """Return the space beside the instruction's; raises ShapeError for a Dict or a Tuple."""
     instructed = isinstance(space, spaces.Dict) and is_instructed(space)
     seen: spaces.Space[Any] = space["observation"] if instructed else space  # type: ignore[index]
     if isinstance(seen, spaces.Dict) and "desired_goal" in seen.spaces:
@@ -121,11 +113,7 @@ def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
 
 
 def with_feature(space: spaces.Space[Any], feature: spaces.Box, wrapper: str) -> spaces.Dict:
-    """Return the space of observations with another space in the place of the text's.
-
-    Raises:
-        ShapeError: as ``plain_space``, for all that is observed.
-    """
+    """Return the space with another in place of the text's; errors as ``plain_space``."""
     assert isinstance(space, spaces.Dict)
     for name, part in space.spaces.items():
         if name != "instruction":
@@ -155,11 +143,7 @@ def check_instructed(env: Any, wrapper: str) -> None:
 
 
 def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals:
-    """Return the goals that are given, or else the environment's own.
-
-    Raises:
-        GroundingError: if there are none, or they are not what ``Goals`` asks for.
-    """
+    """Return the given goals or the environment's; raises GroundingError if there are none."""
     message = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
     message += " langrl.envs.wrappers.goals.RenderedGoals"
     if goals is None:
@@ -191,11 +175,7 @@ class GoalCandidates:
         self._candidates, self._space = candidates, space
 
     def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
-        """Return goals [N, M, G] and log weights [N, M].
-
-        Raises:
-            ShapeError: if these are no goals.
-        """
+        """Return goals [N, M, G] and log weights [N, M]; raises ShapeError if they are no goals."""
         goals, log_weights = self._candidates.draw(observations, generator)
         if goals.shape[2:] != self._space.shape:
             raise ShapeError(
@@ -232,11 +212,7 @@ def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[s
 def is_satisfied(
     denotation: Callable[[Array, str], Mask | None], achieved: Array, text: str
 ) -> bool:
-    """Return whether the one goal achieved [1, G] satisfies a text; False where that is unknown.
-
-    Raises:
-        ShapeError: if the denotation does not give bool [1].
-    """
+    """Return whether a goal [1, G] satisfies a text, False if unknown; checks for bool [1]."""
     denoted = None if text == NO_TASK["instruction"] else denotation(achieved, text)
     if denoted is None:
         return False
@@ -249,11 +225,7 @@ def is_satisfied(
 
 
 def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> Array:
-    """Return a goal [G] as its space has it.
-
-    Raises:
-        ShapeError: if it is of another shape, not finite, or, where asked, out of bounds.
-    """
+    """Return a goal [G] as its space has it; raises ShapeError if it is not of the space."""
     try:
         array = np.array(goal, space.dtype)
     except (TypeError, ValueError):

@@ -41,11 +41,7 @@ class GaussianTriples:
     def draw(
         cls, generator: torch.Generator, rho: float = 0.0, goal_size: int = 16, size: int = 32
     ) -> "GaussianTriples":
-        """Draw a world: every number of it uniform in [-1, 1].
-
-        Raises:
-            DomainError: if rho is outside [0, 1].
-        """
+        """Draw a world, all numbers uniform in [-1, 1]; DomainError if rho is outside [0, 1]."""
         if not 0 <= rho <= 1:
             raise DomainError(f"rho is a share in [0, 1], got {rho}")
         shapes = (goal_size,), (goal_size,) * 2, (2, size, goal_size), (2, size, goal_size)

@@ -34,11 +34,7 @@ SLOTS: tuple[tuple[str | None, ...], ...] = (
 
 
 def meant_labels(meanings: Sequence[Meaning]) -> Integers:
-    """Return the number of each meaning's value in each of ``SLOTS`` [K, S].
-
-    Raises:
-        ValueError: if a meaning has parts that are no things.
-    """
+    """Return the numbers in ``SLOTS`` of meanings [K, S]; raises ValueError for nested parts."""
     rows = []
     for meaning in meanings:
         parts = [meaning] if meaning[0] == "thing" else [*meaning[1:]]
