@@ -9,7 +9,7 @@ Source: Eysenbach et al. 2022, arXiv:2206.07568 (critic); Che & Eysenbach 2025, 
 """
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.agents.config import LearnerConfig
 from langrl.data.state_text_pairs import StateTextPairs
@@ -39,7 +39,7 @@ class ContrastiveLearner(GradientLearner):
         experience: Experience,
         pairs: StateTextPairs,
         config: LearnerConfig,
-        generator: torch.Generator,
+        generator: Generator,
     ) -> None:
         self.critic, self.language = critic, language
         self.config, self.generator = config, generator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 
 from langrl.grounding.candidates import InstructedCandidates, draw_candidates
@@ -59,9 +60,7 @@ class EpisodeBatch:
             return new
         return new | [old != text for old, text in zip(self.texts, texts, strict=True)]
 
-    def start(
-        self, observations: Array, texts: Sequence[str], generator: np.random.Generator
-    ) -> None:
+    def start(self, observations: Array, texts: Sequence[str], generator: Generator) -> None:
         """Start the episodes that need it, and draw the candidates that are needed."""
         drawn = np.flatnonzero(self.needs_candidates(observations, texts))
         self.reset(np.flatnonzero(self.needs_reset(observations)), observations)
@@ -83,7 +82,7 @@ class EpisodeBatch:
             self.texts[n] = None
         self.fresh[rows] = self.acted[rows] = False
 
-    def _draw(self, rows: Rows, texts: Sequence[str], generator: np.random.Generator) -> None:
+    def _draw(self, rows: Rows, texts: Sequence[str], generator: Generator) -> None:
         """Draw candidates of some episodes; each has its text."""
         if not len(rows):
             return

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError, lookup
 from langrl.functional.generative import importance_weighted, relating
@@ -53,7 +53,7 @@ class _Epochs:
         generator: orders each epoch.
     """
 
-    def __init__(self, data: Mapping[str, Tensor], size: int, generator: torch.Generator) -> None:
+    def __init__(self, data: Mapping[str, Tensor], size: int, generator: Generator) -> None:
         self._data, self._generator = dict(data), generator
         self._count = len(next(iter(self._data.values())))
         self._size = min(size, self._count)
@@ -94,7 +94,7 @@ class RelatingLearner(GradientLearner):
         model: MultimodalVAE,
         data: Mapping[str, Tensor],
         config: RelatingConfig,
-        generator: torch.Generator,
+        generator: Generator,
     ) -> None:
         if missing := [name for name in model.names if name not in data]:
             raise DomainError(

@@ -22,6 +22,11 @@ from langrl.envs.autoreset import Autoreset
 from langrl.errors import InstructionError, ShapeError
 from langrl.protocols import Array, Integers, Mask, check_instruction
 
+Observation = dict[str, Any]  # or of N environments
+Options = dict[str, Any] | None
+Start = tuple[Observation, dict[str, Any]]  # what ``reset`` returns
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+
 
 class Episodes:
     """The state of N episodes: what is observed, the instructions, and what is reported of them.
@@ -134,16 +139,14 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
 
     _episodes: Episodes
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode; the class says which options there are."""
         with _nothing_on_refusal(self, self._episodes):
             super().reset(seed=seed)
             _begin(self, self._episodes, np.array([0]), seed, options or {})
         return self._observe(), self._info()
 
-    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> Step:
         """Act once; the class says what the actions are."""
         episodes = self._episodes
         actions = episodes.check_actions(np.asarray(action)[None], np.zeros(0, np.int64))
@@ -184,9 +187,7 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
         self.observation_space = batch_space(space, episodes.count)
         self.action_space = batch_space(actions, episodes.count)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start every episode, or those of the option ``reset_mask`` [N].
 
         Other options are those of the single environment, one for all rows or one for each.

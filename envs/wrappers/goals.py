@@ -12,8 +12,8 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from langrl.envs.goals import NO_TASK, FrameGoals, Goals, check_number
+from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.wrappers import checks
-from langrl.envs.wrappers.instructions import Observation, Step
 from langrl.protocols import Array
 
 
@@ -50,9 +50,7 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
         self.observation_space = checks.goal_space(seen, self.goals)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new goal; the option ``desired_goal`` sets it."""
         free = {**NO_TASK, **self.goals.options} if self._instructed else {}
         options = free | dict(options or {})
@@ -124,9 +122,7 @@ class RenderedGoals(GoalEnv):
         super().__init__(env, self._frames, step_cost)
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new goal; see ``GoalEnv.reset``."""
         if seed is not None:
             self._frames.forget()

@@ -13,15 +13,13 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.random import Generator
 
 from langrl.envs.goals import Goals
+from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.wrappers import checks
 from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import GroundingError, InstructionError
 from langrl.protocols import Array, Mask, check_instruction
 from langrl.words import WordTokeniser
-
-Observation = dict[str, Any]
-Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
 class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -69,9 +67,7 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
         text = InstructionSpace(checks.Samples(self._write, seen))
         self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new instruction; the option ``instruction`` sets it."""
         options = dict(options or {})
         text = options.pop("instruction", None)

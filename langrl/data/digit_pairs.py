@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional
 
@@ -85,7 +86,7 @@ def _shapes() -> Tensor:
     return torch.from_numpy(np.stack(images)).unflatten(0, (10, -1)).unsqueeze(2)
 
 
-def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:
+def draw_glyphs(digits: Labels, generator: Generator) -> Floats:
     """Draw a glyph of each digit.
 
     Args:
@@ -109,7 +110,7 @@ def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:
     return np.clip(noisy, 0, 1).astype(np.float32)
 
 
-def _transformed(digits: Labels, generator: np.random.Generator) -> Floats:
+def _transformed(digits: Labels, generator: Generator) -> Floats:
     """Return how much of each pixel [N, 64] a digit of a random font covers."""
     count = len(digits)
     bank = _shapes()

@@ -11,7 +11,7 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, the synthetic experiments.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError
 from langrl.functional.energies import neg_half_sq_l2
@@ -39,7 +39,7 @@ class GaussianTriples:
 
     @classmethod
     def draw(
-        cls, generator: torch.Generator, rho: float = 0.0, goal_size: int = 16, size: int = 32
+        cls, generator: Generator, rho: float = 0.0, goal_size: int = 16, size: int = 32
     ) -> "GaussianTriples":
         """Draw a world, all numbers uniform in [-1, 1]; DomainError if rho is outside [0, 1]."""
         if not 0 <= rho <= 1:
@@ -50,24 +50,22 @@ class GaussianTriples:
         )
         return cls(mean, factor, maps, hidden, rho)
 
-    def goals(self, count: int, generator: torch.Generator) -> Tensor:
+    def goals(self, count: int, generator: Generator) -> Tensor:
         """Draw goals [M, S]."""
         return self.mean + torch.randn(count, len(self.mean), generator=generator) @ self.factor
 
-    def pairs(self, side: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def pairs(self, side: int, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, B) pairs for side 0, (C, B) pairs for side 1: [N, P] and [N, S]."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
         return self._observe(side, goals, hidden, generator), goals
 
-    def unseen_pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def unseen_pairs(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, C) pairs [N, P], which no method sees but the oracle and the evaluation."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
         a, c = (self._observe(side, goals, hidden, generator) for side in (0, 1))
         return a, c
 
-    def _observe(
-        self, side: int, goals: Tensor, hidden: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def _observe(self, side: int, goals: Tensor, hidden: Tensor, generator: Generator) -> Tensor:
         signal = goals @ self._goal_map(side).mT + hidden @ self._hidden_map(side).mT
         return signal + NOISE * torch.randn(signal.shape, generator=generator)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.data.related_pairs import KIND_CELLS, count_words, draw_crops, kinds_of
-from langrl.envs.grid.rooms import ahead, reachable_poses
+from langrl.envs.grid.rooms import Rooms, ahead, reachable_poses
 from langrl.errors import ConfigError, DomainError
 from langrl.functional.generative import stratified_sample
 from langrl.models.vae.model import MultimodalVAE
@@ -162,9 +162,7 @@ class GeneratedCandidates:
         return stratified_sample(means, log_scales, self.samples, draw)
 
     @torch.no_grad()
-    def _chances(
-        self, room: NDArray[np.uint8], poses: Integers, latents: Tensor
-    ) -> NDArray[np.float64]:
+    def _chances(self, room: Rooms, poses: Integers, latents: Tensor) -> NDArray[np.float64]:
         """Return q(g|l) of the poses [P] of a room [H, W, 2], given latents [K, D]."""
         cells, shown = np.unique(room[ahead(poses)], axis=0, return_inverse=True)  # [C, 2], [P]
         images = torch.from_numpy(draw_crops(cells)).to(latents.device)

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from langrl.envs.goals import Goals, check_number
+from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.wrappers import checks
-from langrl.envs.wrappers.instructions import Observation, Step
 from langrl.errors import GroundingError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.chooser import GoalChooser
@@ -76,9 +76,7 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
         self.observation_space = checks.goal_space(seen, self.goals)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode and choose a goal; options are the environment's."""
         observation, info = self.env.reset(seed=seed, options=options)
         seen, text = observation["observation"], observation["instruction"]

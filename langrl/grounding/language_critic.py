@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.energies import ENERGIES
@@ -78,7 +78,7 @@ def learn_language(
         encoder = build_text_encoder(text, vocabulary, critic.embedding)
         language = LanguageCritic(goal, encoder, ENERGIES[critic.energy])
     read = _reader(language, distinct)
-    generator = torch.Generator().manual_seed(seed)
+    generator = Generator().manual_seed(seed)
 
     def loss(batch: Batch) -> tuple[Tensor, Batch]:
         embedded = language.text(batch["text"])  # [U, J, D]
@@ -123,7 +123,7 @@ def _reader(language: LanguageCritic, distinct: list[str]) -> Any:
         return lambda number, generator: features[number]
     tokens = encoder.tokenise(distinct)  # [U, L]
 
-    def read(number: Tensor, generator: torch.Generator) -> Tensor:
+    def read(number: Tensor, generator: Generator) -> Tensor:
         drawn = tokens[number]
         drawn = drawn[:, : int((drawn != PAD).sum(1).max())]
         return encoder.corrupt(drawn, generator)

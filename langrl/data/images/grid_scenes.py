@@ -14,7 +14,7 @@ from langrl.data.images.labels import SHOWN, meant_labels
 from langrl.envs.grid.grammar import LEVELS, denoted
 from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms, facing, is_free, is_object
+from langrl.envs.grid.rooms import Rooms, RoomSpec, ahead, draw_rooms, facing, is_free, is_object
 from langrl.envs.phrasing import Meaning
 from langrl.protocols import Integers, Mask
 
@@ -40,9 +40,7 @@ class ImageTexts:
     meant: Integers | None = None
 
 
-def draw_images(
-    rooms: NDArray[np.uint8], count: int, generator: Generator
-) -> tuple[Integers, Integers]:
+def draw_images(rooms: Rooms, count: int, generator: Generator) -> tuple[Integers, Integers]:
     """Draw poses in rooms [R, H, W, 2], about half of which face an object.
 
     The objects of a room are faced about equally often, however many ways there are.
@@ -78,9 +76,7 @@ def _spread(cells: Integers, generator: Generator) -> Integers:
     return order[np.argsort(turn, kind="stable")]
 
 
-def satisfies(
-    meanings: Sequence[Meaning], rooms: NDArray[np.uint8], number: Integers, poses: Integers
-) -> Mask:
+def satisfies(meanings: Sequence[Meaning], rooms: Rooms, number: Integers, poses: Integers) -> Mask:
     """Return whether each image's agent faces an object that a meaning denotes there.
 
     Args:
