@@ -67,12 +67,7 @@ class EpisodeBatch:
         self._draw(drawn, [texts[int(n)] for n in drawn], generator)
 
     def reset(self, rows: Rows, observations: Array) -> None:
-        """Start new episodes in some rows and forget their texts and actions.
-
-        Args:
-            rows: of the episodes.
-            observations: present ones of all episodes [N, ...].
-        """
+        """Start episodes in some rows, seeing observations of all [N, ...]; forget their texts."""
         if not len(rows):
             return
         first = observations[rows]

@@ -105,11 +105,8 @@ class GoalPolicy(_PolicyAgent):
 
     def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
         self._set_instructions(states, texts)
-        return {
-            "observation": states,
-            "achieved_goal": self._goals.achieved(states),
-            "desired_goal": self._desired,
-        }
+        achieved = self._goals.achieved(states)
+        return {"observation": states, "achieved_goal": achieved, "desired_goal": self._desired}
 
     def _set_instructions(self, states: Array, texts: list[str]) -> None:
         """Choose goals where an instruction is new; all of them if the batch has another size."""

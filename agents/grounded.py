@@ -5,6 +5,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,12 +207,8 @@ class GroundedAgent:
         direct = None
         if self._direct:
             direct = self._compare_directly(embedded, batch.text_embeddings[rows])
-        scores = Scores(
-            batch.language_score[rows],
-            batch.log_weights[rows],
-            lambda: self.critic.score(embedded, batch.goal_embeddings[rows]),
-            direct,
-        )
+        critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
+        scores = Scores(batch.language_score[rows], batch.log_weights[rows], critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]
         return self.grounding.ground(scores, commitments, self._torch_generator)
 

@@ -129,14 +129,7 @@ class _LabelHeads(nn.Module):
         self.meant = nn.Linear(embedding, sum(map(len, SLOTS)))
 
     def loss(self, images: Tensor, shown: Tensor, texts: Tensor, meant: Tensor) -> Tensor:
-        """Return the mean loss of both.
-
-        Args:
-            images: embeddings [M, D].
-            shown: bool [M, P].
-            texts: embeddings [K, D].
-            meant: int64 [K, S].
-        """
+        """Return the loss of labels [M, P] and [K, S], from images [M, D] and texts [K, D]."""
         seen = functional.binary_cross_entropy_with_logits(
             _STEEP * self.shown(images), shown.to(images)
         )

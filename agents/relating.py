@@ -45,13 +45,7 @@ class RelatingConfig(Settings):
 
 
 class _Epochs:
-    """Draws related observations as an ``Experience``: every pair once an epoch.
-
-    Args:
-        data: related observations by modality [N, X].
-        size: pairs in a batch, at most.
-        generator: orders each epoch.
-    """
+    """Draws related observations by modality [N, X]: every pair once an epoch."""
 
     def __init__(self, data: Mapping[str, Tensor], size: int, generator: Generator) -> None:
         self._data, self._generator = dict(data), generator
@@ -106,13 +100,10 @@ class RelatingLearner(GradientLearner):
             raise DomainError(f"training needs two related pairs or more, got {count}; add pairs")
         self.model, self.config, self.generator = model, config, generator
         self.bound = lookup(BOUNDS, config.objective, "objective")
+        weights, rate = dict(model.named_parameters()), config.learning_rate
+        schedule, decay = cosine_schedule(config.steps), config.weight_decay
         optimiser = Optimiser(
-            dict(model.named_parameters()),
-            config.learning_rate,
-            cosine_schedule(config.steps),
-            generator,
-            clip=_LARGEST_NORM,
-            weight_decay=config.weight_decay,
+            weights, rate, schedule, generator, clip=_LARGEST_NORM, weight_decay=decay
         )
         super().__init__(optimiser, _Epochs(data, config.batch_size, generator))
 

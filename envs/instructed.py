@@ -29,12 +29,7 @@ Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
 class Episodes:
-    """The state of N episodes: what is observed, the instructions, and what is reported of them.
-
-    Args:
-        count: how many, N.
-        options: names of the reset options.
-    """
+    """The state of N episodes: what is observed, the instructions, and what is reported."""
 
     outcomes: tuple[str, ...] = ("is_success",)
     """What an action can lead to; the last is the reward."""
@@ -164,14 +159,7 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
 
 
 class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
-    """N episodes, stepped as one array.
-
-    Args:
-        autoreset: when episodes start anew.
-        episodes: N of them.
-        space: of one observation.
-        actions: the space of one action.
-    """
+    """N episodes, stepped as one array; ``space`` and ``actions`` are those of one of them."""
 
     def __init__(
         self,

@@ -22,11 +22,7 @@ class _NoShape:
 
 
 class InstructionSpace(spaces.Text):
-    """The texts that can serve as instructions; samples come from a world's grammar.
-
-    Args:
-        draw: writes an instruction.
-    """
+    """The texts that can serve as instructions; ``draw`` writes samples by a grammar."""
 
     def __init__(self, draw: Callable[[Generator], str]) -> None:
         super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")

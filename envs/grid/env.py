@@ -133,12 +133,8 @@ class GridGoToEnv(InstructedEnv):
         towards = np.argwhere(faces)
         others = np.argwhere(free[..., None] & ~faces)
         half = count // 2
-        return np.concatenate(
-            [
-                towards[generator.integers(len(towards), size=count - half)],
-                others[generator.integers(len(others), size=half)],
-            ]
-        )
+        chosen = towards[generator.integers(len(towards), size=count - half)]
+        return np.concatenate([chosen, others[generator.integers(len(others), size=half)]])
 
     def render_goal(self, goal: Any, pixels: int = 8) -> NDArray[np.uint8]:
         """Return the image uint8 [H, W, 3] of the present room with the agent at a pose [3]."""

@@ -10,11 +10,7 @@ from langrl.protocols import Array, Mask
 
 
 class PoseGoals:
-    """Poses in a room and whether ``done`` was the action: (row, column, direction, 0 or 1).
-
-    Args:
-        size: cells along a side of the world.
-    """
+    """Poses in a room, and whether ``done`` was the action: (row, column, direction, 0 or 1)."""
 
     options = NO_TASK
 

@@ -134,36 +134,26 @@ def _plain(template: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _split(named: dict[str, tables.Templates]) -> dict[str, list[list[str]]]:
-    """Return every template, plain and expanded, as literal, slot, literal, slot ..."""
-    return {
-        kind: [
-            re.split(r"\{(\w?)\}", text)
-            for text in dict.fromkeys(
-                _plain(text)
-                for phrasing in PHRASINGS
-                for template in templates[phrasing]
-                for text in expand(template)
-            )
-        ]
-        for kind, templates in named.items()
-    }
+def _texts(templates: tables.Templates) -> list[str]:
+    """Return the templates of all phrasings, expanded and plain."""
+    every = itertools.chain(*(templates[phrasing] for phrasing in PHRASINGS))
+    return list(dict.fromkeys(_plain(text) for template in every for text in expand(template)))
 
 
-LEAD_PARTS = _split({"": tables.LEADS})[""]
-FILLER_PARTS = _split({"": tables.FILLERS})[""]
+def _split(templates: tables.Templates) -> list[list[str]]:
+    """Return every text of templates as literal, slot, literal, slot ..."""
+    return [re.split(r"\{(\w?)\}", text) for text in _texts(templates)]
+
+
+LEAD_PARTS, FILLER_PARTS = _split(tables.LEADS), _split(tables.FILLERS)
 COMPOUND_PARTS = {
-    kind: compounds + _split(tables.SENTENCES)[kind]
-    for kind, compounds in _split(tables.COMPOUNDS).items()
+    kind: _split(templates) + _split(tables.SENTENCES[kind])
+    for kind, templates in tables.COMPOUNDS.items()
 }
 """Every template as literal, slot, literal, slot ...; for ``matches``."""
 
 THING_TEMPLATES = frozenset(
-    _plain(text)
-    for templates in (*tables.NOUNS.values(), *tables.CLAUSES.values())
-    for phrasing in PHRASINGS
-    for template in templates[phrasing]
-    for text in expand(template)
+    itertools.chain(*map(_texts, (*tables.NOUNS.values(), *tables.CLAUSES.values())))
 )
 """Everything that names one thing, with {c} and {t} for its colour and type."""
 

@@ -10,11 +10,7 @@ from langrl.protocols import Array, Mask
 
 
 class MazeGoals:
-    """Positions in a maze; one is reached in its cell.
-
-    Args:
-        world: the maze.
-    """
+    """Positions in a maze; one is reached in its cell."""
 
     options = NO_TASK
 

@@ -61,12 +61,9 @@ class Layout:
         from scipy.sparse import coo_array
 
         index, count = self.cell_index, len(self.free_cells)
-        pairs = np.concatenate(
-            [
-                np.stack([index[:-1].ravel(), index[1:].ravel()], 1),
-                np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1),
-            ]
-        )  # [edges, 2]
+        down = np.stack([index[:-1].ravel(), index[1:].ravel()], 1)
+        right = np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1)
+        pairs = np.concatenate([down, right])  # [edges, 2]
         pairs = pairs[(pairs >= 0).all(1)]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
         return graph.tocsr()

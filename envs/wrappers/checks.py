@@ -146,15 +146,11 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
     """Return the given goals or the environment's; raises GroundingError if there are none."""
     message = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
     message += " langrl.envs.wrappers.goals.RenderedGoals"
-    if goals is None:
-        try:
-            found = env.get_wrapper_attr("goals")
-        except AttributeError:
-            raise GroundingError(
-                f"{wrapper} needs to know what a goal is, and {env} does not say; {message}"
-            ) from None
-    else:
-        found = goals
+    if goals is None and not env.has_wrapper_attr("goals"):
+        raise GroundingError(
+            f"{wrapper} needs to know what a goal is, and {env} does not say; {message}"
+        )
+    found = env.get_wrapper_attr("goals") if goals is None else goals
     if not isinstance(found, Goals) or not isinstance(found.space, spaces.Box):
         raise GroundingError(
             f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
@@ -164,12 +160,7 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
 
 
 class GoalCandidates:
-    """Candidates that are of the space of goals.
-
-    Args:
-        candidates: where they come from.
-        space: of one goal [G].
-    """
+    """Draws candidates that are checked to be of the space of goals."""
 
     def __init__(self, candidates: Any, space: spaces.Box) -> None:
         self._candidates, self._space = candidates, space

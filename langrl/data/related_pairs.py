@@ -173,10 +173,5 @@ def draw_world_pairs(
         name, colour = KINDS[kind]
         shown = {"full": (colour, name), "colour": (colour, None), "type": (None, name)}
         texts.append(write(("thing", *shown[levels[place]]), generator, phrasing))
-    return WorldPairs(
-        draw_crops(KIND_CELLS[kinds], generator),
-        count_words(texts, words),
-        kinds.astype(np.int64),
-        texts,
-        words,
-    )
+    crops, counts = draw_crops(KIND_CELLS[kinds], generator), count_words(texts, words)
+    return WorldPairs(crops, counts, kinds.astype(np.int64), texts, words)

@@ -24,9 +24,6 @@ class TextCache:
     """Embeddings of texts, each encoded once and by itself.
 
     By itself, because the last bits of an embedding vary with what else is in the batch.
-
-    Args:
-        language: encodes texts.
     """
 
     def __init__(self, language: Language) -> None:

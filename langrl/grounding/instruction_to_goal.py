@@ -82,15 +82,11 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         seen, text = observation["observation"], observation["instruction"]
         chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
         self._desired = checks.check_goal(chosen[0], self.goals.space, "a candidate")
-        choice = {
-            "instruction": text,
-            "candidates": posterior.goals,
-            "posterior": posterior.probabilities,
-        }
+        info = info | {"instruction": text, "candidates": posterior.goals}
         result = checks.observe_goal(self.goals, seen, None, self._desired)
         # Here, and not at every step.
         checks.check_reached(self.goals, result["achieved_goal"], self._desired)
-        return result, info | choice
+        return result, info | {"posterior": posterior.probabilities}
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Raise GroundingError: rewards depend on the instruction, not on the goal."""
