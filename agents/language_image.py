@@ -72,13 +72,9 @@ class LanguageImageLearner(GradientLearner):
             with seeded(seed):
                 self.labels = _LabelHeads(model.encode_text(["a"]).shape[1]).to(self.device)
             trained |= {f"labels.{name}": value for name, value in self.labels.named_parameters()}
+        schedule = cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps)))
         optimiser = Optimiser(
-            trained,
-            learning_rate,
-            cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps))),
-            clip=_LARGEST_NORM,
-            weight_decay=_DECAY,
-            betas=_BETAS,
+            trained, learning_rate, schedule, clip=_LARGEST_NORM, weight_decay=_DECAY, betas=_BETAS
         )
         super().__init__(optimiser, OfflineReplay(self._sample), bounds=(model.scale.bound,))
 

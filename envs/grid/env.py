@@ -113,12 +113,8 @@ class GridGoToEnv(InstructedEnv):
     def denotation(self, goals: Any, instruction: str) -> Mask | None:
         """Return which goals [M, 3] satisfy an instruction in the present room, bool [M].
 
-        Returns:
-            None if the grammar cannot read the text.
-
-        Raises:
-            InstructionError: if the text is unusable.
-            ShapeError: if goals are not poses [M, 3] inside the room.
+        It is None if the grammar cannot read the text. Raises InstructionError if the text is
+        unusable, and ShapeError if goals are not poses [M, 3] inside the room.
         """
         poses = check_goals(self.room, goals)
         cells = denoted_cells(self.room[None], instruction)

@@ -27,13 +27,9 @@ TRIES = 100  # rooms drawn for an instruction before it is called impossible
 
 
 def denoted_cells(rooms: Rooms, instruction: str) -> Mask | None:
-    """Return the objects that an instruction denotes, bool [N, H, W] of rooms [N, H, W, 2].
+    """Return the objects that a text denotes, bool [N, H, W], in rooms [N, H, W, 2].
 
-    Returns:
-        None if the grammar cannot read the text.
-
-    Raises:
-        InstructionError: if the text cannot be an instruction.
+    It is None if the grammar cannot read the text; raises InstructionError for an unusable one.
     """
     meaning = grid_grammar.parse(check_instruction(instruction))
     return None if meaning is None else grid_grammar.denoted(meaning, rooms)

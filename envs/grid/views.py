@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, EMPTY, WALL
-from langrl.envs.grid.rooms import AHEAD, DOOR, Poses, Rooms
+from langrl.envs.grid.rooms import AHEAD, DOOR, Poses, Rooms, ahead
 from langrl.errors import LayoutError
 from langrl.protocols import Integers, Mask
 
@@ -103,5 +103,4 @@ def _visible(opaque: Mask) -> Mask:
 
 def faced_cells(rooms: Rooms, poses: Poses) -> NDArray[np.uint8]:
     """Return the type and the colour of the cell that each agent faces, uint8 [N, 2]."""
-    ahead = poses[:, :2] + AHEAD[poses[:, 2]]
-    return rooms[np.arange(len(rooms)), ahead[:, 0], ahead[:, 1]]
+    return rooms[np.arange(len(rooms)), *ahead(poses)]

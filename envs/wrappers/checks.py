@@ -259,8 +259,4 @@ def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
 
 def known(info: dict[str, Any]) -> dict[str, Any]:
     """Return what an environment reports, without what is nan: of a task that it was not given."""
-    return {
-        name: value
-        for name, value in info.items()
-        if not (isinstance(value, float) and math.isnan(value))
-    }
+    return {name: x for name, x in info.items() if not (isinstance(x, float) and math.isnan(x))}

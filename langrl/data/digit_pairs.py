@@ -87,17 +87,10 @@ def _shapes() -> Tensor:
 
 
 def draw_glyphs(digits: Labels, generator: Generator) -> Floats:
-    """Draw a glyph of each digit.
+    """Draw a glyph of each digit, 0 to 9 [N]; returns float32 in [0, 1] [N, 64].
 
-    Args:
-        digits: 0 to 9 [N].
-        generator: source of fonts, transformations, brightness and noise.
-
-    Returns:
-        float32 in [0, 1] [N, 64].
-
-    Raises:
-        DomainError: if a number is no digit.
+    The generator draws fonts, transformations, brightness and noise. Raises DomainError if a
+    number is no digit.
     """
     wrong = (digits < 0) | (digits > 9)
     if wrong.any():

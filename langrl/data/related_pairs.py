@@ -50,15 +50,12 @@ class WorldPairs:
 
 
 def crops_ahead(rooms: Rooms, poses: Poses, generator: Generator | None = None) -> Floats:
-    """Return images of the cells that agents face.
+    """Return images of the cells that agents face, as ``draw_crops``.
 
     Args:
         rooms: one for each pose, uint8 [N, H, W, 2].
         poses: row, column and direction [N, 3], not facing out of the room.
         generator: source of brightness and noise; without it, the plain image.
-
-    Returns:
-        float32 in [0, 1] [N, 192].
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -80,17 +77,10 @@ def crops_ahead(rooms: Rooms, poses: Poses, generator: Generator | None = None) 
 
 
 def draw_crops(cells: NDArray[np.uint8], generator: Generator | None = None) -> Floats:
-    """Return images of cells.
+    """Return images, float32 in [0, 1] [N, 192], of cells: types and colours [N, 2].
 
-    Args:
-        cells: type and colour in minigrid's numbers [N, 2].
-        generator: source of brightness and noise; without it, the plain image.
-
-    Returns:
-        float32 in [0, 1] [N, 192].
-
-    Raises:
-        ShapeError: if ``cells`` is not [N, 2].
+    The generator adds brightness and noise; without it, images are plain. Raises ShapeError if
+    ``cells`` is not [N, 2].
     """
     if cells.ndim != 2 or cells.shape[1] != 2:
         raise ShapeError(f"draw_crops needs cells [N, 2], got {list(cells.shape)}; one per crop")
@@ -115,17 +105,10 @@ def learn_words(phrasing: Phrasing = "seen") -> WordTokeniser:
 
 
 def count_words(texts: Sequence[str], words: WordTokeniser) -> Floats:
-    """Return how often each word occurs in texts.
+    """Return how often each word occurs in N texts, float32 [N, V].
 
-    Args:
-        texts: N of them.
-        words: the numbers of the words.
-
-    Returns:
-        float32 [N, V]; column 1 counts the unknown words, column 0 (padding) is 0.
-
-    Raises:
-        InstructionError: if a text cannot be an instruction.
+    Column 1 counts the unknown words, column 0 (padding) is 0. Raises InstructionError if a text
+    cannot be an instruction.
     """
     counts = np.zeros((len(texts), len(words)), np.float32)
     for row, text in zip(counts, texts, strict=True):

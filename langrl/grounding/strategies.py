@@ -123,6 +123,8 @@ class LogSumExp:
 class _Committing(ABC):
     """Chooses a candidate at an episode's first step and keeps it."""
 
+    needs: ClassVar[frozenset[str]] = frozenset()
+
     def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Answer with the goal committed to; see ``Grounding.ground``."""
         if memory is None:
@@ -139,8 +141,6 @@ class _Committing(ABC):
 
 class SampledGoal(_Committing):
     """Commit to a goal drawn from the posterior p(g|l)."""
-
-    needs: ClassVar[frozenset[str]] = frozenset()
 
     def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return a draw from the posterior [N]."""
@@ -159,8 +159,6 @@ class NearestGoal(_Committing):
 
 class MaxGoal(_Committing):
     """Commit to the single most likely goal, argmax of p(g|l)."""
-
-    needs: ClassVar[frozenset[str]] = frozenset()
 
     def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return the posterior's mode [N]."""

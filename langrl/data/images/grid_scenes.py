@@ -77,16 +77,9 @@ def _spread(cells: Integers, generator: Generator) -> Integers:
 
 
 def satisfies(meanings: Sequence[Meaning], rooms: Rooms, number: Integers, poses: Integers) -> Mask:
-    """Return whether each image's agent faces an object that a meaning denotes there.
+    """Return whether each image's agent faces an object that a meaning denotes there, bool [K, M].
 
-    Args:
-        meanings: K of them; one of another room is as good.
-        rooms: [R, H, W, 2].
-        number: each image's room [M].
-        poses: each image's pose [M, 3].
-
-    Returns:
-        bool [K, M].
+    Images are of poses [M, 3], each in the room of its number [M] among ``rooms`` [R, H, W, 2].
     """
     row, column = ahead(poses)
     unique = {meaning: denoted(meaning, rooms)[number, row, column] for meaning in set(meanings)}
