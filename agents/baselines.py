@@ -3,18 +3,17 @@
 Axes: ``N`` episodes.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.agents.observations import read_observations
-from langrl.protocols import Observation
+from langrl.protocols import Array, Floats, Instructions, Mask, Observation
 from langrl.renamed.aliases import names_of
 
 
-def random_directions(count: int, generator: np.random.Generator) -> NDArray[np.float32]:
+def random_directions(count: int, generator: Generator) -> Floats:
     """Return directions [count, 2] of length 1, uniform over angles."""
     angle = generator.uniform(0, 2 * np.pi, count)
     return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
@@ -29,24 +28,16 @@ class RandomAgent:
     """
 
     def __init__(
-        self,
-        draw: Callable[[int, np.random.Generator], NDArray[Any]] = random_directions,
-        axes: int = 1,
+        self, draw: Callable[[int, Generator], Array] = random_directions, axes: int = 1
     ) -> None:
         self._draw, self._axes = draw, axes
         self._generator = np.random.default_rng(0)
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes, with a new source of randomness if one is given."""
         self._generator = generator or self._generator
 
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return an action, or N of them."""
         states, _, single = read_observations(observations, instructions, self._axes)
         actions = self._draw(len(states), self._generator)

@@ -7,11 +7,10 @@ channels, ``D`` numbers in a text's embedding.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +21,7 @@ from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rooms import read_observation
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import PoseHead, coordinate_planes
-from langrl.protocols import Observation
+from langrl.protocols import Array, Instructions, Mask, Observation
 from langrl.training.learner import GradientLearner, OfflineReplay
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
@@ -141,30 +140,24 @@ class CloningAgent:
         temperature: float,
     ) -> None:
         self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
-        self._texts: dict[str, Tensor] = {}
+        self._embed = cache(lambda text: encode_text([text])[0])
         self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_encoded``
         self.reset(np.random.default_rng(0))
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: np.random.Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes, with a new source of randomness if one is given."""
-        self._encoded: tuple[NDArray[Any], list[str]] = (np.zeros(0), [])
+        self._encoded: tuple[Array, list[str]] = (np.zeros(0), [])
         if generator is not None:
             self._generator = torch.Generator().manual_seed(int(generator.integers(2**63)))
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
+    def keep(self, mask: Mask) -> None:
         """Keep the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         rooms, texts = self._encoded
         self._encoded = rooms[mask], [text for text, kept in zip(texts, mask, strict=True) if kept]
         self._features = self._features[torch.from_numpy(mask)]
 
     @torch.no_grad()
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return an action, or N of them."""
         states, texts, single = read_observations(observations, instructions, 3)
         rooms, poses = read_observation(states)
@@ -176,8 +169,3 @@ class CloningAgent:
         chances = (logits / self.temperature).softmax(1)
         actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()
         return actions[0] if single else actions
-
-    def _embed(self, text: str) -> Tensor:
-        if text not in self._texts:
-            self._texts[text] = self.encode_text([text])[0]
-        return self._texts[text]

@@ -9,7 +9,7 @@ Source: Eysenbach et al. 2022, arXiv:2206.07568 (critic); Che & Eysenbach 2025, 
 """
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.agents.config import LearnerConfig
 from langrl.data.state_text_pairs import StateTextPairs
@@ -39,7 +39,7 @@ class ContrastiveLearner(GradientLearner):
         experience: Experience,
         pairs: StateTextPairs,
         config: LearnerConfig,
-        generator: torch.Generator,
+        generator: Generator,
     ) -> None:
         self.critic, self.language = critic, language
         self.config, self.generator = config, generator
@@ -48,11 +48,9 @@ class ContrastiveLearner(GradientLearner):
         self._pair_text = torch.from_numpy(pairs.text_index).to(device)
         text = language.text
         with torch.no_grad():
-            self._texts = (  # [U, L] word numbers, or [U, width] features of a frozen model
-                text.tokenise(pairs.texts)
-                if isinstance(text, CompactTextEncoder)
-                else text.features(pairs.texts)
-            )
+            # [U, L] word numbers, or [U, width] features of a frozen model
+            read = text.tokenise if isinstance(text, CompactTextEncoder) else text.features
+            self._texts = read(pairs.texts)
         weights, schedule = named_weights(critic, language), cosine_schedule(config.steps)
         optimiser = Optimiser(weights, config.learning_rate, schedule, generator)
         super().__init__(optimiser, experience, bounds=(critic.scale.bound, language.scale.bound))

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.random import Generator
 from torch import Tensor
 
 from langrl.grounding.candidates import InstructedCandidates, draw_candidates
 from langrl.grounding.strategies import UNDECIDED
+from langrl.protocols import Array, Integers, Mask
 
 if TYPE_CHECKING:
     from langrl.agents.grounded import GroundedAgent
 
-Rows = NDArray[np.int64]
+Rows = Integers
 """The numbers of some of the episodes, in ascending order."""
 
 
@@ -29,29 +30,27 @@ class EpisodeBatch:
         observations: present ones [N, ...]; they fix N and the shape of an observation.
     """
 
-    def __init__(self, agent: "GroundedAgent", observations: NDArray[Any]) -> None:
+    def __init__(self, agent: "GroundedAgent", observations: Array) -> None:
         self.agent = agent
         self.texts: list[str | None] = [None] * len(observations)
         self.fresh = np.ones(len(observations), bool)  # episodes that have not started
         self.acted = np.zeros(len(observations), bool)  # episodes in which an action was taken
-        self.taken: NDArray[Any] | None = None  # the last action of each [N, ...]
+        self.taken: Array | None = None  # the last action of each [N, ...]
         self.commitments: Tensor | None = None  # what the strategy remembers
         self.observations = observations  # the first of each episode
         self.context: Tensor  # what the critic remembers
-        self.goals: NDArray[Any]
+        self.goals: Array
         self.log_weights: Tensor
         self.goal_embeddings: Tensor
         self.text_embeddings: Tensor
         self.language_score: Tensor
 
-    def needs_reset(self, observations: NDArray[Any]) -> NDArray[np.bool_]:
+    def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""
         before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
         return self.fresh | self.agent.critic.scene_changed(before, now).numpy()
 
-    def needs_candidates(
-        self, observations: NDArray[Any], texts: Sequence[str]
-    ) -> NDArray[np.bool_]:
+    def needs_candidates(self, observations: Array, texts: Sequence[str]) -> Mask:
         """Return which episodes need candidates.
 
         These are new ones and, where candidates depend on the text, those with another text.
@@ -61,21 +60,14 @@ class EpisodeBatch:
             return new
         return new | [old != text for old, text in zip(self.texts, texts, strict=True)]
 
-    def start(
-        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
-    ) -> None:
+    def start(self, observations: Array, texts: Sequence[str], generator: Generator) -> None:
         """Start the episodes that need it, and draw the candidates that are needed."""
         drawn = np.flatnonzero(self.needs_candidates(observations, texts))
         self.reset(np.flatnonzero(self.needs_reset(observations)), observations)
         self._draw(drawn, [texts[int(n)] for n in drawn], generator)
 
-    def reset(self, rows: Rows, observations: NDArray[Any]) -> None:
-        """Start new episodes in some rows and forget their texts and actions.
-
-        Args:
-            rows: of the episodes.
-            observations: present ones of all episodes [N, ...].
-        """
+    def reset(self, rows: Rows, observations: Array) -> None:
+        """Start episodes in some rows, seeing observations of all [N, ...]; forget their texts."""
         if not len(rows):
             return
         first = observations[rows]
@@ -85,7 +77,7 @@ class EpisodeBatch:
             self.texts[n] = None
         self.fresh[rows] = self.acted[rows] = False
 
-    def _draw(self, rows: Rows, texts: Sequence[str], generator: np.random.Generator) -> None:
+    def _draw(self, rows: Rows, texts: Sequence[str], generator: Generator) -> None:
         """Draw candidates of some episodes; each has its text."""
         if not len(rows):
             return

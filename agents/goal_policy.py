@@ -7,11 +7,10 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``A`` acti
 """
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.agents.observations import check_mask, read_observations, read_single
 from langrl.envs.goals import Goals
@@ -20,7 +19,7 @@ from langrl.envs.wrappers.text_features import TextFeatures
 from langrl.errors import ConfigError, ShapeError
 from langrl.evaluation.policies import Policy, predict
 from langrl.grounding.chooser import GoalChooser, Posterior
-from langrl.protocols import Observation
+from langrl.protocols import Array, Floats, Instructions, Mask, Observation
 
 
 class _PolicyAgent:
@@ -30,27 +29,21 @@ class _PolicyAgent:
         self._policy, self._axes, self._draw = policy, axes, draw
         self._generator = np.random.default_rng(0)
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
         self._generator = generator or self._generator
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
+    def keep(self, mask: Mask) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
 
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
         states, texts, single = read_observations(observations, instructions, self._axes)
         inputs = self._inputs(states, texts)
         actions = predict(self._policy, inputs, self._generator if self._draw else None)
         return actions[0] if single else actions
 
-    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
         """Return what the policy takes, by name [N, ...]."""
         raise NotImplementedError
 
@@ -71,7 +64,7 @@ class InstructionPolicy(_PolicyAgent):
         super().__init__(policy, axes, draw)
         self._feature = feature
 
-    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
         return {"observation": states, "instruction": self._feature(texts)}
 
 
@@ -87,24 +80,14 @@ class GoalPolicy(_PolicyAgent):
     """
 
     def __init__(
-        self,
-        policy: Policy,
-        chooser: GoalChooser,
-        goals: Goals,
-        *,
-        axes: int,
-        draw: bool = False,
+        self, policy: Policy, chooser: GoalChooser, goals: Goals, *, axes: int, draw: bool = False
     ) -> None:
         super().__init__(policy, axes, draw)
         self._chooser, self._goals = chooser, goals
         self._texts: list[str | None] = []  # the instruction that each episode's goal is for
         self._desired = np.zeros((0, *goals.space.shape), goals.space.dtype)
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: goals are chosen anew; see ``langrl.protocols.Agent``."""
         super().reset(generator, mask)
         if mask is None:
@@ -113,22 +96,19 @@ class GoalPolicy(_PolicyAgent):
             pairs = zip(self._texts, check_mask(mask, len(self._texts)), strict=True)
             self._texts = [None if over else text for text, over in pairs]
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
+    def keep(self, mask: Mask) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         if self._texts:
             rows = np.flatnonzero(check_mask(mask, len(self._texts)))
             self._texts = [self._texts[n] for n in rows]
             self._desired = self._desired[rows]
 
-    def _inputs(self, states: NDArray[Any], texts: list[str]) -> dict[str, NDArray[Any]]:
+    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
         self._set_instructions(states, texts)
-        return {
-            "observation": states,
-            "achieved_goal": self._goals.achieved(states),
-            "desired_goal": self._desired,
-        }
+        achieved = self._goals.achieved(states)
+        return {"observation": states, "achieved_goal": achieved, "desired_goal": self._desired}
 
-    def _set_instructions(self, states: NDArray[Any], texts: list[str]) -> None:
+    def _set_instructions(self, states: Array, texts: list[str]) -> None:
         """Choose goals where an instruction is new; all of them if the batch has another size."""
         before, desired = self._texts, self._desired
         if len(before) != len(texts):
@@ -179,12 +159,8 @@ class PolicyActions:
         self._policy, self._count, self._goals, self._draw = policy, count, goals, draw
 
     def propose(
-        self,
-        observations: NDArray[Any],
-        goals: NDArray[Any],
-        beliefs: NDArray[np.float32],
-        generator: np.random.Generator,
-    ) -> NDArray[Any]:
+        self, observations: Array, goals: Array, beliefs: Floats, generator: Generator
+    ) -> Array:
         """Return actions [N, A, ...]; see ``langrl.agents.grounded.Proposal``."""
         every = observations.repeat(self._count, 0)  # [N * A, ...]
         inputs: Any = every
@@ -205,12 +181,7 @@ class PolicyActions:
         return actions.reshape(len(observations), self._count, *actions.shape[1:])
 
 
-def _draw_goals(
-    goals: NDArray[Any],
-    beliefs: NDArray[np.float32],
-    count: int,
-    generator: np.random.Generator,
-) -> NDArray[np.float32]:
+def _draw_goals(goals: Array, beliefs: Floats, count: int, generator: Generator) -> Floats:
     """Draw ``count`` candidates of each episode by their probabilities; returns [N * count, G]."""
     reached = beliefs.astype(np.float64).cumsum(1)  # [N, M]
     at = generator.random((len(goals), count)) * reached[:, -1:]  # [N, count]

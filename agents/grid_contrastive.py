@@ -6,7 +6,7 @@ Source: Eysenbach et al. 2022, arXiv:2206.07568.
 """
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.agents.config import GridLearnerConfig
 from langrl.functional.losses import ranking_info_nce
@@ -30,7 +30,7 @@ class GridContrastiveLearner(GradientLearner):
         critic: GridCritic,
         experience: Experience,
         config: GridLearnerConfig,
-        generator: torch.Generator,
+        generator: Generator,
     ) -> None:
         self.critic, self.config = critic, config
         weights = dict(critic.named_parameters())

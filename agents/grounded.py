@@ -5,13 +5,12 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.agents.episode_batch import EpisodeBatch
@@ -22,7 +21,7 @@ from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
 from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
 from langrl.models.protocols import Critic, Language, evaluation_mode, shares_goal_encoder
-from langrl.protocols import Observation
+from langrl.protocols import Array, Floats, Instructions, Mask, Observation
 
 _SCORES_AT_ONCE = 1 << 18
 
@@ -31,12 +30,8 @@ class Proposal(Protocol):
     """Proposes actions for a critic to compare."""
 
     def propose(
-        self,
-        observations: NDArray[Any],
-        goals: NDArray[Any],
-        beliefs: NDArray[np.float32],
-        generator: np.random.Generator,
-    ) -> NDArray[Any]:
+        self, observations: Array, goals: Array, beliefs: Floats, generator: np.random.Generator
+    ) -> Array:
         """Return actions [N, A, ...], as many for each episode.
 
         Args:
@@ -45,7 +40,6 @@ class Proposal(Protocol):
             beliefs: their probabilities given the instruction [N, M].
             generator: source of randomness.
         """
-        ...
 
 
 class GroundedAgent:
@@ -78,7 +72,7 @@ class GroundedAgent:
         grounding: Grounding,
         candidates: Candidates | InstructedCandidates,
         *,
-        actions: NDArray[Any] | Proposal,
+        actions: Array | Proposal,
         device: torch.device | str = "cpu",
         language_weight: float = 1.0,
         temperature: float = 0.0,
@@ -104,11 +98,7 @@ class GroundedAgent:
         assert isinstance(agent, cls)
         return agent
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: np.random.Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: candidates are drawn anew and commitments forgotten.
 
         Args:
@@ -125,15 +115,13 @@ class GroundedAgent:
         elif self._batch is not None:
             self._batch.fresh |= check_mask(mask, len(self._batch.fresh))
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
+    def keep(self, mask: Mask) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         if self._batch is not None:
             self._batch.keep(np.flatnonzero(check_mask(mask, len(self._batch.fresh))))
 
     @torch.no_grad()
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[np.float32]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Floats:
         """Return the best of the compared actions for each observation.
 
         Args:
@@ -170,7 +158,7 @@ class GroundedAgent:
         batch.taken, batch.acted = taken.copy(), np.ones(len(states), bool)
         return taken[0] if single else taken
 
-    def _propose(self, states: NDArray[Any], batch: EpisodeBatch) -> NDArray[Any]:
+    def _propose(self, states: Array, batch: EpisodeBatch) -> Array:
         """Return the actions to compare in each state [N, A, ...]."""
         if isinstance(self.actions, np.ndarray):
             # Repeated, not a view of one row: torch takes no array that it could not write to.
@@ -219,12 +207,8 @@ class GroundedAgent:
         direct = None
         if self._direct:
             direct = self._compare_directly(embedded, batch.text_embeddings[rows])
-        scores = Scores(
-            batch.language_score[rows],
-            batch.log_weights[rows],
-            lambda: self.critic.score(embedded, batch.goal_embeddings[rows]),
-            direct,
-        )
+        critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
+        scores = Scores(batch.language_score[rows], batch.log_weights[rows], critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]
         return self.grounding.ground(scores, commitments, self._torch_generator)
 
@@ -251,7 +235,7 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _update(self, states: NDArray[Any], texts: list[str]) -> EpisodeBatch:
+    def _update(self, states: Array, texts: list[str]) -> EpisodeBatch:
         """Return the episodes, with candidates and language scores for the present texts."""
         if self._batch is None or len(self._batch.texts) != len(states):
             self._batch = EpisodeBatch(self, states)

@@ -72,13 +72,9 @@ class LanguageImageLearner(GradientLearner):
             with seeded(seed):
                 self.labels = _LabelHeads(model.encode_text(["a"]).shape[1]).to(self.device)
             trained |= {f"labels.{name}": value for name, value in self.labels.named_parameters()}
+        schedule = cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps)))
         optimiser = Optimiser(
-            trained,
-            learning_rate,
-            cosine_schedule(steps, warmup=max(1, round(_WARMUP * steps))),
-            clip=_LARGEST_NORM,
-            weight_decay=_DECAY,
-            betas=_BETAS,
+            trained, learning_rate, schedule, clip=_LARGEST_NORM, weight_decay=_DECAY, betas=_BETAS
         )
         super().__init__(optimiser, OfflineReplay(self._sample), bounds=(model.scale.bound,))
 
@@ -129,14 +125,7 @@ class _LabelHeads(nn.Module):
         self.meant = nn.Linear(embedding, sum(map(len, SLOTS)))
 
     def loss(self, images: Tensor, shown: Tensor, texts: Tensor, meant: Tensor) -> Tensor:
-        """Return the mean loss of both.
-
-        Args:
-            images: embeddings [M, D].
-            shown: bool [M, P].
-            texts: embeddings [K, D].
-            meant: int64 [K, S].
-        """
+        """Return the loss of labels [M, P] and [K, S], from images [M, D] and texts [K, D]."""
         seen = functional.binary_cross_entropy_with_logits(
             _STEEP * self.shown(images), shown.to(images)
         )

@@ -4,18 +4,16 @@ Axes: ``N`` episodes, ``S`` numbers in a state.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from langrl.errors import NonFiniteError, ShapeError
-from langrl.protocols import Observation, check_instruction
+from langrl.protocols import Array, Instructions, Mask, Observation, check_instruction
 
 
 def read_observations(
-    observations: Observation, instructions: str | Sequence[str] | None, axes: int = 1
-) -> tuple[NDArray[Any], list[str], bool]:
+    observations: Observation, instructions: Instructions, axes: int = 1
+) -> tuple[Array, list[str], bool]:
     """Return states [N, ...], N checked instructions, and whether it was a single observation.
 
     The states are a copy, so that agents neither keep nor write their caller's array.
@@ -58,19 +56,15 @@ def read_observations(
 
 def read_single(
     observation: Observation, instruction: str | None, axes: int
-) -> tuple[NDArray[Any], list[str]]:
-    """Return a single observation and its instruction, as ``read_observations`` does.
-
-    Raises:
-        ShapeError: for a batch of observations; else as ``read_observations``.
-    """
+) -> tuple[Array, list[str]]:
+    """As ``read_observations``, of one; raises ShapeError for a batch, too."""
     states, texts, single = read_observations(observation, instruction, axes)
     if not single:
         raise ShapeError("posterior takes a single observation; call it for each of the batch")
     return states, texts
 
 
-def check_mask(mask: NDArray[np.bool_], episodes: int) -> NDArray[np.bool_]:
+def check_mask(mask: Mask, episodes: int) -> Mask:
     """Return a mask of episodes as bool [N]; raises ShapeError if it has another shape."""
     array = np.asarray(mask, bool)
     if array.shape != (episodes,):

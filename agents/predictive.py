@@ -3,8 +3,7 @@
 Source: van den Oord, Li & Vinyals 2018, arXiv:1807.03748.
 """
 
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.models.cpc import CPC, Negatives
 from langrl.training.learner import Experience, GradientLearner
@@ -30,7 +29,7 @@ class PredictiveLearner(GradientLearner):
         self,
         model: CPC,
         experience: Experience,
-        generator: torch.Generator,
+        generator: Generator,
         *,
         anchors: int,
         negatives: Negatives,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError, lookup
 from langrl.functional.generative import importance_weighted, relating
@@ -35,8 +35,7 @@ class RelatingConfig(Settings):
         None, ge=1, le=4096, description="unrelated partners of each side (J); the whole batch's"
     )
     proposal: Literal["experts", "posterior"] = Field(
-        "experts",
-        description="latents of the contrast: of each modality alone, or of every pair",
+        "experts", description="latents of the contrast: of each modality alone, or of every pair"
     )
     with_positive: bool = Field(False, description="related pairs are terms of the sums, too")
     steps: int = Field(600, ge=1, le=10_000_000, description="gradient steps")
@@ -46,15 +45,9 @@ class RelatingConfig(Settings):
 
 
 class _Epochs:
-    """Draws related observations as an ``Experience``: every pair once an epoch.
+    """Draws related observations by modality [N, X]: every pair once an epoch."""
 
-    Args:
-        data: related observations by modality [N, X].
-        size: pairs in a batch, at most.
-        generator: orders each epoch.
-    """
-
-    def __init__(self, data: Mapping[str, Tensor], size: int, generator: torch.Generator) -> None:
+    def __init__(self, data: Mapping[str, Tensor], size: int, generator: Generator) -> None:
         self._data, self._generator = dict(data), generator
         self._count = len(next(iter(self._data.values())))
         self._size = min(size, self._count)
@@ -95,7 +88,7 @@ class RelatingLearner(GradientLearner):
         model: MultimodalVAE,
         data: Mapping[str, Tensor],
         config: RelatingConfig,
-        generator: torch.Generator,
+        generator: Generator,
     ) -> None:
         if missing := [name for name in model.names if name not in data]:
             raise DomainError(
@@ -107,13 +100,10 @@ class RelatingLearner(GradientLearner):
             raise DomainError(f"training needs two related pairs or more, got {count}; add pairs")
         self.model, self.config, self.generator = model, config, generator
         self.bound = lookup(BOUNDS, config.objective, "objective")
+        weights, rate = dict(model.named_parameters()), config.learning_rate
+        schedule, decay = cosine_schedule(config.steps), config.weight_decay
         optimiser = Optimiser(
-            dict(model.named_parameters()),
-            config.learning_rate,
-            cosine_schedule(config.steps),
-            generator,
-            clip=_LARGEST_NORM,
-            weight_decay=config.weight_decay,
+            weights, rate, schedule, generator, clip=_LARGEST_NORM, weight_decay=decay
         )
         super().__init__(optimiser, _Epochs(data, config.batch_size, generator))
 

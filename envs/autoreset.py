@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, ShapeError
+from langrl.protocols import Integers, Mask
 
 
 class Autoreset:
@@ -39,7 +39,7 @@ class Autoreset:
         self.mode, self.limit = known[name], int(limit)
         self._elapsed, self._over = np.zeros(count, int), np.zeros(count, bool)
 
-    def read(self, options: dict[str, Any] | None) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    def read(self, options: dict[str, Any] | None) -> tuple[Integers, dict[str, Any]]:
         """Return the rows to start anew, all or those of ``reset_mask``, and the other options.
 
         Raises:
@@ -59,16 +59,12 @@ class Autoreset:
             )
         return np.flatnonzero(chosen), rest
 
-    def begin(self, rows: NDArray[np.int64]) -> None:
+    def begin(self, rows: Integers) -> None:
         """Note that episodes have started."""
         self._elapsed[rows], self._over[rows] = 0, False
 
-    def renew(self) -> NDArray[np.int64]:
-        """Return the rows that this step starts anew.
-
-        Raises:
-            ResetNeeded: if there are any, and they are not to start by themselves.
-        """
+    def renew(self) -> Integers:
+        """Return the rows to start anew; raises ResetNeeded if they do not start by themselves."""
         rows = np.flatnonzero(self._over)
         if len(rows) and self.mode is AutoresetMode.DISABLED:
             raise ResetNeeded(
@@ -76,10 +72,10 @@ class Autoreset:
             )
         return rows
 
-    def count(self, renewed: NDArray[np.int64], terminated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def count(self, renewed: Integers, terminated: Mask) -> Mask:
         """Count a step and return which episodes it cuts off, bool [N]."""
         self._elapsed += 1
         self._elapsed[renewed] = 0
-        truncated: NDArray[np.bool_] = (self._elapsed >= self.limit) & ~terminated
+        truncated: Mask = (self._elapsed >= self.limit) & ~terminated
         self._over = terminated | truncated
         return truncated

@@ -12,10 +12,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.wrappers.text_features import read_embeddings
 from langrl.errors import DomainError, GroundingError, ShapeError
+from langrl.protocols import Array, Floats, Mask
 from langrl.renamed.aliases import names_of
 
 # No grammar reads this, so that no instruction of its own ends an episode of a world.
@@ -36,27 +38,22 @@ class Goals(Protocol):
     space: "spaces.Box[Any]"
     options: Mapping[str, Any]
 
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the goals [N, G] that are achieved in observations [N, ...].
 
         Args:
             observations: of the world.
             actions: what was done just before [N, ...]; None at the start of an episode.
         """
-        ...
 
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    def draw(self, observations: Array, generator: Generator) -> Array:
         """Return a goal [N, G] for each episode, given its first observation [N, ...]."""
-        ...
 
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+    def reached(self, achieved: Array, desired: Array) -> Mask:
         """Return whether goals [..., G] are what is desired [..., G]; bool [...]."""
-        ...
 
 
-def _same(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
+def _same(one: Array, two: Array) -> Mask:
     """Return whether goals [..., G] are equal, bool [...]."""
     if one.ndim == two.ndim == 1:  # at every step of a single environment; an eighth of the time
         return np.asarray(one.tolist() == two.tolist())
@@ -86,7 +83,7 @@ class BoxGoals:
         high: Sequence[float],
         tolerance: float,
         columns: Sequence[int] | None = None,
-        accept: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None,
+        accept: Callable[[Array], Mask] | None = None,
     ) -> None:
         try:
             self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
@@ -106,9 +103,7 @@ class BoxGoals:
         size = self.low.shape
         self.space = spaces.Box(-np.inf, np.inf, size, np.float32)  # goals may be missed by far
 
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the goal's numbers [N, G] of observations [N, S]."""
         states = np.asarray(observations)
         width = states.shape[-1]
@@ -120,7 +115,7 @@ class BoxGoals:
             )
         return states[:, self.columns].astype(np.float32)
 
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    def draw(self, observations: Array, generator: Generator) -> Array:
         """Return goals [N, G], uniform between low and high where they are accepted."""
         count, drawn = len(observations), np.zeros((0, self.low.size), np.float32)
         for _ in range(_TRIES):
@@ -130,7 +125,7 @@ class BoxGoals:
                 return drawn[:count]
         raise ShapeError(f"accept took too few of {_TRIES * 4 * count} goals; widen what it takes")
 
-    def _accepted(self, goals: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _accepted(self, goals: Floats) -> Floats:
         if self.accept is None:
             return goals
         kept = np.asarray(self.accept(goals))
@@ -141,7 +136,7 @@ class BoxGoals:
             )
         return goals[kept]
 
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+    def reached(self, achieved: Array, desired: Array) -> Mask:
         """Return whether goals [..., G] are within the tolerance."""
         gap = np.asarray(achieved, np.float64) - np.asarray(desired, np.float64)
         return np.asarray(np.linalg.norm(gap, axis=-1) <= self.tolerance)
@@ -186,10 +181,10 @@ class FrameGoals:
         self._env, self._encode, self._grows = env, encode_image, images is None
         first = _walk(env) if images is None else _check_images(images)
         self._first = list(self._embed(first))
-        self._known: deque[NDArray[np.float32]] = deque(self._first, _FRAMES_KEPT)
+        self._known: deque[Floats] = deque(self._first, _FRAMES_KEPT)
         self.space = spaces.Box(-1.0, 1.0, self._first[0].shape, np.float32)
 
-    def _embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(self, images: NDArray[np.uint8]) -> Floats:
         """Return unit embeddings [M, D]."""
         array = read_embeddings(self._encode(images), "encode_image")
         if array.ndim != 2 or len(array) != len(images) or not array.size:
@@ -203,9 +198,7 @@ class FrameGoals:
         """Forget frames since the start, so that what follows depends on a seed alone."""
         self._known = deque(self._first, _FRAMES_KEPT)
 
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the embedding [1, D] of the environment's present frame."""
         if len(observations) != 1:
             raise ShapeError("an environment has one frame at a time; wrap each of a batch")
@@ -214,12 +207,12 @@ class FrameGoals:
             self._known.append(frame[0])
         return frame
 
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    def draw(self, observations: Array, generator: Generator) -> Array:
         """Return the embedding of one of the images [N, D]."""
         drawn = generator.integers(len(self._known), size=len(observations))
         return np.stack([self._known[n] for n in drawn])
 
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+    def reached(self, achieved: Array, desired: Array) -> Mask:
         """Return whether embeddings [..., D] are similar enough."""
         one, two = np.asarray(achieved, np.float64), np.asarray(desired, np.float64)
         norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)

@@ -16,22 +16,20 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.autoreset import Autoreset
 from langrl.errors import InstructionError, ShapeError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Integers, Mask, check_instruction
 
-Mask = NDArray[np.bool_]
+Observation = dict[str, Any]  # or of N environments
+Options = dict[str, Any] | None
+Start = tuple[Observation, dict[str, Any]]  # what ``reset`` returns
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
 class Episodes:
-    """The state of N episodes: what is observed, the instructions, and what is reported of them.
-
-    Args:
-        count: how many, N.
-        options: names of the reset options.
-    """
+    """The state of N episodes: what is observed, the instructions, and what is reported."""
 
     outcomes: tuple[str, ...] = ("is_success",)
     """What an action can lead to; the last is the reward."""
@@ -41,19 +39,17 @@ class Episodes:
         self.instructions = [""] * count
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
-        self.stream: np.random.Generator | None = None  # of layouts or noise
+        self.stream: Generator | None = None  # of layouts or noise
 
-    def seed(self, generator: np.random.Generator) -> None:
+    def seed(self, generator: Generator) -> None:
         """Start the world's own stream of random numbers, which nothing else draws from."""
         self.stream = np.random.default_rng(generator.integers(2**63))
 
-    def begin(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
-    ) -> None:
+    def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         raise NotImplementedError
 
-    def check_actions(self, actions: NDArray[Any], ignored: NDArray[np.int64]) -> NDArray[Any]:
+    def check_actions(self, actions: Array, ignored: Integers) -> Array:
         """Return the actions of N agents, those of the ignored rows replaced by doing nothing.
 
         Raises:
@@ -61,15 +57,15 @@ class Episodes:
         """
         raise NotImplementedError
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+    def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Act once; returns which episodes end [N], and the outcomes, [N] each."""
         raise NotImplementedError
 
-    def observe(self) -> NDArray[Any]:
+    def observe(self) -> Array:
         """Return new observations [N, ...]."""
         raise NotImplementedError
 
-    def report(self, outcomes: Sequence[Mask] = ()) -> dict[str, NDArray[Any]]:
+    def report(self, outcomes: Sequence[Mask] = ()) -> dict[str, Array]:
         """Return what ``info`` holds, [N] each; without outcomes, of episodes just begun."""
         found = outcomes or [np.zeros(self.count, bool) for _ in self.outcomes]
         return dict(zip(self.outcomes, found, strict=True)) | {
@@ -103,7 +99,7 @@ class Episodes:
         if self.stream is None:
             raise ResetNeeded("Cannot call env.step() before calling env.reset()")
 
-    def note(self, rows: NDArray[np.int64], denoted: NDArray[np.int64], steps: Any) -> None:
+    def note(self, rows: Integers, denoted: Integers, steps: Any) -> None:
         """Note how many cells [n] the instructions of some rows denote, and the shortest ways."""
         bits = np.log2(np.maximum(denoted, 1))
         self.ambiguity_bits[rows] = np.where(denoted > 0, bits, np.nan)
@@ -126,7 +122,7 @@ def _nothing_on_refusal(env: Any, episodes: Episodes) -> Iterator[None]:
 
 
 def _begin(
-    env: Any, episodes: Episodes, rows: NDArray[np.int64], seed: int | None, options: dict[str, Any]
+    env: Any, episodes: Episodes, rows: Integers, seed: int | None, options: dict[str, Any]
 ) -> None:
     if seed is not None or episodes.stream is None:
         episodes.seed(env.np_random)
@@ -138,16 +134,14 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
 
     _episodes: Episodes
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode; the class says which options there are."""
         with _nothing_on_refusal(self, self._episodes):
             super().reset(seed=seed)
             _begin(self, self._episodes, np.array([0]), seed, options or {})
         return self._observe(), self._info()
 
-    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> Step:
         """Act once; the class says what the actions are."""
         episodes = self._episodes
         actions = episodes.check_actions(np.asarray(action)[None], np.zeros(0, np.int64))
@@ -164,15 +158,8 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
         return {name: values[0].item() for name, values in report.items()}
 
 
-class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDArray[Any]]):
-    """N episodes, stepped as one array.
-
-    Args:
-        autoreset: when episodes start anew.
-        episodes: N of them.
-        space: of one observation.
-        actions: the space of one action.
-    """
+class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
+    """N episodes, stepped as one array; ``space`` and ``actions`` are those of one of them."""
 
     def __init__(
         self,
@@ -188,9 +175,7 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDA
         self.observation_space = batch_space(space, episodes.count)
         self.action_space = batch_space(actions, episodes.count)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start every episode, or those of the option ``reset_mask`` [N].
 
         Other options are those of the single environment, one for all rows or one for each.
@@ -202,9 +187,7 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], NDArray[Any], NDA
         self._autoreset.begin(rows)
         return self._observe(), self._episodes.report()
 
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: Array) -> tuple[dict[str, Any], Array, Array, Array, dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
         episodes, starting = self._episodes, self._autoreset.renew()
         actions = episodes.check_actions(actions, starting)

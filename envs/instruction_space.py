@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
+from numpy.random import Generator
 
 from langrl.errors import InstructionError, ShapeError
 from langrl.protocols import MAX_INSTRUCTION_LENGTH, check_instruction
@@ -22,13 +22,9 @@ class _NoShape:
 
 
 class InstructionSpace(spaces.Text):
-    """The texts that can serve as instructions; samples come from a world's grammar.
+    """The texts that can serve as instructions; ``draw`` writes samples by a grammar."""
 
-    Args:
-        draw: writes an instruction.
-    """
-
-    def __init__(self, draw: Callable[[np.random.Generator], str]) -> None:
+    def __init__(self, draw: Callable[[Generator], str]) -> None:
         super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=" ")
         self._draw = draw
 

@@ -3,9 +3,5 @@
 from typing import Any, Literal
 
 Meaning = tuple[Any, ...]
-
-
 Phrasing = Literal["seen", "held_out"]
-
-
 PHRASINGS: tuple[Phrasing, ...] = ("seen", "held_out")

@@ -9,12 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.errors import InstructionError
 
 MAX_INSTRUCTION_LENGTH = 1000  # characters; longer text is a mistake or an attack
 
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Instructions = str | Sequence[str] | None
 Observation = Mapping[str, Any]
 """``{"observation": float [S] or [N, S], "instruction": str or a sequence of N str}``."""
 
@@ -59,19 +65,11 @@ class Agent(Protocol):
     It neither keeps nor writes the arrays of its caller, and the caller may write to the actions.
     """
 
-    def reset(
-        self,
-        generator: np.random.Generator | None = None,
-        mask: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
-        ...
 
-    def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
         """Return one action for a single observation, or N for a batch of N."""
-        ...
 
 
 class Learner(Protocol):
@@ -80,11 +78,9 @@ class Learner(Protocol):
     @property
     def step(self) -> int:
         """How many gradient steps have been taken."""
-        ...
 
     def batch(self) -> dict[str, Any]:
         """Return the next training batch, tensors by name; advances the learner's generator."""
-        ...
 
     def update(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Take one gradient step and return its metrics, scalar tensors by name.
@@ -93,12 +89,9 @@ class Learner(Protocol):
             NonFiniteError: before any weight changes, if the batch, the loss or a gradient is
                 not finite.
         """
-        ...
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return all that an exact resume needs: tensors by file name and key."""
-        ...
 
     def load_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Restore what ``state()`` returned."""
-        ...

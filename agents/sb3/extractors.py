@@ -16,18 +16,7 @@ from torch import Tensor, nn
 from langrl.checkpoint import load_agent, weights_digest
 from langrl.errors import CheckpointError, ShapeError
 from langrl.models.blocks import FourierFeatures
-from langrl.models.critics.instructed import (
-    CODES,
-    EmbeddedTextBody,
-    ImageBody,
-    ImageReader,
-    TokenisedTextBody,
-    VectorBody,
-    agent_view,
-    free_cells,
-    pose_offset,
-    view_side,
-)
+from langrl.models.critics import instructed as bodies
 from langrl.models.critics.maze import GoalCritic
 from langrl.models.protocols import StateEncoder
 
@@ -81,22 +70,22 @@ class InstructionExtractor(BaseFeaturesExtractor):
             )
         self.text: nn.Module
         if np.issubdtype(text.dtype, np.integer):
-            self.text = TokenisedTextBody(int(text.high.max()) + 1, text_dim)
+            self.text = bodies.TokenisedTextBody(int(text.high.max()) + 1, text_dim)
         else:
-            self.text = EmbeddedTextBody(text.shape[0], text_dim)
+            self.text = bodies.EmbeddedTextBody(text.shape[0], text_dim)
         self.centre_on_agent = centre_on_agent
-        codes = CODES if codes is None and centre_on_agent else codes
+        codes = bodies.CODES if codes is None and centre_on_agent else codes
         self.body: nn.Module
-        self._images: ImageReader | None = None
+        self._images: bodies.ImageReader | None = None
         if len(seen.shape) == 3:
-            self._images = ImageReader(seen.shape, codes)
+            self._images = bodies.ImageReader(seen.shape, codes)
             channels, height, width = self._images.shape
             if centre_on_agent:
-                channels, height = 2, view_side(height, width)
+                channels, height = 2, bodies.view_side(height, width)
                 width = height
-            self.body = ImageBody((channels, height, width), text_dim, features_dim, codes)
+            self.body = bodies.ImageBody((channels, height, width), text_dim, features_dim, codes)
         elif codes is None:
-            self.body = VectorBody(int(np.prod(seen.shape)), text_dim, features_dim)
+            self.body = bodies.VectorBody(int(np.prod(seen.shape)), text_dim, features_dim)
         else:
             raise ShapeError(
                 f"observations {list(seen.shape)} are no images [H, W, C]; leave codes and"
@@ -107,7 +96,7 @@ class InstructionExtractor(BaseFeaturesExtractor):
         """Return features [B, F]."""
         seen = observations["observation"]
         seen = seen.flatten(1) if self._images is None else self._images(seen)
-        seen = agent_view(seen) if self.centre_on_agent else seen
+        seen = bodies.agent_view(seen) if self.centre_on_agent else seen
         return self.body(seen, self.text(observations["instruction"]))
 
 
@@ -170,15 +159,15 @@ class PoseExtractor(BaseFeaturesExtractor):
                 f"PoseExtractor reads rooms [H, W, 3] and poses [4], got {list(seen.shape)} and"
                 f" {list(goal.shape)}; use {wrapper}"
             )
-        self._images = ImageReader(seen.shape, CODES)
-        cells = view_side(*self._images.shape[1:]) ** 2
+        self._images = bodies.ImageReader(seen.shape, bodies.CODES)
+        cells = bodies.view_side(*self._images.shape[1:]) ** 2
         self.net = nn.Sequential(nn.Linear(cells + 8, features_dim), nn.SiLU())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Return features [B, F]."""
-        view = agent_view(self._images(observations["observation"]))
-        way = pose_offset(observations["achieved_goal"], observations["desired_goal"])
-        return self.net(torch.cat([free_cells(view).flatten(1), way], 1))
+        view = bodies.agent_view(self._images(observations["observation"]))
+        way = bodies.pose_offset(observations["achieved_goal"], observations["desired_goal"])
+        return self.net(torch.cat([bodies.free_cells(view).flatten(1), way], 1))
 
 
 class GoalEncoderExtractor(BaseFeaturesExtractor):
@@ -210,7 +199,9 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
                 f"{agent} sees a part of its world, and its goals are no poses; give the run folder"
                 " of an agent that sees the whole room"
             )
-        self._images = ImageReader(seen.shape, CODES) if len(seen.shape) == 3 else None
+        self._images = (
+            bodies.ImageReader(seen.shape, bodies.CODES) if len(seen.shape) == 3 else None
+        )
         try:
             known = critic.goal.position.high if isinstance(critic, GoalCritic) else None
             if known is not None and seen.is_bounded() and known.tolist() != seen.high.tolist():

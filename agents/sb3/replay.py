@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from numpy.typing import NDArray
 from stable_baselines3 import HerReplayBuffer
 
 from langrl.errors import ConfigError, ShapeError
+from langrl.protocols import Array, Integers
 
 
 class ContrastiveReplayBuffer(HerReplayBuffer):
@@ -47,9 +47,7 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
         super().__init__(*arguments, **options)
         self.discount = discount
 
-    def _sample_goals(
-        self, batch_indices: NDArray[np.int64], env_indices: NDArray[np.int64]
-    ) -> NDArray[Any]:
+    def _sample_goals(self, batch_indices: Integers, env_indices: Integers) -> Array:
         start = self.ep_start[batch_indices, env_indices]
         last = self.ep_length[batch_indices, env_indices] - 1
         now = (batch_indices - start) % self.buffer_size
@@ -59,7 +57,7 @@ class ContrastiveReplayBuffer(HerReplayBuffer):
         return self.next_observations["achieved_goal"][future, env_indices]
 
     def _get_virtual_samples(
-        self, batch_indices: NDArray[np.int64], env_indices: NDArray[np.int64], env: Any = None
+        self, batch_indices: Integers, env_indices: Integers, env: Any = None
     ) -> Any:
         samples = super()._get_virtual_samples(batch_indices, env_indices, env)
         if not len(batch_indices):

@@ -9,11 +9,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from langrl.errors import ConfigError, ShapeError
+from langrl.protocols import Array
 
 _TAKEN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -60,7 +60,7 @@ class VectorAdapter(VecEnv):
             )
         check_space(env.single_observation_space)
         self.env = env
-        self._actions: NDArray[Any]
+        self._actions: Array
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> Any:
@@ -80,7 +80,7 @@ class VectorAdapter(VecEnv):
             )
         super().set_options(options)
 
-    def step_async(self, actions: NDArray[Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         """Keep actions [N, ...] for ``step_wait``."""
         self._actions = actions
 

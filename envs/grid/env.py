@@ -15,39 +15,31 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
+from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.episodes import TRIES, GridEpisodes, Mode, check_goals, denoted_cells
 from langrl.envs.grid.goals import PoseGoals
 from langrl.envs.grid.grammar import write
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import (
-    ACTIONS,
-    Mask,
-    Poses,
-    Rooms,
-    RoomSpec,
-    ahead,
-    draw_rooms,
-    facing,
-    is_free,
-    is_object,
-)
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
+from langrl.protocols import Mask
 
 MAX_STEPS = 100
 
 
 def _draw_instruction(
-    spec: RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: np.random.Generator
+    spec: grid.RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: Generator
 ) -> str:
     for _ in range(TRIES):
-        room = draw_rooms(spec, 1, generator)[0]
+        room = grid.draw_rooms(spec, 1, generator)[0]
         try:
             meaning = draw_meaning(room, generator, levels)
         except InstructionError:
@@ -59,13 +51,9 @@ def _draw_instruction(
 def _spaces(episodes: GridEpisodes) -> tuple[spaces.Dict, spaces.Discrete]:
     size = episodes.view or episodes.spec.size
     draw = partial(_draw_instruction, episodes.spec, episodes.levels, episodes.phrasing)
-    observation = spaces.Dict(
-        {
-            "observation": spaces.Box(0, 255, (size, size, 3), np.uint8),
-            "instruction": InstructionSpace(draw),
-        }
-    )
-    return observation, spaces.Discrete(len(ACTIONS))
+    seen = spaces.Box(0, 255, (size, size, 3), np.uint8)
+    space = spaces.Dict({"observation": seen, "instruction": InstructionSpace(draw)})
+    return space, spaces.Discrete(len(grid.ACTIONS))
 
 
 class GridGoToEnv(InstructedEnv):
@@ -125,32 +113,24 @@ class GridGoToEnv(InstructedEnv):
     def denotation(self, goals: Any, instruction: str) -> Mask | None:
         """Return which goals [M, 3] satisfy an instruction in the present room, bool [M].
 
-        Returns:
-            None if the grammar cannot read the text.
-
-        Raises:
-            InstructionError: if the text is unusable.
-            ShapeError: if goals are not poses [M, 3] inside the room.
+        It is None if the grammar cannot read the text. Raises InstructionError if the text is
+        unusable, and ShapeError if goals are not poses [M, 3] inside the room.
         """
         poses = check_goals(self.room, goals)
         cells = denoted_cells(self.room[None], instruction)
         if cells is None:
             return None
-        return cells[0][ahead(poses)] & is_free(self.room)[poses[:, 0], poses[:, 1]]
+        return cells[0][grid.ahead(poses)] & grid.is_free(self.room)[poses[:, 0], poses[:, 1]]
 
-    def sample_goals(self, count: int, generator: np.random.Generator) -> Poses:
+    def sample_goals(self, count: int, generator: Generator) -> Poses:
         """Return poses [count, 3] of the present room, about half of which face an object."""
-        free = is_free(self.room)
-        faces = facing(is_object(self.room)[None], free[None])[0]
+        free = grid.is_free(self.room)
+        faces = grid.facing(grid.is_object(self.room)[None], free[None])[0]
         towards = np.argwhere(faces)
         others = np.argwhere(free[..., None] & ~faces)
         half = count // 2
-        return np.concatenate(
-            [
-                towards[generator.integers(len(towards), size=count - half)],
-                others[generator.integers(len(others), size=half)],
-            ]
-        )
+        chosen = towards[generator.integers(len(towards), size=count - half)]
+        return np.concatenate([chosen, others[generator.integers(len(others), size=half)]])
 
     def render_goal(self, goal: Any, pixels: int = 8) -> NDArray[np.uint8]:
         """Return the image uint8 [H, W, 3] of the present room with the agent at a pose [3]."""

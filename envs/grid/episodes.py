@@ -7,33 +7,18 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.meanings import check_drawn, draw_meanings, pick_each
-from langrl.envs.grid.rooms import (
-    ACTIONS,
-    DONE,
-    GRID_WORLDS,
-    UNREACHABLE,
-    Mask,
-    Poses,
-    Rooms,
-    RoomSpec,
-    ahead,
-    draw_rooms,
-    facing,
-    is_free,
-    is_sound,
-    move,
-    observe,
-    pose_distances,
-)
+from langrl.envs.grid.rooms import ACTIONS, Poses, Rooms
 from langrl.envs.grid.views import check_view, egocentric_views
 from langrl.envs.instructed import Episodes
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Integers, Mask, check_instruction
 
 Mode = Literal["disjunctive", "hidden_intent"]
 MODES: tuple[Mode, ...] = ("disjunctive", "hidden_intent")
@@ -42,24 +27,16 @@ TRIES = 100  # rooms drawn for an instruction before it is called impossible
 
 
 def denoted_cells(rooms: Rooms, instruction: str) -> Mask | None:
-    """Return the objects that an instruction denotes, bool [N, H, W] of rooms [N, H, W, 2].
+    """Return the objects that a text denotes, bool [N, H, W], in rooms [N, H, W, 2].
 
-    Returns:
-        None if the grammar cannot read the text.
-
-    Raises:
-        InstructionError: if the text cannot be an instruction.
+    It is None if the grammar cannot read the text; raises InstructionError for an unusable one.
     """
     meaning = grid_grammar.parse(check_instruction(instruction))
     return None if meaning is None else grid_grammar.denoted(meaning, rooms)
 
 
 def check_goals(room: Rooms, goals: Any) -> Poses:
-    """Return goals as poses [M, 3].
-
-    Raises:
-        ShapeError: if they are not [M, 3] integers inside the room [H, W, 2].
-    """
+    """Return goals as poses [M, 3]; raises ShapeError unless they are inside the room."""
     poses = np.asarray(goals)
     whole = poses.dtype.kind in "iu" or (
         poses.dtype.kind == "f" and bool(np.equal(poses, np.floor(poses)).all())
@@ -102,7 +79,7 @@ class GridEpisodes(Episodes):
         view: int | None,
     ) -> None:
         super().__init__(count, ("instruction", "room", "pose"))
-        self.spec: RoomSpec = lookup(GRID_WORLDS, world, "grid world")
+        self.spec: grid.RoomSpec = lookup(grid.GRID_WORLDS, world, "grid world")
         self.levels = check_levels(self.spec.levels if levels is None else levels)
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
         lookup(dict.fromkeys(MODES), str(mode), "mode")
@@ -116,16 +93,14 @@ class GridEpisodes(Episodes):
         self.denoted = np.zeros(shape, bool)
         self.intended = np.zeros(shape, bool)  # one of the denoted objects
 
-    def begin(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
-    ) -> None:
+    def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         texts, (room, poses) = self.read_options(options)
         room = None if room is None else check_room(room, self.spec.size)
         poses = None if poses is None else self._check_poses(poses, room)[rows]
         assert self.stream is not None
         free = room is None
-        rooms = draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
+        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
         rooms = rooms.repeat(len(rows) // len(rooms), 0)
         if texts is None:
             texts, denoted = self._draw_texts(rooms, generator, free)
@@ -137,9 +112,7 @@ class GridEpisodes(Episodes):
             self.instructions[n] = text
         self._place(rows, generator, poses)
 
-    def _draw_texts(
-        self, rooms: Rooms, generator: np.random.Generator, free: bool
-    ) -> tuple[list[str], Mask]:
+    def _draw_texts(self, rooms: Rooms, generator: Generator, free: bool) -> tuple[list[str], Mask]:
         """Draw instructions for rooms [n, H, W, 2], and what they denote [n, H, W].
 
         Where none fits a room and another is allowed, draws another in its place.
@@ -157,9 +130,7 @@ class GridEpisodes(Episodes):
         texts = [self._write(*each, generator) for each in zip(found, denoted, rooms, strict=True)]
         return texts, denoted
 
-    def _denote(
-        self, texts: list[str], rooms: Rooms, generator: np.random.Generator, free: bool
-    ) -> Mask:
+    def _denote(self, texts: list[str], rooms: Rooms, generator: Generator, free: bool) -> Mask:
         """Return what given instructions denote [n, H, W], in other rooms where it is nothing."""
         denoted = np.zeros(rooms.shape[:3], bool)
         for text in dict.fromkeys(texts):
@@ -179,14 +150,12 @@ class GridEpisodes(Episodes):
                 self._replace(rooms, rows, generator)
         return denoted
 
-    def _replace(self, rooms: Rooms, rows: list[int], generator: np.random.Generator) -> None:
+    def _replace(self, rooms: Rooms, rows: list[int], generator: Generator) -> None:
         """Draw other rooms, from a stream of their own, so that later ones stay the same."""
         spare = np.random.default_rng(generator.integers(2**63))
-        rooms[rows] = draw_rooms(self.spec, len(rows), spare)
+        rooms[rows] = grid.draw_rooms(self.spec, len(rows), spare)
 
-    def _write(
-        self, meaning: Meaning, denoted: Mask, room: Rooms, generator: np.random.Generator
-    ) -> str:
+    def _write(self, meaning: Meaning, denoted: Mask, room: Rooms, generator: Generator) -> str:
         """Return a text that can be read back: a typo may leave it open which word was meant."""
         while True:
             text = grid_grammar.write(meaning, generator, self.phrasing)
@@ -196,12 +165,10 @@ class GridEpisodes(Episodes):
             if read is not None and np.array_equal(grid_grammar.denoted(read, room), denoted):
                 return text
 
-    def _place(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, poses: Poses | None
-    ) -> None:
+    def _place(self, rows: Integers, generator: Generator, poses: Poses | None) -> None:
         """Choose starts away from what is denoted, the intended objects, and what is reported."""
-        free, denoted = is_free(self.rooms[rows]), self.denoted[rows]
-        distances = pose_distances(free, facing(denoted, free))
+        free, denoted = grid.is_free(self.rooms[rows]), self.denoted[rows]
+        distances = grid.pose_distances(free, grid.facing(denoted, free))
         if poses is None:
             starts = pick_each(_starts(distances, free).reshape(len(rows), -1), generator)
             poses = np.stack(np.unravel_index(starts, distances.shape[1:]), 1)
@@ -212,7 +179,7 @@ class GridEpisodes(Episodes):
         intended[some, pick_each(flat[some], generator)] = True
         self.intended[rows] = intended.reshape(denoted.shape)
         steps = distances[np.arange(len(rows)), *poses.T].astype(float)
-        steps = np.where(steps < UNREACHABLE, steps + 1, np.nan)  # with the one to say done
+        steps = np.where(steps < grid.UNREACHABLE, steps + 1, np.nan)  # with the one to say done
         self.note(rows, np.count_nonzero(flat, 1), steps)
 
     def _check_poses(self, given: Any, room: Rooms | None) -> Poses:
@@ -225,16 +192,12 @@ class GridEpisodes(Episodes):
                 f" direction), got {list(given.shape)} of {given.dtype}"
             )
         poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
-        if not is_free(room)[poses[:, 0], poses[:, 1]].all():
+        if not grid.is_free(room)[poses[:, 0], poses[:, 1]].all():
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 
-    def check_actions(self, actions: NDArray[Any], ignored: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the actions as int64 [N], ``DONE`` in the ignored rows.
-
-        Raises:
-            ShapeError: if they are not whole numbers [N], or one that counts is no action.
-        """
+    def check_actions(self, actions: Array, ignored: Integers) -> Array:
+        """Return actions int64 [N], ``DONE`` where ignored; raises ShapeError if they are wrong."""
         actions = np.asarray(actions)
         if actions.shape != (self.count,) or actions.dtype.kind not in "iu":
             raise ShapeError(
@@ -246,28 +209,28 @@ class GridEpisodes(Episodes):
         if (((actions < 0) | (actions >= len(ACTIONS))) & counts).any():
             raise ShapeError(f"an action is 0 to {len(ACTIONS) - 1}: {', '.join(ACTIONS)}")
         self.check_started()
-        return np.where(counts, actions, DONE).astype(np.int64)
+        return np.where(counts, actions, grid.DONE).astype(np.int64)
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+    def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Act once; ``done`` ends an episode, with success in front of a denoted object."""
-        self.poses = move(is_free(self.rooms), self.poses, actions)
-        done = actions == DONE
-        faced = (np.arange(self.count), *ahead(self.poses))
+        self.poses = grid.move(grid.is_free(self.rooms), self.poses, actions)
+        done = actions == grid.DONE
+        faced = (np.arange(self.count), *grid.ahead(self.poses))
         outcomes = [done & cells[faced] for cells in (self.denoted, self.intended)]
         return done, outcomes[: len(self.outcomes)]
 
     def observe(self) -> NDArray[np.uint8]:
         """Return the whole rooms with the agents in them, or what the agents see [N, ., ., 3]."""
         if self.view is None:
-            return observe(self.rooms, self.poses)
+            return grid.observe(self.rooms, self.poses)
         return egocentric_views(self.rooms, self.poses, self.view)
 
 
 def _starts(distances: NDArray[np.int16], free: Mask) -> Mask:
     """Return the poses [N, H, W, 4] that are far enough; the farthest of a room, if none is."""
-    far = (distances >= START_DISTANCE) & (distances < UNREACHABLE)
+    far = (distances >= START_DISTANCE) & (distances < grid.UNREACHABLE)
     for n in np.flatnonzero(~far.reshape(len(far), -1).any(1)):
-        reachable = distances[n] < UNREACHABLE
+        reachable = distances[n] < grid.UNREACHABLE
         if reachable.any():
             far[n] = reachable & (distances[n] == distances[n][reachable].max())
         else:  # nothing is denoted
@@ -308,7 +271,7 @@ def check_room(room: Any, size: int) -> Rooms:
     if not (array[edge][:, 0] == grid_grammar.WALL).all():
         raise LayoutError("the option 'room' needs walls all around")
     array = array.astype(np.uint8)
-    if not is_sound(array[None])[0]:
+    if not grid.is_sound(array[None])[0]:
         raise LayoutError(
             "the option 'room' needs free cells that hang together, and one beside each object"
         )

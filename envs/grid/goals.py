@@ -1,21 +1,16 @@
 """Goals of grid worlds: poses."""
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.goals import NO_TASK, _same
 from langrl.envs.grid.rooms import DONE, reachable_poses, read_observation
+from langrl.protocols import Array, Mask
 
 
 class PoseGoals:
-    """Poses in a room and whether ``done`` was the action: (row, column, direction, 0 or 1).
-
-    Args:
-        size: cells along a side of the world.
-    """
+    """Poses in a room, and whether ``done`` was the action: (row, column, direction, 0 or 1)."""
 
     options = NO_TASK
 
@@ -23,9 +18,7 @@ class PoseGoals:
         high = np.array([size - 1, size - 1, 3, 1], np.float32)
         self.space = spaces.Box(np.zeros(4, np.float32), high, dtype=np.float32)
 
-    def achieved(
-        self, observations: NDArray[Any], actions: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the poses [N, 4] of observations [N, H, W, 3]."""
         if observations.shape[0] == 1 and observations.shape[3:] == (3,):
             # Of a single environment, at every step: this takes a third of the time.
@@ -39,13 +32,13 @@ class PoseGoals:
         acted = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
         return np.column_stack([poses, acted]).astype(np.float32)
 
-    def draw(self, observations: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    def draw(self, observations: Array, generator: Generator) -> Array:
         """Return poses [N, 4] that can be reached, with ``done`` as the action."""
         goals = np.ones((len(observations), 4), np.float32)
         for n, poses in enumerate(reachable_poses(observations)):
             goals[n, :3] = poses[generator.integers(len(poses))]
         return goals
 
-    def reached(self, achieved: NDArray[Any], desired: NDArray[Any]) -> NDArray[np.bool_]:
+    def reached(self, achieved: Array, desired: Array) -> Mask:
         """Return whether poses [..., 4] and the actions there are the same."""
         return _same(np.asarray(achieved), np.asarray(desired))

@@ -19,29 +19,14 @@ backwards, so whatever the grammar writes it can read; of misspelled texts it re
 import re
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.grid.templates import (
-    COMPOUND_PARTS,
-    FILLER_PARTS,
-    LEAD_PARTS,
-    THING_TEMPLATES,
-    VOCABULARY,
-    corrected,
-    fill,
-    matches,
-    may_match,
-    phrases_of,
-    pick,
-    shape_of,
-    unwrapped,
-    with_typo,
-    words_of,
-)
+from langrl.envs.grid import templates
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, ShapeError, lookup
-from langrl.protocols import check_instruction
+from langrl.protocols import Integers, Mask, check_instruction
 
 EMPTY, WALL = 1, 2
 TYPES = {"door": 4, "key": 5, "ball": 6, "box": 7}
@@ -64,13 +49,12 @@ _A_BEFORE_VOWEL = re.compile(r"\ba(?= [aeiou])")
 _LONGEST_READ = 300  # characters; longer text is followed, but not read
 _FAR = 10_000  # cells; farther than any wall
 
-Bools = NDArray[np.bool_]
 Room = NDArray[np.uint8]
 
 # -- denoting ------------------------------------------------------------------------------
 
 
-def denoted(meaning: Meaning, rooms: Room) -> Bools:
+def denoted(meaning: Meaning, rooms: Room) -> Mask:
     """Return the cells of the objects that a meaning denotes, possibly none.
 
     Args:
@@ -98,17 +82,13 @@ def ambiguity(meaning: Meaning, room: Room) -> int:
 
 
 def level_of(meaning: Meaning) -> str:
-    """Return the level, one of ``LEVELS``, of a meaning.
-
-    Raises:
-        UnknownNameError: if there is no such kind of meaning.
-    """
+    """Return a meaning's level, of ``LEVELS``; raises UnknownNameError for an unknown kind."""
     if meaning[0] == "thing":
-        return shape_of(meaning)
+        return templates.shape_of(meaning)
     return lookup(KIND_LEVELS, meaning[0], "kind of meaning")
 
 
-def _denoted(meaning: Meaning, types: Room, colours: Room) -> Bools:
+def _denoted(meaning: Meaning, types: Room, colours: Room) -> Mask:
     kind = meaning[0]
     if kind == "thing":
         return _of_thing(meaning[1], meaning[2], types, colours)
@@ -125,7 +105,7 @@ def _denoted(meaning: Meaning, types: Room, colours: Room) -> Bools:
     return first & (second if kind == "both" else beside(second))
 
 
-def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) -> Bools:
+def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) -> Mask:
     if name is not None:
         objects = types == lookup(TYPES, name, "type")
     else:
@@ -133,7 +113,7 @@ def _of_thing(colour: str | None, name: str | None, types: Room, colours: Room) 
     return objects if colour is None else objects & (colours == lookup(COLOURS, colour, "colour"))
 
 
-def beside(cells: Bools) -> Bools:
+def beside(cells: Mask) -> Mask:
     """Return the cells [..., H, W] that share an edge with one of ``cells``."""
     near = np.zeros_like(cells)
     near[..., 1:, :] = cells[..., :-1, :]
@@ -143,7 +123,7 @@ def beside(cells: Bools) -> Bools:
     return near
 
 
-def wall_distance(walls: Bools) -> NDArray[np.int64]:
+def wall_distance(walls: Mask) -> Integers:
     """Return the Manhattan distance [..., H, W] to the nearest wall; ``_FAR`` without walls."""
     distance = np.where(walls, 0, _FAR)
     for axis in (-2, -1):
@@ -157,7 +137,7 @@ def wall_distance(walls: Bools) -> NDArray[np.int64]:
 # -- writing -------------------------------------------------------------------------------
 
 
-def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
     """Return one of the texts for a meaning, drawn from a set of phrasings.
 
     Held-out texts have leads, templates and synonyms that seen ones never have, and in about
@@ -170,19 +150,21 @@ def write(meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) 
     lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
     level_of(meaning)
     parts = meaning[1:] if meaning[0] != "thing" else (meaning,)
-    phrases = phrases_of(meaning[0], tuple(shape_of(part) for part in parts), phrasing)
+    phrases = templates.phrases_of(
+        meaning[0], tuple(templates.shape_of(part) for part in parts), phrasing
+    )
     if not phrases:
         raise InstructionError(f"no text says {meaning}; leave some objects over")
-    choices, is_sentence = pick(phrases, generator)
+    choices, is_sentence = templates.pick(phrases, generator)
     share = 0.0
     if phrasing == "held_out" and generator.random() < SYNONYM_SHARE[0]:
         share = SYNONYM_SHARE[1]
-    text = fill(pick(choices, generator), parts, generator, phrasing, share)
+    text = templates.fill(templates.pick(choices, generator), parts, generator, phrasing, share)
     if not is_sentence:
-        text = pick(LEADS[phrasing], generator).format(text)
-    text = pick(FILLERS[phrasing], generator).format(text)
+        text = templates.pick(LEADS[phrasing], generator).format(text)
+    text = templates.pick(FILLERS[phrasing], generator).format(text)
     if phrasing == "held_out" and generator.random() < TYPO_SHARE:
-        text = with_typo(text, generator)
+        text = templates.with_typo(text, generator)
     return _A_BEFORE_VOWEL.sub("an", text)
 
 
@@ -198,15 +180,15 @@ def parse(text: str) -> Meaning | None:
     Raises:
         InstructionError: if the text cannot be an instruction (see ``check_instruction``).
     """
-    words = words_of(check_instruction(text))
+    words = templates.words_of(check_instruction(text))
     if sum(map(len, words)) > _LONGEST_READ:
         return None
-    known = [corrected(word) for word in words]
+    known = [templates.corrected(word) for word in words]
     canonical = " ".join(CANONICAL.get(word, word) for word in known if word)
     if None in known or not canonical:
         return None
-    for asked in unwrapped(canonical, FILLER_PARTS):
-        for goal in unwrapped(asked, LEAD_PARTS):
+    for asked in templates.unwrapped(canonical, templates.FILLER_PARTS):
+        for goal in templates.unwrapped(asked, templates.LEAD_PARTS):
             if meaning := _read_thing(goal) or _read_compound(goal):
                 return meaning
     return None
@@ -219,15 +201,17 @@ def _read_thing(words: str) -> Meaning | None:
     if len(colours) > 1 or len(types) > 1:
         return None
     slots = dict.fromkeys(colours, "{c}") | dict.fromkeys(types, "{t}")
-    if " ".join(slots.get(word, word) for word in named) not in THING_TEMPLATES:
+    if " ".join(slots.get(word, word) for word in named) not in templates.THING_TEMPLATES:
         return None
     return ("thing", colours[0] if colours else None, types[0] if types else None)
 
 
 def _read_compound(words: str) -> Meaning | None:
-    for kind, templates in COMPOUND_PARTS.items():
-        for parts in templates:
-            for slots in matches(parts, words) if may_match(parts, words) else ():
+    for kind, phrases in templates.COMPOUND_PARTS.items():
+        for parts in phrases:
+            for slots in (
+                templates.matches(parts, words) if templates.may_match(parts, words) else ()
+            ):
                 if meaning := _read_slots(kind, slots):
                     return meaning
     return None
@@ -248,9 +232,9 @@ def _read_slots(kind: str, slots: dict[str, str]) -> Meaning | None:
 
 def has_known_words(text: str) -> bool:
     """Return whether every word of a text is one of the grammar's, so that none has a typo."""
-    return VOCABULARY.issuperset(words_of(text))
+    return templates.VOCABULARY.issuperset(templates.words_of(text))
 
 
 def synonyms_in(text: str) -> tuple[str, ...]:
     """Return the ``HELD_OUT_WORDS`` that a text has, spelled as they are, in their order there."""
-    return tuple(word for word in dict.fromkeys(words_of(text)) if word in HELD_OUT_WORDS)
+    return tuple(word for word in dict.fromkeys(templates.words_of(text)) if word in HELD_OUT_WORDS)

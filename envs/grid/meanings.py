@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import (
@@ -21,17 +22,16 @@ from langrl.envs.grid.grammar import (
     LEVELS,
     TYPES,
     WALL,
-    Bools,
     Room,
     denoted,
     wall_distance,
 )
 from langrl.envs.phrasing import Meaning
 from langrl.errors import DomainError, InstructionError, ShapeError, lookup
+from langrl.protocols import Array, Integers, Mask
 
-Sets = NDArray[Any]  # of objects: uint64, or Python's integers where there are more than 64
+Sets = Array  # of objects: uint64, or Python's integers where there are more than 64
 
-_COLOUR_NAMES, _TYPE_NAMES = list(COLOURS), list(TYPES)
 _THINGS: dict[str, list[Meaning]] = {
     "full": [("thing", colour, name) for name in TYPES for colour in COLOURS],
     "colour": [("thing", colour, None) for colour in COLOURS],
@@ -72,9 +72,7 @@ def _plans(levels: tuple[str, ...]) -> list[_Plan]:
     return plans
 
 
-def _priorities(
-    levels: tuple[str, ...], count: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
+def _priorities(levels: tuple[str, ...], count: int, generator: Generator) -> NDArray[np.float64]:
     """Return in which order each of N rooms tries the plans, least first [N, plans].
 
     Levels come in random order; of a level, relations that narrow come first, then kinds in random
@@ -134,27 +132,27 @@ class _Objects:
         np.add.at(rings, (self.which, ring), self.bit)
         return rings
 
-    def beside(self, sets: Sets, rows: NDArray[np.int64]) -> Sets:
+    def beside(self, sets: Sets, rows: Integers) -> Sets:
         """Return the objects next to one of a set, for sets [n, B] of some rooms [n]."""
         found = np.zeros_like(sets)
         for bit, near in zip(self.bits, self._neighbours[rows].T, strict=True):
             found |= (near[:, None] & sets != 0).astype(self.dtype) * bit
         return found
 
-    def nearest_wall(self, sets: Sets, rows: NDArray[np.int64]) -> Sets:
+    def nearest_wall(self, sets: Sets, rows: Integers) -> Sets:
         """Return the objects of a set that are nearest to a wall, for sets [n, A]."""
         found = np.zeros_like(sets)
         for ring in self._rings[rows].T:
             found = np.where(found == 0, sets & ring[:, None], found)
         return found
 
-    def cells(self, sets: Sets) -> Bools:
+    def cells(self, sets: Sets) -> Mask:
         """Return the cells of one set of objects for each room, bool [N, H, W]."""
         mask = np.zeros(self.rooms.shape[:3], bool)
         mask[self.which, self.row, self.column] = sets[self.which] & self.bit != 0
         return mask
 
-    def options(self, plan: _Plan, rows: NDArray[np.int64], wanted: Sets) -> tuple[Sets, Bools]:
+    def options(self, plan: _Plan, rows: Integers, wanted: Sets) -> tuple[Sets, Mask]:
         """Return what each meaning of a plan denotes in some rooms, and which may be drawn.
 
         Both are [n, A * B]; of two parts, the second is the one that changes fastest.
@@ -187,20 +185,17 @@ def _combined(kind: str, first: Sets, second: Sets) -> Sets:
     return both
 
 
-def pick_each(allowed: Bools, generator: np.random.Generator) -> NDArray[np.int64]:
+def pick_each(allowed: Mask, generator: Generator) -> Integers:
     """Return the number of one True of each row of bool [n, M], uniformly; no row is without."""
     counts = np.count_nonzero(allowed, 1)
     chosen = np.cumsum(counts) - counts + generator.integers(counts)
-    number: NDArray[np.int64] = np.flatnonzero(allowed)[chosen] % allowed.shape[1]
+    number: Integers = np.flatnonzero(allowed)[chosen] % allowed.shape[1]
     return number
 
 
 def draw_meanings(
-    rooms: Room,
-    generator: np.random.Generator,
-    levels: Sequence[str] = LEVELS,
-    cells: NDArray[np.int64] | None = None,
-) -> tuple[list[Meaning | None], Bools]:
+    rooms: Room, generator: Generator, levels: Sequence[str] = LEVELS, cells: Integers | None = None
+) -> tuple[list[Meaning | None], Mask]:
     """Draw, for each of some rooms, a meaning that denotes some of its objects.
 
     It denotes at least one object and, unless its level is "any", not all of them. The level is
@@ -258,7 +253,7 @@ def _meanings_of(kind: str, shapes: tuple[str, ...]) -> list[Meaning]:
     return [each[0] if kind == "thing" else (kind, *each) for each in parts]
 
 
-def _wanted(objects: _Objects, cells: NDArray[np.int64]) -> Sets:
+def _wanted(objects: _Objects, cells: Integers) -> Sets:
     """Return the object at one cell of each room, as a set [N]."""
     board = np.zeros(objects.rooms.shape[:3], objects.dtype)
     board[objects.which, objects.row, objects.column] = objects.bit
@@ -289,9 +284,7 @@ def check_drawn(
     return [meaning for meaning in meanings if meaning is not None]
 
 
-def draw_meaning(
-    room: Room, generator: np.random.Generator, levels: Sequence[str] = LEVELS
-) -> Meaning:
+def draw_meaning(room: Room, generator: Generator, levels: Sequence[str] = LEVELS) -> Meaning:
     """Draw a meaning for one room [H, W, 2]; see ``draw_meanings``.
 
     Raises:

@@ -10,14 +10,15 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, EMPTY, LEVELS, TYPES, WALL, beside
 from langrl.errors import LayoutError, ShapeError
+from langrl.protocols import Integers, Mask
 
 Rooms = NDArray[np.uint8]
-Poses = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+Poses = Integers
 
 LEFT, RIGHT, FORWARD, DONE = range(4)
 ACTIONS = ("left", "right", "forward", "done")
@@ -61,7 +62,7 @@ GRID_WORLDS = {
 # -- drawing ----------------------------------------------------------------------------------
 
 
-def draw_rooms(spec: RoomSpec, count: int, generator: np.random.Generator) -> Rooms:
+def draw_rooms(spec: RoomSpec, count: int, generator: Generator) -> Rooms:
     """Draw rooms [count, H, W, 2] whose free cells hang together and whose objects can be faced."""
     rooms = np.zeros((count, spec.size, spec.size, 2), np.uint8)
     missing = np.arange(count)
@@ -75,7 +76,7 @@ def draw_rooms(spec: RoomSpec, count: int, generator: np.random.Generator) -> Ro
     raise LayoutError(f"no sound room of size {spec.size} with {spec.objects[1]} objects; ask less")
 
 
-def _furnish(spec: RoomSpec, count: int, generator: np.random.Generator) -> Rooms:
+def _furnish(spec: RoomSpec, count: int, generator: Generator) -> Rooms:
     """Return walls, doors and objects, not yet checked [count, H, W, 2]."""
     rooms = np.zeros((count, spec.size, spec.size, 2), np.uint8)
     rooms[..., 0] = EMPTY
@@ -103,7 +104,7 @@ def _furnish(spec: RoomSpec, count: int, generator: np.random.Generator) -> Room
     return rooms
 
 
-def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: np.random.Generator) -> None:
+def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: Generator) -> None:
     lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
     count = len(rooms)
     each = np.arange(count)
@@ -115,9 +116,7 @@ def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: np.random.Gen
         rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=count)
 
 
-def _draw_kinds(
-    spec: RoomSpec, shape: tuple[int, ...], generator: np.random.Generator
-) -> NDArray[np.uint8]:
+def _draw_kinds(spec: RoomSpec, shape: tuple[int, ...], generator: Generator) -> NDArray[np.uint8]:
     """Return a type and a colour for each object [count, objects, 2]."""
     every = len(_THINGS) * len(COLOURS)
     if spec.kinds is None:
@@ -182,13 +181,13 @@ def connected(free: Mask, seed: Mask) -> Mask:
 # -- poses ------------------------------------------------------------------------------------
 
 
-def ahead(poses: Poses) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ahead(poses: Poses) -> tuple[Integers, Integers]:
     """Return the row and the column of the cell that each pose [..., 3] faces."""
     vector = AHEAD[poses[..., 2]]
     return poses[..., 0] + vector[..., 0], poses[..., 1] + vector[..., 1]
 
 
-def move(free: Mask, poses: Poses, actions: NDArray[np.int64]) -> Poses:
+def move(free: Mask, poses: Poses, actions: Integers) -> Poses:
     """Turn or go forward; what is not free stops a step, and ``done`` changes nothing.
 
     Args:
@@ -253,7 +252,7 @@ def pose_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
 
 def best_actions(
     free: Mask, distances: NDArray[np.int16], poses: Poses
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Integers, Integers]:
     """Return an action towards the target [N], and how far it still is [N]; ``DONE`` at 0."""
     each = np.arange(len(poses))
     here = distances[each, *poses.T]

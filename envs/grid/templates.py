@@ -6,19 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+from numpy.random import Generator
 
-from langrl.envs.grid.words import (
-    CANONICAL,
-    CLAUSES,
-    COMPOUNDS,
-    FILLERS,
-    LEADS,
-    NOUNS,
-    SENTENCES,
-    SYNONYMS,
-    Templates,
-)
+from langrl.envs.grid import words as tables
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, lookup
 
@@ -27,7 +17,7 @@ _LONGEST_WORD = 20  # characters; longer words are not corrected
 # -- filling -------------------------------------------------------------------------------
 
 
-def pick(options: Sequence[Any], generator: np.random.Generator) -> Any:
+def pick(options: Sequence[Any], generator: Generator) -> Any:
     """Return one of the options, uniformly; ten times as fast as ``generator.choice``."""
     return options[int(generator.random() * len(options))]
 
@@ -55,9 +45,9 @@ def phrases_of(
 ) -> list[tuple[tuple[str, ...], bool]]:
     """Return the templates for parts of these shapes, expanded; and if they are sentences."""
     if kind == "thing":
-        templates = NOUNS[shapes[0]][phrasing] + CLAUSES[shapes[0]][phrasing]
+        templates = tables.NOUNS[shapes[0]][phrasing] + tables.CLAUSES[shapes[0]][phrasing]
         return [(expand(template), False) for template in templates]
-    sources = ((COMPOUNDS[kind][phrasing], False), (SENTENCES[kind][phrasing], True))
+    sources = ((tables.COMPOUNDS[kind][phrasing], False), (tables.SENTENCES[kind][phrasing], True))
     return [
         (expand(template), is_sentence)
         for templates, is_sentence in sources
@@ -80,30 +70,26 @@ def slots_fit(kind: str, shapes: tuple[str, ...], slots: set[str]) -> bool:
 
 
 def fill(
-    template: str,
-    parts: Sequence[Meaning],
-    generator: np.random.Generator,
-    phrasing: Phrasing,
-    share: float,
+    template: str, parts: Sequence[Meaning], generator: Generator, phrasing: Phrasing, share: float
 ) -> str:
     """Fill the slots of a template; ``share`` of the words are replaced by synonyms."""
     names: dict[str, str] = {}
     for slot in _slots_of(template):
         if slot in "ab":
             thing = parts["ab".index(slot)]
-            choices = expand(pick(NOUNS[shape_of(thing)][phrasing], generator))
+            choices = expand(pick(tables.NOUNS[shape_of(thing)][phrasing], generator))
             names[slot] = fill(pick(choices, generator), [thing], generator, phrasing, share)
         else:
             place = 1 if slot == "c" else 2
             word = next(part[place] for part in reversed(parts) if part[place] is not None)
-            synonyms = lookup(SYNONYMS, word, "colour or type")
+            synonyms = lookup(tables.SYNONYMS, word, "colour or type")
             names[slot] = pick(synonyms, generator) if generator.random() < share else word
     return template.format_map(names)
 
 
-def with_typo(text: str, generator: np.random.Generator) -> str:
+def with_typo(text: str, generator: Generator) -> str:
     """Misspell one colour or type word of at least four letters, if there is one."""
-    found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in CANONICAL]
+    found = [m for m in re.finditer(r"\w{4,}", text) if m[0] in tables.CANONICAL]
     if not found:
         return text
     match = pick(found, generator)
@@ -111,7 +97,7 @@ def with_typo(text: str, generator: np.random.Generator) -> str:
     return text[: match.start()] + wrong + text[match.end() :]
 
 
-def misspell(word: str, generator: np.random.Generator) -> str:
+def misspell(word: str, generator: Generator) -> str:
     """Drop, double, replace or swap inner letters of a word of four letters or more.
 
     What comes out is no word that the grammar knows.
@@ -122,7 +108,7 @@ def misspell(word: str, generator: np.random.Generator) -> str:
     return wrong
 
 
-def _slip(word: str, generator: np.random.Generator) -> str:
+def _slip(word: str, generator: Generator) -> str:
     i = 1 + int(generator.random() * (len(word) - 2))
     before, letter, after = word[:i], word[i], word[i + 1 :]
     other = "abcdefghijklmnopqrstuvwxyz"[int(generator.random() * 26)]
@@ -148,39 +134,30 @@ def _plain(template: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _split(tables: dict[str, Templates]) -> dict[str, list[list[str]]]:
-    """Return every template, plain and expanded, as literal, slot, literal, slot ..."""
-    return {
-        kind: [
-            re.split(r"\{(\w?)\}", text)
-            for text in dict.fromkeys(
-                _plain(text)
-                for phrasing in PHRASINGS
-                for template in templates[phrasing]
-                for text in expand(template)
-            )
-        ]
-        for kind, templates in tables.items()
-    }
+def _texts(templates: tables.Templates) -> list[str]:
+    """Return the templates of all phrasings, expanded and plain."""
+    every = itertools.chain(*(templates[phrasing] for phrasing in PHRASINGS))
+    return list(dict.fromkeys(_plain(text) for template in every for text in expand(template)))
 
 
-LEAD_PARTS = _split({"": LEADS})[""]
-FILLER_PARTS = _split({"": FILLERS})[""]
+def _split(templates: tables.Templates) -> list[list[str]]:
+    """Return every text of templates as literal, slot, literal, slot ..."""
+    return [re.split(r"\{(\w?)\}", text) for text in _texts(templates)]
+
+
+LEAD_PARTS, FILLER_PARTS = _split(tables.LEADS), _split(tables.FILLERS)
 COMPOUND_PARTS = {
-    kind: compounds + _split(SENTENCES)[kind] for kind, compounds in _split(COMPOUNDS).items()
+    kind: _split(templates) + _split(tables.SENTENCES[kind])
+    for kind, templates in tables.COMPOUNDS.items()
 }
 """Every template as literal, slot, literal, slot ...; for ``matches``."""
 
 THING_TEMPLATES = frozenset(
-    _plain(text)
-    for templates in (*NOUNS.values(), *CLAUSES.values())
-    for phrasing in PHRASINGS
-    for template in templates[phrasing]
-    for text in expand(template)
+    itertools.chain(*map(_texts, (*tables.NOUNS.values(), *tables.CLAUSES.values())))
 )
 """Everything that names one thing, with {c} and {t} for its colour and type."""
 
-VOCABULARY = frozenset(CANONICAL).union(
+VOCABULARY = frozenset(tables.CANONICAL).union(
     *(text.replace("{c}", "").replace("{t}", "").split() for text in THING_TEMPLATES),
     *(
         literal.split()
@@ -236,5 +213,5 @@ def corrected(word: str) -> str | None:
     edits = {a + b[1:] for a, b in halves} | {a + c + b for a, b in halves for c in letters}
     edits |= {a + c + b[1:] for a, b in halves for c in letters}
     edits |= {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
-    near = {CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
+    near = {tables.CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
     return near.pop() if len(near) == 1 else None

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, EMPTY, WALL
-from langrl.envs.grid.rooms import AHEAD, DOOR, Mask, Poses, Rooms
+from langrl.envs.grid.rooms import AHEAD, DOOR, Poses, Rooms, ahead
 from langrl.errors import LayoutError
+from langrl.protocols import Integers, Mask
 
 UNSEEN = 0  # minigrid's number of a cell that is hidden
 VIEW_SIZE = 7  # MiniGrid's
@@ -68,9 +69,7 @@ def seen_cells(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> Mask:
     return seen
 
 
-def _cells_ahead(
-    rooms: Rooms, poses: Poses, size: int
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], Mask]:
+def _cells_ahead(rooms: Rooms, poses: Poses, size: int) -> tuple[tuple[Integers, Integers], Mask]:
     """Return row and column of each place of a view [N, V, V], and which are outside the room."""
     depth = size - 1 - np.arange(check_view(size))[:, None]  # [V, 1], cells ahead
     aside = np.arange(size)[None] - size // 2  # [1, V], cells to the right
@@ -104,5 +103,4 @@ def _visible(opaque: Mask) -> Mask:
 
 def faced_cells(rooms: Rooms, poses: Poses) -> NDArray[np.uint8]:
     """Return the type and the colour of the cell that each agent faces, uint8 [N, 2]."""
-    ahead = poses[:, :2] + AHEAD[poses[:, 2]]
-    return rooms[np.arange(len(rooms)), ahead[:, 0], ahead[:, 1]]
+    return rooms[np.arange(len(rooms)), *ahead(poses)]

@@ -13,10 +13,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
-from langrl.envs.instructed import Episodes, InstructedEnv, InstructedVectorEnv, Mask
+from langrl.envs.instructed import Episodes, InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.maze.goals import MazeGoals
 from langrl.envs.maze.grammar import KINDS, MazeGrammar
@@ -24,6 +25,7 @@ from langrl.envs.maze.layouts import Layout
 from langrl.envs.maze.world import Positions, StreetMaze, move, rotate, unit
 from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.errors import ConfigError, InstructionError, LayoutError, ShapeError, lookup
+from langrl.protocols import Array, Integers, Mask
 
 CELL_PIXELS = 24
 _TRIES = 1000  # draws of a task before it is called impossible
@@ -58,9 +60,7 @@ class _Episodes(Episodes):
         self.positions = np.zeros((count, 2), np.float32)
         self.masks = np.zeros((count, *world.walls.shape), bool)
 
-    def begin(
-        self, rows: NDArray[np.int64], generator: np.random.Generator, options: dict[str, Any]
-    ) -> None:
+    def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         texts, (given,) = self.read_options(options)
         free = given is None
@@ -94,7 +94,7 @@ class _Episodes(Episodes):
             raise LayoutError("a start position is in a wall or outside the maze; use a free one")
         return positions
 
-    def _draw(self, generator: np.random.Generator, start: Positions, free: bool) -> Task:
+    def _draw(self, generator: Generator, start: Positions, free: bool) -> Task:
         """Draw an instruction that the start does not satisfy; another start too, where free."""
         grammar = self.world.grammar
         for _ in range(_TRIES):
@@ -109,9 +109,7 @@ class _Episodes(Episodes):
             " allow more kinds"
         )
 
-    def _read(
-        self, generator: np.random.Generator, start: Positions, free: bool, text: str
-    ) -> Task:
+    def _read(self, generator: Generator, start: Positions, free: bool, text: str) -> Task:
         """Return a given text as a task; where free, the start does not satisfy it if possible."""
         denoted = self.world.cell_mask(text)  # None where unknown: satisfied nowhere
         mask = np.zeros(self.world.walls.shape, bool) if denoted is None else denoted
@@ -121,13 +119,8 @@ class _Episodes(Episodes):
             start = self.world.sample_states(1, generator)[0]
         return text, mask, start
 
-    def check_actions(self, actions: NDArray[Any], ignored: NDArray[np.int64]) -> NDArray[Any]:
-        """Return unit vectors [N, 2], 0 in the ignored rows.
-
-        Raises:
-            ShapeError: unless the actions are [N, 2].
-            NonFiniteError: if one that counts is not finite.
-        """
+    def check_actions(self, actions: Array, ignored: Integers) -> Array:
+        """Return unit vectors [N, 2], 0 where ignored; raises ShapeError or NonFiniteError."""
         if np.shape(actions) != (self.count, 2):
             raise ShapeError(f"step needs actions [{self.count}, 2], got {list(np.shape(actions))}")
         self.check_started()
@@ -136,7 +129,7 @@ class _Episodes(Episodes):
             actions[ignored] = 0
         return unit(actions)
 
-    def advance(self, actions: NDArray[Any]) -> tuple[Mask, list[Mask]]:
+    def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Move everybody once; who satisfies their instruction has ended the episode."""
         assert self.stream is not None
         if self.angle_noise:
@@ -151,21 +144,16 @@ class _Episodes(Episodes):
 
 
 def _draw_instruction(
-    grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing, generator: np.random.Generator
+    grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing, generator: Generator
 ) -> str:
     return grammar.write(grammar.draw_meaning(generator, kinds), generator, phrasing)
 
 
 def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, Any]:
     draw = partial(_draw_instruction, world.grammar, kinds, phrasing)
-    size = np.array(world.walls.shape, np.float32)
-    observation = spaces.Dict(
-        {
-            "observation": spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32),
-            "instruction": InstructionSpace(draw),
-        }
-    )
-    return observation, spaces.Box(-1, 1, (2,), np.float32)
+    seen = MazeGoals(world).space
+    space = spaces.Dict({"observation": seen, "instruction": InstructionSpace(draw)})
+    return space, spaces.Box(-1, 1, (2,), np.float32)
 
 
 class StreetMazeEnv(InstructedEnv):
@@ -205,7 +193,7 @@ class StreetMazeEnv(InstructedEnv):
         self.observation_space, self.action_space = _spaces(self.world, kinds, phrasing)
         self.goals = MazeGoals(self.world)
 
-    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+    def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""
         return self.world.denotation(goals, instruction)
 
@@ -249,6 +237,6 @@ class StreetMazeVectorEnv(InstructedVectorEnv):
         episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
         super().__init__(autoreset, episodes, *_spaces(self.world, kinds, phrasing))
 
-    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+    def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""
         return self.world.denotation(goals, instruction)

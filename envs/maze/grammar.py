@@ -15,12 +15,12 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.maze.layouts import Layout
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, lookup
-from langrl.protocols import check_instruction
+from langrl.protocols import Mask, check_instruction
 
 LEADS: dict[Phrasing, list[str]] = {
     "seen": [
@@ -89,10 +89,10 @@ class MazeGrammar:
         return (*rows, *(("column", int(c)) for c in np.flatnonzero(free.any(0))))
 
     @cached_property
-    def _masks(self) -> dict[Meaning, NDArray[np.bool_]]:
+    def _masks(self) -> dict[Meaning, Mask]:
         return {}
 
-    def mask(self, meaning: Meaning) -> NDArray[np.bool_]:
+    def mask(self, meaning: Meaning) -> Mask:
         """Return the free cells that a meaning denotes, bool [R, C]; possibly none."""
         if meaning not in self._masks:
             if len(self._masks) >= _MASKS_KEPT:
@@ -101,7 +101,7 @@ class MazeGrammar:
             self._masks[meaning].setflags(write=False)  # shared by all who ask
         return self._masks[meaning]
 
-    def _mask(self, meaning: Meaning) -> NDArray[np.bool_]:
+    def _mask(self, meaning: Meaning) -> Mask:
         rows, columns = np.indices(self.layout.walls.shape)
         kind, *slots = meaning
         if kind == "either":
@@ -117,7 +117,7 @@ class MazeGrammar:
             cells = np.logical_and.reduce([self._side(side, share) for side in slots])
         return cells & ~self.layout.walls
 
-    def _side(self, side: str, share: int) -> NDArray[np.bool_]:
+    def _side(self, side: str, share: int) -> Mask:
         """Return the outer 1/share of the cells towards a side; a middle line is on no side."""
         axis = 0 if side in VERTICAL else 1
         index = np.indices(self.layout.walls.shape)[axis]
@@ -130,7 +130,7 @@ class MazeGrammar:
 
     def draw_meaning(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         kinds: Sequence[str] = KINDS,
         cell: tuple[int, int] | None = None,
     ) -> Meaning:
@@ -160,7 +160,7 @@ class MazeGrammar:
         )
 
     def _propose(
-        self, kind: str, generator: np.random.Generator, cell: tuple[int, int] | None
+        self, kind: str, generator: Generator, cell: tuple[int, int] | None
     ) -> Meaning | None:
         def pick(options: Sequence[Any]) -> Any:
             return options[int(generator.integers(len(options)))]
@@ -182,12 +182,12 @@ class MazeGrammar:
         generator.shuffle(pair)
         return (kind, *pair)
 
-    def write(self, meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
         """Return one of the texts for a meaning, drawn from a set of phrasings."""
         lead = LEADS[phrasing][int(generator.integers(len(LEADS[phrasing])))]
         return lead.format(self._name(meaning, generator, phrasing))
 
-    def _name(self, meaning: Meaning, generator: np.random.Generator, phrasing: Phrasing) -> str:
+    def _name(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
         kind, *slots = meaning
         templates = GOALS[kind][phrasing]
         template = templates[int(generator.integers(len(templates)))]
@@ -217,7 +217,7 @@ class MazeGrammar:
                 return meaning
         return None
 
-    def denotation(self, text: str) -> NDArray[np.bool_] | None:
+    def denotation(self, text: str) -> Mask | None:
         """Return the cells that satisfy a text, bool [R, C]; None if the grammar cannot read it.
 
         Raises:

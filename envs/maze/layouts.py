@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.errors import LayoutError, UnknownNameError, suggestion
+from langrl.protocols import Integers, Mask
 
 MAX_SIDE = 64  # rows or columns; distances are kept for all pairs of cells
 
@@ -30,7 +31,7 @@ LAYOUTS = {
 class Layout:
     """A maze's walls, bool [R, C]; two layouts are equal when their walls are."""
 
-    walls: NDArray[np.bool_]
+    walls: Mask
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Layout) and np.array_equal(self.walls, other.walls)
@@ -44,12 +45,12 @@ class Layout:
         return "\n".join("".join("#" if wall else "." for wall in row) for row in self.walls)
 
     @cached_property
-    def free_cells(self) -> NDArray[np.int64]:
+    def free_cells(self) -> Integers:
         """Row and column of every free cell, int [F, 2], row by row."""
         return np.argwhere(~self.walls)
 
     @cached_property
-    def cell_index(self) -> NDArray[np.int64]:
+    def cell_index(self) -> Integers:
         """Number of each free cell in ``free_cells``, -1 for walls, int [R, C]."""
         index = np.full(self.walls.shape, -1)
         index[~self.walls] = np.arange(len(self.free_cells))
@@ -60,12 +61,9 @@ class Layout:
         from scipy.sparse import coo_array
 
         index, count = self.cell_index, len(self.free_cells)
-        pairs = np.concatenate(
-            [
-                np.stack([index[:-1].ravel(), index[1:].ravel()], 1),
-                np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1),
-            ]
-        )  # [edges, 2]
+        down = np.stack([index[:-1].ravel(), index[1:].ravel()], 1)
+        right = np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1)
+        pairs = np.concatenate([down, right])  # [edges, 2]
         pairs = pairs[(pairs >= 0).all(1)]
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
         return graph.tocsr()

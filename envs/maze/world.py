@@ -7,28 +7,25 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, appendix on street mazes.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.maze.grammar import MazeGrammar
 from langrl.envs.maze.layouts import Layout, load_layout
 from langrl.errors import NonFiniteError, ShapeError
+from langrl.protocols import Array, Floats, Integers, Mask
 
 STEP_SIZE = 0.5  # cells
 CHECKS = 24  # points along a step at which walls are looked for
 
-Positions = NDArray[np.float32]
+Positions = Floats
 _FRACTIONS = (np.arange(1, CHECKS + 1) / CHECKS * STEP_SIZE).astype(np.float32)
 
 
-def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """Return directions [N, 2] of length 1; a zero vector stays zero.
-
-    Raises:
-        NonFiniteError: if an entry is not finite.
-    """
+def unit(vectors: Array) -> Floats:
+    """Return directions [N, 2] of length 1, or 0 for 0; raises NonFiniteError for NaN and inf."""
     vectors = np.asarray(vectors, np.float32)
     if not np.isfinite(vectors).all():
         raise NonFiniteError("an action is not finite; give a direction (row, column)")
@@ -38,16 +35,14 @@ def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     return (vectors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
 
 
-def rotate(directions: NDArray[np.float32], angles: NDArray[Any]) -> NDArray[np.float32]:
+def rotate(directions: Floats, angles: Array) -> Floats:
     """Turn directions [N, 2] by angles [N] in radians."""
     cos, sin = np.cos(angles), np.sin(angles)
     row, column = directions[:, 0], directions[:, 1]
     return np.stack([cos * row - sin * column, sin * row + cos * column], 1).astype(np.float32)
 
 
-def move(
-    walls: NDArray[np.bool_], positions: Positions, directions: NDArray[np.float32]
-) -> Positions:
+def move(walls: Mask, positions: Positions, directions: Floats) -> Positions:
     """Move every agent by one step, up to the last free one of 24 points along it.
 
     Args:
@@ -75,7 +70,7 @@ def move(
     return ends
 
 
-def _cells(positions: NDArray[np.float32]) -> NDArray[np.int64]:
+def _cells(positions: Floats) -> Integers:
     return np.floor(positions).astype(np.int64)
 
 
@@ -87,7 +82,7 @@ class StreetMaze:
         self.walls = self.layout.walls
         self.grammar = MazeGrammar(self.layout)
 
-    def sample_states(self, count: int, generator: np.random.Generator) -> Positions:
+    def sample_states(self, count: int, generator: Generator) -> Positions:
         """Return positions [count, 2], uniform over the free area."""
         cells = self.layout.free_cells
         corners = cells[generator.integers(len(cells), size=count)]
@@ -95,15 +90,11 @@ class StreetMaze:
         offsets = generator.random((count, 2), dtype=np.float32) * np.float32(0.9999)
         return (corners + offsets).astype(np.float32)
 
-    def cell_mask(self, instruction: str) -> NDArray[np.bool_] | None:
-        """Return the cells that satisfy an instruction, bool [R, C]; None if unknown.
-
-        Raises:
-            InstructionError: if the text is unusable or denotes no cell of this maze.
-        """
+    def cell_mask(self, instruction: str) -> Mask | None:
+        """Return the cells that satisfy a text, bool [R, C], as ``MazeGrammar.denotation``."""
         return self.grammar.denotation(instruction)
 
-    def denotation(self, goals: NDArray[Any], instruction: str) -> NDArray[np.bool_] | None:
+    def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """Return which goals [M, 2] satisfy an instruction, bool [M]; None if it is unknown.
 
         Raises:
@@ -116,7 +107,7 @@ class StreetMaze:
         mask = self.cell_mask(instruction)
         return None if mask is None else self.inside(goals, mask)
 
-    def inside(self, positions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def inside(self, positions: Array, masks: Mask) -> Mask:
         """Return whether positions [N, 2] are in masks [R, C] or [N, R, C]; outside is False."""
         limit = np.array(self.walls.shape)
         valid = np.asarray((positions >= 0) & (positions < limit)).all(axis=1)  # NaN is outside
@@ -124,7 +115,7 @@ class StreetMaze:
         each = (rows, columns) if masks.ndim == 2 else (np.arange(len(rows)), rows, columns)
         return np.asarray(masks[each], bool) & valid
 
-    def shortest_steps(self, positions: Positions, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def shortest_steps(self, positions: Positions, masks: Mask) -> NDArray[np.float64]:
         """Return the steps from positions [N, 2] to the nearest cell of masks [N, R, C], [N].
 
         Counted as 4-connected cells, two steps each; nan where a mask is empty.

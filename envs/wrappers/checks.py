@@ -5,7 +5,6 @@ Axes: ``G`` numbers in a goal.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -13,11 +12,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector.utils import CloudpickleWrapper
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.goals import NO_TASK, Goals
 from langrl.errors import ConfigError, GroundingError, InstructionError, ShapeError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Floats, Mask, check_instruction
 
 _BELOW = (
     "gymnasium.wrappers.FlattenObservation (around a FilterObservation, where parts are no numbers)"
@@ -27,15 +26,11 @@ _ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary
 
 _PARTS = {"language": "chooser", "candidates": "candidates", "grounding": "strategies"}
 
-Writer = Callable[[Any, np.random.Generator], str]
+Writer = Callable[[Any, Generator], str]
 
 
 class Choice:
-    """Writes one of some texts, whatever is observed.
-
-    Raises:
-        InstructionError: if there is none, or one cannot be an instruction.
-    """
+    """Writes one of some texts; raises InstructionError if there is none, or one is unusable."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
@@ -44,7 +39,7 @@ class Choice:
             raise InstructionError("instructions is a list of texts, at least one; or a function")
         self._texts = tuple(check_instruction(text) for text in texts)
 
-    def __call__(self, observation: Any, generator: np.random.Generator) -> str:
+    def __call__(self, observation: Any, generator: Generator) -> str:
         """Return one of the texts."""
         return self._texts[int(generator.integers(len(self._texts)))]
 
@@ -54,18 +49,13 @@ class Samples:
 
     def __init__(self, write: Writer, space: spaces.Space[Any]) -> None:
         # Spaces are sent to the processes of vector environments: also with functions in them.
-        self._held: Any = CloudpickleWrapper(partial(_write_for_sample, write, space))
+        self._held: Any = CloudpickleWrapper((write, space))  # type: ignore[arg-type]
 
-    def __call__(self, generator: np.random.Generator) -> str:
+    def __call__(self, generator: Generator) -> str:
         """Return an instruction."""
-        text: str = self._held.fn(generator)
+        write, space = self._held.fn
+        text: str = write(space.sample(), generator)
         return text
-
-
-def _write_for_sample(
-    write: Writer, space: spaces.Space[Any], generator: np.random.Generator
-) -> str:
-    return write(space.sample(), generator)
 
 
 def begin(wrapper: RecordConstructorArgs, env: Any, **arguments: Any) -> None:
@@ -105,11 +95,7 @@ def is_instructed(space: spaces.Space[Any]) -> bool:
 
 
 def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
-    """Return the space of what is observed beside the instruction, if there is one.
-
-    Raises:
-        ShapeError: if it does not fit into a Dict for other libraries, as a Dict or a Tuple.
-    """
+    """Return the space beside the instruction's; raises ShapeError for a Dict or a Tuple."""
     instructed = isinstance(space, spaces.Dict) and is_instructed(space)
     seen: spaces.Space[Any] = space["observation"] if instructed else space  # type: ignore[index]
     if isinstance(seen, spaces.Dict) and "desired_goal" in seen.spaces:
@@ -127,11 +113,7 @@ def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
 
 
 def with_feature(space: spaces.Space[Any], feature: spaces.Box, wrapper: str) -> spaces.Dict:
-    """Return the space of observations with another space in the place of the text's.
-
-    Raises:
-        ShapeError: as ``plain_space``, for all that is observed.
-    """
+    """Return the space with another in place of the text's; errors as ``plain_space``."""
     assert isinstance(space, spaces.Dict)
     for name, part in space.spaces.items():
         if name != "instruction":
@@ -161,22 +143,14 @@ def check_instructed(env: Any, wrapper: str) -> None:
 
 
 def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals:
-    """Return the goals that are given, or else the environment's own.
-
-    Raises:
-        GroundingError: if there are none, or they are not what ``Goals`` asks for.
-    """
+    """Return the given goals or the environment's; raises GroundingError if there are none."""
     message = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
     message += " langrl.envs.wrappers.goals.RenderedGoals"
-    if goals is None:
-        try:
-            found = env.get_wrapper_attr("goals")
-        except AttributeError:
-            raise GroundingError(
-                f"{wrapper} needs to know what a goal is, and {env} does not say; {message}"
-            ) from None
-    else:
-        found = goals
+    if goals is None and not env.has_wrapper_attr("goals"):
+        raise GroundingError(
+            f"{wrapper} needs to know what a goal is, and {env} does not say; {message}"
+        )
+    found = env.get_wrapper_attr("goals") if goals is None else goals
     if not isinstance(found, Goals) or not isinstance(found.space, spaces.Box):
         raise GroundingError(
             f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
@@ -186,24 +160,13 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
 
 
 class GoalCandidates:
-    """Candidates that are of the space of goals.
-
-    Args:
-        candidates: where they come from.
-        space: of one goal [G].
-    """
+    """Draws candidates that are checked to be of the space of goals."""
 
     def __init__(self, candidates: Any, space: spaces.Box) -> None:
         self._candidates, self._space = candidates, space
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Return goals [N, M, G] and log weights [N, M].
-
-        Raises:
-            ShapeError: if these are no goals.
-        """
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
+        """Return goals [N, M, G] and log weights [N, M]; raises ShapeError if they are no goals."""
         goals, log_weights = self._candidates.draw(observations, generator)
         if goals.shape[2:] != self._space.shape:
             raise ShapeError(
@@ -221,9 +184,7 @@ def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
     )
 
 
-def observe_goal(
-    goals: Goals, seen: Any, action: Any, desired: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
+def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[str, Array]:
     """Return an observation with what is achieved in it, after an action or None, and desired."""
     done = None if action is None else np.asarray(action)[None]
     achieved = goals.achieved(np.asarray(seen)[None], done)[0]
@@ -240,15 +201,9 @@ def observe_goal(
 
 
 def is_satisfied(
-    denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None],
-    achieved: NDArray[Any],
-    text: str,
+    denotation: Callable[[Array, str], Mask | None], achieved: Array, text: str
 ) -> bool:
-    """Return whether the one goal achieved [1, G] satisfies a text; False where that is unknown.
-
-    Raises:
-        ShapeError: if the denotation does not give bool [1].
-    """
+    """Return whether a goal [1, G] satisfies a text, False if unknown; checks for bool [1]."""
     denoted = None if text == NO_TASK["instruction"] else denotation(achieved, text)
     if denoted is None:
         return False
@@ -260,12 +215,8 @@ def is_satisfied(
     return bool(denoted[0])
 
 
-def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> NDArray[Any]:
-    """Return a goal [G] as its space has it.
-
-    Raises:
-        ShapeError: if it is of another shape, not finite, or, where asked, out of bounds.
-    """
+def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> Array:
+    """Return a goal [G] as its space has it; raises ShapeError if it is not of the space."""
     try:
         array = np.array(goal, space.dtype)
     except (TypeError, ValueError):
@@ -285,7 +236,7 @@ def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) ->
     return array
 
 
-def check_reached(goals: Goals, achieved: Any, desired: Any) -> NDArray[np.bool_]:
+def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
     """Return whether goals [..., G] are what is desired [..., G]; bool [...].
 
     Raises:
@@ -308,8 +259,4 @@ def check_reached(goals: Goals, achieved: Any, desired: Any) -> NDArray[np.bool_
 
 def known(info: dict[str, Any]) -> dict[str, Any]:
     """Return what an environment reports, without what is nan: of a task that it was not given."""
-    return {
-        name: value
-        for name, value in info.items()
-        if not (isinstance(value, float) and math.isnan(value))
-    }
+    return {name: x for name, x in info.items() if not (isinstance(x, float) and math.isnan(x))}

@@ -12,18 +12,9 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from langrl.envs.goals import NO_TASK, FrameGoals, Goals, check_number
-from langrl.envs.wrappers.checks import (
-    begin,
-    check_goal,
-    check_reached,
-    goal_space,
-    goals_of,
-    is_instructed,
-    known,
-    observe_goal,
-    plain_space,
-)
-from langrl.envs.wrappers.instructions import Observation, Step
+from langrl.envs.instructed import Observation, Options, Start, Step
+from langrl.envs.wrappers import checks
+from langrl.protocols import Array
 
 
 class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -47,48 +38,46 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     def __init__(
         self, env: gym.Env[Any, Any], goals: Goals | None = None, step_cost: float = 0.0
     ) -> None:
-        begin(self, env, goals=goals, step_cost=step_cost)
+        checks.begin(self, env, goals=goals, step_cost=step_cost)
         name = type(self).__name__
         super().__init__(env)
-        seen = plain_space(env.observation_space, name)
-        self.goals = goals_of(env, goals, name)
+        seen = checks.plain_space(env.observation_space, name)
+        self.goals = checks.goals_of(env, goals, name)
         self.step_cost = check_number(step_cost, "step_cost", -np.inf, np.inf)
         cost = np.float32(self.step_cost)
         self._rewards = (float(-cost), float(np.float32(1) - cost))  # on the way, at the goal
-        self._instructed = is_instructed(env.observation_space)
+        self._instructed = checks.is_instructed(env.observation_space)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
-        self.observation_space = goal_space(seen, self.goals)
+        self.observation_space = checks.goal_space(seen, self.goals)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new goal; the option ``desired_goal`` sets it."""
         free = {**NO_TASK, **self.goals.options} if self._instructed else {}
         options = free | dict(options or {})
         desired = options.pop("desired_goal", None)
         if desired is not None:  # before anything is changed
-            desired = check_goal(desired, self.goals.space, "desired_goal")
+            desired = checks.check_goal(desired, self.goals.space, "desired_goal")
         observation, info = self.env.reset(seed=seed, options=options)
         seen = self._plain(observation)
         if desired is None:
             drawn = self.goals.draw(np.asarray(seen)[None], self.np_random)[0]
-            desired = check_goal(drawn, self.goals.space, "the goal that was drawn")
+            desired = checks.check_goal(drawn, self.goals.space, "the goal that was drawn")
         self._desired = desired
-        result = observe_goal(self.goals, seen, None, desired)
-        check_reached(self.goals, result["achieved_goal"], desired)  # here, and not at every step
-        return result, known(info) | {"is_success": False}
+        result = checks.observe_goal(self.goals, seen, None, desired)
+        checks.check_reached(self.goals, result["achieved_goal"], desired)  # not at every step
+        return result, checks.known(info) | {"is_success": False}
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
         observation, _, terminated, truncated, info = self.env.step(action)
-        result = observe_goal(self.goals, self._plain(observation), action, self._desired)
+        result = checks.observe_goal(self.goals, self._plain(observation), action, self._desired)
         reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
-        info = known(info) | {"is_success": reached}
+        info = checks.known(info) | {"is_success": reached}
         return result, self._rewards[reached], bool(terminated) or reached, truncated, info
 
-    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
-        reached = check_reached(self.goals, achieved_goal, desired_goal)
+        reached = checks.check_reached(self.goals, achieved_goal, desired_goal)
         return reached.astype(np.float32) - np.float32(self.step_cost)
 
     def _plain(self, observation: Any) -> Any:
@@ -120,7 +109,7 @@ class RenderedGoals(GoalEnv):
         similarity: float = 0.99,
         step_cost: float = 0.0,
     ) -> None:
-        begin(
+        checks.begin(
             self,
             env,
             encode_image=encode_image,
@@ -128,14 +117,12 @@ class RenderedGoals(GoalEnv):
             similarity=similarity,
             step_cost=step_cost,
         )
-        plain_space(env.observation_space, "RenderedGoals")
+        checks.plain_space(env.observation_space, "RenderedGoals")
         self._frames = FrameGoals(env, encode_image, images, similarity)
         super().__init__(env, self._frames, step_cost)
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new goal; see ``GoalEnv.reset``."""
         if seed is not None:
             self._frames.forget()

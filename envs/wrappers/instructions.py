@@ -10,28 +10,16 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.goals import Goals
+from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.instruction_space import InstructionSpace
-from langrl.envs.wrappers.checks import (
-    Choice,
-    Samples,
-    begin,
-    check_instructed,
-    goals_of,
-    is_instructed,
-    is_satisfied,
-    plain_space,
-    with_feature,
-)
+from langrl.envs.wrappers import checks
 from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import GroundingError, InstructionError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Mask, check_instruction
 from langrl.words import WordTokeniser
-
-Observation = dict[str, Any]
-Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
 class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -57,13 +45,13 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
     def __init__(
         self,
         env: gym.Env[Any, Any],
-        instructions: Sequence[str] | Callable[[Any, np.random.Generator], str],
+        instructions: Sequence[str] | Callable[[Any, Generator], str],
         goals: Goals | None = None,
-        denotation: Callable[[NDArray[Any], str], NDArray[np.bool_] | None] | None = None,
+        denotation: Callable[[Array, str], Mask | None] | None = None,
     ) -> None:
-        begin(self, env, instructions=instructions, goals=goals, denotation=denotation)
+        checks.begin(self, env, instructions=instructions, goals=goals, denotation=denotation)
         super().__init__(env)
-        if is_instructed(env.observation_space):
+        if checks.is_instructed(env.observation_space):
             raise InstructionError(
                 f"{env} has instructions already; leave AddInstruction out, and set them with"
                 ' reset(options={"instruction": text})'
@@ -71,17 +59,15 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
         if denotation is not None and not callable(denotation):
             raise GroundingError("denotation is a function of goals [M, G] and a text; see Args")
         if denotation is not None or goals is not None:
-            self.goals = goals_of(env, goals, "AddInstruction with a denotation")
+            self.goals = checks.goals_of(env, goals, "AddInstruction with a denotation")
         self._denotation = denotation
-        self._write = instructions if callable(instructions) else Choice(instructions)
+        self._write = instructions if callable(instructions) else checks.Choice(instructions)
         self._text = ""
-        seen = plain_space(env.observation_space, "AddInstruction")
-        text = InstructionSpace(Samples(self._write, seen))
+        seen = checks.plain_space(env.observation_space, "AddInstruction")
+        text = InstructionSpace(checks.Samples(self._write, seen))
         self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new instruction; the option ``instruction`` sets it."""
         options = dict(options or {})
         text = options.pop("instruction", None)
@@ -98,7 +84,7 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._denotation is not None:
             achieved = self.goals.achieved(np.asarray(observation)[None], np.asarray(action)[None])
-            success = is_satisfied(self._denotation, achieved, self._text)
+            success = checks.is_satisfied(self._denotation, achieved, self._text)
             reward, terminated = float(success), bool(terminated) or success
             info = info | {"is_success": success}
         return self._observe(observation), float(reward), terminated, truncated, info
@@ -114,10 +100,12 @@ class _WithTextFeature(
 
     def __init__(self, env: gym.Env[Any, Any], make: Callable[[], TextFeatures]) -> None:
         name = type(self).__name__
-        check_instructed(env, name)
+        checks.check_instructed(env, name)
         super().__init__(env)
         self._feature = LastTexts(make())
-        self.observation_space = with_feature(env.observation_space, self._feature.space, name)
+        self.observation_space = checks.with_feature(
+            env.observation_space, self._feature.space, name
+        )
 
     def observation(self, observation: Observation) -> Observation:
         """Return the observation with numbers in the place of the text."""
@@ -138,7 +126,7 @@ class EmbedInstruction(_WithTextFeature):
     """
 
     def __init__(self, env: gym.Env[Any, Any], text_encoder: Any) -> None:
-        begin(self, env, text_encoder=text_encoder)
+        checks.begin(self, env, text_encoder=text_encoder)
         super().__init__(env, lambda: EmbeddedText(text_encoder))
 
 
@@ -156,5 +144,5 @@ class TokenizeInstruction(_WithTextFeature):
     """
 
     def __init__(self, env: gym.Env[Any, Any], tokeniser: WordTokeniser, length: int = 32) -> None:
-        begin(self, env, tokeniser=tokeniser, length=length)
+        checks.begin(self, env, tokeniser=tokeniser, length=length)
         super().__init__(env, lambda: TokenisedText(tokeniser, length))

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, NonFiniteError, ShapeError
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Floats, check_instruction
 from langrl.words import WordTokeniser
 
 _CACHED = 100_000
@@ -22,9 +22,8 @@ class TextFeatures(Protocol):
 
     space: "spaces.Box[Any]"
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
+    def __call__(self, texts: Sequence[str]) -> Array:
         """Return numbers [K, ...]."""
-        ...
 
 
 class LastTexts:
@@ -35,14 +34,14 @@ class LastTexts:
         self._texts: tuple[str, ...] = ()
         self._numbers = np.zeros(0)
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
+    def __call__(self, texts: Sequence[str]) -> Array:
         """Return numbers [K, ...] that are the caller's own."""
         if self._texts != tuple(texts):
             self._texts, self._numbers = tuple(texts), self._feature(texts)
         return self._numbers.copy()
 
 
-def read_embeddings(encoded: Any, encoder: str) -> NDArray[np.float32]:
+def read_embeddings(encoded: Any, encoder: str) -> Floats:
     """Return embeddings that an encoder gave, tensors or arrays, as float32 [...].
 
     Raises:
@@ -81,10 +80,10 @@ class EmbeddedText:
         self._encoder = encoder
         text = "go to the goal"
         row = self._encode(text)
-        self._cache: dict[str, NDArray[np.float32]] = {text: row}
+        self._cache: dict[str, Floats] = {text: row}
         self.space = spaces.Box(-np.inf, np.inf, row.shape, np.float32)
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str]) -> Floats:
         """Return embeddings [K, D].
 
         Raises:
@@ -98,7 +97,7 @@ class EmbeddedText:
                 self._cache[text] = self._row(text)
         return np.stack([self._cache[text] for text in texts])
 
-    def _row(self, text: str) -> NDArray[np.float32]:
+    def _row(self, text: str) -> Floats:
         row = self._encode(text)
         if row.shape != self.space.shape:
             raise ShapeError(
@@ -107,7 +106,7 @@ class EmbeddedText:
             )
         return row
 
-    def _encode(self, text: str) -> NDArray[np.float32]:
+    def _encode(self, text: str) -> Floats:
         check_instruction(text)
         encoder = self._encoder
         if isinstance(encoder, str | type):

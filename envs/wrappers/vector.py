@@ -46,18 +46,10 @@ class EmbedInstruction(_WithTextFeature):
 
 
 class TokenizeInstruction(_WithTextFeature):
-    """Replaces instructions by numbers of words [N, L]; see ``langrl.envs.wrappers.instructions``.
-
-    Raises:
-        ConfigError: if this is no vector environment, or its last observations are in ``info``.
-        InstructionError, ShapeError: as in ``langrl.envs.wrappers.instructions``.
-    """
+    """Replaces instructions by numbers of words [N, L]; errors as ``EmbedInstruction``."""
 
     def __init__(
-        self,
-        env: gym.vector.VectorEnv[Any, Any, Any],
-        tokeniser: WordTokeniser,
-        length: int = 32,
+        self, env: gym.vector.VectorEnv[Any, Any, Any], tokeniser: WordTokeniser, length: int = 32
     ) -> None:
         super().__init__(env, TokenisedText(tokeniser, length))
 

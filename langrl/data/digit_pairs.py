@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, check_extra
+from langrl.protocols import Floats, Integers
 
 WRITTEN_SIZE, GLYPH_SIDE = 64, 8
 GLYPH_SIZE = GLYPH_SIDE**2
@@ -29,8 +30,7 @@ _FONTS = (
     "cmtt10.ttf",
 )  # fmt: skip
 _CANVAS = 40  # pixels along the side on which a glyph is rendered
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int64]
+Labels = Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +86,11 @@ def _shapes() -> Tensor:
     return torch.from_numpy(np.stack(images)).unflatten(0, (10, -1)).unsqueeze(2)
 
 
-def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:
-    """Draw a glyph of each digit.
+def draw_glyphs(digits: Labels, generator: Generator) -> Floats:
+    """Draw a glyph of each digit, 0 to 9 [N]; returns float32 in [0, 1] [N, 64].
 
-    Args:
-        digits: 0 to 9 [N].
-        generator: source of fonts, transformations, brightness and noise.
-
-    Returns:
-        float32 in [0, 1] [N, 64].
-
-    Raises:
-        DomainError: if a number is no digit.
+    The generator draws fonts, transformations, brightness and noise. Raises DomainError if a
+    number is no digit.
     """
     wrong = (digits < 0) | (digits > 9)
     if wrong.any():
@@ -110,7 +103,7 @@ def draw_glyphs(digits: Labels, generator: np.random.Generator) -> Floats:
     return np.clip(noisy, 0, 1).astype(np.float32)
 
 
-def _transformed(digits: Labels, generator: np.random.Generator) -> Floats:
+def _transformed(digits: Labels, generator: Generator) -> Floats:
     """Return how much of each pixel [N, 64] a digit of a random font covers."""
     count = len(digits)
     bank = _shapes()

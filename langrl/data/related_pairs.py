@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, write
@@ -17,6 +18,7 @@ from langrl.envs.grid.rendering import TILE, render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms, ahead
 from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.errors import DomainError, ShapeError, lookup
+from langrl.protocols import Floats, Integers
 from langrl.words import WordTokeniser
 
 KINDS = tuple((name, colour) for name in ("key", "ball", "box") for colour in COLOURS)
@@ -26,7 +28,6 @@ KIND_CELLS = np.array([(TYPES[name], COLOURS[colour]) for name, colour in KINDS]
 CROP_SIZE = TILE * TILE * 3
 PAIR_LEVELS = LEVELS[:3]  # a colour and a type, or one of them
 _DRAWS = 40  # texts of each meaning from which the words are learned
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +44,18 @@ class WorldPairs:
 
     crops: Floats
     counts: Floats
-    kinds: NDArray[np.int64]
+    kinds: Integers
     texts: list[str]
     words: WordTokeniser
 
 
-def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | None = None) -> Floats:
-    """Return images of the cells that agents face.
+def crops_ahead(rooms: Rooms, poses: Poses, generator: Generator | None = None) -> Floats:
+    """Return images of the cells that agents face, as ``draw_crops``.
 
     Args:
         rooms: one for each pose, uint8 [N, H, W, 2].
         poses: row, column and direction [N, 3], not facing out of the room.
         generator: source of brightness and noise; without it, the plain image.
-
-    Returns:
-        float32 in [0, 1] [N, 192].
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -78,18 +76,11 @@ def crops_ahead(rooms: Rooms, poses: Poses, generator: np.random.Generator | Non
     return draw_crops(rooms[np.arange(len(rooms)), row, column], generator)
 
 
-def draw_crops(cells: NDArray[np.uint8], generator: np.random.Generator | None = None) -> Floats:
-    """Return images of cells.
+def draw_crops(cells: NDArray[np.uint8], generator: Generator | None = None) -> Floats:
+    """Return images, float32 in [0, 1] [N, 192], of cells: types and colours [N, 2].
 
-    Args:
-        cells: type and colour in minigrid's numbers [N, 2].
-        generator: source of brightness and noise; without it, the plain image.
-
-    Returns:
-        float32 in [0, 1] [N, 192].
-
-    Raises:
-        ShapeError: if ``cells`` is not [N, 2].
+    The generator adds brightness and noise; without it, images are plain. Raises ShapeError if
+    ``cells`` is not [N, 2].
     """
     if cells.ndim != 2 or cells.shape[1] != 2:
         raise ShapeError(f"draw_crops needs cells [N, 2], got {list(cells.shape)}; one per crop")
@@ -114,17 +105,10 @@ def learn_words(phrasing: Phrasing = "seen") -> WordTokeniser:
 
 
 def count_words(texts: Sequence[str], words: WordTokeniser) -> Floats:
-    """Return how often each word occurs in texts.
+    """Return how often each word occurs in N texts, float32 [N, V].
 
-    Args:
-        texts: N of them.
-        words: the numbers of the words.
-
-    Returns:
-        float32 [N, V]; column 1 counts the unknown words, column 0 (padding) is 0.
-
-    Raises:
-        InstructionError: if a text cannot be an instruction.
+    Column 1 counts the unknown words, column 0 (padding) is 0. Raises InstructionError if a text
+    cannot be an instruction.
     """
     counts = np.zeros((len(texts), len(words)), np.float32)
     for row, text in zip(counts, texts, strict=True):
@@ -132,7 +116,7 @@ def count_words(texts: Sequence[str], words: WordTokeniser) -> Floats:
     return counts
 
 
-def kinds_of(cells: NDArray[np.uint8]) -> NDArray[np.int64]:
+def kinds_of(cells: NDArray[np.uint8]) -> Integers:
     """Return the number in ``KINDS`` of cells' type and colour [N, 2]; -1 of anything else."""
     number = np.full((256, 256), -1, np.int64)
     for label, (name, colour) in enumerate(KINDS):
@@ -142,7 +126,7 @@ def kinds_of(cells: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def draw_world_pairs(
     count: int,
-    generator: np.random.Generator,
+    generator: Generator,
     *,
     levels: Sequence[str] = PAIR_LEVELS,
     phrasing: Phrasing = "seen",
@@ -172,10 +156,5 @@ def draw_world_pairs(
         name, colour = KINDS[kind]
         shown = {"full": (colour, name), "colour": (colour, None), "type": (None, name)}
         texts.append(write(("thing", *shown[levels[place]]), generator, phrasing))
-    return WorldPairs(
-        draw_crops(KIND_CELLS[kinds], generator),
-        count_words(texts, words),
-        kinds.astype(np.int64),
-        texts,
-        words,
-    )
+    crops, counts = draw_crops(KIND_CELLS[kinds], generator), count_words(texts, words)
+    return WorldPairs(crops, counts, kinds.astype(np.int64), texts, words)

@@ -7,7 +7,7 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.data.trajectories import Trajectories
 from langrl.errors import ConfigError
@@ -17,7 +17,7 @@ ActionNegatives = Literal["uniform", "behaviour", "none"]
 
 
 def geometric_futures(
-    index: Tensor, ends: Tensor, discount: float, tail: Tail, generator: torch.Generator
+    index: Tensor, ends: Tensor, discount: float, tail: Tail, generator: Generator
 ) -> Tensor:
     """Draw the index of a future state for each state, at a geometric distance of at least 1.
 
@@ -42,6 +42,15 @@ def geometric_futures(
         uniform = uniform * (1 - discount ** longest.double())
     distance = 1 + torch.floor(torch.log1p(-uniform) / math.log(discount))
     return index + torch.minimum(distance, longest.double()).long()
+
+
+def futures_until_done(
+    index: Tensor, ends: Tensor, discount: float, tail: Tail, generator: Generator
+) -> Tensor:
+    """As ``geometric_futures``; a last state, where ``done`` was taken, is its own future."""
+    future, goes = index.clone(), index < ends
+    future[goes] = geometric_futures(index[goes], ends[goes], discount, tail, generator)
+    return future
 
 
 class TrajectoryReplay:
@@ -90,7 +99,7 @@ class TrajectoryReplay:
         self._cell_size = numbers
         self._cell_start = numbers.cumsum(0) - numbers
 
-    def sample(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def sample(self, size: int, generator: Generator) -> dict[str, Tensor]:
         """Draw a batch.
 
         Returns:
@@ -110,7 +119,7 @@ class TrajectoryReplay:
             batch["other_actions"] = self._other_actions(index, generator)
         return batch
 
-    def _other_actions(self, index: Tensor, generator: torch.Generator) -> Tensor:
+    def _other_actions(self, index: Tensor, generator: Generator) -> Tensor:
         if self.action_negatives == "uniform":
             # Evenly spaced from a random start: uniform as a set, and no gap is left.
             turn = torch.rand((len(index), 1), generator=generator, device=index.device)

@@ -7,26 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
+from langrl.protocols import Floats, Integers
 
 
 @dataclass(frozen=True, eq=False)
 class StateTextPairs:
     """``states`` float32 [P, S]; ``text_index`` int [P] into the U distinct ``texts``."""
 
-    states: NDArray[np.float32]
-    text_index: NDArray[np.int64]
+    states: Floats
+    text_index: Integers
     texts: tuple[str, ...]
 
 
 def maze_pairs(
     world: StreetMaze,
     count: int,
-    generator: np.random.Generator,
+    generator: Generator,
     kinds: Sequence[str] = KINDS,
     phrasing: Phrasing = "seen",
 ) -> StateTextPairs:

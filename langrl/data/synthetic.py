@@ -11,7 +11,7 @@ Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326, the synthetic experiments.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError
 from langrl.functional.energies import neg_half_sq_l2
@@ -39,13 +39,9 @@ class GaussianTriples:
 
     @classmethod
     def draw(
-        cls, generator: torch.Generator, rho: float = 0.0, goal_size: int = 16, size: int = 32
+        cls, generator: Generator, rho: float = 0.0, goal_size: int = 16, size: int = 32
     ) -> "GaussianTriples":
-        """Draw a world: every number of it uniform in [-1, 1].
-
-        Raises:
-            DomainError: if rho is outside [0, 1].
-        """
+        """Draw a world, all numbers uniform in [-1, 1]; DomainError if rho is outside [0, 1]."""
         if not 0 <= rho <= 1:
             raise DomainError(f"rho is a share in [0, 1], got {rho}")
         shapes = (goal_size,), (goal_size,) * 2, (2, size, goal_size), (2, size, goal_size)
@@ -54,32 +50,29 @@ class GaussianTriples:
         )
         return cls(mean, factor, maps, hidden, rho)
 
-    def goals(self, count: int, generator: torch.Generator) -> Tensor:
+    def goals(self, count: int, generator: Generator) -> Tensor:
         """Draw goals [M, S]."""
         return self.mean + torch.randn(count, len(self.mean), generator=generator) @ self.factor
 
-    def pairs(self, side: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def pairs(self, side: int, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, B) pairs for side 0, (C, B) pairs for side 1: [N, P] and [N, S]."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
         return self._observe(side, goals, hidden, generator), goals
 
-    def unseen_pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def unseen_pairs(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw (A, C) pairs [N, P], which no method sees but the oracle and the evaluation."""
         goals, hidden = self.goals(count, generator), self.goals(count, generator)
         a, c = (self._observe(side, goals, hidden, generator) for side in (0, 1))
         return a, c
 
-    def _observe(
-        self, side: int, goals: Tensor, hidden: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        signal = goals @ self._goal_map(side).mT + hidden @ self._hidden_map(side).mT
+    def _observe(self, side: int, goals: Tensor, hidden: Tensor, generator: Generator) -> Tensor:
+        goal_map, hidden_map = self._maps(side)
+        signal = goals @ goal_map.mT + hidden @ hidden_map.mT
         return signal + NOISE * torch.randn(signal.shape, generator=generator)
 
-    def _goal_map(self, side: int) -> Tensor:
-        return (1 - self.rho) ** 0.5 * self.maps[side]
-
-    def _hidden_map(self, side: int) -> Tensor:
-        return self.rho**0.5 * self.hidden_maps[side]
+    def _maps(self, side: int) -> tuple[Tensor, Tensor]:
+        """Return the maps of a goal and of U to A (side 0) or C (side 1), [P, S] each."""
+        return (1 - self.rho) ** 0.5 * self.maps[side], self.rho**0.5 * self.hidden_maps[side]
 
     def exact_ratio(self, side: int, x: Tensor, goals: Tensor) -> Tensor:
         """Return log p(x|b)/p(x), x of A (side 0) or C (side 1) [N, P], b [M, S]: [N, M] float64.
@@ -87,7 +80,7 @@ class GaussianTriples:
         It is the critic that Assumption 2 asks for.
         """
         x, goals, mean = x.double(), goals.double(), self.mean.double()
-        goal_map, hidden_map = self._goal_map(side).double(), self._hidden_map(side).double()
+        goal_map, hidden_map = (each.double() for each in self._maps(side))
         spread = (self.factor.mT @ self.factor).double()
         given = hidden_map @ spread @ hidden_map.mT + NOISE**2 * torch.eye(len(goal_map)).double()
         marginal = given + goal_map @ spread @ goal_map.mT
@@ -99,15 +92,14 @@ class GaussianTriples:
         """Return log p(c|a)/p(c), Bayes-optimal, of a [N, P], c [K, P]: [N, K] float64."""
         a, c, mean = a.double(), c.double(), self.mean.double()
         spread = (self.factor.mT @ self.factor).double()
-        goal_maps = [self._goal_map(side).double() for side in (0, 1)]
-        hidden_maps = [self._hidden_map(side).double() for side in (0, 1)]
+        maps = [[each.double() for each in self._maps(side)] for side in (0, 1)]
 
         def covariance(i: int, j: int) -> Tensor:
-            shared = goal_maps[i] @ spread @ goal_maps[j].mT
-            return shared + hidden_maps[i] @ spread @ hidden_maps[j].mT
+            (goal_i, hidden_i), (goal_j, hidden_j) = maps[i], maps[j]
+            return goal_i @ spread @ goal_j.mT + hidden_i @ spread @ hidden_j.mT
 
         noise = NOISE**2 * torch.eye(a.shape[-1]).double()
-        mean_a, mean_c = (mean @ (g + h).mT for g, h in zip(goal_maps, hidden_maps, strict=True))
+        mean_a, mean_c = (mean @ (g + h).mT for g, h in maps)
         gain = torch.linalg.solve(covariance(0, 0) + noise, covariance(0, 1)).mT  # [P, P]
         given = covariance(1, 1) + noise - gain @ covariance(0, 1)
         expected = mean_c + (a - mean_a) @ gain.mT  # [N, P]

@@ -5,15 +5,16 @@ in an action.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from langrl.errors import NonFiniteError, TrajectoryError
+from langrl.protocols import Array, Floats, Integers, Mask
 
 ARRAYS = ("observations", "actions", "terminals")
 
@@ -31,9 +32,9 @@ class Trajectories:
         NonFiniteError: if an observation or an action is NaN or infinite.
     """
 
-    observations: NDArray[np.float32]
-    actions: NDArray[np.float32]
-    terminals: NDArray[np.bool_]
+    observations: Floats
+    actions: Floats
+    terminals: Mask
 
     def __post_init__(self) -> None:
         for name, axes in (("observations", 2), ("actions", 2), ("terminals", 1)):
@@ -60,13 +61,13 @@ class Trajectories:
                 )
 
     @cached_property
-    def ends(self) -> NDArray[np.int64]:
+    def ends(self) -> Integers:
         """Index of the last state of the trajectory that each state is in, int [T]."""
         last = np.flatnonzero(self.terminals)
         return last[np.searchsorted(last, np.arange(len(self.terminals)))]
 
     @cached_property
-    def transitions(self) -> NDArray[np.int64]:
+    def transitions(self) -> Integers:
         """Indices of the states that have an action and a future."""
         return np.flatnonzero(~self.terminals)
 
@@ -74,6 +75,13 @@ class Trajectories:
         """Write the three arrays to an .npz file of exactly this name."""
         with Path(path).open("wb") as file:  # given a name, NumPy would add a suffix to it
             np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+
+
+def by_walker(record: Sequence[tuple[Array, ...]]) -> list[Array]:
+    """Join the columns of a record, sorted by the first one; its rows stay in the order of time."""
+    columns = [np.concatenate(column) for column in zip(*record, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return [column[order] for column in columns]
 
 
 def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajectories:

@@ -5,23 +5,21 @@ Axes: ``N`` episodes, ``M`` candidates, ``S`` numbers in a state, ``R`` rows, ``
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.grid.rooms import reachable_poses, read_observation
 from langrl.errors import ShapeError
-
-Floats = NDArray[np.float32]
+from langrl.protocols import Array, Floats
 
 
 class Candidates(Protocol):
     """Draws candidate goals for new episodes."""
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights log p(g) - log q(g) [N, M], freshly made.
 
         Args:
@@ -30,7 +28,6 @@ class Candidates(Protocol):
 
         M does not depend on N; a log weight of -inf marks padding, which is no candidate.
         """
-        ...
 
 
 @runtime_checkable
@@ -38,8 +35,8 @@ class InstructedCandidates(Protocol):
     """Draws candidate goals for an instruction, near what it may mean."""
 
     def draw_for(
-        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+        self, observations: Array, texts: Sequence[str], generator: Generator
+    ) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights log p(g) - log q(g|l) [N, M], freshly made.
 
         Args:
@@ -47,15 +44,14 @@ class InstructedCandidates(Protocol):
             texts: the instructions, N of them; candidates are drawn anew when a text changes.
             generator: source of randomness.
         """
-        ...
 
 
 def draw_candidates(
     candidates: Candidates | InstructedCandidates,
-    observations: NDArray[Any],
+    observations: Array,
     texts: Sequence[str],
-    generator: np.random.Generator,
-) -> tuple[NDArray[Any], Floats]:
+    generator: Generator,
+) -> tuple[Array, Floats]:
     """Draw candidates of either type; see ``Candidates.draw`` and ``draw_for``."""
     if isinstance(candidates, InstructedCandidates):
         return candidates.draw_for(observations, texts, generator)
@@ -72,13 +68,11 @@ class SampledCandidates:
         log_weight: log p(g) - log q(g) of goals [..., S]; 0 without it.
     """
 
-    sample: Callable[[int, np.random.Generator], Floats]
+    sample: Callable[[int, Generator], Floats]
     count: int
     log_weight: Callable[[Floats], Floats] | None = None
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[Floats, Floats]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Floats, Floats]:
         """Return goals [N, M, S] and log weights [N, M]."""
         episodes = len(observations)
         goals = self.sample(episodes * self.count, generator).reshape(episodes, self.count, -1)
@@ -98,12 +92,10 @@ class ReplayedCandidates:
         ShapeError: if states are not [T, S] with T >= 1.
     """
 
-    def __init__(self, states: NDArray[Any], count: int) -> None:
+    def __init__(self, states: Array, count: int) -> None:
         self._states, self._count = _check_list(states), count
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights of 0 [N, M]."""
         shape = (len(observations), self._count)
         pick = generator.integers(len(self._states), size=shape)
@@ -121,7 +113,7 @@ class ListedCandidates:
         ShapeError: if goals are not [M, S] with M >= 1, or log weights not [M].
     """
 
-    def __init__(self, goals: NDArray[Any], log_weights: Floats | None = None) -> None:
+    def __init__(self, goals: Array, log_weights: Floats | None = None) -> None:
         self._goals = _check_list(goals)
         given = np.zeros(len(self._goals)) if log_weights is None else np.asarray(log_weights)
         if given.shape != self._goals.shape[:1]:
@@ -130,15 +122,10 @@ class ListedCandidates:
             )
         self._log_weights = given.astype(np.float32)
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights [N, M]."""
         count = len(observations)
-        return (
-            np.tile(self._goals, (count, 1, 1)),
-            np.tile(self._log_weights, (count, 1)),
-        )
+        return (np.tile(self._goals, (count, 1, 1)), np.tile(self._log_weights, (count, 1)))
 
 
 @dataclass(frozen=True)
@@ -153,9 +140,7 @@ class ReachablePoses:
 
     said_done: bool = False
 
-    def draw(
-        self, observations: NDArray[Any], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+    def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return poses [N, M, 3] or [N, M, 4], and log weights [N, M], 0 or -inf."""
         _, poses = read_observation(observations)
         height, width = observations.shape[1:3]
@@ -169,7 +154,7 @@ class ReachablePoses:
         return goals, log_weights
 
 
-def _check_list(goals: NDArray[Any]) -> NDArray[Any]:
+def _check_list(goals: Array) -> Array:
     array = np.asarray(goals)
     if array.ndim != 2 or not len(array):
         raise ShapeError(

@@ -6,18 +6,16 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``J`` alte
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
 from langrl.models.protocols import Language, evaluation_mode
-from langrl.protocols import check_instruction
+from langrl.protocols import Array, Floats, check_instruction
 
 _CACHED_TEXTS = 10_000
 
@@ -26,9 +24,6 @@ class TextCache:
     """Embeddings of texts, each encoded once and by itself.
 
     By itself, because the last bits of an embedding vary with what else is in the batch.
-
-    Args:
-        language: encodes texts.
     """
 
     def __init__(self, language: Language) -> None:
@@ -50,8 +45,8 @@ class TextCache:
 class Posterior:
     """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M]."""
 
-    goals: NDArray[Any]
-    probabilities: NDArray[np.float32]
+    goals: Array
+    probabilities: Floats
 
     @property
     def entropy_bits(self) -> float:
@@ -93,11 +88,8 @@ class GoalChooser:
         self._embed_texts = TextCache(language)
 
     def choose(
-        self,
-        observations: NDArray[Any],
-        instructions: Sequence[str],
-        generator: np.random.Generator,
-    ) -> tuple[NDArray[Any], list[Posterior]]:
+        self, observations: Array, instructions: Sequence[str], generator: np.random.Generator
+    ) -> tuple[Array, list[Posterior]]:
         """Return a goal [N, G] and the posterior over candidates, for each episode.
 
         Args:
@@ -118,8 +110,8 @@ class GoalChooser:
 
     @torch.no_grad()
     def choose_checked(
-        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], list[Posterior]]:
+        self, observations: Array, texts: Sequence[str], generator: np.random.Generator
+    ) -> tuple[Array, list[Posterior]]:
         """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
         embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
@@ -152,11 +144,11 @@ class GoalChooser:
                 f" {type(self.candidates).__name__} are not finite; fix them"
             )
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
+    def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-def _check_pairs(observations: NDArray[Any], instructions: Sequence[str]) -> None:
+def _check_pairs(observations: Array, instructions: Sequence[str]) -> None:
     """Raise ShapeError unless there is one instruction for each of some observations."""
     if isinstance(instructions, str) or len(observations) != len(instructions):
         given = "one text" if isinstance(instructions, str) else len(instructions)

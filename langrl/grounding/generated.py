@@ -9,7 +9,6 @@ a latent, ``C`` distinct cells, ``V`` words.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.data.related_pairs import KIND_CELLS, count_words, draw_crops, kinds_of
-from langrl.envs.grid.rooms import ahead, reachable_poses
+from langrl.envs.grid.rooms import Rooms, ahead, reachable_poses
 from langrl.errors import ConfigError, DomainError
 from langrl.functional.generative import stratified_sample
-from langrl.grounding.candidates import Floats
 from langrl.models.vae.model import MultimodalVAE
+from langrl.protocols import Array, Floats, Integers
 from langrl.words import WordTokeniser
 
 IMAGE, TEXT = "crop", "text"  # the modalities of a model of related pairs
@@ -139,8 +138,8 @@ class GeneratedCandidates:
         self.samples, self.uniform, self.weighted = samples, uniform, weighted
 
     def draw_for(
-        self, observations: NDArray[Any], texts: Sequence[str], generator: np.random.Generator
-    ) -> tuple[NDArray[Any], Floats]:
+        self, observations: Array, texts: Sequence[str], generator: np.random.Generator
+    ) -> tuple[Array, Floats]:
         """Return poses [N, M, 3] and log weights [N, M]; see ``InstructedCandidates``."""
         latents = self._latents(texts, int(generator.integers(2**63)))  # [K, N, D]
         goals = np.zeros((len(observations), self.count, 3), np.int64)
@@ -163,9 +162,7 @@ class GeneratedCandidates:
         return stratified_sample(means, log_scales, self.samples, draw)
 
     @torch.no_grad()
-    def _chances(
-        self, room: NDArray[np.uint8], poses: NDArray[np.int64], latents: Tensor
-    ) -> NDArray[np.float64]:
+    def _chances(self, room: Rooms, poses: Integers, latents: Tensor) -> NDArray[np.float64]:
         """Return q(g|l) of the poses [P] of a room [H, W, 2], given latents [K, D]."""
         cells, shown = np.unique(room[ahead(poses)], axis=0, return_inverse=True)  # [C, 2], [P]
         images = torch.from_numpy(draw_crops(cells)).to(latents.device)

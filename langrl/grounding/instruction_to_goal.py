@@ -8,27 +8,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
-from numpy.typing import NDArray
 
 from langrl.envs.goals import Goals, check_number
-from langrl.envs.wrappers.checks import (
-    GoalCandidates,
-    begin,
-    check_goal,
-    check_instructed,
-    check_offers,
-    check_reached,
-    goal_space,
-    goals_of,
-    observe_goal,
-    plain_space,
-)
-from langrl.envs.wrappers.instructions import Observation, Step
+from langrl.envs.instructed import Observation, Options, Start, Step
+from langrl.envs.wrappers import checks
 from langrl.errors import GroundingError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.strategies import Grounding
 from langrl.models.protocols import Language
+from langrl.protocols import Array
 
 
 class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
@@ -64,7 +53,7 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         goals: Goals | None = None,
         language_weight: float = 1.0,
     ) -> None:
-        begin(
+        checks.begin(
             self,
             env,
             language=language,
@@ -73,38 +62,33 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
             goals=goals,
             language_weight=language_weight,
         )
-        check_instructed(env, "InstructionToGoal")
+        checks.check_instructed(env, "InstructionToGoal")
         super().__init__(env)
-        seen = plain_space(env.observation_space, "InstructionToGoal")
-        self.goals = goals_of(env, goals, "InstructionToGoal")
-        check_offers(language, "language", "embed_goals", "encode_text", "score")
-        check_offers(candidates, "candidates", "draw")
+        seen = checks.plain_space(env.observation_space, "InstructionToGoal")
+        self.goals = checks.goals_of(env, goals, "InstructionToGoal")
+        checks.check_offers(language, "language", "embed_goals", "encode_text", "score")
+        checks.check_offers(candidates, "candidates", "draw")
         if not isinstance(grounding, str):
-            check_offers(grounding, "grounding", "needs", "ground")
+            checks.check_offers(grounding, "grounding", "needs", "ground")
         language_weight = check_number(language_weight, "language_weight", 0, np.inf)
-        checked = GoalCandidates(candidates, self.goals.space)
+        checked = checks.GoalCandidates(candidates, self.goals.space)
         self._chooser = GoalChooser(language, grounding, checked, language_weight=language_weight)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
-        self.observation_space = goal_space(seen, self.goals)
+        self.observation_space = checks.goal_space(seen, self.goals)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode and choose a goal; options are the environment's."""
         observation, info = self.env.reset(seed=seed, options=options)
         seen, text = observation["observation"], observation["instruction"]
         chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
-        self._desired = check_goal(chosen[0], self.goals.space, "a candidate")
-        choice = {
-            "instruction": text,
-            "candidates": posterior.goals,
-            "posterior": posterior.probabilities,
-        }
-        result = observe_goal(self.goals, seen, None, self._desired)
-        check_reached(self.goals, result["achieved_goal"], self._desired)  # not at every step
-        return result, info | choice
+        self._desired = checks.check_goal(chosen[0], self.goals.space, "a candidate")
+        info = info | {"instruction": text, "candidates": posterior.goals}
+        result = checks.observe_goal(self.goals, seen, None, self._desired)
+        # Here, and not at every step.
+        checks.check_reached(self.goals, result["achieved_goal"], self._desired)
+        return result, info | {"posterior": posterior.probabilities}
 
-    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> NDArray[Any]:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Raise GroundingError: rewards depend on the instruction, not on the goal."""
         raise GroundingError(
             "InstructionToGoal pays for instructions, which hindsight cannot relabel; train the"
@@ -114,6 +98,6 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
     def step(self, action: Any) -> Step:
         """Act; ``info["goal_reached"]`` says whether the chosen goal is reached."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        result = observe_goal(self.goals, observation["observation"], action, self._desired)
+        result = checks.observe_goal(self.goals, observation["observation"], action, self._desired)
         reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
         return result, float(reward), terminated, truncated, info | {"goal_reached": reached}

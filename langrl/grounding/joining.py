@@ -78,11 +78,9 @@ class Guidance:
         theirs = encoders["left" if shared == "right" else "right"]
 
         def score(shared_embeddings: Tensor, others: Tensor) -> Tensor:
-            if shared == "left":
-                left_first: Tensor = critic.scale(critic.energy(shared_embeddings, others))
-                return left_first
-            scores: Tensor = critic.scale(critic.energy(others, shared_embeddings))
-            return scores.mT
+            pair = (shared_embeddings, others) if shared == "left" else (others, shared_embeddings)
+            scores: Tensor = critic.scale(critic.energy(*pair))
+            return scores if shared == "left" else scores.mT
 
         return cls(_in_chunks(ours), _in_chunks(theirs), score, is_ratio)
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.energies import ENERGIES
@@ -21,6 +20,7 @@ from langrl.models.critics.build import build_text_encoder
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import CompactTextEncoder, GoalEncoder
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import Array
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
 from langrl.words import PAD, WordTokeniser
@@ -30,7 +30,7 @@ _TEXT = TextConfig()
 
 
 def learn_language(
-    goals: NDArray[Any],
+    goals: Array,
     texts: Sequence[str],
     *,
     steps: int = 500,
@@ -78,7 +78,7 @@ def learn_language(
         encoder = build_text_encoder(text, vocabulary, critic.embedding)
         language = LanguageCritic(goal, encoder, ENERGIES[critic.energy])
     read = _reader(language, distinct)
-    generator = torch.Generator().manual_seed(seed)
+    generator = Generator().manual_seed(seed)
 
     def loss(batch: Batch) -> tuple[Tensor, Batch]:
         embedded = language.text(batch["text"])  # [U, J, D]
@@ -96,7 +96,7 @@ def learn_language(
     return language.eval()
 
 
-def _check_pairs(goals: NDArray[Any], texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
+def _check_pairs(goals: Array, texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
     """Return goals [P, G], the distinct texts, and the number of each goal's text [P]."""
     try:
         array = np.asarray(goals, np.float32)
@@ -123,7 +123,7 @@ def _reader(language: LanguageCritic, distinct: list[str]) -> Any:
         return lambda number, generator: features[number]
     tokens = encoder.tokenise(distinct)  # [U, L]
 
-    def read(number: Tensor, generator: torch.Generator) -> Tensor:
+    def read(number: Tensor, generator: Generator) -> Tensor:
         drawn = tokens[number]
         drawn = drawn[:, : int((drawn != PAD).sum(1).max())]
         return encoder.corrupt(drawn, generator)

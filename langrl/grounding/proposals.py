@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import DomainError, ShapeError
 from langrl.functional import checks as arguments
@@ -101,9 +101,7 @@ class GaussianProposal:
             weights, _cholesky(left_over), every.mean(0), _cholesky(_covariance(every)), defensive
         )
 
-    def draw(
-        self, queries: Tensor, count: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, queries: Tensor, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw candidates for each query [N, Q].
 
         Returns:

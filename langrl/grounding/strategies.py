@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import GroundingError
 from langrl.functional.marginals import monte_carlo
@@ -65,14 +65,15 @@ class Decision:
     goal: Tensor | None = None
 
 
+Answer = tuple[Decision, Tensor | None]  # and what to remember
+
+
 class Grounding(Protocol):
     """A strategy; ``needs`` names what it requires: "critic", "shared encoder"."""
 
     needs: ClassVar[frozenset[str]]
 
-    def ground(
-        self, scores: Scores, memory: Tensor | None, generator: torch.Generator
-    ) -> tuple[Decision, Tensor | None]:
+    def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Decide for N episodes.
 
         Args:
@@ -81,7 +82,6 @@ class Grounding(Protocol):
                 yet; None at the start.
             generator: source of randomness.
         """
-        ...
 
 
 def _decide(
@@ -101,9 +101,7 @@ class Direct:
 
     needs: ClassVar = frozenset({"critic", "shared encoder"})
 
-    def ground(
-        self, scores: Scores, memory: Tensor | None, generator: torch.Generator
-    ) -> tuple[Decision, Tensor | None]:
+    def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Score actions by the text's embedding; see ``Grounding.ground``."""
         if scores.direct is None:
             raise GroundingError("direct needs a shared encoder; use log_sum_exp instead")
@@ -115,9 +113,7 @@ class LogSumExp:
 
     needs: ClassVar = frozenset({"critic"})
 
-    def ground(
-        self, scores: Scores, memory: Tensor | None, generator: torch.Generator
-    ) -> tuple[Decision, Tensor | None]:
+    def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Score actions by log E_g[exp(f + h)]; see ``Grounding.ground``."""
         h = scores.language_score.unsqueeze(-1)  # [N, M, 1]
         marginal = monte_carlo(scores.critic, h, scores.log_weights)
@@ -127,9 +123,9 @@ class LogSumExp:
 class _Committing(ABC):
     """Chooses a candidate at an episode's first step and keeps it."""
 
-    def ground(
-        self, scores: Scores, memory: Tensor | None, generator: torch.Generator
-    ) -> tuple[Decision, Tensor | None]:
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Answer with the goal committed to; see ``Grounding.ground``."""
         if memory is None:
             memory = torch.full_like(scores.language_score[:, 0], UNDECIDED, dtype=torch.int64)
@@ -139,16 +135,14 @@ class _Committing(ABC):
         return _decide(scores, goal=memory), memory
 
     @abstractmethod
-    def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
+    def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return a candidate for each episode [N]."""
 
 
 class SampledGoal(_Committing):
     """Commit to a goal drawn from the posterior p(g|l)."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
+    def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return a draw from the posterior [N]."""
         return torch.multinomial(scores.log_posterior.exp(), 1, generator=generator).squeeze(1)
 
@@ -158,7 +152,7 @@ class NearestGoal(_Committing):
 
     needs: ClassVar = frozenset({"critic"})
 
-    def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
+    def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return the candidate with the best sum of critic and log posterior [N]."""
         return (scores.critic.amax(1) + scores.log_posterior).argmax(-1)
 
@@ -166,9 +160,7 @@ class NearestGoal(_Committing):
 class MaxGoal(_Committing):
     """Commit to the single most likely goal, argmax of p(g|l)."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def choose(self, scores: Scores, generator: torch.Generator) -> Tensor:
+    def choose(self, scores: Scores, generator: Generator) -> Tensor:
         """Return the posterior's mode [N]."""
         return scores.log_posterior.argmax(-1)
 

@@ -9,22 +9,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from langrl.data.replay import Tail, geometric_futures
-from langrl.envs.grid.rooms import (
-    DONE,
-    UNREACHABLE,
-    Mask,
-    Poses,
-    Rooms,
-    best_actions,
-    is_free,
-    move,
-    pose_distances,
-)
+from langrl.data.replay import Tail, futures_until_done
+from langrl.data.trajectories import by_walker
+from langrl.envs.grid import rooms as grid
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.errors import TrajectoryError
+from langrl.protocols import Integers, Mask
 
 _WALKERS_AT_ONCE = 8192
 
@@ -41,9 +33,9 @@ class GridTrajectories:
     """
 
     rooms: Rooms
-    room: NDArray[np.int64]
+    room: Integers
     poses: Poses
-    actions: NDArray[np.int64]
+    actions: Integers
     terminals: Mask
 
     def __post_init__(self) -> None:
@@ -60,13 +52,13 @@ class GridTrajectories:
             )
 
     @cached_property
-    def ends(self) -> NDArray[np.int64]:
+    def ends(self) -> Integers:
         """Index of the last state of the trajectory that each state is in, int [T]."""
         last = np.flatnonzero(self.terminals)
         return last[np.searchsorted(last, np.arange(len(self.terminals)))]
 
     @cached_property
-    def first(self) -> NDArray[np.int64]:
+    def first(self) -> Integers:
         """Index of each room's first state, and T at the end, int [R + 1]."""
         return np.searchsorted(self.room, np.arange(len(self.rooms) + 1))
 
@@ -93,10 +85,10 @@ def grid_experts(
     step = max(1, _WALKERS_AT_ONCE // per_room)
     for start in range(0, len(rooms), step):
         some = rooms[start : start + step].repeat(per_room, 0)  # [E, H, W, 2]
-        poses = draw_poses(is_free(some), generator)
+        poses = draw_poses(grid.is_free(some), generator)
         if targets is None:
             aims = np.zeros((*some.shape[:3], 4), bool)
-            aims[np.arange(len(some)), *draw_poses(is_free(some), generator).T] = True
+            aims[np.arange(len(some)), *draw_poses(grid.is_free(some), generator).T] = True
         else:
             aims = targets[start * per_room :][: len(some)]
         parts.append((start * per_room, walk(some, poses, aims, generator, action_noise)))
@@ -108,7 +100,7 @@ def grid_experts(
 
 def walk(
     rooms: Rooms, poses: Poses, targets: Mask, generator: np.random.Generator, action_noise: float
-) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
+) -> tuple[Integers, Poses, Integers]:
     """Walk to a target in each room once, along a shortest path, and take ``done`` there.
 
     Args:
@@ -124,9 +116,9 @@ def walk(
     Raises:
         TrajectoryError: if no target of a walker can be reached.
     """
-    free, poses = is_free(rooms), poses.copy()
-    distances = pose_distances(free, targets)
-    lost = distances[np.arange(len(free)), *poses.T] == UNREACHABLE
+    free, poses = grid.is_free(rooms), poses.copy()
+    distances = grid.pose_distances(free, targets)
+    lost = distances[np.arange(len(free)), *poses.T] == grid.UNREACHABLE
     if lost.any():
         raise TrajectoryError(
             f"the targets of trajectory {int(lost.argmax())} cannot be reached; give poses on free"
@@ -136,23 +128,27 @@ def walk(
     record = []
     while len(walker):
         here = poses[walker]
-        actions, left = best_actions(free[walker], distances[walker], here)
+        actions, left = grid.best_actions(free[walker], distances[walker], here)
         random = (generator.random(len(walker)) < action_noise) & (left > 0)
         actions = np.where(random, generator.integers(3, size=len(walker)), actions)
         record.append((walker, here, actions))
-        poses[walker] = move(free[walker], here, actions)
-        walker = walker[actions != DONE]
-    walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
-    return walkers[order], states[order], acted[order]
+        poses[walker] = grid.move(free[walker], here, actions)
+        walker = walker[actions != grid.DONE]
+    walkers, states, acted = by_walker(record)
+    return walkers, states, acted
 
 
 def draw_poses(free: Mask, generator: np.random.Generator) -> Poses:
     """Return a pose [N, 3] in each room, uniform over its free cells [N, H, W] and directions."""
-    chance = generator.random(free.shape) * free
-    cell = chance.reshape(len(free), -1).argmax(1)
-    row, column = np.divmod(cell, free.shape[2])
-    return np.stack([row, column, generator.integers(4, size=len(free))], 1)
+    cells = draw_cells(free, generator)
+    return np.column_stack([cells, generator.integers(4, size=len(free))])
+
+
+def draw_cells(cells: Mask, generator: np.random.Generator) -> Integers:
+    """Return one of the marked cells of each mask [N, H, W], as row and column [N, 2]."""
+    height, width = cells.shape[1:]
+    chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
+    return np.stack(np.divmod(chance.argmax(1), width), 1)
 
 
 class GridReplay:
@@ -197,12 +193,8 @@ class GridReplay:
         first, last = part["first"][room, None], part["first"][room + 1, None]
         draw = torch.rand((rooms, size), generator=generator, device=device)
         index = (first + (draw * (last - first)).long()).clamp(max=last - 1)  # [B, S]
-        future = index.clone()
         ends = part["ends"][index]
-        goes = index < ends  # the last action is done
-        future[goes] = geometric_futures(
-            index[goes], ends[goes], self.discount, self.tail, generator
-        )
+        future = futures_until_done(index, ends, self.discount, self.tail, generator)
         return {
             "room": part["rooms"][room],
             "pose": part["poses"][index],

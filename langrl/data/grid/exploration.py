@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.data.grid.experts import GridTrajectories, draw_poses, walk
-from langrl.data.replay import Tail, geometric_futures
-from langrl.envs.grid.rooms import ACTIONS, Mask, Rooms, facing, is_free, is_object
+from langrl.data.replay import Tail, futures_until_done
+from langrl.envs.grid.rooms import ACTIONS, Rooms, facing, is_free, is_object
 from langrl.envs.grid.views import egocentric_views, faced_cells
 from langrl.errors import TrajectoryError
+from langrl.protocols import Integers, Mask
 
 NO_ACTION = len(ACTIONS)  # what comes before the first action of an exploration
 _VIEWS_AT_ONCE = 65_536
@@ -40,7 +41,7 @@ class GridExplorations:
     """
 
     segments: GridTrajectories
-    exploration: NDArray[np.int64]
+    exploration: Integers
 
     def __post_init__(self) -> None:
         room, terminals = self.segments.room, self.segments.terminals
@@ -58,22 +59,19 @@ class GridExplorations:
             )
 
     @cached_property
-    def first(self) -> NDArray[np.int64]:
+    def first(self) -> Integers:
         """Index of each exploration's first state, and T at the end."""
         return np.searchsorted(self.exploration, np.arange(self.exploration[-1] + 2))
 
     def views(self, size: int) -> NDArray[np.uint8]:
         """Return what is seen in each state [T, V, V, 3]."""
         segments = self.segments
-        parts = [
-            slice(n, n + _VIEWS_AT_ONCE) for n in range(0, len(segments.poses), _VIEWS_AT_ONCE)
-        ]
-        return np.concatenate(
-            [
-                egocentric_views(segments.rooms[segments.room[p]], segments.poses[p], size)
-                for p in parts
-            ]
-        )
+        parts = []
+        for start in range(0, len(segments.poses), _VIEWS_AT_ONCE):
+            some = slice(start, start + _VIEWS_AT_ONCE)
+            rooms = segments.rooms[segments.room[some]]
+            parts.append(egocentric_views(rooms, segments.poses[some], size))
+        return np.concatenate(parts)
 
     @cached_property
     def faced(self) -> NDArray[np.uint8]:
@@ -81,7 +79,7 @@ class GridExplorations:
         return faced_cells(self.segments.rooms[self.segments.room], self.segments.poses)
 
     @cached_property
-    def actions_before(self) -> NDArray[np.int64]:
+    def actions_before(self) -> Integers:
         """The action before each state [T]; ``NO_ACTION`` at the start of an exploration."""
         before = np.concatenate([[NO_ACTION], self.segments.actions[:-1]])
         before[self.first[:-1]] = NO_ACTION
@@ -192,9 +190,8 @@ class ExplorationReplay:
         draw = torch.rand((explorations, size), generator=generator, device=device)
         state = (draw * lengths).long().clamp(max=lengths - 1)  # [B, S]
         now = first + state
-        future, ends = now.clone(), part["ends"][now]
-        goes = now < ends  # the last action is done
-        future[goes] = geometric_futures(now[goes], ends[goes], self.discount, self.tail, generator)
+        ends = part["ends"][now]
+        future = futures_until_done(now, ends, self.discount, self.tail, generator)
         return {
             "view": part["view"][index],
             "before": part["before"][index],

@@ -8,27 +8,20 @@ actions depend on its history alone, so that an agent with a memory can learn th
 Axes: ``E`` explorers, ``H`` rows, ``W`` columns, ``R`` rooms, ``T`` states of all explorations.
 """
 
+import itertools
+
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.data.grid.experts import GridTrajectories, draw_poses
+from langrl.data.grid.experts import GridTrajectories, draw_cells, draw_poses
 from langrl.data.grid.exploration import GridExplorations
-from langrl.envs.grid.rooms import (
-    AHEAD,
-    DONE,
-    FORWARD,
-    LEFT,
-    RIGHT,
-    UNREACHABLE,
-    Mask,
-    Poses,
-    Rooms,
-    ahead,
-    is_free,
-    is_object,
-    move,
-)
+from langrl.data.trajectories import by_walker
+from langrl.envs.grid import rooms as grid
+from langrl.envs.grid.grammar import beside
+from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.grid.views import seen_cells
+from langrl.protocols import Integers, Mask
 
 _EXPLORERS_AT_ONCE = 4096
 _PATIENCE = 4  # steps between plans while nothing changes
@@ -38,7 +31,7 @@ def explorer_trajectories(
     rooms: Rooms,
     per_room: int,
     segments: int,
-    generator: np.random.Generator,
+    generator: Generator,
     *,
     view: int,
     action_noise: float = 0.1,
@@ -60,18 +53,18 @@ def explorer_trajectories(
         walkers, poses, actions = _search(some, segments, generator, view, action_noise)
         parts.append((walkers + start, poses, actions))
     walkers, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
-    ends = actions == DONE
+    ends = actions == grid.DONE
     return GridExplorations(
         GridTrajectories(rooms, walkers // per_room, poses, actions, ends), walkers
     )
 
 
 def _search(
-    rooms: Rooms, segments: int, generator: np.random.Generator, view: int, action_noise: float
-) -> tuple[NDArray[np.int64], Poses, NDArray[np.int64]]:
+    rooms: Rooms, segments: int, generator: Generator, view: int, action_noise: float
+) -> tuple[Integers, Poses, Integers]:
     """Return walkers, poses and actions of explorations in rooms [E, H, W, 2], in order."""
-    free, objects = is_free(rooms), is_object(rooms)
-    poses, targets = draw_poses(free, generator), _draw_cells(objects, generator)
+    free, objects = grid.is_free(rooms), grid.is_object(rooms)
+    poses, targets = draw_poses(free, generator), draw_cells(objects, generator)
     seen, left = np.zeros_like(free), np.full(len(rooms), segments)
     distances = np.zeros(free.shape, np.int16)
     age = np.full(len(rooms), _PATIENCE)  # of the plan that ``distances`` is
@@ -88,76 +81,61 @@ def _search(
             age[plan], to_target[plan] = 0, located[stale]
         here = poses[walker]
         actions = _steps(distances[walker], here, targets[walker], located)
-        random = (generator.random(len(walker)) < action_noise) & (actions != DONE)
+        random = (generator.random(len(walker)) < action_noise) & (actions != grid.DONE)
         actions = np.where(random, generator.integers(3, size=len(walker)), actions)
         record.append((walker, here, actions))
-        poses[walker] = move(free[walker], here, actions)
+        poses[walker] = grid.move(free[walker], here, actions)
         age[walker] += 1
-        over = walker[actions == DONE]
+        over = walker[actions == grid.DONE]
         left[over] -= 1
-        targets[over] = _draw_cells(objects[over], generator)
+        targets[over] = draw_cells(objects[over], generator)
         age[over], to_target[over] = _PATIENCE, False
         walker = walker[left[walker] > 0]
-    walkers, states, acted = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walkers, kind="stable")  # by walker, each in the order of time
-    return walkers[order], states[order], acted[order]
+    walkers, states, acted = by_walker(record)
+    return walkers, states, acted
 
 
-def _draw_cells(cells: Mask, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return one of the marked cells of each mask [E, H, W], as row and column [E, 2]."""
-    height, width = cells.shape[1:]
-    chance = (generator.random(cells.shape) * cells).reshape(len(cells), height * width)
-    row, column = np.divmod(chance.argmax(1), width)
-    return np.stack([row, column], 1)
-
-
-def _plan(free: Mask, seen: Mask, targets: NDArray[np.int64], located: Mask) -> NDArray[np.int16]:
+def _plan(free: Mask, seen: Mask, targets: Integers, located: Mask) -> NDArray[np.int16]:
     """Return steps from each cell to the object, or to the nearest unseen cell [E, H, W].
 
     Where every cell is seen, though the object was not, it is to the object.
     """
     unknown = free & ~seen
-    beside = np.zeros_like(free)
-    for side in AHEAD:
-        row, column = (targets + side).T
-        beside[
-            np.arange(len(free)), row.clip(0, free.shape[1] - 1), column.clip(0, free.shape[2] - 1)
-        ] = True
+    at = np.zeros_like(free)
+    at[np.arange(len(free)), *targets.T] = True
     to_object = located | ~unknown.any((1, 2))
-    return _cell_distances(free, np.where(to_object[:, None, None], beside & free, unknown))
+    return _cell_distances(free, np.where(to_object[:, None, None], beside(at) & free, unknown))
 
 
 def _cell_distances(free: Mask, targets: Mask) -> NDArray[np.int16]:
     """Return the fewest steps from each cell to a target, int16 [E, H, W]."""
-    distances = np.where(targets, np.int16(0), UNREACHABLE)
-    while True:
-        near = distances.copy()
-        near[:, 1:] = np.minimum(near[:, 1:], distances[:, :-1] + 1)
-        near[:, :-1] = np.minimum(near[:, :-1], distances[:, 1:] + 1)
-        near[:, :, 1:] = np.minimum(near[:, :, 1:], distances[:, :, :-1] + 1)
-        near[:, :, :-1] = np.minimum(near[:, :, :-1], distances[:, :, 1:] + 1)
-        near[~free] = UNREACHABLE
-        if (near == distances).all():
-            return distances
-        distances = near
+    distances = np.where(targets, np.int16(0), grid.UNREACHABLE)
+    new = targets
+    for step in itertools.count(1):
+        new = beside(new) & free & (distances == grid.UNREACHABLE)
+        if not new.any():
+            break
+        distances[new] = step
+    return distances
 
 
 def _steps(
-    distances: NDArray[np.int16], poses: Poses, targets: NDArray[np.int64], located: Mask
-) -> NDArray[np.int64]:
+    distances: NDArray[np.int16], poses: Poses, targets: Integers, located: Mask
+) -> Integers:
     """Return the next action of each explorer [E]."""
     each = np.arange(len(poses))
     height, width = distances.shape[1:]
-    sides = poses[:, None, :2] + AHEAD  # [E, 4, 2]
+    sides = poses[:, None, :2] + grid.AHEAD  # [E, 4, 2]
     rows, columns = sides[..., 0].clip(0, height - 1), sides[..., 1].clip(0, width - 1)
     near = distances[each[:, None], rows, columns].astype(np.int64)  # [E, 4]
     # Of sides that are as near, the one that takes the fewest turns.
     turns = (np.arange(4) - poses[:, 2:]) % 4  # to the right
     cost = 4 * near + np.minimum(turns, 4 - turns)
     is_target = (sides == targets[:, None]).all(-1)  # [E, 4]
-    beside = located & is_target.any(1)
-    way = np.where(beside, is_target.argmax(1), cost.argmin(1))
+    way = np.where(located & is_target.any(1), is_target.argmax(1), cost.argmin(1))
     turn = (way - poses[:, 2]) % 4
-    moves = np.select([turn == 0, turn == 1, turn == 2], [FORWARD, RIGHT, RIGHT], LEFT)
-    facing = (np.stack(ahead(poses), 1) == targets).all(1)
-    return np.where(located & facing, DONE, moves)
+    moves = np.select(
+        [turn == 0, turn == 1, turn == 2], [grid.FORWARD, grid.RIGHT, grid.RIGHT], grid.LEFT
+    )
+    facing = (np.stack(grid.ahead(poses), 1) == targets).all(1)
+    return np.where(located & facing, grid.DONE, moves)

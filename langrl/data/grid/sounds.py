@@ -11,13 +11,16 @@ Axes: ``N`` sounds, ``T`` samples of a waveform, ``F`` frequencies of a spectrum
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.grid_scenes import draw_images
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms
+from langrl.envs.grid.rooms import RoomSpec, draw_rooms
+from langrl.envs.grid.views import faced_cells
 from langrl.errors import ShapeError
+from langrl.protocols import Floats
 
 RATE, SAMPLES = 6000, 512  # samples a second; in a sound, which lasts a twelfth of one
 FREQUENCIES = SAMPLES // 2  # in a spectrum, 12 Hz apart; the constant part is left out
@@ -31,8 +34,6 @@ TIMBRES = {
 _HARMONICS = len(TIMBRES["key"])
 _NOISE = 0.5  # standard deviation of each sample
 _DETUNED = 0.01  # relative standard deviation of a pitch
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class SoundImages:
     faced: NDArray[np.uint8]
 
 
-def draw_sounds(faced: NDArray[np.uint8], generator: np.random.Generator) -> Floats:
+def draw_sounds(faced: NDArray[np.uint8], generator: Generator) -> Floats:
     """Draw what is heard where cells of a type and colour are faced.
 
     Args:
@@ -84,7 +85,7 @@ def draw_sounds(faced: NDArray[np.uint8], generator: np.random.Generator) -> Flo
 
 
 def _tones(
-    pitch: NDArray[np.float64], amplitudes: NDArray[np.float64], generator: np.random.Generator
+    pitch: NDArray[np.float64], amplitudes: NDArray[np.float64], generator: Generator
 ) -> Floats:
     """Return waveforms [N, T] of pitches in Hz [N] whose harmonics have amplitudes [N, O]."""
     audible = pitch[:, None] * (1 + np.arange(_HARMONICS)) < RATE / 2  # higher ones would alias
@@ -98,9 +99,7 @@ def _tones(
     return waves.real
 
 
-def draw_sound_images(
-    spec: RoomSpec, rooms: int, images: int, generator: np.random.Generator
-) -> SoundImages:
+def draw_sound_images(spec: RoomSpec, rooms: int, images: int, generator: Generator) -> SoundImages:
     """Draw rooms, poses in them of which half face an object, and what is seen and heard there.
 
     Args:
@@ -111,6 +110,5 @@ def draw_sound_images(
     """
     drawn = draw_rooms(spec, rooms, generator)
     number, poses = draw_images(drawn, images, generator)
-    row, column = ahead(poses)
-    faced = drawn[number, row, column]
+    faced = faced_cells(drawn[number], poses)
     return SoundImages(draw_sounds(faced, generator), render_rooms(drawn[number], poses), faced)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.compound_paraphrases import COMPOUNDS, EXCLUDED, EXCLUDED_MANY, SENTENCES
@@ -47,7 +48,7 @@ class NearWords:
     near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
     idle: tuple[str, ...]
 
-    def draw(self, word: str, generator: np.random.Generator) -> str:
+    def draw(self, word: str, generator: Generator) -> str:
         """Return a word that may replace a colour or type, itself if there is none."""
         words, shares = self.near.get(word, ((), np.zeros(0)))
         if not words:
@@ -156,7 +157,7 @@ def _slots(text: str) -> set[str]:
 _LEADS = [expand(lead) for lead in LEADS]
 
 
-def _noun_phrase(thing: Meaning, generator: np.random.Generator, reserved: bool) -> str:
+def _noun_phrase(thing: Meaning, generator: Generator, reserved: bool) -> str:
     """Return a noun phrase for a thing, seen or further."""
     shape = shape_of(thing)
     if generator.random() < _SEEN_NOUNS:
@@ -166,7 +167,7 @@ def _noun_phrase(thing: Meaning, generator: np.random.Generator, reserved: bool)
     return pick(texts, generator).format(c=thing[1], t=thing[2])
 
 
-def paraphrase(meaning: Meaning, generator: np.random.Generator, reserved: bool = False) -> str:
+def paraphrase(meaning: Meaning, generator: Generator, reserved: bool = False) -> str:
     """Return a text for a meaning from the templates of ``langrl.data.images.paraphrases``.
 
     Args:
@@ -226,7 +227,7 @@ class TextWriter:
     lost: float = 0.0
     reserved: bool = False
 
-    def write(self, meaning: Meaning, generator: np.random.Generator) -> str:
+    def write(self, meaning: Meaning, generator: Generator) -> str:
         """Return a text for a meaning."""
         if generator.random() < self.paraphrases:
             text = paraphrase(meaning, generator, self.reserved)
@@ -234,7 +235,7 @@ class TextWriter:
             text = write(meaning, generator, "seen")
         return self.vary(text, generator)
 
-    def vary(self, text: str, generator: np.random.Generator) -> str:
+    def vary(self, text: str, generator: Generator) -> str:
         """Return a text with near words and typos in colours and types, and with idle words."""
         if self.near_words or self.typos:
             text = re.sub(r"[a-z]+", lambda match: self._vary_word(match[0], generator), text)
@@ -251,14 +252,14 @@ class TextWriter:
         assert not synonyms_in(text), f"a held-out word in {text!r}"
         return text
 
-    def _filled(self, part: str, generator: np.random.Generator) -> str:
+    def _filled(self, part: str, generator: Generator) -> str:
         return re.sub(r"\{w\}", lambda _: pick(self.words.idle, generator), part)
 
     @cached_property
     def _near_words(self) -> NearWords:
         return self.words.part(self.reserved)
 
-    def _vary_word(self, word: str, generator: np.random.Generator) -> str:
+    def _vary_word(self, word: str, generator: Generator) -> str:
         if word not in _CONTENT:
             return word
         varied = word

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.grid_scenes import ImageTexts
 from langrl.errors import ConfigError, InstructionError
-from langrl.protocols import check_instruction
+from langrl.protocols import Integers, Mask, check_instruction
 
 _NAMES = ("captions.jsonl", "captions.csv")
 _FORMATS = ("PNG", "JPEG")
@@ -37,16 +38,16 @@ class CaptionedImages:
 
     images: NDArray[np.uint8]
     texts: list[str]
-    positives: NDArray[np.bool_]
+    positives: Mask
 
-    def draw(self, count: int, generator: np.random.Generator) -> ImageTexts:
+    def draw(self, count: int, generator: Generator) -> ImageTexts:
         """Draw up to ``count`` distinct images, and one caption of each."""
         chosen = generator.permutation(len(self.images))[:count]
         captions = [generator.choice(np.flatnonzero(self.positives[:, n])) for n in chosen]
         texts = np.unique(captions)  # images with the same caption share it
         return self._part(chosen, texts)
 
-    def split(self, share: float, generator: np.random.Generator) -> list["CaptionedImages"]:
+    def split(self, share: float, generator: Generator) -> list["CaptionedImages"]:
         """Return images to train on, to calibrate on and to measure on; each has two or more.
 
         A part has the captions of its images; one that several parts have stays in each.
@@ -64,11 +65,11 @@ class CaptionedImages:
         parts = (order[2 * held :], order[:held], order[held : 2 * held])
         return [self._of(np.sort(part)) for part in parts]
 
-    def _of(self, images: NDArray[np.int64]) -> "CaptionedImages":
+    def _of(self, images: Integers) -> "CaptionedImages":
         part = self._part(images, np.flatnonzero(self.positives[:, images].any(1)))
         return CaptionedImages(part.images, part.texts, part.positives)
 
-    def _part(self, images: NDArray[np.int64], texts: NDArray[np.int64]) -> ImageTexts:
+    def _part(self, images: Integers, texts: Integers) -> ImageTexts:
         chosen = [self.texts[k] for k in texts]
         return ImageTexts(self.images[images], chosen, self.positives[np.ix_(texts, images)])
 

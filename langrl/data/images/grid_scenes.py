@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.labels import SHOWN, meant_labels
 from langrl.envs.grid.grammar import LEVELS, denoted
 from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import RoomSpec, ahead, draw_rooms, facing, is_free, is_object
+from langrl.envs.grid.rooms import Rooms, RoomSpec, ahead, draw_rooms, facing, is_free, is_object
 from langrl.envs.phrasing import Meaning
+from langrl.protocols import Integers, Mask
 
-Write = Callable[[Meaning, np.random.Generator], str]
+Write = Callable[[Meaning, Generator], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,12 @@ class ImageTexts:
 
     images: NDArray[np.uint8]
     texts: list[str]
-    positives: NDArray[np.bool_]
-    shown: NDArray[np.bool_] | None = None
-    meant: NDArray[np.int64] | None = None
+    positives: Mask
+    shown: Mask | None = None
+    meant: Integers | None = None
 
 
-def draw_images(
-    rooms: NDArray[np.uint8], count: int, generator: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def draw_images(rooms: Rooms, count: int, generator: Generator) -> tuple[Integers, Integers]:
     """Draw poses in rooms [R, H, W, 2], about half of which face an object.
 
     The objects of a room are faced about equally often, however many ways there are.
@@ -66,7 +66,7 @@ def draw_images(
     return np.concatenate(number), np.concatenate(poses)
 
 
-def _spread(cells: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+def _spread(cells: Integers, generator: Generator) -> Integers:
     """Return an order in which every cell comes once before any comes twice."""
     order = generator.permutation(len(cells))
     seen: dict[int, int] = {}
@@ -76,22 +76,10 @@ def _spread(cells: NDArray[np.int64], generator: np.random.Generator) -> NDArray
     return order[np.argsort(turn, kind="stable")]
 
 
-def satisfies(
-    meanings: Sequence[Meaning],
-    rooms: NDArray[np.uint8],
-    number: NDArray[np.int64],
-    poses: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Return whether each image's agent faces an object that a meaning denotes there.
+def satisfies(meanings: Sequence[Meaning], rooms: Rooms, number: Integers, poses: Integers) -> Mask:
+    """Return whether each image's agent faces an object that a meaning denotes there, bool [K, M].
 
-    Args:
-        meanings: K of them; one of another room is as good.
-        rooms: [R, H, W, 2].
-        number: each image's room [M].
-        poses: each image's pose [M, 3].
-
-    Returns:
-        bool [K, M].
+    Images are of poses [M, 3], each in the room of its number [M] among ``rooms`` [R, H, W, 2].
     """
     row, column = ahead(poses)
     unique = {meaning: denoted(meaning, rooms)[number, row, column] for meaning in set(meanings)}
@@ -101,7 +89,7 @@ def satisfies(
 def world_batch(
     spec: RoomSpec,
     write: Write,
-    generator: np.random.Generator,
+    generator: Generator,
     *,
     rooms: int,
     images: int,

@@ -10,19 +10,18 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.envs.grid.grammar import ANYTHING, COLOURS, TYPES
 from langrl.envs.phrasing import Meaning
+from langrl.protocols import Integers
 
-_ANYTHING: Meaning = ("thing", None, None)
 _THINGS: list[Meaning] = [
     ("thing", colour, name) for colour, name in product((None, *COLOURS), (None, *TYPES))
 ]
 
 SHOWN: tuple[Meaning, ...] = (
     *_THINGS,
-    *(("next_to", _ANYTHING, thing) for thing in _THINGS),
+    *(("next_to", ANYTHING, thing) for thing in _THINGS),
     *(("nearest_wall", thing) for thing in _THINGS),
 )
 """What may hold of the object that the agent faces: colour, type, neighbours, nearest wall."""
@@ -34,16 +33,12 @@ SLOTS: tuple[tuple[str | None, ...], ...] = (
 """The values of a meaning's kind, and of the colour and type of its first and second thing."""
 
 
-def meant_labels(meanings: Sequence[Meaning]) -> NDArray[np.int64]:
-    """Return the number of each meaning's value in each of ``SLOTS`` [K, S].
-
-    Raises:
-        ValueError: if a meaning has parts that are no things.
-    """
+def meant_labels(meanings: Sequence[Meaning]) -> Integers:
+    """Return the numbers in ``SLOTS`` of meanings [K, S]; raises ValueError for nested parts."""
     rows = []
     for meaning in meanings:
         parts = [meaning] if meaning[0] == "thing" else [*meaning[1:]]
-        named = [value for part in [*parts, _ANYTHING][:2] for value in part[1:]]
+        named = [value for part in [*parts, ANYTHING][:2] for value in part[1:]]
         values = zip(SLOTS, (meaning[0], *named), strict=True)
         rows.append([slot.index(value) for slot, value in values])
     return np.array(rows, np.int64).reshape(-1, len(SLOTS))

@@ -6,6 +6,7 @@ Axes: ``E`` episodes, ``M`` images, ``K`` texts.
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from langrl.data.images.grid_scenes import ImageTexts
 from langrl.errors import ConfigError, InstructionError
@@ -38,7 +39,7 @@ class WorldImages:
             )
         self._env, self.name = env, name
 
-    def draw(self, episodes: int, images: int, generator: np.random.Generator) -> ImageTexts:
+    def draw(self, episodes: int, images: int, generator: Generator) -> ImageTexts:
         """Draw episodes, goals of each, and the texts of all of them.
 
         Every text is compared with every goal, in the goal's own episode; one that is unknown or
@@ -57,7 +58,7 @@ class WorldImages:
             " sample_goals return goals that instructions denote"
         )
 
-    def _draw(self, episodes: int, images: int, generator: np.random.Generator) -> ImageTexts:
+    def _draw(self, episodes: int, images: int, generator: Generator) -> ImageTexts:
         seeds = generator.integers(2**31, size=episodes).tolist()
         texts = [str(self._env.reset(seed=seed)[0]["instruction"]) for seed in seeds]
         texts = list(dict.fromkeys(texts))

@@ -4,15 +4,16 @@ Axes: ``E`` trajectories, ``F`` free cells, ``L`` cells on a path.
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
-from langrl.data.trajectories import Trajectories
+from langrl.data.trajectories import Trajectories, by_walker
 from langrl.envs.maze.layouts import Layout
 from langrl.envs.maze.world import move, rotate, unit
+from langrl.protocols import Floats, Integers
 
 
 def maze_experts(
-    layout: Layout, count: int, generator: np.random.Generator, angle_noise: float = 10.0
+    layout: Layout, count: int, generator: Generator, angle_noise: float = 10.0
 ) -> Trajectories:
     """Walk between uniform random free cells along shortest paths; all at once.
 
@@ -36,7 +37,7 @@ def maze_experts(
     paths = _paths(layout, start, goal)  # [E, L]
     positions = (cells[start] + 0.5).astype(np.float32)
     walker, at = np.arange(count), np.zeros(count, int)  # at: index along the path
-    record: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]] = []
+    record: list[tuple[Integers, Floats, Floats]] = []
     while len(walker):
         here = positions[walker]
         aim = cells[paths[walker, at[walker] + 1]] + 0.5
@@ -52,23 +53,15 @@ def maze_experts(
         at[walker[advanced]] += 1
         walker = walker[paths[walker, at[walker]] != goal[walker]]
     record.append((np.arange(count), positions, np.zeros((count, 2), np.float32)))
-    return _flatten(record)
+    walkers, states, directions = by_walker(record)
+    terminals = np.append(walkers[1:] != walkers[:-1], True)
+    return Trajectories(states, directions, terminals)
 
 
-def _paths(layout: Layout, start: NDArray[np.int64], goal: NDArray[np.int64]) -> NDArray[np.int64]:
+def _paths(layout: Layout, start: Integers, goal: Integers) -> Integers:
     """Return shortest paths [E, L] as cell numbers; the goal fills what is left of a row."""
     steps = [start]
     for _ in range(int(layout.distances[start, goal].max())):
         onward = layout.next_cells[goal, steps[-1]]
         steps.append(np.where(steps[-1] == goal, goal, onward))
     return np.stack(steps, 1)
-
-
-def _flatten(
-    record: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]],
-) -> Trajectories:
-    walker, positions, directions = (np.concatenate(part) for part in zip(*record, strict=True))
-    order = np.argsort(walker, kind="stable")  # by walker, each in the order of time
-    walker = walker[order]
-    terminals = np.append(walker[1:] != walker[:-1], True)
-    return Trajectories(positions[order], directions[order], terminals)
