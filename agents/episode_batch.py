@@ -4,33 +4,44 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``J`` alternatives of a text, ``D``
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from langrl.grounding.candidates import InstructedCandidates, draw_candidates
+from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
+from langrl.grounding.chooser import TextCache
 from langrl.grounding.strategies import UNDECIDED
+from langrl.models.protocols import Critic, Language
 from langrl.protocols import Array, Integers, Mask
-
-if TYPE_CHECKING:
-    from langrl.agents.grounded import GroundedAgent
 
 Rows = Integers
 """The numbers of some of the episodes, in ascending order."""
+
+
+class Scorer(Protocol):
+    """What scores candidate goals: a critic and a language side, as an agent has them."""
+
+    critic: Critic
+    language: Language
+    candidates: Candidates | InstructedCandidates
+    device: torch.device
+    language_weight: float
+    shares_goals: bool
+    embed_texts: TextCache
 
 
 class EpisodeBatch:
     """N running episodes: contexts, candidates, embeddings, texts, scores and commitments.
 
     Args:
-        agent: whose episodes they are.
+        agent: whose episodes they are, and what scores their goals.
         observations: present ones [N, ...]; they fix N and the shape of an observation.
     """
 
-    def __init__(self, agent: "GroundedAgent", observations: Array) -> None:
+    def __init__(self, agent: Scorer, observations: Array) -> None:
         self.agent = agent
         self.texts: list[str | None] = [None] * len(observations)
         self.fresh = np.ones(len(observations), bool)  # episodes that have not started

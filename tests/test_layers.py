@@ -1,4 +1,5 @@
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,23 @@ def test_init_files_do_not_reexport():
     for module, path in MODULES.items():
         if path.name == "__init__.py" and module != "langrl":
             assert imports(path) <= {"langrl.errors", "langrl.renamed.aliases"}, module
+
+
+def test_no_module_lies_loose():
+    loose = {path.stem for path in (ROOT / "langrl").glob("*.py")}
+    assert loose == {"__init__", *RANKS[0]} - {"renamed"}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    sorter = TopologicalSorter(
+        {name: (imports(path) & set(MODULES)) - {name, "langrl"} for name, path in MODULES.items()}
+    )
+    assert len([*sorter.static_order()]) == len(set(MODULES) - {"langrl"})
+
+
+def test_a_config_is_told_by_its_task_and_not_by_its_class():
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "type"):
+                names = {ast.unparse(argument) for argument in node.args[1:]}
+                assert not any("RunConfig" in name for name in names), f"{module}: {names}"

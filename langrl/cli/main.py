@@ -75,7 +75,7 @@ def _train(
     """
     source, rest = take_flag(rest, "--config")
     tasks = [task] if task else list(tasks_of(command).values())
-    base = load_run_config(source, *tasks) if source else tasks[0].config_class()
+    base = load_run_config(source, *tasks) if source else tasks[0].config_class.model_validate({})
     if (extra := TASKS[base.task].extra) is not None:
         check_extra(*extra)
     flags = flags_of(type(base))

@@ -2,6 +2,7 @@ import json
 import shlex
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from small_runs import CRITICS, PPO, SAC
 
 from langrl.checkpoint import find_checkpoint
 from langrl.errors import ConfigError
+from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
 from langrl.tasks.sb3.config import Sb3RunConfig
+from langrl.training.loop import Training
 
 pytest.importorskip("stable_baselines3")
 
@@ -241,3 +244,27 @@ def load_config_text(text):
     from langrl.tasks.presets import parse_config
 
     return parse_config("task: sb3\n" + text, "test.yaml", Sb3RunConfig)
+
+
+@pytest.mark.parametrize("cut_off_at", ["before its first step", "between checkpoints"])
+def test_a_run_stopped_while_its_language_side_trains_is_resumed(
+    critics, cut_off_at, tmp_path, monkeypatch, capsys
+):
+    tiny = load_config(str(critics / "config.yaml"), MazeRunConfig)
+    monkeypatch.setattr("langrl.tasks.sb3.run.load_config", lambda *_: tiny)
+    run, train = tmp_path / "run", Training.run
+
+    def stop(self, label):
+        if cut_off_at == "between checkpoints":
+            replace(self, steps=2).run_before(label)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run_before", train, raising=False)
+        patch.setattr(Training, "run", stop)
+        assert run_langrl("train", *SAC, "--out", run) == 130
+    assert (run / "critics" / "config.yaml").is_file()
+    assert not (run / "policy.zip").exists()
+    assert run_langrl("train", "--resume", run) == 0
+    assert {row["method"] for row in read_results(run)["rows"]} == METHODS["sac"]
+    assert (run / "policy.zip").is_file()
