@@ -146,7 +146,7 @@ def test_no_modules_import_each_other_in_a_circle():
     sorter = TopologicalSorter(
         {name: (imports(path) & set(MODULES)) - {name, "langrl"} for name, path in MODULES.items()}
     )
-    assert len([*sorter.static_order()]) == len(set(MODULES) - {"langrl"})
+    assert set(sorter.static_order()) == set(MODULES)  # CycleError names a circle
 
 
 def test_a_config_is_told_by_its_task_and_not_by_its_class():
