@@ -5,7 +5,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 .PHONY: demo test test-marked test-slow lint types build check clean
 
-demo: .venv/demo.done  ## train on a maze and follow an instruction, with pictures
+demo: .venv/demo.done  ## train on a maze and follow an instruction, with figures
 	$(BIN)/langrl demo
 
 # Every core takes tests from the others when it has none left; ARGS="tests/envs -x" chooses tests.

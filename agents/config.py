@@ -40,7 +40,7 @@ class RecurrentLearnerConfig(Settings):
     explorations: int = Field(24, ge=2, le=100_000, description="explorations in a batch")
     states: int = Field(48, ge=1, le=100_000, description="state-actions on each exploration")
     pairs: int = Field(
-        512, ge=2, le=1_000_000, description="state-actions and goals that are told apart"
+        512, ge=2, le=1_000_000, description="state-actions and goals that are contrasted"
     )
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
     warmup: int = Field(100, ge=0, description="steps in which the learning rate rises from 0")

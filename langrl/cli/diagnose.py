@@ -33,7 +33,7 @@ _SIZE, _PRETRAINED_SIZE = 64, 224  # pixels of images from folders: compact towe
 _EPISODES, _GOALS = 100, 8  # of an environment, at most
 _LAYERED = 200  # pairs whose layers are looked at
 _LEAST = 4  # pairs
-_TRIES = 20  # draws of rooms, for one in which every object can be told from another
+_TRIES = 20  # draws of rooms, for one in which every object differs from the others
 _REPAIR = "give a folder of captioned images, a grid world or an environment id"
 
 
@@ -82,8 +82,8 @@ def _report(
     pairs: EmbeddedPairs, layers: list[Row], out: Path, command: str, config: dict[str, Any]
 ) -> None:
     found = diagnose(pairs)
-    said = findings(found)
-    for line in said:
+    sentences = findings(found)
+    for line in sentences:
         console.print(f"* {line}")
     named = dict(zip(COLUMNS[1:3], found.names, strict=True))
     table = [{named.get(key, key): value for key, value in row.items()} for row in rows(found)]
@@ -93,7 +93,7 @@ def _report(
     if layers:
         print_table("cosines within a modality, by layer", layers, [*layers[0]])
     results = write_results(
-        out, command, config, table, findings=said, shifts=shift_rows(found), layers=layers,
+        out, command, config, table, findings=sentences, shifts=shift_rows(found), layers=layers,
         best_scale=asdict(found.best),
     )  # fmt: skip
     scale = found.best.scale if found.scale is None else found.scale
@@ -211,19 +211,19 @@ def one_to_one(
     """Pair images with texts that fit, no image and no text twice; int64 [n, 2].
 
     Args:
-        positives: whether a text fits a image, bool [K, M].
+        positives: whether a text fits an image, bool [K, M].
         texts: K of them; equal ones count as one.
         count: pairs at most.
         generator: the only source of randomness.
     """
     chosen: list[tuple[int, int]] = []
-    said: set[str] = set()
+    used: set[str] = set()
     for image in generator.permutation(positives.shape[1]):
         if len(chosen) == count:
             break
         fitting = generator.permutation(np.flatnonzero(positives[:, image]))
-        new = next((k for k in fitting if texts[k] not in said), None)
+        new = next((k for k in fitting if texts[k] not in used), None)
         if new is not None:
-            said.add(texts[new])
+            used.add(texts[new])
             chosen.append((int(image), int(new)))
     return np.array(chosen, np.int64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Reading the words of a command line: flags by tyro, with one clear line for what is wrong."""
+"""Reads the flags of a command line by tyro, with one clear line for what is wrong."""
 
 import contextlib
 import io
@@ -23,27 +23,27 @@ def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) ->
     Raises:
         ConfigError: if the arguments are wrong.
     """
-    told = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):
+        with contextlib.redirect_stderr(printed):
             return tyro.cli(model, args=list(arguments), prog=program, **options)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise ConfigError(_unbox(told.getvalue())) from None
+        raise ConfigError(_unbox(printed.getvalue())) from None
 
 
 def _unbox(text: str) -> str:
     """Return what tyro's box says, up to its first rule, as one line."""
     lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
-    said: list[str] = []
+    kept: list[str] = []
     for line in lines:
         if line.startswith(("╭", "╰")):
             continue
-        if line.startswith("──") and said:
+        if line.startswith("──") and kept:
             break
-        said.append(line)
-    message = " ".join(" ".join(said).split())
+        kept.append(line)
+    message = " ".join(" ".join(kept).split())
     invalid = re.search(
         r"Error parsing (?P<group>\S+): \d+ validation errors? for \S+ (?P<field>\S+)"
         r" (?P<problem>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type=",

@@ -96,7 +96,7 @@ def _goals(run: TrainedPolicy, episodes: int) -> Row:
 
 
 def _measure(run: TrainedPolicy, grounding: str, phrasing: Phrasing, episodes: int) -> list[Row]:
-    """Return success by sort of instruction; through ``InstructionToGoal``, where it can be."""
+    """Return success by instruction type; through ``InstructionToGoal``, where it can be."""
     config, rows = run.config, []
     suite, settings = suite_of(config), config.evaluation.model_copy(update={"episodes": episodes})
     for name in WORLDS[config.world].during:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from small_runs import MAZE
 
 from langrl.checkpoint import find_checkpoint
+from langrl.tasks import loading
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
 
@@ -410,3 +411,15 @@ def test_the_console_script_is_installed():
     run = subprocess.run([script, "nonsense"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert run.stderr.startswith("langrl: error: ")
+
+
+def test_evaluating_many_methods_reads_the_checkpoint_once(run, tmp_path, monkeypatch):
+    read = []
+    original = loading.read_checkpoint
+    monkeypatch.setattr(
+        loading, "read_checkpoint", lambda path: read.append(path) or original(path)
+    )
+    flags = ["--kinds", "row", "--phrasings", "seen", "--episodes", 2, "--out", tmp_path]
+    assert run_langrl("evaluate", run, *flags) == 0
+    assert len({row["method"] for row in read_results(tmp_path)["rows"]}) == 7
+    assert read == [find_checkpoint(run)]

@@ -28,7 +28,7 @@ class CpcRunConfig(RunConfig):
     rooms: int = Field(2000, ge=2, le=1_000_000, description="rooms of each world")
     trajectories_per_room: int = Field(2, ge=1, le=1000, description="explorations in each room")
     segments: int = Field(
-        6, ge=1, le=1000, description="poses that a exploration goes to, one after another"
+        6, ge=1, le=1000, description="poses that an exploration goes to, one after another"
     )
     action_noise: float = Field(
         0.1, ge=0, lt=1, description="share of random actions on explorations"
@@ -38,9 +38,9 @@ class CpcRunConfig(RunConfig):
     )
     view: int = Field(7, ge=3, le=63, description="cells along a side of what is seen; odd")
     length: int = Field(
-        48, ge=2, le=10_000, description="states of a exploration that are used, at most"
+        48, ge=2, le=10_000, description="states of an exploration that are used, at most"
     )
-    actions: bool = Field(True, description="whether contexts are told the actions between views")
+    actions: bool = Field(True, description="whether contexts read the actions between views")
     model: CpcConfig = Field(CpcConfig(), description="sizes of the model")
     trajectories_per_batch: int = Field(16, ge=2, le=100_000, description="explorations in a batch")
     anchors: int = Field(
@@ -48,7 +48,7 @@ class CpcRunConfig(RunConfig):
     )
     negatives: Literal["batch", "trajectories", "times"] = Field(
         "batch",
-        description="codes to be told from: all, of other explorations, or of the same exploration",
+        description="negatives: codes of all, of other explorations, or of the same exploration",
     )
     steps: int = Field(1500, ge=1, le=100_000_000, description="gradient steps")
     learning_rate: float = Field(4e-3, gt=0, le=1, description="Adam's highest")

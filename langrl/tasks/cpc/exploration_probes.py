@@ -1,15 +1,15 @@
-"""What histories know of grid worlds: linear probes on explorations, by horizon.
+"""What histories contain: linear probes on exploration trajectories of grid worlds, by offset.
 
-From the features of a state t, a linear map reads off what is faced, and where the agent is, in
-the states from K steps ago to K steps ahead; and what the room holds, out of sight too. In rooms
-that the probes were not fitted in, which are other rooms than the model was trained in.
+From the features of a state t, a linear map predicts what the agent faces and where it is, in the
+states from K steps before to K steps after t, and what the room contains, whether in view or not.
+Probes are scored in rooms that neither they nor the model were trained in.
 
-The true direction, ``compass``, is in the view. Directions and positions otherwise are those
-relative to the start of the exploration, which have to be added up from the way.
+The true direction, ``compass``, is in the view. Other directions and positions are relative to the
+start of the exploration, so a history has to add up the way from there.
 
-Axes: ``E`` explorations, ``L`` states of a exploration, ``T`` states of all explorations, ``n``
-states that are probed,
-``F`` features, ``V`` cells along a side of a view, ``G`` = 18 kinds, of type and colour.
+Axes: ``E`` explorations, ``L`` states of an exploration, ``T`` states of all explorations, ``n``
+states that are probed, ``F`` features, ``V`` cells along a side of a view, ``G`` = 18 kinds, of
+type and colour.
 """
 
 from dataclasses import dataclass
@@ -36,18 +36,17 @@ KINDS = len(THINGS) * len(COLOURS)  # G
 FACED = np.array([EMPTY, WALL, *sorted(TYPES.values())])  # what an agent can face
 _STATES = 5  # numbers that the state of a cell can have: a shut door, the agent's direction + 1
 _FEWEST = 50  # states that a probe of one kind is fitted on
-_TOURS_AT_ONCE = 256
+_EXPLORATIONS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
 class ExplorationStates:
-    """The states of explorations that have ``reach`` steps before and after them, and their
-    variables.
+    """States with ``reach`` steps before and after them in their exploration, and their variables.
 
     Args:
         explorations: one for each room.
         view: cells along a side of a view.
-        length: states of a exploration that are used, L, at most.
+        length: states of an exploration that are used, L, at most.
         reach: the furthest offset, K.
 
     Raises:
@@ -176,8 +175,8 @@ def model_features(model: CPC, states: ExplorationStates) -> dict[str, NDArray[n
     index, _ = states.grid
     device = next(model.parameters()).device
     found: dict[str, list[NDArray[np.float32]]] = {"z": [], "c": []}
-    for start in range(0, len(index), _TOURS_AT_ONCE):
-        some = index[start : start + _TOURS_AT_ONCE]
+    for start in range(0, len(index), _EXPLORATIONS_AT_ONCE):
+        some = index[start : start + _EXPLORATIONS_AT_ONCE]
         z = model.encode(torch.from_numpy(states.views[some]).to(device))
         before = torch.from_numpy(states.explorations.actions_before[some]).to(device)
         c, _ = model.contexts(z, before if model.actions else None)

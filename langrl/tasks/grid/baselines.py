@@ -1,4 +1,4 @@
-"""Agents of grid worlds to compare with: planners, and one that wanders.
+"""Baselines of grid worlds: planners that know the room, and random actions.
 
 Axes: ``N`` episodes, ``H`` rows, ``W`` columns.
 """
@@ -30,7 +30,7 @@ AXES = 3  # of an observation
 
 
 class GridPlanner:
-    """Walks the shortest way to an object and says ``done`` there.
+    """Walks a shortest path to an object and takes ``done`` there.
 
     Args:
         choose: which objects will do, bool [N, H, W], of rooms [N, H, W, 2] and N texts.

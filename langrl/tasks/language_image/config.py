@@ -15,7 +15,9 @@ class TextsConfig(Settings):
     """How training texts about grid worlds vary; the rates are chances."""
 
     paraphrases: float = Field(0.6, ge=0, le=1, description="texts from the further templates")
-    near_words: float = Field(0.45, ge=0, le=1, description="colours and types said by near words")
+    near_words: float = Field(
+        0.45, ge=0, le=1, description="colours and types replaced by near words"
+    )
     typos: float = Field(0.1, ge=0, le=1, description="colours and types that are misspelt")
     idle_words: float = Field(0.15, ge=0, le=1, description="texts with words that say nothing")
     asides: float = Field(0.0, ge=0, le=1, description="texts with a remark about something else")

@@ -63,7 +63,7 @@ def _what(config: Any) -> str:
         return f"{what} Trained on goals and instructions of {worlds}."
     what += (
         f" Trained on rendered rooms of the grid worlds {', '.join(config.worlds)} with exact"
-        " matches: a text fits a image if the agent faces an object that it denotes."
+        " matches: a text fits an image if the agent faces an object that it denotes."
     )
     if config.start is None and config.words is not None and config.model.text.model == "compact":
         what += (
