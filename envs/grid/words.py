@@ -78,7 +78,7 @@ NOUNS: dict[str, Templates] = {
         "seen": ["(a|the|some|any) {t}"],
         "held_out": [
             "(one|that|a single|whichever) {t}", "(a|one) {t} of any colour",
-            "some {t} or other", "an object of the {t} kind",
+            "some {t} or other", "a object of the {t} kind",
         ],
     },
     "any": {
@@ -97,7 +97,7 @@ CLAUSES: dict[str, Templates] = {
         "seen": ["{c} {t}", "(a|the|some|any) {t} (that|which) is {c}"],
         "held_out": [
             "(a|the) {t} whose colour is {c}", "whichever {t} happens to be {c}",
-            "(a|one) {t} that you would call {c}", "an object of the {t} kind in the colour {c}",
+            "(a|one) {t} that you would call {c}", "a object of the {t} kind in the colour {c}",
         ],
     },
     "colour": {
@@ -106,7 +106,7 @@ CLAUSES: dict[str, Templates] = {
             "(a|the|some|any) (thing|object|item) (that|which) is {c}",
         ],
         "held_out": [
-            "whatever is {c}", "an object whose colour is {c}", "whatever happens to be {c}",
+            "whatever is {c}", "a object whose colour is {c}", "whatever happens to be {c}",
             "something you would call {c}",
         ],
     },
@@ -200,7 +200,7 @@ SENTENCES: dict[str, Templates] = {
         "seen": [],
         "held_out": [
             "avoid {c} (things|objects|items), take anything else",
-            "{c} is off limits, so choose an object of another colour",
+            "{c} is off limits, so choose a object of another colour",
             "leave every {t} alone and choose any other object",
             "do not choose a {c} {t}; all other objects are fine",
             "i am after {a}, but i do not want a {t}",
