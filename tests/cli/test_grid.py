@@ -115,3 +115,17 @@ def test_bad_usage_is_one_clear_line_and_status_2(arguments, words, run, capsys,
     assert error.count("\n") == 1, error
     assert error.startswith("langrl: error: ")
     assert all(word in error for word in words), error
+
+
+def test_separate_embeddings_are_compared_when_asked_for(tiny, tmp_path):
+    flags = ("--grounding.compare-separate", "--learner.steps", 2)
+    assert run_langrl("train", *tiny, *flags, "--out", tmp_path / "run") == 0
+    assert "direct" in {row["method"] for row in read_results(tmp_path / "run")["rows"]}
+
+
+def test_separate_embeddings_of_other_sizes_are_refused_before_training(tiny, tmp_path, fails):
+    flags = ("--grounding.compare-separate", "--critic.embedding", 12)
+    error = fails("train", *tiny, *flags, "--out", tmp_path / "run")
+    assert "critic.embedding is 12" in error
+    assert "set critic.embedding 8" in error
+    assert not (tmp_path / "run").exists()

@@ -9,6 +9,7 @@ from langrl.agents.grid_contrastive import GridContrastiveLearner
 from langrl.checkpoint import digest
 from langrl.data.grid.experts import GridReplay, GridTrajectories, grid_experts
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
+from langrl.errors import ConfigError
 from langrl.tasks.grid.agent import (
     GridAgentDescription,
     agent_maker,
@@ -26,7 +27,7 @@ def build(config: GridRunConfig, folder: Path) -> Run:
     Raises:
         ConfigError: if there is no such language-image model.
     """
-    image_language(config.language, config.device)  # refused before the training, not after
+    _check_language(config)  # refused before the training, not after
     data_seed, torch_seed = np.random.SeedSequence(config.seed).spawn(2)
     trajectories = draw_trajectories(config, np.random.default_rng(data_seed))
     device = torch.device(config.device)
@@ -50,6 +51,18 @@ def build(config: GridRunConfig, folder: Path) -> Run:
         agent=agent_maker(critic, config.language, config.grounding, config.device),
         compared=("critic",),
     )
+
+
+def _check_language(config: GridRunConfig) -> None:
+    """Raise ConfigError if there is no such model, or it cannot be compared as the config asks."""
+    language = image_language(config.language, config.device)
+    if config.grounding.compare_separate:
+        width, own = language.encode_text(["go to a ball"]).shape[-1], config.critic.embedding
+        if width != own:
+            raise ConfigError(
+                f"grounding.compare_separate compares embeddings of one size: critic.embedding is"
+                f" {own}, and {config.language} has {width} numbers; set critic.embedding {width}"
+            )
 
 
 def draw_trajectories(
