@@ -22,6 +22,11 @@ class Settings(BaseModel):
     @classmethod
     def _read_earlier_names(cls, content: Any) -> Any:
         if isinstance(content, dict) and cls.earlier_names.keys() & content.keys():
+            for earlier, name in cls.earlier_names.items():
+                if {earlier, name} <= content.keys():
+                    raise ValueError(
+                        f"{earlier} is an earlier name of {name}; leave one of them out"
+                    )
             now = {cls.earlier_names.get(name, name): value for name, value in content.items()}
             now.pop(None, None)
             return now

@@ -21,6 +21,8 @@ OLD = [
     ("langrl.experiment.evaluation", "run_episodes"),
     ("langrl.grounding.described", "learn_language"),
     ("langrl.grounding.described", "EmbeddedPictures"),
+    ("langrl.data.sounds", "SoundPictures"),
+    ("langrl.models.config", "RoomCriticConfig"),
     ("langrl.models.critics", "GoalCritic"),
     ("langrl.models.language_image", "load_language_image_model"),
     ("langrl.models.room_critic", "RoomCritic"),
@@ -32,6 +34,12 @@ SB3 = [
     ("langrl.agents.sb3_vector", "VectorAdapter"),
     ("langrl.experiment.callbacks", "InstructionEvaluation"),
 ]
+
+
+@pytest.mark.parametrize(("name", "now"), RENAMED.items())
+def test_a_name_that_changed_is_not_the_name_of_something_else(name, now):
+    assert name != now
+    assert now not in RENAMED
 
 
 def moved(module, name):

@@ -8,10 +8,7 @@ from pydantic import Field
 
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.maze.grammar import KINDS
-from langrl.grounding.config import StrategyName
 from langrl.settings import Settings
-
-MethodName = Literal[StrategyName, "policy", "nearest_object", "oracle", "random"]
 
 
 class EvaluateArguments(Settings):
@@ -19,7 +16,7 @@ class EvaluateArguments(Settings):
 
     run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
-    methods: tuple[MethodName, ...] | None = Field(
+    methods: tuple[str, ...] | None = Field(
         None, min_length=1, description="what to compare; all that fits the world by default"
     )
     kinds: tuple[str, ...] | None = Field(

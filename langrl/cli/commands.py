@@ -16,6 +16,7 @@ from langrl.tasks.loading import agents_of, agents_of_run
 from langrl.tasks.registry import Task, config_beside, has_config
 from langrl.tasks.run import is_trained, resume_run, train_run
 from langrl.tasks.suite import Drawings, finish, suite_of, training_figure
+from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, print_table, write_results
 
 
@@ -45,10 +46,12 @@ def train(
     else:
         run, seconds = train_run(config, folder, f"{tasks[0].command} {folder.name}")
     report = finish(run, folder, command, seconds)
+    _print_lines(report.notes)
     print_table(report.title, report.shown or report.rows, report.columns)
     console.print(f"results: {folder / 'results.json'}; figures: {folder / 'figures'}")
 
 
+@flushed_subnormals()  # as in training
 def evaluate(
     run: Path,
     out: Path,
@@ -76,7 +79,6 @@ def evaluate(
     agents = suite.agents(agent, methods)
     if instruction is None:
         rows = suite.compare_types(agents, settings, kinds, phrasings)
-        drawings = Drawings({"posterior": suite.draw_posteriors(agent)})
     else:
         results = suite.follow(agents, settings, instruction)
         rows = [
@@ -84,14 +86,18 @@ def evaluate(
             for name, episodes in results.items()
         ]
         _print_lines(suite.describe(agent(), instruction))
-        drawings = suite.draw_instruction(agent, instruction, results)
-    _store(drawings, out / "figures")
     names = [name for name in rows[0] if name not in ("episodes", "instruction")]
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
+    if instruction is None:
+        drawings = Drawings({"posterior": suite.draw_posteriors(agent)})
+    else:
+        drawings = suite.draw_instruction(agent, instruction, results)
+    _store(drawings, out / "figures")
     console.print(f"results: {path}; figures: {out / 'figures'}")
 
 
+@flushed_subnormals()
 def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
     """Train in one world, compare the methods, and follow one instruction; with figures."""
     began = time.perf_counter()

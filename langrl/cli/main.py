@@ -37,7 +37,7 @@ def train(arguments: list[str]) -> None:
         rest += ["--data.trajectories", trajectories]
     trust_pickle = "--trust-pickle" in rest
     rest = [argument for argument in rest if argument != "--trust-pickle"]
-    usage = "langrl train [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]"
+    usage = " [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]"
     _train("train", arguments, rest, usage, _train_help(), trust_pickle)
 
 
@@ -49,7 +49,7 @@ def pretrain(arguments: list[str]) -> None:
     method, rest = take_flag(arguments, "--method")
     tasks = tasks_of("pretrain")
     task = None if method is None else lookup(tasks, method, "method of pre-training")
-    usage = f"langrl pretrain --method {method or next(iter(tasks))} [--config NAME_OR_FILE]"
+    usage = " --method {task} [--config NAME_OR_FILE]"
     _train("pretrain", arguments, rest, usage, _pretrain_help(), task=task)
 
 
@@ -68,7 +68,7 @@ def _train(
         command: which one it is.
         arguments: all that the user typed.
         rest: of them, what is not read yet.
-        usage: of the command, for its help.
+        usage: its first flags, for its help.
         help_text: what the command does.
         trust_pickle: whether ``--trust-pickle`` was among them.
         task: the task family, if one was named; else the config says, or it is the first.
@@ -80,7 +80,8 @@ def _train(
         check_extra(*extra)
     flags = flags_of(type(base))
     default = flags(**base.model_dump())
-    given = parse(flags, rest, usage, default=default, description=help_text)
+    program = f"langrl {command}{usage.format(task=base.task)}"
+    given = parse(flags, rest, program, default=default, description=help_text)
     paths, config = split_paths(given, type(base))
     if paths.print_config:
         print(dump_config(config), end="")

@@ -33,7 +33,7 @@ _AT_ONCE = 256  # inputs that a critic encodes; hidden layers stay in a CPU's ca
 
 
 @dataclass(frozen=True)
-class Guidance:
+class Side:
     """One of two models, as three functions; any model will do.
 
     Args:
@@ -115,7 +115,7 @@ class JoinedModels:
     """
 
     def __init__(
-        self, left: Guidance, right: Guidance, candidates: Any, log_weights: Tensor | None = None
+        self, left: Side, right: Side, candidates: Any, log_weights: Tensor | None = None
     ) -> None:
         self.left, self.right = left, right
         self._left_candidates = _embed("left", "encode_shared", left.encode_shared, candidates)
@@ -193,7 +193,7 @@ class JoinedModels:
         model, candidates = lookup(sides, side, "side")
         return self._log_mean(_raw_scores(side, model, candidates, others))
 
-    def _score(self, name: str, side: Guidance, candidates: Tensor, others: Any) -> Tensor:
+    def _score(self, name: str, side: Side, candidates: Tensor, others: Any) -> Tensor:
         scores = _raw_scores(name, side, candidates, others)
         return scores if side.is_ratio else scores - self._log_mean(scores)
 
@@ -223,7 +223,7 @@ def _embed(side: str, function: str, encode: Encode, inputs: Any) -> Tensor:
     return embedded
 
 
-def _raw_scores(name: str, side: Guidance, candidates: Tensor, others: Any) -> Tensor:
+def _raw_scores(name: str, side: Side, candidates: Tensor, others: Any) -> Tensor:
     """Return a side's scores of candidates and others [M, N], checked."""
     embedded = _embed(name, "encode_other", side.encode_other, others)
     scores = side.score(candidates, embedded)

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from langrl.renamed.aliases import names_of
 from langrl.settings import Settings
 
 EnergyName = Literal["dot", "cosine", "neg_l2", "neg_half_sq_l2"]
@@ -118,3 +119,6 @@ class HistoryConfig(Settings):
         if self.frozen and self.start is None:
             raise ValueError("history.frozen needs a trained model; set history.start")
         return self
+
+
+__getattr__ = names_of(__name__)

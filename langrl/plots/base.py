@@ -1,4 +1,4 @@
-"""Every figure: mazes with posteriors and paths, comparisons of methods, training curves.
+"""What figures share: colours, panels, bars and legends; comparisons and training curves.
 
 Axes: ``R`` rows, ``C`` columns, ``M`` candidate goals, ``T`` time.
 """
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 WALL, DENOTED, PATH = "#3c4048", "#2e9e5b", "#1f5fbf"
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdd49e", "#ef6548", "#7f0000"])
@@ -65,6 +67,13 @@ def panel_grid(
     for ax in axes[count:]:
         ax.axis("off")
     return fig, list(axes[:count])
+
+
+def to_image(fig: Figure) -> NDArray[np.uint8]:
+    """Return a figure as an image uint8 [height, width, 3]."""
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(fig: Figure, path: Path) -> Path:

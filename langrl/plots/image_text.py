@@ -2,13 +2,10 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import imread
-from numpy.typing import NDArray
 
 from langrl.evaluation.image_text import RoomSample
 from langrl.models.language_image.model import LanguageImageModel
@@ -72,11 +69,6 @@ def grid_figure(model: LanguageImageModel, sample: RoomSample, title: str) -> Fi
             color="black" if sample.matches[image, text] else "#c0392b",
         )  # fmt: skip
     return fig
-
-
-def read_png(path: Path) -> NDArray[np.float32]:
-    """Return a written figure's pixels, floats in [0, 1] [height, width, 3], for TensorBoard."""
-    return np.asarray(imread(path), np.float32)[..., :3]
 
 
 def _wrap(text: str, width: int = 38) -> str:

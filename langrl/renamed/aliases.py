@@ -26,6 +26,7 @@ MOVED_NAMES = {
     "langrl.models.critics": ("langrl.models.critics.maze",),
     "langrl.models.language_image": ("langrl.models.language_image.model",),
     "langrl.models.vae": ("langrl.models.vae.model",),
+    "langrl.models.config": ("langrl.models.config",),
 }
 MOVED_MODULES = {
     "langrl.agents.policies": ("langrl.agents.goal_policy", "langrl.evaluation.policies"),
@@ -56,8 +57,11 @@ PACKAGES = ("langrl.experiment", "langrl.experiment.reproduce")  # of modules ab
 RENAMED = {
     "EmbeddedPictures": "EmbeddedImages",
     "HistoryCritic": "RecurrentCritic",
+    "HistoryCriticConfig": "RecurrentCriticConfig",
     "PictureLanguage": "ImageLanguage",
     "RoomCritic": "GridCritic",
+    "RoomCriticConfig": "GridCriticConfig",
+    "SoundPictures": "SoundImages",
     "build_room_critic": "build_grid_critic",
     "draw_sound_pictures": "draw_sound_images",
     "picture_language": "image_language",

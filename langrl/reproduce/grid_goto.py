@@ -4,7 +4,6 @@ One agent a seed, trained on trajectories of all four worlds without language, f
 in rooms it has not seen, beside baselines; every method meets the same rooms, starts and texts.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -28,15 +27,14 @@ from langrl.models.language_image.model import LanguageImageModel
 from langrl.plots.base import methods_figure
 from langrl.protocols import Agent
 from langrl.reproduce.arguments import GridGoToArguments
-from langrl.reproduce.common import with_given, write_report
+from langrl.reproduce.common import train_timed, with_given, write_report
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import is_trained, train_or_resume
 from langrl.training.jobs import chained, run_jobs
-from langrl.training.logs import console, print_table, write_results
+from langrl.training.logs import console, print_table
 from langrl.training.loop import Training
 from langrl.training.result_cache import ResultCache, Row
 from langrl.training.run_folder import check_empty
@@ -73,7 +71,9 @@ def reproduce(options: GridGoToArguments, command: str) -> None:
 def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language: str) -> list[Row]:
     """Train an agent and a cloned policy, and return a row for each method and condition."""
     config = _config(seed, episodes, steps, language)
-    seconds = train_agent(config, folder / f"seed-{seed}")
+    seconds = train_timed(
+        config, folder / f"seed-{seed}", f"seed {seed}", "langrl reproduce grid-goto"
+    )
     agents = _agents(config, folder / f"seed-{seed}", folder / f"seed-{seed}-cloning")
     record = ResultCache(folder / f"seed-{seed}.jsonl", _evaluation_key(config))
     if len(record):
@@ -84,7 +84,7 @@ def run_seed(folder: Path, seed: int, episodes: int, steps: int | None, language
             for phrasing in PHRASINGS:
                 measure = partial(_measure, config, agents, world, level, phrasing)
                 rows += record.rows(f"{world}, {level}, {phrasing}", measure)
-    return [row | {"train_seconds": round(seconds, 1)} for row in rows]
+    return [row | {"train_seconds": seconds} for row in rows]
 
 
 def _measure(
@@ -115,19 +115,6 @@ def _fingerprint(config: GridRunConfig) -> dict[str, str]:
     """Return the digest of the weights of a config's language-image model."""
     model = image_language(config.language, config.device).model
     return {"language_sha256": weights_digest(model.state_dict())}
-
-
-def train_agent(config: GridRunConfig, folder: Path) -> float:
-    """Train an agent, unless the folder holds one of this config; returns the seconds it took."""
-    label = f"seed {config.seed}"
-    if is_trained(folder, config):
-        console.print(f"{label}: using the run in {folder}")
-        rows = json.loads((folder / "results.json").read_text())["rows"]
-        return float(rows[0]["train_seconds"])
-    _, seconds = train_or_resume(config, folder, label)
-    row = {"train_seconds": round(seconds, 1)}
-    write_results(folder, "langrl reproduce grid-goto", config.model_dump(mode="json"), [row])
-    return seconds
 
 
 def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:

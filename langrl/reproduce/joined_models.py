@@ -26,7 +26,7 @@ from langrl.evaluation.statistics import gather, mean_and_sem
 from langrl.functional.energies import cosine
 from langrl.functional.losses import symmetric_info_nce
 from langrl.functional.retrieval import recall_at_1
-from langrl.grounding.joining import Guidance, JoinedModels
+from langrl.grounding.joining import JoinedModels, Side
 from langrl.models.blocks import mlp
 from langrl.models.config import ImageTowerConfig
 from langrl.models.critics.maze import PairCritic
@@ -100,7 +100,7 @@ def measure(seed: int, steps: int, language: str) -> dict[Key, float]:
     sounds, texts = draw_queries(seed)
     images = draw_candidates(seed, max(COUNTS))
     critic = train_on_images(seed, steps, size)
-    left, right = Guidance.from_critic(critic), Guidance.from_language_image(model)
+    left, right = Side.from_critic(critic), Side.from_language_image(model)
     recalls: dict[Key, float] = {
         ("direct", None): _recall(JoinedModels(left, right, images[:1]).direct(sounds, texts))
     }

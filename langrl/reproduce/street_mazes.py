@@ -5,6 +5,7 @@ starts, instructions and noise, beside the numbers published in arXiv:2501.11326
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from langrl.envs.maze.grammar import KINDS
@@ -13,12 +14,12 @@ from langrl.evaluation.comparison import compare, summarise
 from langrl.evaluation.statistics import mean_and_sem, means_and_sems
 from langrl.plots.base import methods_figure
 from langrl.reproduce.arguments import ReproduceArguments
-from langrl.reproduce.common import with_given, write_report
+from langrl.reproduce.common import train_timed, with_given, write_report
+from langrl.tasks.loading import AgentMaker, agents_of
 from langrl.tasks.maze import suite as maze_suite
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
 from langrl.tasks.presets import load_config
-from langrl.tasks.run import Run, train_or_resume
 from langrl.training.logs import print_table
 
 MAZES = ("blank", "fork", "island")
@@ -38,18 +39,20 @@ def reproduce(options: ReproduceArguments, command: str) -> None:
     for maze in MAZES:
         for seed in range(options.seeds):
             config = _config(maze, seed, options.episodes, options.steps)
-            run, seconds = train_or_resume(
-                config, options.out / "runs" / f"{maze}-{seed}", f"{maze}, seed {seed}"
+            folder = options.out / "runs" / f"{maze}-{seed}"
+            seconds = train_timed(
+                config, folder, f"{maze}, seed {seed}", "langrl reproduce street-mazes"
             )
-            for method, row in _evaluate(run).items():
+            agent = agents_of(folder)
+            for method, row in _evaluate(agent, config).items():
                 methods[maze, method].append(row | {"train_seconds": seconds})
-            for key, row in _evaluate_phrasings(run).items():
+            for key, row in _evaluate_phrasings(agent, config).items():
                 phrasings[maze, *key].append(row)
     averaged = ("success", "spl")
     rows = [
         {"maze": maze, "method": method} | means_and_sems(measured, averaged)
         | _published(maze, method)
-        | {"train_seconds": round(mean_and_sem([row["train_seconds"] for row in measured])[0], 1)}
+        | {"train_seconds": _mean_seconds([row["train_seconds"] for row in measured])}
         for (maze, method), measured in methods.items()
     ]  # fmt: skip
     keys = ("maze", "method", "kind", "phrasing")
@@ -65,6 +68,12 @@ def reproduce(options: ReproduceArguments, command: str) -> None:
     write_report(options.out, command, settings, rows, figures, phrasings=phrased)
 
 
+def _mean_seconds(seconds: Sequence[float | None]) -> float | None:
+    """Return the mean; None if a training was stopped in between."""
+    known = [value for value in seconds if value is not None]
+    return round(mean_and_sem(known)[0], 1) if len(known) == len(seconds) else None
+
+
 def _config(maze: str, seed: int, episodes: int, steps: int | None) -> MazeRunConfig:
     config = load_config(f"street-{maze}", MazeRunConfig)
     learner = with_given(config.learner, steps=steps)
@@ -73,30 +82,30 @@ def _config(maze: str, seed: int, episodes: int, steps: int | None) -> MazeRunCo
     return with_given(config, seed=seed, learner=learner, evaluation=evaluation)
 
 
-def _evaluate(run: Run) -> dict[str, dict[str, Any]]:
+def _evaluate(agent: AgentMaker, config: MazeRunConfig) -> dict[str, dict[str, Any]]:
     """Evaluate every method as published, and log_sum_exp with candidates weighted to p(g)."""
-    evaluation = run.config.evaluation
-    suite = maze_suite.of(run.config)
-    agents = suite.agents(run.agent)
+    evaluation = config.evaluation
+    suite = maze_suite.of(config)
+    agents = suite.agents(agent)
     for method in ("direct", "log_sum_exp"):
-        agents[method] = lambda method=method: run.agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
-    agents["log_sum_exp, weighted"] = lambda: run.agent(
+        agents[method] = lambda method=method: agent(strategy=method, **AS_PUBLISHED)  # type: ignore[misc]
+    agents["log_sum_exp, weighted"] = lambda: agent(
         **AS_PUBLISHED | {"strategy": "log_sum_exp", "weighting": "data"}
     )
     order = ["direct", "log_sum_exp", "log_sum_exp, weighted"]
     agents = {name: agents[name] for name in dict.fromkeys([*order, *agents])}
-    results = compare(
-        agents, lambda: suite.tasks(evaluation), evaluation.seed, run.config.world.layout
-    )
+    results = compare(agents, lambda: suite.tasks(evaluation), evaluation.seed, config.world.layout)
     return {method: summarise(episodes) for method, episodes in results.items()}
 
 
-def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
+def _evaluate_phrasings(
+    agent: AgentMaker, config: MazeRunConfig
+) -> dict[tuple[str, ...], dict[str, Any]]:
     """Evaluate on seen and held-out phrasings, on rows and columns and on every kind."""
-    evaluation = run.config.evaluation
-    suite = maze_suite.of(run.config)
-    agents = suite.agents(run.agent, ("nearest_goal",))
-    agents |= {"log_sum_exp": lambda: run.agent(strategy="log_sum_exp", **AS_PUBLISHED)}
+    evaluation = config.evaluation
+    suite = maze_suite.of(config)
+    agents = suite.agents(agent, ("nearest_goal",))
+    agents |= {"log_sum_exp": lambda: agent(strategy="log_sum_exp", **AS_PUBLISHED)}
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for kinds in (("row", "column"), *((kind,) for kind in KINDS)):
         for phrasing in PHRASINGS:
@@ -106,7 +115,7 @@ def _evaluate_phrasings(run: Run) -> dict[tuple[str, ...], dict[str, Any]]:
                     evaluation, kinds, phrasing
                 ),
                 evaluation.seed,
-                f"{run.config.world.layout}, {phrasing}",
+                f"{config.world.layout}, {phrasing}",
             )
             for method, episodes in results.items():
                 rows[method, " or ".join(kinds), phrasing] = summarise(episodes)

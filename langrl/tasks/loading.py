@@ -11,7 +11,7 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
-from langrl.tasks.registry import TASKS, task_of_agent
+from langrl.tasks.registry import TASKS, check_trust, task_of_agent
 
 S = TypeVar("S", bound=Settings)
 AgentMaker = Callable[..., Any]
@@ -40,13 +40,7 @@ def agents_of(
 ) -> AgentMaker:
     """Read a checkpoint once and return what makes its agents; see ``load_agent``."""
     path = find_checkpoint(Path(folder))
-    return restore_agents(read_checkpoint(path), path, world=world, device=device)
-
-
-def restore_agents(
-    checkpoint: Checkpoint, path: Path, *, world: StreetMaze | None = None, device: str = "cpu"
-) -> AgentMaker:
-    """Return what makes the agents of a checkpoint that was read from ``path``."""
+    checkpoint = read_checkpoint(path)
     task = task_of_agent(checkpoint.documents.get("agent"), path)
     try:
         load: Callable[..., AgentMaker] = task.module("agent").load
@@ -103,12 +97,3 @@ def agents_of_run(
     elif trust_pickle:
         raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")
     return cast(AgentMaker, module.load_run(folder, config, world=world, policy=policy))
-
-
-def check_trust(path: Path, trust_pickle: bool) -> None:
-    """Raise ConfigError unless a zip of Stable-Baselines3 may be read."""
-    if not trust_pickle:
-        raise ConfigError(
-            f"{path} holds a pickle: reading it runs code that its author chose; add"
-            " --trust-pickle if you trust where it came from"
-        )

@@ -39,6 +39,7 @@ class Task:
         command: what trains it: ``langrl train`` or ``langrl pretrain``.
         extra: a package that it needs and the extra that installs it.
         demo: its demo, if it has one.
+        pickle: a file of its run folders that a resumed run reads, and that may run code.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Task:
     command: Command = "train"
     extra: tuple[str, str] | None = None
     demo: Demo | None = None
+    pickle: str | None = None
 
     @property
     def config_class(self) -> type[RunConfig]:
@@ -81,7 +83,13 @@ TASKS: dict[str, Task] = {
             demo=Demo("grid", "grid-goto", "go to something red or a key", "demo-grid"),
         ),
         Task("grid-partial", "langrl.tasks.grid_partial", "GridPartialRunConfig"),
-        Task("sb3", "langrl.tasks.sb3", "Sb3RunConfig", extra=("stable_baselines3", "sb3")),
+        Task(
+            "sb3",
+            "langrl.tasks.sb3",
+            "Sb3RunConfig",
+            extra=("stable_baselines3", "sb3"),
+            pickle="policy.zip",
+        ),
         Task(
             "language-image",
             "langrl.tasks.language_image",
@@ -113,17 +121,17 @@ def has_config(run: Path) -> bool:
     return any((folder / CONFIG_FILE).is_file() for folder in (run, run.parent.parent))
 
 
-def config_beside(run: Path, command: Command = "train") -> RunConfig:
+def config_beside(run: Path) -> RunConfig:
     """Return the config of a run folder, or of the one that a checkpoint is in.
 
     Raises:
-        ConfigError: if there is none, or it is of another command.
+        ConfigError: if there is none, or it is of a run that trains no agent.
     """
     for folder in (run, run.parent.parent):
         if (folder / CONFIG_FILE).is_file():
-            return load_run_config(str(folder / CONFIG_FILE), *tasks_of(command).values())
+            return load_run_config(str(folder / CONFIG_FILE), *tasks_of("train").values())
     raise ConfigError(
-        f"no {CONFIG_FILE} in {run}; give a run folder that `langrl {command}` has written"
+        f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written"
     )
 
 
@@ -142,3 +150,12 @@ def task_of_agent(document: object, path: Path) -> Task:
         return lookup(tasks_of("train"), kind, "kind of agent")
     except ValueError as error:
         raise CheckpointError(f"{path} is of another version: {error}") from error
+
+
+def check_trust(path: Path, trust_pickle: bool) -> None:
+    """Raise ConfigError unless a zip of Stable-Baselines3 may be read."""
+    if not trust_pickle:
+        raise ConfigError(
+            f"{path} holds a pickle: reading it runs code that its author chose; add"
+            " --trust-pickle if you trust where it came from"
+        )

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from langrl.checkpoint import Checkpoint
 from langrl.errors import CheckpointError, ConfigError, GroundingError
-from langrl.settings import CONFIG_FILE
+from langrl.settings import CONFIG_FILE, describe_invalid
 from langrl.tasks.config import RunConfig
-from langrl.tasks.registry import TASKS, Task, load_run_config
+from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
@@ -61,7 +62,11 @@ class Run:
 
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
         """Raise CheckpointError unless a checkpoint is of this run's world and model."""
-        stored = type(self.description).model_validate(checkpoint.documents[self.document])
+        try:
+            stored = type(self.description).model_validate(checkpoint.documents[self.document])
+        except ValidationError as error:
+            detail = describe_invalid(error, type(self.description))
+            raise CheckpointError(f"{path} does not fit {CONFIG_FILE}: {detail}") from error
         for name in self.compared or type(self.description).model_fields:
             if getattr(stored, name) != getattr(self.description, name):
                 raise CheckpointError(
@@ -101,10 +106,8 @@ class Run:
         with flushed_subnormals():
             return training.run(label)
 
-    def resume(self, folder: Path, label: str, newest: Newest, trust_pickle: bool) -> float:
+    def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from the newest checkpoint, or from the beginning, and return the seconds."""
-        if trust_pickle:
-            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
         if newest is not None:
             path, checkpoint = newest
             self.restore(checkpoint, path)
@@ -162,8 +165,22 @@ def resume_run(
         )
     config = load_run_config(str(file), *tasks)
     newest = read_newest(folder)
+    check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
     run = build_run(config, folder)
-    return run, run.resume(folder, label, newest, trust_pickle)
+    return run, run.resume(folder, label, newest)
+
+
+def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> None:
+    """Refuse a resumed run whose pickle is not trusted, or one that has none to trust.
+
+    Raises:
+        ConfigError: naming the file or the flag.
+    """
+    if task.pickle is None:
+        if trust_pickle:
+            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
+    elif begun:
+        check_trust(folder / task.pickle, trust_pickle)
 
 
 def train_or_resume(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:

@@ -42,17 +42,19 @@ class Report:
         title: of the table.
         rows: of ``results.json``.
         columns: of the rows that the table shows.
-        figures: by file name.
+        draw: draws the figures, by file name; called when the results are stored.
         shown: the table's rows, where they are not those of ``results.json``.
         results: further entries of ``results.json``.
+        notes: sentences to show beside the table.
     """
 
     title: str
     rows: list[Row]
     columns: Sequence[str]
-    figures: Mapping[str, Figure]
+    draw: Callable[[], Mapping[str, Figure]]
     shown: list[Row] | None = None
     results: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -157,15 +159,14 @@ class TaskSuite(ABC):
         """Compare all methods on drawn instructions; see ``Suite.report``."""
         results = self.compare(self.agents(run.agent), "evaluate")
         rows = [{"method": name} | summarise(episodes) for name, episodes in results.items()]
-        figures = {
-            "posterior": self.draw_posteriors(run.agent),
-            "training": training_figure(folder),
-        }
         return Report(
             f"{folder} ({seconds:.0f} s of training)",
             rows,
             ("method", *COLUMNS),
-            figures,
+            lambda: {
+                "posterior": self.draw_posteriors(run.agent),
+                "training": training_figure(folder),
+            },
             results=run.results,
         )
 
@@ -230,7 +231,7 @@ def finish(run: Any, folder: Path, command: str, seconds: float) -> Report:
         row["train_seconds"] = round(seconds, 1)
     config = run.config.model_dump(mode="json")
     write_results(folder, command, config, report.rows, **report.results)
-    for name, figure in report.figures.items():
+    for name, figure in report.draw().items():
         save(figure, folder / "figures" / f"{name}.png")
     return report
 

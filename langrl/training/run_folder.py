@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, write_atomically
 from langrl.errors import ConfigError
 from langrl.settings import CONFIG_FILE, Settings, dump_config
 
@@ -34,7 +34,7 @@ def check_empty(folder: Path) -> None:
 def write_config(folder: Path, config: Settings) -> None:
     """Write a new run's config, from which it is rerun and resumed."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(dump_config(config))
+    write_atomically(folder / CONFIG_FILE, dump_config(config))
 
 
 def read_newest(folder: Path) -> tuple[Path, Checkpoint] | None:

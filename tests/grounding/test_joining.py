@@ -6,7 +6,7 @@ import torch
 
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, UnknownNameError
 from langrl.functional.energies import cosine, dot
-from langrl.grounding.joining import Guidance, JoinedModels
+from langrl.grounding.joining import JoinedModels, Side
 from langrl.models.config import ImageTowerConfig, LanguageImageConfig, TextTowerConfig
 from langrl.models.critics.maze import PairCritic, Scale
 from langrl.models.language_image.model import TowersDescription, build_language_image_model
@@ -31,7 +31,7 @@ def table_side(table, encode=None):
     def other(values):
         return one_hot(values, table.shape[1]).double()
 
-    return Guidance(encode or shared, other, lambda b, x: b @ table @ x.T)
+    return Side(encode or shared, other, lambda b, x: b @ table @ x.T)
 
 
 def ratio(given_b):
@@ -79,7 +79,7 @@ def test_gaussian_models_give_the_closed_form():
             + x.T**2 / (2 * variance)
         )  # fmt: skip
 
-    side = Guidance(lambda b: b, lambda x: x, score)
+    side = Side(lambda b: b, lambda x: x, score)
     candidates = torch.randn(200_000, 1, generator=torch.Generator().manual_seed(0)).double()
     points = torch.linspace(-1.5, 1.5, 5, dtype=torch.float64).unsqueeze(1)
     estimate = JoinedModels(side, side, candidates).log_ratio(points, points, error_bars=True)
@@ -99,7 +99,7 @@ def test_gaussian_models_give_the_closed_form():
 def test_terms_of_their_own_are_taken_out_where_a_side_is_no_ratio():
     shifted = table_side(ratio(C_GIVEN_B) + torch.tensor([3.0, -2.0], dtype=torch.float64))
     weights = (3 * P_B).log()
-    loose = Guidance(shifted.encode_shared, shifted.encode_other, shifted.score, is_ratio=False)
+    loose = Side(shifted.encode_shared, shifted.encode_other, shifted.score, is_ratio=False)
     found = JoinedModels(LEFT, loose, torch.arange(3), weights).log_ratio(EVERY_A, EVERY_C).value
     torch.testing.assert_close(found, exact())
     believed = JoinedModels(LEFT, shifted, torch.arange(3), weights)
@@ -127,7 +127,7 @@ def counted(side):
         calls.append(inputs)
         return side.encode_shared(inputs)
 
-    return Guidance(encode, side.encode_other, side.score), calls
+    return Side(encode, side.encode_other, side.score), calls
 
 
 def test_each_model_embeds_the_candidates_once():
@@ -143,7 +143,7 @@ def test_each_model_embeds_the_candidates_once():
 
 def test_any_input_that_the_encoders_take_will_do():
     encode = {"dog": [1.0, 0.0], "cat": [0.0, 1.0]}
-    side = Guidance(
+    side = Side(
         lambda words: torch.tensor([encode[word] for word in words]),
         lambda words: torch.tensor([[len(word), 1.0] for word in words]),
         dot,
@@ -154,7 +154,7 @@ def test_any_input_that_the_encoders_take_will_do():
 
 def test_no_gradients_are_kept():
     weight = torch.nn.Linear(3, 3)
-    side = Guidance(weight, weight, lambda b, x: b @ x.T)
+    side = Side(weight, weight, lambda b, x: b @ x.T)
     joined = JoinedModels(side, side, torch.randn(4, 3))
     assert not joined.log_ratio(torch.randn(2, 3), torch.randn(2, 3)).value.requires_grad
     assert not joined.direct(torch.randn(2, 3), torch.randn(2, 3)).requires_grad
@@ -164,7 +164,7 @@ def test_no_gradients_are_kept():
 
 
 def test_direct_is_the_cosine_of_embeddings():
-    side = Guidance(lambda b: b, lambda x: x, dot)
+    side = Side(lambda b: b, lambda x: x, dot)
     joined = JoinedModels(side, side, torch.ones(1, 2))
     found = joined.direct(torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
     torch.testing.assert_close(found, torch.tensor([[1.0, 0.0]]))
@@ -217,7 +217,7 @@ def test_encoders_that_drop_candidates_are_refused():
 )
 def test_embeddings_that_are_none_are_refused(embedded, error, said):
     with pytest.raises(error, match=said):
-        JoinedModels(LEFT, Guidance(lambda b: embedded, RIGHT.encode_other, dot), torch.arange(3))
+        JoinedModels(LEFT, Side(lambda b: embedded, RIGHT.encode_other, dot), torch.arange(3))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_embeddings_that_are_none_are_refused(embedded, error, said):
     ],
 )
 def test_scores_that_are_none_are_refused(scores, error, said):
-    right = Guidance(RIGHT.encode_shared, RIGHT.encode_other, scores)
+    right = Side(RIGHT.encode_shared, RIGHT.encode_other, scores)
     with pytest.raises(error, match=said):
         JoinedModels(LEFT, right, torch.arange(3)).log_ratio(EVERY_A, EVERY_C)
 
@@ -254,19 +254,19 @@ def test_a_critic_scores_as_it_does_itself(shared):
     sizes = {"left": 3, "right": 4}
     ours = torch.randn(600, sizes[shared])
     theirs = torch.randn(2, sizes["right" if shared == "left" else "left"])
-    side = Guidance.from_critic(critic, shared)
+    side = Side.from_critic(critic, shared)
     found = side.score(side.encode_shared(ours), side.encode_other(theirs))
     expected = critic(ours, theirs) if shared == "left" else critic(theirs, ours).mT
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(side.encode_shared(ours.numpy()), side.encode_shared(ours))
     assert side.is_ratio
-    assert not Guidance.from_critic(critic, shared, is_ratio=False).is_ratio
+    assert not Side.from_critic(critic, shared, is_ratio=False).is_ratio
 
 
 def test_a_critic_has_two_sides():
     critic = PairCritic(torch.nn.Identity(), torch.nn.Identity(), dot)
     with pytest.raises(UnknownNameError, match="side of a critic"):
-        Guidance.from_critic(critic, "middle")
+        Side.from_critic(critic, "middle")
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def test_a_language_image_model_shares_its_images(language):
         0, 256, (5, 32, 32, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
     texts = ["the red ball", "a key"]
-    side = Guidance.from_language_image(language)
+    side = Side.from_language_image(language)
     assert not side.is_ratio  # it is not calibrated
     joined = JoinedModels(side, side, images)
     h = language.log_ratio(images, texts).double()

@@ -36,8 +36,9 @@ TINY = {
         "evaluation": {"episodes": 3},
     },
     "grid": {
+        "language": "bundled",
         "data": {"rooms": 4, "trajectories_per_room": 4},
-        "critic": {"embedding": 4, "channels": 4, "depth": 1, "width": 6},
+        "critic": {"embedding": 64, "channels": 4, "depth": 1, "width": 6},
         "learner": {"steps": 4, "rooms": 3, "states": 4, "warmup": 2},
         "evaluation": {"episodes": 3},
     },

@@ -7,11 +7,11 @@ from pydantic import Field, field_validator, model_validator
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.models.config import CpcConfig
 from langrl.tasks.config import RunConfig
-from langrl.tasks.language_image.config import _check_worlds
+from langrl.tasks.grid.config import check_worlds
 
 
 class CpcRunConfig(RunConfig):
-    """The same for contrastive predictive coding, on explorations without language."""
+    """Contrastive predictive coding, on explorations without language."""
 
     earlier_names = {
         "tours_per_room": "trajectories_per_room",
@@ -73,7 +73,7 @@ class CpcRunConfig(RunConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        _check_worlds(self.worlds)
+        check_worlds(self.worlds)
         least = 2 * self.model.horizon + 1  # probes look as far back as ahead
         if self.length < least:
             raise ValueError(

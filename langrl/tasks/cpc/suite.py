@@ -4,8 +4,11 @@ The model of a finished run is stored here too.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from langrl.models.cpc import MODEL_FOLDER, build_cpc, load_cpc
 from langrl.plots.cpc import probes_figure, training_figure
@@ -13,7 +16,7 @@ from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.exploration_probes import ExplorationStates, probe_explorations
 from langrl.tasks.cpc.run import FIT, TEST, draw_explorations
 from langrl.tasks.run import Run
-from langrl.tasks.suite import Report
+from langrl.tasks.suite import Report, Row
 from langrl.training.logs import read_metrics
 
 _COLUMNS = ("world", "variable", "offset", "measure", "chance")
@@ -29,17 +32,23 @@ class CpcSuite:
         run.learner.model.save(folder / MODEL_FOLDER)
         rows = measure(config, folder / MODEL_FOLDER)
         results = {"evaluation_seconds": round(time.perf_counter() - start, 1)}
-        records = read_metrics(folder / "metrics.jsonl")
-        figures = {"curves": training_figure(records, "information on the codes k steps ahead")} | {
-            f"probes-{world}": probes_figure(
-                [row for row in rows if row["world"] == world],
-                f"linear probes in unseen rooms: {world}",
-            )
-            for world in config.worlds
-        }
         shown, columns = probe_table(rows)
         title = "predicted by a linear map, in unseen rooms"
-        return Report(title, rows, columns, figures, shown, results)
+        notes = [f"model: {folder / MODEL_FOLDER}"]
+        draw = partial(_figures, config, rows, folder)
+        return Report(title, rows, columns, draw, shown, results, notes)
+
+
+def _figures(config: CpcRunConfig, rows: list[Row], folder: Path) -> dict[str, Figure]:
+    records = read_metrics(folder / "metrics.jsonl")
+    probed = {
+        f"probes-{world}": probes_figure(
+            [row for row in rows if row["world"] == world],
+            f"linear probes in unseen rooms: {world}",
+        )
+        for world in config.worlds
+    }
+    return {"curves": training_figure(records, "information on the codes k steps ahead")} | probed
 
 
 def of(config: CpcRunConfig) -> CpcSuite:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -24,6 +23,7 @@ from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
+from langrl.training.seeding import seeded
 
 
 class GridAgentDescription(Settings):
@@ -37,9 +37,7 @@ class GridAgentDescription(Settings):
 
 def build_grid_critic(config: GridCriticConfig, seed: int) -> GridCritic:
     """Return f(s, a, g), initialised from a seed."""
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return GridCritic(len(ACTIONS), ENERGIES[config.energy], config)
 
 

@@ -7,11 +7,20 @@ from pydantic import Field, field_validator
 from langrl.agents.config import GridLearnerConfig
 from langrl.data.config import GridDataConfig
 from langrl.envs.grid.rooms import GRID_WORLDS
-from langrl.errors import lookup
+from langrl.errors import lookup, suggestion
 from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import GridCriticConfig
 from langrl.settings import Settings
 from langrl.tasks.config import RunConfig
+
+
+def check_worlds(worlds: tuple[str, ...]) -> None:
+    """Raise ValueError unless they are different grid worlds."""
+    for name in worlds:
+        if name not in GRID_WORLDS:
+            raise ValueError(f"no grid world named {name!r}; {suggestion(name, GRID_WORLDS)}")
+    if len(set(worlds)) != len(worlds):
+        raise ValueError("worlds names one twice; name each once")
 
 
 class GridEvaluationConfig(Settings):

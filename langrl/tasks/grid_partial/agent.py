@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -29,6 +28,7 @@ from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
+from langrl.training.seeding import seeded
 
 _SHOWROOM = 8  # cells along a side of the room in which goals are drawn
 
@@ -47,9 +47,7 @@ class GridPartialAgentDescription(Settings):
 
 def build_recurrent_critic(description: GridPartialAgentDescription, seed: int) -> RecurrentCritic:
     """Return f(h, a, g), initialised from a seed."""
-    # Layers draw their weights from torch's global generator, which is put back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return RecurrentCritic(
             CPC(description.history),
             description.memory,

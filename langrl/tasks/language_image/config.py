@@ -1,14 +1,13 @@
-"""Settings of pre-training, each method's; no torch here, so ``--help`` is quick."""
+"""The config of pre-training a language-image model; no torch here."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from langrl.envs.grid.rooms import GRID_WORLDS
-from langrl.errors import suggestion
 from langrl.models.config import LanguageImageConfig
 from langrl.settings import Settings
 from langrl.tasks.config import RunConfig
+from langrl.tasks.grid.config import check_worlds
 
 
 class TextsConfig(Settings):
@@ -95,7 +94,7 @@ class LanguageImageRunConfig(RunConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        _check_worlds(self.worlds)
+        check_worlds(self.worlds)
         if self.folder is not None and self.environments:
             raise ValueError("images come from a folder or from environments; set one of them")
         if self.frequent_words and self.words is None:
@@ -105,12 +104,3 @@ class LanguageImageRunConfig(RunConfig):
         if self.train == "heads" and self.start is None:
             raise ValueError("train: heads needs a SentenceTransformer to start from; set start")
         return self
-
-
-def _check_worlds(worlds: tuple[str, ...]) -> None:
-    """Raise ValueError unless they are different grid worlds."""
-    for name in worlds:
-        if name not in GRID_WORLDS:
-            raise ValueError(f"no grid world named {name!r}; {suggestion(name, GRID_WORLDS)}")
-    if len(set(worlds)) != len(worlds):
-        raise ValueError("worlds names one twice; name each once")

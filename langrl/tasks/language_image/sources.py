@@ -4,7 +4,6 @@ Each source draws the batch of a step, and samples that are kept apart: to calib
 on and to show. A seed for each step: a resumed run draws what it would have drawn.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
+from langrl.checkpoint import digest
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
 from langrl.data.images.folder import CaptionedImages, read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
@@ -149,7 +149,7 @@ class GridSource:
 
     def digest(self) -> str:
         """Return the digest of nothing."""
-        return hashlib.sha256().hexdigest()
+        return digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +193,7 @@ class WorldSource:
 
     def digest(self) -> str:
         """Return the digest of the environments' ids."""
-        return hashlib.sha256(json.dumps(self.config.environments).encode()).hexdigest()
+        return digest(json.dumps(self.config.environments).encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,11 +222,13 @@ class FolderSource:
 
     def digest(self) -> str:
         """Return the digest of all images and captions."""
-        digest = hashlib.sha256()
-        for part in self.parts:
-            digest.update(np.ascontiguousarray(part.images).tobytes())
-            digest.update(json.dumps(part.texts).encode() + part.positives.tobytes())
-        return digest.hexdigest()
+        return digest(
+            *(
+                data
+                for part in self.parts
+                for data in (part.images, json.dumps(part.texts).encode(), part.positives)
+            )
+        )
 
 
 def _as_sample(name: str, part: CaptionedImages | ImageTexts) -> RoomSample:

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from langrl.errors import DomainError
 from langrl.evaluation.image_text import RoomSample, calibrate_on
 from langrl.models.language_image.model import LanguageImageModel, load_language_image_model
-from langrl.plots.base import save
-from langrl.plots.image_text import auc_figure, grid_figure, read_png, reliability_figure
+from langrl.plots.base import to_image
+from langrl.plots.image_text import auc_figure, grid_figure, reliability_figure
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.tasks.language_image.model_card import model_card
 from langrl.tasks.language_image.run import LanguageImageRun
@@ -39,20 +39,23 @@ class LanguageImageSuite:
         # What is measured is what is stored: rounded to half precision, and read back.
         run.learner.model.save(place, "", {}, half=True)
         model = load_language_image_model(place, config.device)
-        title = "on rooms and texts not seen in training"
+        notes = [f"model: {place}"]
         try:
             calibrate_on(model, source.calibration_samples())
         except DomainError as error:  # after a few steps only, or on captions that say nothing
-            title = f"{title}; the model is stored uncalibrated: {error}"
+            notes.append(f"the model is stored uncalibrated: {error}")
         rows = source.measure(model)
         for row in rows:
             row["train_seconds"] = round(seconds, 1)
         numbers = {"command": command, "versions": versions(), "rows": rows}
         model.save(place, model_card(config, rows, command), numbers, half=True)
-        figures = _figures(model, rows, source.shown_samples(), folder)
-        _write_images(figures, folder)
         results = {"evaluation_seconds": round(time.perf_counter() - start, 1)}
-        return Report(title, rows, _COLUMNS, figures, results=results)
+        title = "on rooms and texts not seen in training"
+
+        def draw() -> dict[str, Figure]:
+            return _figures(model, rows, source.shown_samples(), folder)
+
+        return Report(title, rows, _COLUMNS, draw, results=results, notes=notes)
 
 
 def of(config: LanguageImageRunConfig) -> LanguageImageSuite:
@@ -71,10 +74,11 @@ def _figures(
     for sample in samples if model.calibrated else ():
         title = f"{sample.world}: best text and P(match)"
         figures[f"images-{sample.world}"] = grid_figure(model, sample, title)
+    _add_to_tensorboard(figures, folder)
     return figures
 
 
-def _write_images(figures: dict[str, Figure], folder: Path) -> None:
+def _add_to_tensorboard(figures: dict[str, Figure], folder: Path) -> None:
     """Write the figures to TensorBoard, at the last step that the run has recorded."""
     from torch.utils.tensorboard import SummaryWriter
 
@@ -83,7 +87,6 @@ def _write_images(figures: dict[str, Figure], folder: Path) -> None:
     board = SummaryWriter(str(folder / "tensorboard"))
     try:
         for name, figure in figures.items():
-            path = save(figure, folder / "figures" / f"{name}.png")
-            board.add_image(name, read_png(path), step, dataformats="HWC")
+            board.add_image(name, to_image(figure), step, dataformats="HWC")
     finally:
         board.close()

@@ -27,7 +27,7 @@ from langrl.settings import CONFIG_FILE
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.agent import check_same_maze
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
-from langrl.tasks.sb3.guidance import Guidance, language_side, text_encoder
+from langrl.tasks.sb3.guidance import LanguageSide, language_side, text_encoder
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
 
 
@@ -40,7 +40,7 @@ class TrainedPolicy:
     model: BaseAlgorithm
 
     @cached_property
-    def guidance(self) -> Guidance:
+    def guidance(self) -> LanguageSide:
         """What the policy follows instructions by; loaded once."""
         return language_side(self.config, self.folder)
 

@@ -51,7 +51,7 @@ def text_encoder(config: Sb3RunConfig) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Guidance:
+class LanguageSide:
     """What a policy of goals follows instructions by.
 
     Args:
@@ -67,7 +67,7 @@ class Guidance:
     critic: GoalCritic | GridCritic | None
 
 
-def language_side(config: Sb3RunConfig, folder: Path) -> Guidance:
+def language_side(config: Sb3RunConfig, folder: Path) -> LanguageSide:
     """Return what a run's policy follows instructions by.
 
     Raises:
@@ -90,8 +90,8 @@ def language_side(config: Sb3RunConfig, folder: Path) -> Guidance:
         assert isinstance(trained.critic, GoalCritic)
         assert isinstance(trained.language, LanguageCritic)
         assert isinstance(trained.candidates, SampledCandidates)
-        return Guidance(trained.language, trained.candidates, 1.0, trained.critic)
+        return LanguageSide(trained.language, trained.candidates, 1.0, trained.critic)
     language = image_language(config.language, config.device)
     critic = None if trained is None else trained.critic
     assert critic is None or isinstance(critic, GridCritic)
-    return Guidance(language, ReachablePoses(said_done=True), grounding.language_weight, critic)
+    return LanguageSide(language, ReachablePoses(said_done=True), grounding.language_weight, critic)

@@ -20,9 +20,9 @@ from langrl.agents.sb3.callbacks import InstructionEvaluation, MetricsWriter, Re
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
 from langrl.errors import ConfigError
 from langrl.protocols import Agent
-from langrl.tasks.loading import check_trust
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.tasks.registry import TASKS
 from langrl.tasks.run import Newest, Run, is_trained, train_or_resume
 from langrl.tasks.sb3.agent import TrainedPolicy, describe, read_zip
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
@@ -35,8 +35,9 @@ from langrl.tasks.sb3.guidance import (
 )
 from langrl.tasks.sb3.model import build_model
 from langrl.training.logs import MetricsLog, console, progress, versions
+from langrl.training.run_folder import use_device
 
-ZIP = "policy.zip"
+ZIP = str(TASKS["sb3"].pickle)
 
 
 @dataclass(eq=False)
@@ -70,19 +71,17 @@ class Sb3Run(Run):
         self._train_critics(folder, label)
         return self._learn(folder, label, build_model(self.config, folder))
 
-    def resume(self, folder: Path, label: str, newest: Newest, trust_pickle: bool) -> float:
+    def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from ``policy.zip``, with an empty replay: not to the same bits.
 
         A run that was cut off before its first checkpoint starts again; its language side goes on
         where it was. Reading the zip runs code that is in it.
 
         Raises:
-            ConfigError: if the zip is not trusted.
             CheckpointError: if there is a checkpoint and no zip.
         """
         if newest is None:
             return self.train(folder, label)
-        check_trust(folder / ZIP, trust_pickle)
         model = read_zip(folder / ZIP, self.config)
         console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
         self.results["during"] = _evaluated_before(folder)
@@ -96,6 +95,7 @@ class Sb3Run(Run):
         own = own.model_copy(update={"seed": config.seed, "device": config.device})
         if not is_trained(critics, own):
             train_or_resume(own, critics, f"{label}, language side")
+            use_device(config.device, config.threads)  # the run's own threads again
 
     def _learn(self, folder: Path, label: str, model: BaseAlgorithm) -> float:
         self.policy = policy = TrainedPolicy(self.config, folder, model)
@@ -129,13 +129,16 @@ class Sb3Run(Run):
         return time.perf_counter() - begin
 
     def _store(self, folder: Path) -> None:
-        """Write a checkpoint of the policy, and the zip of the whole algorithm."""
+        """Write the zip of the whole algorithm, and a checkpoint of the policy.
+
+        The zip comes first: a run that has a checkpoint can be resumed.
+        """
         assert self.policy is not None
         model = self.policy.model
-        write_checkpoint(step_folder(folder, model.num_timesteps), self.snapshot())
         temporary = folder / f".{ZIP}.writing.zip"
         model.save(temporary)
         temporary.replace(folder / ZIP)
+        write_checkpoint(step_folder(folder, model.num_timesteps), self.snapshot())
 
 
 def build(config: Sb3RunConfig, folder: Path) -> Sb3Run:

@@ -1,6 +1,5 @@
 import json
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import tasks_of
 from langrl.tasks.run import build_run, resume_run, train_run
-from langrl.tasks.suite import finish
+from langrl.tasks.suite import Report, finish
 
 TINY = {
     "rooms": 8,
@@ -183,7 +182,7 @@ def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
 
     def finish(run, *rest):
         finished.append(run.config.task)
-        return SimpleNamespace(title="", rows=[{"score": 1}], shown=None, columns=("score",))
+        return Report("", [{"score": 1}], ("score",), dict)
 
     monkeypatch.setattr(commands, "finish", finish)
     assert run_langrl("pretrain", "--resume", run[0]) == 0
