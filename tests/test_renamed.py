@@ -68,6 +68,15 @@ def test_every_place_that_an_old_path_leads_to_is_there():
             importlib.import_module(place)
 
 
+def test_a_module_of_a_package_is_imported_without_a_warning():
+    code = (
+        "import warnings; warnings.simplefilter('error', DeprecationWarning)\n"
+        "from langrl.envs.wrappers import checks; from langrl.models import config\n"
+        "assert not hasattr(config, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_name_that_never_was_is_an_attribute_error():
     with pytest.raises(
         AttributeError, match=r"'langrl\.agents\.policies' has no attribute 'Nobody'"

@@ -119,7 +119,7 @@ def load_layout(source: str | Path | Layout) -> Layout:
         if path.is_file():
             return parse_layout(path.read_text(encoding="utf-8"), f"layout file {path}")
     except (OSError, UnicodeDecodeError) as error:
-        shown = str(path)[:80]
+        shown = str(path)[-80:]  # the end names the file
         raise LayoutError(f"cannot read the layout file {shown}: {error}"[:200]) from error
     if path.suffix or path.parent != Path("."):
         raise LayoutError(f"no layout file {path}; check the path")

@@ -79,15 +79,21 @@ def find(module: str, name: str) -> Any:
     if not name.startswith("__"):
         now = RENAMED.get(name, name)
         for place in (MOVED_NAMES | MOVED_MODULES)[module]:
-            home = importlib.import_module(place)
-            if hasattr(home, now):
+            home = vars(importlib.import_module(place))
+            if now in home and _is_of(home[now], place):
                 warnings.warn(
                     f"{module}.{name} is {place}.{now} now; the old path goes next release",
                     DeprecationWarning,
                     stacklevel=3,
                 )
-                return getattr(home, now)
+                return home[now]
     raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+def _is_of(value: Any, place: str) -> bool:
+    """Whether a module has a value of its own, and has not imported it from another of langrl."""
+    owner = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", place)
+    return owner == place or not str(owner).startswith("langrl")
 
 
 def names_of(module: str) -> Callable[[str], Any]:
