@@ -8,9 +8,15 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from command_line import run_langrl
 from filelock import FileLock
+
+from langrl.tasks.config import RunConfig
+from langrl.tasks.registry import tasks_of
+from langrl.tasks.run import resume_run, train_run
+from langrl.tasks.suite import finish
 
 MAZE = shlex.split(
     "--config street-blank --learner.steps 30 --learner.batch-size 32"
@@ -80,3 +86,15 @@ def make_once(folder: Path, make: Callable[[], object]) -> None:
 
 def _train(folder: Path, flags: list[str]) -> None:
     assert run_langrl("train", *flags, "--out", folder) == 0
+
+
+def pretrain(config: RunConfig, out: Path, command: str) -> list[dict[str, Any]]:
+    """Pre-train a run, and return the rows of its report."""
+    run, seconds = train_run(config, out, "pretrain")
+    return finish(run, out, command, seconds).rows
+
+
+def resume(out: Path, command: str) -> list[dict[str, Any]]:
+    """Go on with a pre-training run, and return the rows of its report."""
+    run, seconds = resume_run(out, "resume", tasks=tuple(tasks_of("pretrain").values()))
+    return finish(run, out, command, seconds).rows

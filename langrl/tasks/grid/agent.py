@@ -1,6 +1,7 @@
 """The agent of grid worlds as a description and weights: how it is composed and restored."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +15,14 @@ from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import ACTIONS
 from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
-from langrl.grounding.candidates import ReachablePoses
-from langrl.grounding.config import GridGroundingConfig
+from langrl.grounding.candidates import Candidates, ReachablePoses
+from langrl.grounding.config import GridGroundingConfig, GridPartialGroundingConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import GridCritic
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
+from langrl.models.protocols import Critic
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 from langrl.training.seeding import seeded
@@ -60,32 +62,44 @@ def image_language(source: str, device: str) -> ImageLanguage:
 
 
 def agent_maker(
-    critic: GridCritic,
-    language: str,
-    grounding: GridGroundingConfig,
-    device: str = "cpu",
+    critic: GridCritic, language: str, grounding: GridGroundingConfig, device: str = "cpu"
 ) -> AgentMaker:
-    """Return what makes agents on a trained critic and a language-image model.
+    """Return what makes agents on a trained critic f(s, a, g); see ``maker_with``.
+
+    ``language`` is 'bundled', a hub name or a folder.
+    """
+    side = partial(image_language, language, device)
+    return maker_with(critic, side, ReachablePoses(), grounding, device)
+
+
+def maker_with(
+    critic: Critic,
+    language: Callable[[], ImageLanguage],
+    candidates: Candidates,
+    grounding: GridPartialGroundingConfig,
+    device: str,
+) -> AgentMaker:
+    """Return what makes agents of grid worlds.
 
     Args:
-        critic: f(s, a, g).
-        language: 'bundled', a hub name or a folder.
+        critic: a trained one.
+        language: returns the language side; called when an agent is made.
+        candidates: draws candidate goals.
         grounding: strategy and temperature; the maker takes changes to its fields.
-        device: where the critic is, and the language-image model goes.
+        device: where the critic is.
     """
 
     def make(**changes: object) -> GroundedAgent:
         config = with_changes(grounding, changes, "grounding")
+        options = config.model_dump(exclude={"strategy"})
         return GroundedAgent(
             critic,
-            image_language(language, device),
+            language(),
             GROUNDINGS[config.strategy],
-            ReachablePoses(),
+            candidates,
             actions=np.arange(len(ACTIONS)),
             device=device,
-            language_weight=config.language_weight,
-            temperature=config.temperature,
-            compare_separate=config.compare_separate,
+            **options,
         )
 
     return make

@@ -3,7 +3,7 @@
 Axes: ``M`` goals, ``H`` rows, ``W`` columns.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from langrl.agents.grounded import GroundedAgent
 from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid.rendering import render_rooms
@@ -20,13 +19,13 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
 from langrl.grounding.candidates import ListedCandidates
 from langrl.grounding.config import GridPartialGroundingConfig
-from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.config import RecurrentCriticConfig
 from langrl.models.cpc import CPC, CpcDescription
 from langrl.models.critics.recurrent import RecurrentCritic
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
-from langrl.settings import Settings, with_changes
+from langrl.settings import Settings
+from langrl.tasks.grid.agent import maker_with
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 from langrl.training.seeding import seeded
 
@@ -97,30 +96,14 @@ def agent_maker(
     grounding: GridPartialGroundingConfig,
     device: str = "cpu",
 ) -> AgentMaker:
-    """Return what makes agents on a trained critic and a language-image model.
+    """Return what makes agents on a trained critic f(h, a, g); see ``maker_with``.
 
-    Args:
-        critic: f(h, a, g).
-        world: the grid world that it acts in, by name.
-        language: 'bundled', a hub name or a folder.
-        grounding: strategy and temperature; the maker takes changes to its fields.
-        device: where the critic is, and the language-image model goes.
+    ``world`` is the grid world that they act in, by name; ``language`` is 'bundled', a hub name or
+    a folder.
     """
-
-    def make(**changes: object) -> GroundedAgent:
-        config = with_changes(grounding, changes, "grounding")
-        return GroundedAgent(
-            critic,
-            language_for_kind(language, device),
-            GROUNDINGS[config.strategy],
-            ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1)),
-            actions=np.arange(len(ACTIONS)),
-            device=device,
-            language_weight=config.language_weight,
-            temperature=config.temperature,
-        )
-
-    return make
+    candidates = ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1))
+    side = partial(language_for_kind, language, device)
+    return maker_with(critic, side, candidates, grounding, device)
 
 
 def load(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from command_line import read_results, run_langrl
 from pydantic import ValidationError
+from small_runs import pretrain, resume
 
 from langrl.checkpoint import read_checkpoint
 from langrl.cli import commands
@@ -14,9 +15,8 @@ from langrl.settings import dump_config
 from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import tasks_of
-from langrl.tasks.run import build_run, resume_run, train_run
-from langrl.tasks.suite import Report, finish
+from langrl.tasks.run import build_run
+from langrl.tasks.suite import Report
 
 TINY = {
     "rooms": 8,
@@ -30,18 +30,6 @@ TINY = {
     "probe_rooms": 40,
     "logging": {"log_every": 2, "checkpoint_every": 3},
 }
-
-
-def pretrain(config, out, command):
-    """Train a run, and return the rows of its report."""
-    run, seconds = train_run(config, out, "pretrain")
-    return finish(run, out, command, seconds).rows
-
-
-def resume(out, command):
-    """Go on with a run, and return the rows of its report."""
-    run, seconds = resume_run(out, "resume", tasks=tuple(tasks_of("pretrain").values()))
-    return finish(run, out, command, seconds).rows
 
 
 def tiny(**changes):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from command_line import read_results
 from pydantic import ValidationError
+from small_runs import pretrain, resume
 
 from langrl.checkpoint import read_checkpoint
 from langrl.errors import CheckpointError, ConfigError
@@ -14,9 +15,7 @@ from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import dump_config
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import tasks_of
-from langrl.tasks.run import build_run, resume_run, train_run
-from langrl.tasks.suite import finish
+from langrl.tasks.run import build_run
 
 TINY = {
     "worlds": ["goto"],
@@ -33,18 +32,6 @@ TINY = {
     },
     "logging": {"log_every": 2, "checkpoint_every": 3},
 }
-
-
-def pretrain(config, out, command):
-    """Train a run, and return the rows of its report."""
-    run, seconds = train_run(config, out, "pretrain")
-    return finish(run, out, command, seconds).rows
-
-
-def resume(out, command):
-    """Go on with a run, and return the rows of its report."""
-    run, seconds = resume_run(out, "resume", tasks=tuple(tasks_of("pretrain").values()))
-    return finish(run, out, command, seconds).rows
 
 
 def tiny(**changes):
