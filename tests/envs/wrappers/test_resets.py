@@ -3,6 +3,7 @@
 from functools import partial
 
 import gymnasium
+import minigrid  # noqa: F401  registers its levels
 import numpy as np
 import pytest
 from gymnasium import spaces
