@@ -3,18 +3,25 @@
 Axes: ``N`` episodes, ``G`` numbers in a goal, ``H`` rows, ``W`` columns.
 """
 
-import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from langrl.envs.frames import (
+    COSINE_ERROR,
+    check_images,
+    check_size,
+    choose_similarity,
+    resize,
+    walk,
+)
 from langrl.envs.wrappers.text_features import read_embeddings
 from langrl.errors import DomainError, GroundingError, ShapeError
 from langrl.protocols import Array, Floats, Mask
@@ -23,7 +30,6 @@ from langrl.renamed.aliases import names_of
 # No grammar reads this, so that no instruction of its own ends an episode of a world.
 NO_TASK: Mapping[str, Any] = {"instruction": "pursue the desired goal"}
 _FRAMES_KEPT = 10_000
-_FRAMES_BEFORE = 16  # seen on a walk before the first episode
 _TRIES = 1000  # draws of goals before the rule that accepts them is called wrong
 
 
@@ -67,11 +73,13 @@ class BoxGoals:
         low: least goal that is drawn [G].
         high: largest goal that is drawn [G].
         tolerance: largest Euclidean distance at which a goal is reached, in units of observations.
-        columns: which numbers of the observation are the goal; the first G by default.
+        columns: which numbers of the observation are the goal; the first G by default, and -1 is
+            the last.
         accept: says which of drawn goals [K, G] can be reached, bool [K]; all by default.
 
     Raises:
-        ShapeError: if low, high and columns are not of one length, or low is above high.
+        ShapeError: if low, high and columns are not of one length, a column is no whole number or
+            named twice, or low is above high.
         DomainError: if the tolerance is no distance.
     """
 
@@ -87,9 +95,11 @@ class BoxGoals:
     ) -> None:
         try:
             self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-            self.columns = list(range(self.low.size) if columns is None else map(int, columns))
+            self.columns = list(range(self.low.size) if columns is None else map(index, columns))
         except (TypeError, ValueError):
-            raise ShapeError("low, high and columns must be lists of numbers") from None
+            raise ShapeError(
+                "low, high and columns must be lists of numbers, and columns of whole ones"
+            ) from None
         if self.low.ndim != 1 or not self.low.shape == self.high.shape == (len(self.columns),):
             raise ShapeError(
                 f"low, high and columns must be lists with a number for each of a goal's, got"
@@ -99,6 +109,9 @@ class BoxGoals:
             raise ShapeError("low and high are empty; a goal has at least one number")
         if not (np.isfinite(self.low) & np.isfinite(self.high) & (self.low <= self.high)).all():
             raise ShapeError("low must be at most high, and both finite: goals are drawn between")
+        if len(set(self.columns)) < len(self.columns):
+            raise ShapeError(f"columns are {self.columns}; name each number once")
+        self._ends = min(self.columns), max(self.columns)
         self.tolerance, self.accept = check_number(tolerance, "tolerance", 0, np.inf), accept
         size = self.low.shape
         self.space = spaces.Box(-np.inf, np.inf, size, np.float32)  # goals may be missed by far
@@ -106,14 +119,25 @@ class BoxGoals:
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the goal's numbers [N, G] of observations [N, S]."""
         states = np.asarray(observations)
-        width = states.shape[-1]
-        if states.ndim != 2 or any(not -width <= column < width for column in self.columns):
-            raise ShapeError(
-                f"BoxGoals takes the numbers {self.columns} of vectors [N, S], and observations"
-                f" are {list(states.shape)}; give it other columns, or wrap the environment in"
-                " gymnasium.wrappers.FlattenObservation"
-            )
+        if states.ndim != 2 or not self._has_columns(states.shape[1]):
+            raise self._refusal(states.shape[1:])
         return states[:, self.columns].astype(np.float32)
+
+    def check_space(self, space: spaces.Space[Any]) -> None:
+        """Raise ShapeError unless observations of a space are vectors with the goal's numbers."""
+        shape = space.shape or ()
+        if len(shape) != 1 or not self._has_columns(shape[0]):
+            raise self._refusal(shape)
+
+    def _has_columns(self, width: int) -> bool:
+        return -width <= self._ends[0] and self._ends[1] < width
+
+    def _refusal(self, shape: tuple[int, ...]) -> ShapeError:
+        return ShapeError(
+            f"BoxGoals takes the numbers {self.columns} of vectors, and an observation is"
+            f" {list(shape)}; give it other columns, or wrap the environment in"
+            " gymnasium.wrappers.FlattenObservation"
+        )
 
     def draw(self, observations: Array, generator: Generator) -> Array:
         """Return goals [N, G], uniform between low and high where they are accepted."""
@@ -148,14 +172,23 @@ class FrameGoals:
     Args:
         env: made with ``render_mode="rgb_array"``; one, as its present frame is what is achieved.
         encode_image: maps images uint8 [M, H, W, 3] to embeddings [M, D].
-        images: goals to draw from; if not given, frames that were seen before, a short random
-            walk at the start included.
-        similarity: the least cosine at which a goal is reached.
+        images: goals to draw from; if not given, frames that were seen before, a random walk at
+            the start included.
+        similarity: the least cosine at which a goal is reached. If not given, it is estimated
+            from frames of a random walk: halfway between 1 and the cosine that nine of ten pairs
+            of frames that differ stay below.
+        size: pixels that frames and images are resized to before they are encoded, (rows,
+            columns) or one number for both; not resized if not given.
 
     Raises:
         GroundingError: if the environment does not render as images.
-        ShapeError: if images are none, or not encoded as [M, D].
-        DomainError: if the similarity is no cosine.
+        ShapeError: if images are none, not encoded as [M, D], or of a size that the encoder does
+            not take.
+        DomainError: if the similarity is no cosine, or the size no number of pixels.
+
+    Warns:
+        UserWarning: if frames can hardly be told apart: of pairs that differ, more than one in
+            four reaches the similarity.
     """
 
     options = NO_TASK
@@ -165,7 +198,8 @@ class FrameGoals:
         env: gym.Env[Any, Any],
         encode_image: Callable[[NDArray[np.uint8]], Any],
         images: NDArray[np.uint8] | None = None,
-        similarity: float = 0.99,
+        similarity: float | None = None,
+        size: int | tuple[int, int] | None = None,
     ) -> None:
         if env.render_mode != "rgb_array":
             raise GroundingError(
@@ -177,16 +211,29 @@ class FrameGoals:
                 f"encode_image is a function of images, got {type(encode_image).__name__}; give"
                 " the encode_image of a language-image model"
             )
-        self.similarity = check_number(similarity, "similarity, a cosine,", -1, 1)
+        if similarity is not None:
+            similarity = check_number(similarity, "similarity, a cosine,", -1, 1)
+        self._size = None if size is None else check_size(size)
         self._env, self._encode, self._grows = env, encode_image, images is None
-        first = _walk(env) if images is None else _check_images(images)
-        self._first = list(self._embed(first))
+        goals = None if images is None else check_images(images)
+        walked = walk(env, NO_TASK) if goals is None or similarity is None else goals
+        seen = self._embed(walked)
+        self.similarity = choose_similarity(walked, seen, similarity)
+        self._first = list(seen if goals is None else self._embed(goals))
         self._known: deque[Floats] = deque(self._first, _FRAMES_KEPT)
         self.space = spaces.Box(-1.0, 1.0, self._first[0].shape, np.float32)
 
     def _embed(self, images: NDArray[np.uint8]) -> Floats:
         """Return unit embeddings [M, D]."""
-        array = read_embeddings(self._encode(images), "encode_image")
+        shown = images if self._size is None else resize(images, *self._size)
+        try:
+            array = read_embeddings(self._encode(shown), "encode_image")
+        except ShapeError as error:
+            raise ShapeError(
+                f"{error}; frames are {images.shape[1]} x {images.shape[2]} pixels: where the"
+                " encoder needs another size, give size= to RenderedGoals or FrameGoals, such as"
+                " size=64"
+            ) from error
         if array.ndim != 2 or len(array) != len(images) or not array.size:
             raise ShapeError(
                 f"encode_image gives {list(array.shape)} for {len(images)} images, not [M, D]"
@@ -217,38 +264,7 @@ class FrameGoals:
         one, two = np.asarray(achieved, np.float64), np.asarray(desired, np.float64)
         norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
         cosine = (one * two).sum(-1) / np.maximum(norms, 1e-12)
-        return np.asarray(cosine >= self.similarity - 1e-6)  # embeddings are of single precision
-
-
-def _walk(env: gym.Env[Any, Any]) -> NDArray[np.uint8]:
-    """Return frames [M, H, W, 3] of a random walk, always the same one."""
-    actions = copy.deepcopy(env.action_space)
-    actions.seed(0)
-    instructed = isinstance(env.observation_space, spaces.Dict)
-    options = dict(NO_TASK) if instructed and "instruction" in env.observation_space else None
-    env.reset(seed=0, options=options)
-    frames = [np.asarray(env.render())]
-    while len(frames) < _FRAMES_BEFORE:
-        _, _, terminated, truncated, _ = env.step(actions.sample())
-        frames.append(np.asarray(env.render()))
-        if terminated or truncated:
-            env.reset(options=options)
-    fresh, _ = seeding.np_random()
-    env.reset(seed=int(fresh.integers(2**31)), options=options)  # as if it had not been seeded
-    return np.stack(frames)
-
-
-def _check_images(images: Any) -> NDArray[np.uint8]:
-    try:
-        array = np.asarray(images)
-    except ValueError:
-        array = np.zeros(0)  # of several sizes
-    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not array.size:
-        raise ShapeError(
-            f"images are uint8 [M, H, W, 3], all of one size, got {array.dtype}"
-            f" {list(array.shape)}; render them as the environment does"
-        )
-    return array
+        return np.asarray(cosine >= self.similarity - COSINE_ERROR)
 
 
 def check_number(value: Any, name: str, least: float, most: float) -> float:

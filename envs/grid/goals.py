@@ -17,17 +17,19 @@ class PoseGoals:
     def __init__(self, size: int) -> None:
         high = np.array([size - 1, size - 1, 3, 1], np.float32)
         self.space = spaces.Box(np.zeros(4, np.float32), high, dtype=np.float32)
+        # The observations that the goals are of.
+        self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the poses [N, 4] of observations [N, H, W, 3]."""
-        if observations.shape[0] == 1 and observations.shape[3:] == (3,):
-            # Of a single environment, at every step: this takes a third of the time.
-            agent = observations[0, :, :, 2].ravel()
-            at = int(agent.argmax())
-            if 0 < (turn := int(agent[at])) <= 4:
+        if len(observations) == 1 and observations.dtype == np.uint8:
+            # Of a single environment, at every step: bytes are quicker than arrays of this size.
+            agents = observations.tobytes()[2::3]
+            turned = agents.lstrip(b"\0")
+            if len(turned.rstrip(b"\0")) == 1 and turned[0] <= 4 and observations.shape[3:] == (3,):
+                row, column = divmod(len(agents) - len(turned), observations.shape[2])
                 done = actions is not None and int(actions[0]) == DONE
-                pose = (*divmod(at, observations.shape[2]), turn - 1, done)
-                return np.array((pose,), np.float32)
+                return np.array(((row, column, turned[0] - 1, done),), np.float32)
         _, poses = read_observation(observations)
         acted = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
         return np.column_stack([poses, acted]).astype(np.float32)

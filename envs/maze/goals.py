@@ -18,6 +18,7 @@ class MazeGoals:
         self.world = world
         size = np.array(world.walls.shape, np.float32)
         self.space = spaces.Box(np.zeros(2, np.float32), size, dtype=np.float32)
+        self.observation_space = self.space  # the observations that the goals are of
 
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return positions [N, 2]: the observations themselves."""

@@ -14,8 +14,8 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector.utils import CloudpickleWrapper
 from numpy.random import Generator
 
-from langrl.envs.goals import NO_TASK, Goals
-from langrl.errors import ConfigError, GroundingError, InstructionError, ShapeError
+from langrl.envs.goals import NO_TASK, BoxGoals, Goals
+from langrl.errors import ConfigError, GroundingError, InstructionError, LangRLError, ShapeError
 from langrl.protocols import Array, Floats, Mask, check_instruction
 
 _BELOW = (
@@ -24,6 +24,7 @@ _BELOW = (
 )
 _ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
+_FLOATS = (float, np.float64)
 _PARTS = {"language": "chooser", "candidates": "candidates", "grounding": "strategies"}
 
 Writer = Callable[[Any, Generator], str]
@@ -143,7 +144,12 @@ def check_instructed(env: Any, wrapper: str) -> None:
 
 
 def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals:
-    """Return the given goals or the environment's; raises GroundingError if there are none."""
+    """Return the given goals or the environment's.
+
+    Raises:
+        GroundingError: if there are none, or they belong to other observations than those here.
+        ShapeError: if these are ``BoxGoals`` of numbers that the observations do not have.
+    """
     message = "pass goals=, such as langrl.envs.goals.BoxGoals, or use"
     message += " langrl.envs.wrappers.goals.RenderedGoals"
     if goals is None and not env.has_wrapper_attr("goals"):
@@ -156,7 +162,46 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
             f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
             f" needs space (a Box), options, achieved, draw and reached; {message}"
         )
+    _check_observations(env, found, given=goals is not None, wrapper=wrapper)
     return found
+
+
+def _check_observations(env: gym.Env[Any, Any], goals: Goals, given: bool, wrapper: str) -> None:
+    """Raise an error where goals are not those of what is observed: they would never be reached."""
+    here, owner, changed = _observed(env.observation_space), env, ""
+    while not given and not hasattr(owner, "goals") and isinstance(owner, gym.Wrapper):
+        if _rewrites(owner):
+            changed = f", which {type(owner).__name__} may have changed"
+        owner = owner.env
+    # Goals of worlds say to which observations they belong, also where they are given.
+    there = here if given else _observed(owner.observation_space)
+    there = getattr(goals, "observation_space", there)
+    if there != here or changed:
+        raise GroundingError(
+            f"the goals for {wrapper} belong to observations {there}, and those of {env} are"
+            f" {here}{changed}; put {wrapper} around the environment that the goals are of, and"
+            " wrappers that change its observations outside, or pass goals= that are made for the"
+            " observations here"
+        )
+    if isinstance(goals, BoxGoals):
+        goals.check_space(here)
+
+
+def _observed(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """Return the space of an observation without what else is told or desired."""
+    beside = isinstance(space, spaces.Dict) and "observation" in space.spaces
+    return space["observation"] if beside else space  # type: ignore[index]
+
+
+def _rewrites(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:
+    """Return whether a wrapper may change what is observed within the same space.
+
+    Of Gymnasium's, which change the space or nothing, only those are meant that take any function
+    or learn a scale; langrl's own leave the observation as it is.
+    """
+    known = type(wrapper).__module__.startswith(("gymnasium.", "langrl."))
+    anything = (gym.wrappers.TransformObservation, gym.wrappers.NormalizeObservation)
+    return type(wrapper) in anything or (isinstance(wrapper, gym.ObservationWrapper) and not known)
 
 
 class GoalCandidates:
@@ -186,14 +231,15 @@ def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
 
 def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[str, Array]:
     """Return an observation with what is achieved in it, after an action or None, and desired."""
-    done = None if action is None else np.asarray(action)[None]
-    achieved = goals.achieved(np.asarray(seen)[None], done)[0]
+    # A batch of one; this is done at every step, and np.asarray of an array is slower.
+    states = seen[None] if type(seen) is np.ndarray else np.asarray(seen)[None]
+    achieved = goals.achieved(states, None if action is None else np.asarray(action)[None])[0]
     space = goals.space
-    # Checked in full only if it is not the usual case: this is done at every step.
+    # Checked in full only if it is not the usual case.
     if not (
         achieved.ndim == 1
         and achieved.shape == space.shape
-        and achieved.dtype == space.dtype
+        and achieved.dtype is space.dtype
         and math.isfinite(achieved.dot(achieved))
     ):
         achieved = check_goal(achieved, space, "achieved_goal", bounded=False)
@@ -203,8 +249,23 @@ def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[s
 def is_satisfied(
     denotation: Callable[[Array, str], Mask | None], achieved: Array, text: str
 ) -> bool:
-    """Return whether a goal [1, G] satisfies a text, False if unknown; checks for bool [1]."""
-    denoted = None if text == NO_TASK["instruction"] else denotation(achieved, text)
+    """Return whether a goal [1, G] satisfies a text, False if unknown.
+
+    Raises:
+        InstructionError: if the denotation raises another error, as for a text it does not know.
+        ShapeError: if it does not return bool [1].
+    """
+    if text == NO_TASK["instruction"]:
+        return False
+    try:
+        denoted = denotation(achieved, text)
+    except LangRLError:
+        raise
+    except Exception as error:
+        raise InstructionError(
+            f"denotation raises {type(error).__name__}({error}) for the instruction {text!r}; let"
+            " it return None for a text that it does not know"
+        ) from error
     if denoted is None:
         return False
     if np.shape(denoted) != (1,):
@@ -259,4 +320,4 @@ def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
 
 def known(info: dict[str, Any]) -> dict[str, Any]:
     """Return what an environment reports, without what is nan: of a task that it was not given."""
-    return {name: x for name, x in info.items() if not (isinstance(x, float) and math.isnan(x))}
+    return {name: x for name, x in info.items() if type(x) not in _FLOATS or x == x}

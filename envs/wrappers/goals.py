@@ -9,11 +9,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.goals import NO_TASK, FrameGoals, Goals, check_number
 from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.wrappers import checks
+from langrl.envs.wrappers.resets import draw_unsatisfied, generator_of, read_options
 from langrl.protocols import Array
 
 
@@ -21,8 +23,10 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """An environment of goals to reach, as hindsight relabelling needs it; without language.
 
     Observations are {"observation", "achieved_goal", "desired_goal"}. A goal is drawn at each
-    ``reset``, or set by its option ``desired_goal``. The reward is 1 when it is reached, which
-    ends the episode, less ``step_cost`` at every step. ``compute_reward`` is vectorised.
+    ``reset``, or set by its option ``desired_goal``; other options are the environment's. A goal
+    that the start reaches is drawn again; where that does not help, or it was set,
+    ``info["started_satisfied"]`` of ``reset`` is True. The reward is 1 when the goal is reached,
+    which ends the episode, less ``step_cost`` at every step. ``compute_reward`` is vectorised.
 
     Args:
         env: a world of langrl, or any environment with ``goals``.
@@ -30,7 +34,7 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         step_cost: taken from every reward; 1 makes it -1 on the way and 0 at the goal.
 
     Raises:
-        GroundingError: if it is not known what a goal is.
+        GroundingError: if it is not known what a goal is, or goals belong to other observations.
         ShapeError: if observations are Dicts or Tuples, or a goal is not of the space of goals.
         DomainError: if the cost is no finite number.
     """
@@ -48,24 +52,41 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         self._rewards = (float(-cost), float(np.float32(1) - cost))  # on the way, at the goal
         self._instructed = checks.is_instructed(env.observation_space)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self._generator: Generator | None = None
         self.observation_space = checks.goal_space(seen, self.goals)
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new goal; the option ``desired_goal`` sets it."""
+        name = type(self).__name__
+        own = ("desired_goal", "instruction") if self._instructed else ("desired_goal",)
         free = {**NO_TASK, **self.goals.options} if self._instructed else {}
-        options = free | dict(options or {})
+        options = free | read_options(options, name, *own)
         desired = options.pop("desired_goal", None)
         if desired is not None:  # before anything is changed
             desired = checks.check_goal(desired, self.goals.space, "desired_goal")
         observation, info = self.env.reset(seed=seed, options=options)
+        self._generator = generator_of(name, seed, self._generator)
         seen = self._plain(observation)
+        self._desired, satisfied = self._begin(seen, desired, self._generator)
+        told = {"is_success": False, "started_satisfied": satisfied}
+        result = checks.observe_goal(self.goals, seen, None, self._desired)
+        return result, checks.known(info) | told
+
+    def _begin(self, seen: Any, desired: Array | None, generator: Generator) -> tuple[Array, bool]:
+        """Return the goal that is given, or else drawn, and whether the start reaches it."""
+        states = np.asarray(seen)[None]
+        achieved = self.goals.achieved(states)[0]
+
+        def draw() -> Array:
+            drawn = self.goals.draw(states, generator)[0]
+            return checks.check_goal(drawn, self.goals.space, "the goal that was drawn")
+
+        def is_reached(goal: Array) -> bool:
+            return bool(checks.check_reached(self.goals, achieved, goal))  # in full, not as steps
+
         if desired is None:
-            drawn = self.goals.draw(np.asarray(seen)[None], self.np_random)[0]
-            desired = checks.check_goal(drawn, self.goals.space, "the goal that was drawn")
-        self._desired = desired
-        result = checks.observe_goal(self.goals, seen, None, desired)
-        checks.check_reached(self.goals, result["achieved_goal"], desired)  # not at every step
-        return result, checks.known(info) | {"is_success": False}
+            return draw_unsatisfied(draw, is_reached)
+        return desired, is_reached(desired)
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
@@ -92,13 +113,20 @@ class RenderedGoals(GoalEnv):
         encode_image: maps images uint8 [M, H, W, 3] to embeddings [M, D], such as the
             ``encode_image`` of a language-image model.
         images: goals to draw from; if not given, frames that were seen since the last seed, or
-            on a short random walk before.
-        similarity: the least cosine at which a goal is reached.
+            on a random walk before.
+        similarity: the least cosine at which a goal is reached. If not given, it is estimated
+            from frames of a random walk, as ``FrameGoals`` says, and stands in
+            ``goals.similarity``.
         step_cost: as in ``GoalEnv``.
+        size: pixels that frames and images are resized to before they are encoded, (rows,
+            columns) or one number for both; not resized if not given.
 
     Raises:
         GroundingError: if the environment does not render as images.
         ShapeError, DomainError: as ``GoalEnv`` and ``FrameGoals``.
+
+    Warns:
+        UserWarning: if frames can hardly be told apart.
     """
 
     def __init__(
@@ -106,8 +134,9 @@ class RenderedGoals(GoalEnv):
         env: gym.Env[Any, Any],
         encode_image: Callable[[NDArray[np.uint8]], Any],
         images: NDArray[np.uint8] | None = None,
-        similarity: float = 0.99,
+        similarity: float | None = None,
         step_cost: float = 0.0,
+        size: int | tuple[int, int] | None = None,
     ) -> None:
         checks.begin(
             self,
@@ -116,9 +145,10 @@ class RenderedGoals(GoalEnv):
             images=images,
             similarity=similarity,
             step_cost=step_cost,
+            size=size,
         )
         checks.plain_space(env.observation_space, "RenderedGoals")
-        self._frames = FrameGoals(env, encode_image, images, similarity)
+        self._frames = FrameGoals(env, encode_image, images, similarity, size)
         super().__init__(env, self._frames, step_cost)
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
 

@@ -16,6 +16,7 @@ from langrl.envs.goals import Goals
 from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.wrappers import checks
+from langrl.envs.wrappers.resets import draw_unsatisfied, generator_of, read_options
 from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import GroundingError, InstructionError
 from langrl.protocols import Array, Mask, check_instruction
@@ -25,20 +26,24 @@ from langrl.words import WordTokeniser
 class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """Gives an environment an instruction in words: {"observation": ..., "instruction": text}.
 
-    ``reset(options={"instruction": text})`` sets it. If ``denotation`` is given, an episode ends
-    with a reward of 1 and ``info["is_success"]`` once what is achieved satisfies the instruction,
-    and the environment's own reward is 0; without it, reward and end are the environment's own.
+    ``reset(options={"instruction": text})`` sets it; other options are the environment's. If
+    ``denotation`` is given, an episode ends with a reward of 1 and ``info["is_success"]`` once what
+    is achieved satisfies the instruction, and the environment's own reward is 0; without it, reward
+    and end are the environment's own. An instruction that the start satisfies is drawn again;
+    where that does not help, or it was set, ``info["started_satisfied"]`` of ``reset`` is True.
 
     Args:
         env: any environment without an instruction.
         instructions: texts to draw from, or a function of (observation, generator) that writes one.
         goals: what a goal is here; needed for a denotation, and by ``InstructionToGoal``.
-        denotation: which goals [M, G] satisfy a text, bool [M]; None where that is unknown.
+        denotation: which goals [M, G] satisfy a text, bool [M]; None where that is unknown, as for
+            a text that the function does not know.
 
     Raises:
         InstructionError: if a text cannot be an instruction, there is none, or the environment
             has instructions already.
-        GroundingError: if there is a denotation and no goals, or either is something else.
+        GroundingError: if there is a denotation and no goals, either is something else, or the
+            goals belong to other observations.
         ShapeError: if observations are Dicts or Tuples.
     """
 
@@ -58,26 +63,48 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
             )
         if denotation is not None and not callable(denotation):
             raise GroundingError("denotation is a function of goals [M, G] and a text; see Args")
+        seen = checks.plain_space(env.observation_space, "AddInstruction")
         if denotation is not None or goals is not None:
             self.goals = checks.goals_of(env, goals, "AddInstruction with a denotation")
         self._denotation = denotation
         self._write = instructions if callable(instructions) else checks.Choice(instructions)
         self._text = ""
-        seen = checks.plain_space(env.observation_space, "AddInstruction")
+        self._generator: Generator | None = None
         text = InstructionSpace(checks.Samples(self._write, seen))
         self.observation_space = spaces.Dict({"observation": seen, "instruction": text})
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode with a new instruction; the option ``instruction`` sets it."""
-        options = dict(options or {})
+        options = read_options(options, "AddInstruction", "instruction")
         text = options.pop("instruction", None)
         if text is not None:  # before anything is changed
             check_instruction(text)
         observation, info = self.env.reset(seed=seed, options=options)
-        drawn = self._write(observation, self.np_random) if text is None else text
-        self._text = check_instruction(drawn)
-        success = {} if self._denotation is None else {"is_success": False}
-        return self._observe(observation), info | success
+        self._generator = generator_of("AddInstruction", seed, self._generator)
+        self._text, told = self._begin(observation, text, self._generator)
+        return self._observe(observation), info | told
+
+    def _begin(
+        self, observation: Any, text: str | None, generator: Generator
+    ) -> tuple[str, dict[str, bool]]:
+        """Return the text that is given, or else drawn, and what is known of it at the start."""
+
+        def draw() -> str:
+            return check_instruction(self._write(observation, generator))
+
+        denotation = self._denotation
+        if denotation is None:
+            return draw() if text is None else text, {}
+        achieved = self.goals.achieved(np.asarray(observation)[None])
+
+        def is_satisfied(text: str) -> bool:
+            return checks.is_satisfied(denotation, achieved, text)
+
+        if text is None:
+            text, satisfied = draw_unsatisfied(draw, is_satisfied)
+        else:
+            satisfied = is_satisfied(text)
+        return text, {"is_success": False, "started_satisfied": satisfied}
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends where the instruction is satisfied, if that is known."""
@@ -106,6 +133,11 @@ class _WithTextFeature(
         self.observation_space = checks.with_feature(
             env.observation_space, self._feature.space, name
         )
+
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
+        """Start an episode; options are the environment's."""
+        read_options(options, type(self).__name__, "instruction")
+        return super().reset(seed=seed, options=options)
 
     def observation(self, observation: Observation) -> Observation:
         """Return the observation with numbers in the place of the text."""

@@ -8,10 +8,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
+from numpy.random import Generator
 
 from langrl.envs.goals import Goals, check_number
 from langrl.envs.instructed import Observation, Options, Start, Step
 from langrl.envs.wrappers import checks
+from langrl.envs.wrappers.resets import generator_of, read_options
 from langrl.errors import GroundingError
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.chooser import GoalChooser
@@ -19,13 +21,18 @@ from langrl.grounding.strategies import Grounding
 from langrl.models.protocols import Language
 from langrl.protocols import Array
 
+_NAME = "InstructionToGoal"
+
 
 class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """Turns each instruction into a goal, so that a policy of goals follows language.
 
     Observations are those of ``GoalEnv``, with a ``desired_goal`` that is chosen at each ``reset``
-    for what the instruction says; reward and end are the environment's own. ``info`` of ``reset``
-    holds ``instruction``, ``candidates`` [M, G] and ``posterior`` [M], their probabilities.
+    for what the instruction says; reward, end and reset options are the environment's own. ``info``
+    of ``reset`` holds ``instruction``, ``candidates`` [M, G] and ``posterior`` [M], their
+    probabilities, and ``started_satisfied`` where it is known whether the start satisfies the
+    instruction. ``info["goal_reached"]`` says, there and at each step, whether the chosen goal is
+    reached.
 
     Args:
         env: an environment with instructions.
@@ -38,8 +45,8 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
 
     Raises:
         InstructionError: if the environment has no instructions in words.
-        GroundingError: if the strategy needs a critic, a part is something else, or it is not
-            known what a goal is.
+        GroundingError: if the strategy needs a critic, a part is something else, it is not known
+            what a goal is, or goals belong to other observations.
         ShapeError: if observations are Dicts or Tuples, or candidates are no goals.
         DomainError: if the language_weight is no finite number.
     """
@@ -62,10 +69,10 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
             goals=goals,
             language_weight=language_weight,
         )
-        checks.check_instructed(env, "InstructionToGoal")
+        checks.check_instructed(env, _NAME)
         super().__init__(env)
-        seen = checks.plain_space(env.observation_space, "InstructionToGoal")
-        self.goals = checks.goals_of(env, goals, "InstructionToGoal")
+        seen = checks.plain_space(env.observation_space, _NAME)
+        self.goals = checks.goals_of(env, goals, _NAME)
         checks.check_offers(language, "language", "embed_goals", "encode_text", "score")
         checks.check_offers(candidates, "candidates", "draw")
         if not isinstance(grounding, str):
@@ -74,19 +81,37 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         checked = checks.GoalCandidates(candidates, self.goals.space)
         self._chooser = GoalChooser(language, grounding, checked, language_weight=language_weight)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self._generator: Generator | None = None
         self.observation_space = checks.goal_space(seen, self.goals)
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
-        """Start an episode and choose a goal; options are the environment's."""
+        """Start an episode and choose a goal; options are the environment's.
+
+        Raises:
+            InstructionError: if the name of an option is nearly ``instruction``.
+            GroundingError: if there is an option ``desired_goal``.
+        """
+        if "desired_goal" in read_options(options, _NAME, "instruction", "desired_goal"):
+            raise GroundingError(
+                f"{_NAME} chooses the desired_goal itself; set the option 'instruction', or use"
+                " GoalEnv"
+            )
         observation, info = self.env.reset(seed=seed, options=options)
+        self._generator = generator_of(_NAME, seed, self._generator)
         seen, text = observation["observation"], observation["instruction"]
-        chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self.np_random)
+        chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self._generator)
         self._desired = checks.check_goal(chosen[0], self.goals.space, "a candidate")
-        info = info | {"instruction": text, "candidates": posterior.goals}
         result = checks.observe_goal(self.goals, seen, None, self._desired)
-        # Here, and not at every step.
-        checks.check_reached(self.goals, result["achieved_goal"], self._desired)
-        return result, info | {"posterior": posterior.probabilities}
+        # In full here, and not at every step.
+        reached = checks.check_reached(self.goals, result["achieved_goal"], self._desired)
+        if "shortest_steps" in info:  # of a world of langrl
+            info = {"started_satisfied": info["shortest_steps"] == 0} | info
+        return result, info | {
+            "instruction": text,
+            "candidates": posterior.goals,
+            "posterior": posterior.probabilities,
+            "goal_reached": bool(reached),
+        }
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Raise GroundingError: rewards depend on the instruction, not on the goal."""

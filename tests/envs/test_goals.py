@@ -329,7 +329,7 @@ def test_the_walk_before_is_the_same_and_leaves_the_environment_unseeded():
 
 def test_images_need_no_walk():
     env = Screen()
-    FrameGoals(env, columns_of, images=screens(2))
+    FrameGoals(env, columns_of, images=screens(2), similarity=0.9)
     assert not hasattr(env, "at")
 
 
