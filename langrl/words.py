@@ -1,10 +1,11 @@
 """Words of instructions, and numbers for them; no torch here."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from langrl.errors import ConfigError
+from langrl.errors import ConfigError, InstructionError
 from langrl.protocols import check_instruction
 
 PAD, UNKNOWN = 0, 1
@@ -15,17 +16,47 @@ _CONTRACTED = re.compile(
 _WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
 
 
-def split_words(text: str) -> list[str]:
-    """Return a text's words, numbers and other characters, lower-case.
+def lower_text(text: str) -> str:
+    """Return a text in lower case, so that texts that look the same are the same.
 
-    "isn't" is "is" and "not", so that a negation is one word however it is written.
+    A letter and the marks on it are one character where Unicode has it (NFC). Characters that are
+    not seen are left out: joiners, soft hyphens, marks of direction, variation selectors.
+    """
+    if text.isascii():
+        return text.lower()
+    seen = "".join(char for char in text if not _is_invisible(char))
+    # Twice: the lower case of a composed letter may be two characters.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", seen).lower())
+
+
+def split_words(text: str) -> list[str]:
+    """Return a text's words, numbers and other characters, as ``lower_text`` gives them.
+
+    Marks belong to the letter that they stand on or beside. "isn't" is "is" and "not", so that a
+    negation is one word however it is written. Words are divided by spaces: a script that has none
+    between words is one word, unless it is segmented first.
 
     Raises:
-        InstructionError: if the text cannot be an instruction.
+        InstructionError: if the text cannot be an instruction, or has nothing to be seen.
     """
-    lower = check_instruction(text).lower()
+    lower = lower_text(check_instruction(text))
     whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
-    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", whole)
+    # Listed, as no class of a regular expression has the marks; at least one, as no set is empty.
+    marks = "".join(sorted({"\u0300", *filter(_is_mark, whole)}))
+    words = re.findall(
+        rf"[^\W\d_](?:[^\W\d_]|[{marks}])*|\d[\d{marks}]*|(?:[^\w\s]|_)[{marks}]*", whole
+    )
+    if not words:
+        raise InstructionError("the instruction has no visible character; say where to go")
+    return words
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, "")
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
 
 
 class WordTokeniser:
