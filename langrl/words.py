@@ -3,12 +3,17 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from langrl.errors import ConfigError, InstructionError
 from langrl.protocols import check_instruction
 
 PAD, UNKNOWN = 0, 1
+TextLimit = Callable[[str], object]
+"""Raises InstructionError for a text of which a model would read the beginning only."""
+
 _VOCABULARY_SIZE = 8192
 _CONTRACTED = re.compile(
     r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
@@ -59,6 +64,66 @@ def _is_mark(char: str) -> bool:
     return unicodedata.category(char).startswith("M")
 
 
+@dataclass(frozen=True)
+class WordLimit:
+    """Splits texts into words, and refuses those with more words than are read.
+
+    Args:
+        words: how many words are read.
+    """
+
+    words: int
+
+    def __call__(self, text: str) -> list[str]:
+        """Return a text's words; InstructionError if they are too many, or as ``split_words``."""
+        words = split_words(text)
+        check_length(len(words), self.words, "words", "raise max_words of a new model")
+        return words
+
+
+class TokenLimit:
+    """Refuses texts with more tokens than a SentenceTransformer reads: it would cut them off.
+
+    Args:
+        model: a SentenceTransformer, such as a CLIP; a model that names no limit has none.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._tokeniser = getattr(model, "tokenizer", None)
+        most = getattr(model, "max_seq_length", None)
+        self._most = most if isinstance(most, int) and callable(self._tokeniser) else None
+
+    def __call__(self, text: str) -> None:
+        """Raise InstructionError if a text has too many tokens."""
+        if self._most is not None:
+            tokens = self._tokeniser(text, truncation=False, verbose=False)["input_ids"]  # type: ignore[misc]
+            check_length(
+                len(tokens),
+                self._most,
+                "tokens (words, parts of words, and marks of begin and end)",
+                "take a model that reads more",
+            )
+
+
+def check_longest(limit: TextLimit, words: int, texts: str) -> None:
+    """Raise ConfigError if a model does not read texts of so many words; says which texts."""
+    try:
+        limit(" ".join(["ball"] * words))
+    except InstructionError as error:
+        raise ConfigError(
+            f"{texts} have up to {words} words, and of such a one: {error}"
+        ) from error
+
+
+def check_length(given: int, read: int, of: str, repair: str) -> None:
+    """Raise InstructionError if a text has more words or tokens than are read."""
+    if given > read:
+        raise InstructionError(
+            f"the text has {given} {of}, of which the first {read} would be read; shorten it, or"
+            f" {repair}"
+        )
+
+
 class WordTokeniser:
     """Numbers of words: 0 is padding, 1 any word outside the vocabulary.
 
@@ -99,7 +164,11 @@ class WordTokeniser:
 
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's words; raises InstructionError as ``split_words``."""
-        return [self._number.get(word, UNKNOWN) for word in split_words(text)]
+        return self.numbers(split_words(text))
+
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """Return the numbers of words."""
+        return [self._number.get(word, UNKNOWN) for word in words]
 
 
 def _check_texts(given: Iterable[str], name: str, what: str) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ def test_a_composed_and_a_decomposed_letter_have_the_same_number():
         ("3\u20e3 a", ["3\u20e3", "a"]),
         ("re\u00add b\u200dall", ["red", "ball"]),
         ("\ufeffgo \u200eleft\u200f", ["go", "left"]),
-        ("می\u200cخواهم", ["میخواهم"]),
         ("\u2764\ufe0f", ["\u2764"]),
         ("İSTANBUL", ["i\u0307stanbul"]),
     ],
