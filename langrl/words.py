@@ -1,13 +1,19 @@
 """Words of instructions, and numbers for them; no torch here."""
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from langrl.errors import ConfigError
+from langrl.errors import ConfigError, InstructionError
 from langrl.protocols import check_instruction
 
 PAD, UNKNOWN = 0, 1
+TextLimit = Callable[[str], object]
+"""Raises InstructionError for a text of which a model would read the beginning only."""
+
 _VOCABULARY_SIZE = 8192
 _CONTRACTED = re.compile(
     r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
@@ -15,17 +21,107 @@ _CONTRACTED = re.compile(
 _WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
 
 
-def split_words(text: str) -> list[str]:
-    """Return a text's words, numbers and other characters, lower-case.
+def lower_text(text: str) -> str:
+    """Return a text in lower case, so that texts that look the same are the same.
 
-    "isn't" is "is" and "not", so that a negation is one word however it is written.
+    A letter and the marks on it are one character where Unicode has it (NFC). Characters that are
+    not seen are left out: joiners, soft hyphens, marks of direction, variation selectors.
+    """
+    if text.isascii():
+        return text.lower()
+    seen = "".join(char for char in text if not _is_invisible(char))
+    # Twice: the lower case of a composed letter may be two characters.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", seen).lower())
+
+
+def split_words(text: str) -> list[str]:
+    """Return a text's words, numbers and other characters, as ``lower_text`` gives them.
+
+    Marks belong to the letter that they stand on or beside. "isn't" is "is" and "not", so that a
+    negation is one word however it is written. Words are divided by spaces: a script that has none
+    between words is one word, unless it is segmented first.
 
     Raises:
-        InstructionError: if the text cannot be an instruction.
+        InstructionError: if the text cannot be an instruction, or has nothing to be seen.
     """
-    lower = check_instruction(text).lower()
+    lower = lower_text(check_instruction(text))
     whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
-    return re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", whole)
+    # Listed, as no class of a regular expression has the marks; at least one, as no set is empty.
+    marks = "".join(sorted({"\u0300", *filter(_is_mark, whole)}))
+    words = re.findall(
+        rf"[^\W\d_](?:[^\W\d_]|[{marks}])*|\d[\d{marks}]*|(?:[^\w\s]|_)[{marks}]*", whole
+    )
+    if not words:
+        raise InstructionError("the instruction has no visible character; say where to go")
+    return words
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, "")
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
+
+
+@dataclass(frozen=True)
+class WordLimit:
+    """Splits texts into words, and refuses those with more words than are read.
+
+    Args:
+        words: how many words are read.
+    """
+
+    words: int
+
+    def __call__(self, text: str) -> list[str]:
+        """Return a text's words; InstructionError if they are too many, or as ``split_words``."""
+        words = split_words(text)
+        check_length(len(words), self.words, "words", "raise max_words of a new model")
+        return words
+
+
+class TokenLimit:
+    """Refuses texts with more tokens than a SentenceTransformer reads: it would cut them off.
+
+    Args:
+        model: a SentenceTransformer, such as a CLIP; a model that names no limit has none.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._tokeniser = getattr(model, "tokenizer", None)
+        most = getattr(model, "max_seq_length", None)
+        self._most = most if isinstance(most, int) and callable(self._tokeniser) else None
+
+    def __call__(self, text: str) -> None:
+        """Raise InstructionError if a text has too many tokens."""
+        if self._most is not None:
+            tokens = self._tokeniser(text, truncation=False, verbose=False)["input_ids"]  # type: ignore[misc]
+            check_length(
+                len(tokens),
+                self._most,
+                "tokens (words, parts of words, and marks of begin and end)",
+                "take a model that reads more",
+            )
+
+
+def check_longest(limit: TextLimit, words: int, texts: str) -> None:
+    """Raise ConfigError if a model does not read texts of so many words; says which texts."""
+    try:
+        limit(" ".join(["ball"] * words))
+    except InstructionError as error:
+        raise ConfigError(
+            f"{texts} have up to {words} words, and of such a one: {error}"
+        ) from error
+
+
+def check_length(given: int, read: int, of: str, repair: str) -> None:
+    """Raise InstructionError if a text has more words or tokens than are read."""
+    if given > read:
+        raise InstructionError(
+            f"the text has {given} {of}, of which the first {read} would be read; shorten it, or"
+            f" {repair}"
+        )
 
 
 class WordTokeniser:
@@ -68,7 +164,11 @@ class WordTokeniser:
 
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's words; raises InstructionError as ``split_words``."""
-        return [self._number.get(word, UNKNOWN) for word in split_words(text)]
+        return self.numbers(split_words(text))
+
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """Return the numbers of words."""
+        return [self._number.get(word, UNKNOWN) for word in words]
 
 
 def _check_texts(given: Iterable[str], name: str, what: str) -> tuple[str, ...]:

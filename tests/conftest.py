@@ -143,14 +143,14 @@ def write_clip(folder):
     )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words, bos_token="<start>", eos_token="<end>", unk_token="<unknown>",
-        pad_token="<end>", model_max_length=16,
+        pad_token="<end>", model_max_length=64,
     )  # fmt: skip
     size = {
         "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2
     }  # fmt: skip
     config = CLIPConfig(
         text_config={
-            **size, "vocab_size": len(CLIP_WORDS), "max_position_embeddings": 16,
+            **size, "vocab_size": len(CLIP_WORDS), "max_position_embeddings": 64,
             "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
         },
         vision_config={**size, "image_size": 32, "patch_size": 8},

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from langrl.envs.grid import words as tables
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, lookup
+from langrl.words import lower_text
 
 _LONGEST_WORD = 20  # characters; longer words are not corrected
 
@@ -123,7 +124,7 @@ def _slip(word: str, generator: Generator) -> str:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case, without punctuation; "an" is "a"."""
-    words = re.findall(r"[^\W_]+", re.sub(r"['\u2019]", "", text.lower()))
+    words = re.findall(r"[^\W_]+", re.sub(r"['\u2019]", "", lower_text(text)))
     return ["a" if word == "an" else word for word in words]
 
 

@@ -21,6 +21,7 @@ from langrl.envs.maze.layouts import Layout
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, lookup
 from langrl.protocols import Mask, check_instruction
+from langrl.words import lower_text
 
 LEADS: dict[Phrasing, list[str]] = {
     "seen": [
@@ -209,7 +210,7 @@ class MazeGrammar:
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        words = re.sub(r"[\s,.!?]+|(?<=[a-z])-", " ", check_instruction(text).lower()).strip()
+        words = re.sub(r"[\s,.!?]+|(?<=[a-z])-", " ", lower_text(check_instruction(text))).strip()
         if len(words) > _LONGEST_READ:
             return None
         for lead in _LEAD_PATTERNS:

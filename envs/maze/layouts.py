@@ -128,8 +128,9 @@ def load_layout(source: str | Path | Layout) -> Layout:
 
 def parse_layout(text: str, name: str) -> Layout:
     """Parse an ASCII map; errors as ``load_layout``, starting with ``name``."""
-    rows = [line.strip() for line in text.strip().splitlines()]
-    if not rows:
+    # Not splitlines, which would also break rows at characters that are no line's end.
+    rows = [line.strip() for line in text.strip().split("\n")]
+    if not rows[0]:
         raise LayoutError(f"{name} is empty; write one line per row, '#' wall and '.' free")
     if len(rows) > MAX_SIDE or len(rows[0]) > MAX_SIDE:
         raise LayoutError(f"{name} is too large; use at most {MAX_SIDE} rows and columns")

@@ -168,7 +168,7 @@ class TokenizeInstruction(_WithTextFeature):
     Args:
         env: an environment with instructions.
         tokeniser: which word has which number; ``WordTokeniser.learn`` makes one from texts.
-        length: how many words are read.
+        length: how many words are read; longer texts are refused.
 
     Raises:
         InstructionError: if the environment has no instructions in words.

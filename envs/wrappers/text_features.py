@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, NonFiniteError, ShapeError
 from langrl.protocols import Array, Floats, check_instruction
-from langrl.words import WordTokeniser
+from langrl.words import TokenLimit, WordTokeniser, check_length
 
 _CACHED = 100_000
 
@@ -87,7 +87,8 @@ class EmbeddedText:
         """Return embeddings [K, D].
 
         Raises:
-            InstructionError: if a text cannot be an instruction.
+            InstructionError: if a text cannot be an instruction, or is longer than a
+                SentenceTransformer reads.
             ShapeError: if the width of embeddings has changed.
         """
         if len(self._cache) > _CACHED:
@@ -115,6 +116,7 @@ class EmbeddedText:
         if hasattr(encoder, "encode_text"):
             encoded = encoder.encode_text([text])
         elif hasattr(encoder, "encode"):
+            TokenLimit(encoder)(text)
             # {"text": ...}: a plain string that looks like a URL or a file would be opened.
             encoded = encoder.encode([{"text": text}], show_progress_bar=False)
         elif callable(encoder):
@@ -156,9 +158,14 @@ class TokenisedText:
         self.space = spaces.Box(0, len(tokeniser) - 1, (int(length),), np.int32)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.int32]:
-        """Return numbers of words [K, L]; raises InstructionError if a text cannot be one."""
+        """Return numbers of words [K, L].
+
+        Raises:
+            InstructionError: if a text cannot be an instruction, or has more than L words.
+        """
         tokens = np.zeros((len(texts), *self.space.shape), np.int32)
         for row, text in zip(tokens, texts, strict=True):
-            numbers = self._tokeniser(text)[: len(row)]
+            numbers = self._tokeniser(text)
+            check_length(len(numbers), len(row), "words", "raise the length")
             row[: len(numbers)] = numbers
         return tokens

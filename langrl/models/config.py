@@ -43,7 +43,9 @@ class TextConfig(Settings):
         2, ge=1, le=64, description="embeddings per text: 'a or b' needs one for each side"
     )
     depth: int = Field(2, ge=1, le=32, description="compact: hidden layers over a window of words")
-    max_words: int = Field(32, ge=1, le=512, description="compact: words read; the rest is cut off")
+    max_words: int = Field(
+        32, ge=1, le=512, description="compact: words that are read; longer texts are refused"
+    )
     unknown_rate: float = Field(
         0.1, ge=0, lt=1, description="compact: chance in training that a word becomes unknown"
     )
@@ -74,7 +76,9 @@ class TextTowerConfig(Settings):
     buckets: int = Field(
         4096, ge=1, le=1 << 20, description="compact: embeddings that character trigrams share"
     )
-    max_words: int = Field(48, ge=1, le=512, description="compact: words read; the rest is cut off")
+    max_words: int = Field(
+        48, ge=1, le=512, description="compact: words that are read; longer texts are refused"
+    )
 
 
 class LanguageImageConfig(Settings):

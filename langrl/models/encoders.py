@@ -18,7 +18,7 @@ from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.protocols import check_instruction
-from langrl.words import PAD, UNKNOWN, WordTokeniser
+from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
 _WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
@@ -79,7 +79,7 @@ class CompactTextEncoder(nn.Module):
     def __init__(self, vocabulary: Sequence[str], embedding: int, config: TextConfig) -> None:
         super().__init__()
         self.tokeniser = WordTokeniser(vocabulary)
-        self.config = config
+        self.config, self.limit = config, WordLimit(config.max_words)
         width = config.width
         self.words = nn.Embedding(len(self.tokeniser), _WORD_SIZE)
         self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
@@ -89,9 +89,10 @@ class CompactTextEncoder(nn.Module):
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return word numbers, int64 [K, L], padded to the longest text.
 
-        Raises InstructionError if a text cannot be an instruction.
+        Raises InstructionError if a text cannot be an instruction, or has more than
+        ``max_words`` words.
         """
-        rows = [self.tokeniser(text)[: self.config.max_words] for text in texts]
+        rows = [self.tokeniser.numbers(self.limit(text)) for text in texts]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
         for row, numbers in zip(tokens, rows, strict=True):
             row[: len(numbers)] = torch.tensor(numbers)
@@ -153,11 +154,17 @@ class PretrainedTextEncoder(nn.Module):
             self._backbone.append(load_sentence_transformer(self.name))
         return self._backbone[0]
 
+    @property
+    def limit(self) -> TokenLimit:
+        """Refuses texts that are longer than the frozen model reads."""
+        return TokenLimit(self.backbone)
+
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return the frozen model's embeddings [K, width], from the cache where possible.
 
         Raises:
-            InstructionError: if a text cannot be an instruction.
+            InstructionError: if a text cannot be an instruction, or is longer than the model
+                reads.
             ShapeError: if the model's embeddings are not as wide as the head expects.
         """
         for text in texts:
@@ -167,6 +174,8 @@ class PretrainedTextEncoder(nn.Module):
             self._cache.clear()
             new = list(dict.fromkeys(texts))
         if new:
+            for text in new:
+                self.limit(text)
             # {"text": ...}: a plain string that looks like a URL or a file would be opened.
             inputs = [{"text": text} for text in new]
             encoded = self.backbone.encode(inputs, convert_to_tensor=True, show_progress_bar=False)

@@ -23,6 +23,7 @@ ELSEWHERE = {  # how often a run reports and stores, and where it computes
     "history.start": "tests/cli/test_grid_partial.py",
     "history.frozen": "tests/cli/test_grid_partial.py",
     "data.trajectories": "tests/cli/test_main.py",
+    "text.max_words": "tests/models/test_encoders.py",
     "text.model": "tests/test_end_to_end.py",
 }
 TINY = {
@@ -56,7 +57,6 @@ OTHER = {  # where the rule below gives no other value that is valid and makes a
     "world.view": 5,
     "data.kinds": ["row"],
     "data.num_action_negatives": 2,
-    "text.max_words": 2,
     "text.unknown_rate": 0.9,
     "learner.pairs": 5,
     "grounding.strategy": "max_goal",

@@ -9,6 +9,7 @@ Axes: ``M`` images, ``K`` texts.
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.data.images.grid_scenes import ImageTexts
-from langrl.errors import ConfigError, InstructionError
+from langrl.errors import ConfigError, InstructionError, ShapeError
+from langrl.models.language_image.image_inputs import frame_image
 from langrl.protocols import Integers, Mask, check_instruction
+from langrl.words import TextLimit
 
 _NAMES = ("captions.jsonl", "captions.csv")
 _FORMATS = ("PNG", "JPEG")
@@ -75,15 +78,16 @@ class CaptionedImages:
 
 
 def read_folder(folder: Path, size: int) -> CaptionedImages:
-    """Read a folder's captions and images, the images resized to ``size`` pixels a side.
+    """Read a folder's captions and images, the images framed to ``size`` pixels a side.
 
     Names of images are paths inside the folder; nothing outside it is opened, and no URL fetched.
+    An oblong image keeps its proportions and gets black bars, see ``frame_image``.
 
     Raises:
         ConfigError: if there are no captions, a line is wrong, or images are missing or cannot be
             read; names all of those at once.
     """
-    pairs = _read_captions(folder)
+    pairs = [(name, text) for _, name, text in _read_captions(folder)]
     images, bad = {}, []
     for name in dict.fromkeys(name for name, _ in pairs):
         image = _read_image(folder, name, size)
@@ -105,58 +109,92 @@ def read_folder(folder: Path, size: int) -> CaptionedImages:
     return CaptionedImages(np.stack(list(images.values())), texts, positives)
 
 
-def _read_captions(folder: Path) -> list[tuple[str, str]]:
+def check_captions(folder: Path, limit: TextLimit) -> None:
+    """Raise ConfigError, with file and line, if a model would not read the whole of a caption."""
+    for place, _, text in _read_captions(folder):
+        try:
+            limit(text)
+        except InstructionError as error:
+            raise ConfigError(f"{place}: {error}") from error
+
+
+def _read_captions(folder: Path) -> list[tuple[str, str, str]]:
+    """Return the place, in words, the image's name and the text of each caption."""
+    path = _captions_file(folder)
+    read = _jsonl if path.suffix == ".jsonl" else _csv
+    captions = []
+    try:
+        for number, row in read(path):
+            place = f"{path}, line {number}"
+            name, text = (row.get(key) for key in ("image", "text"))
+            if not isinstance(name, str) or not name or not isinstance(text, str):
+                found = ", ".join(repr(key) for key in row) or "nothing"
+                raise ConfigError(f"{place}: needs 'image' and 'text', both strings; has {found}")
+            try:
+                captions.append((place, name, check_instruction(text)))
+            except InstructionError as error:
+                raise ConfigError(f"{place}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    if not captions:
+        raise ConfigError(f"{path} holds no captions; give an image and a text on each line")
+    return captions
+
+
+def _captions_file(folder: Path) -> Path:
     if not folder.is_dir():
         raise ConfigError(f"no folder {folder}; give a folder of images with {_NAMES[0]}")
     present = [folder / name for name in _NAMES if (folder / name).is_file()]
     if len(present) != 1:
         what = "both" if present else "neither"
         raise ConfigError(f"{folder} has {what} of {_NAMES[0]} and {_NAMES[1]}; give one of them")
-    path = present[0]
-    if path.stat().st_size > _MOST_BYTES:
-        raise ConfigError(f"{path} is larger than {_MOST_BYTES:,} bytes; split it")
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    read = _jsonl if path.suffix == ".jsonl" else _csv
-    pairs = []
-    for number, row in read(content, path):
-        name, text = (row.get(key) for key in ("image", "text"))
-        if not isinstance(name, str) or not name or not isinstance(text, str):
-            raise ConfigError(f"{path}, line {number}: needs 'image' and 'text', both strings")
+    if present[0].stat().st_size > _MOST_BYTES:
+        raise ConfigError(f"{present[0]} is larger than {_MOST_BYTES:,} bytes; split it")
+    return present[0]
+
+
+Rows = Iterator[tuple[int, dict[str, object]]]
+"""Numbers of lines, and what they hold by name."""
+
+
+def _jsonl(path: Path) -> Rows:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise ConfigError(f"{path}, line {number}: not JSON ({error})") from error
+            yield number, row if isinstance(row, dict) else {}
+
+
+def _csv(path: Path) -> Rows:
+    # newline="": a quoted text may have line breaks, which stay as they are.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
         try:
-            pairs.append((name, check_instruction(text)))
-        except InstructionError as error:
-            raise ConfigError(f"{path}, line {number}: {error}") from error
-    if not pairs:
-        raise ConfigError(f"{path} holds no captions; give an image and a text on each line")
-    return pairs
-
-
-def _jsonl(content: str, path: Path) -> list[tuple[int, dict[str, object]]]:
-    rows = []
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}, line {number}: not JSON ({error})") from error
-        rows.append((number, row if isinstance(row, dict) else {}))
-    return rows
-
-
-def _csv(content: str, path: Path) -> list[tuple[int, dict[str, object]]]:
-    try:
-        reader = csv.DictReader(content.splitlines(), strict=True)
-        return [(reader.line_num, dict(row)) for row in reader]
-    except csv.Error as error:
-        raise ConfigError(f"{path}: not CSV ({error})") from error
+            named = list(reader.fieldnames or ())
+            if any(named.count(name) != 1 for name in ("image", "text")):
+                found = ", ".join(map(repr, named)) or "none"
+                raise ConfigError(
+                    f"{path}: needs a column 'image' and a column 'text', and has {found}"
+                )
+            for row in reader:
+                if None in row:
+                    raise ConfigError(
+                        f"{path}, line {reader.line_num}: more than {len(named)} columns; put a"
+                        " text with commas in double quotes"
+                    )
+                yield reader.line_num, dict(row)
+        except csv.Error as error:
+            raise ConfigError(
+                f"{path}, line {reader.reader.line_num}: not CSV ({error})"
+            ) from error
 
 
 def _read_image(folder: Path, name: str, size: int) -> NDArray[np.uint8] | str:
-    """Return an image, or why it cannot be read."""
+    """Return an image, or why it cannot be used."""
     from PIL import Image
 
     root = folder.resolve()
@@ -169,8 +207,9 @@ def _read_image(folder: Path, name: str, size: int) -> NDArray[np.uint8] | str:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return f"has more than {_MOST_PIXELS:,} pixels"
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-            return np.asarray(resized).copy()
+            return frame_image(image, size)
+    except ShapeError as error:
+        return f"cannot be read: {error}"
     # Pillow reports damaged files with many types of errors, SyntaxError among them.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return f"is no readable PNG or JPEG ({type(error).__name__})"

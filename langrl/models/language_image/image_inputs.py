@@ -7,16 +7,21 @@ Axes: ``M`` images of ``H`` x ``W`` pixels, ``K`` texts.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import NonFiniteError, ShapeError
 from langrl.protocols import check_instruction
 
-_IMAGE_MODES = ("RGB", "RGBA", "L", "P", "1")  # others hold more than 8 bits, or other colours
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Of 8 bits, as their conversion to RGB expects; transparency is left out.
+_IMAGE_MODES = ("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr", "HSV")
 
 
 def read_images(images: Any) -> Tensor:
@@ -24,7 +29,8 @@ def read_images(images: Any) -> Tensor:
 
     Args:
         images: an array or tensor [M, H, W, 3] or [H, W, 3], of uint8 or of floats in [0, 1];
-            a PIL image; or a list of PIL images and arrays [H, W, 3] of one size.
+            a PIL image of 8 bits, or of 16 bits in grey; or a list of PIL images and arrays
+            [H, W, 3] of one size.
 
     Raises:
         ShapeError: for any other shape, dtype or kind of image.
@@ -46,9 +52,7 @@ def _read_one(image: Any) -> Tensor:
     from PIL import Image
 
     if isinstance(image, Image.Image):
-        if image.mode not in _IMAGE_MODES:
-            raise ShapeError(f"an image of mode {image.mode}; give it as 8-bit RGB")
-        image = np.array(image.convert("RGB"))
+        image = np.array(_as_rgb(image))
     if isinstance(image, np.ndarray):
         _check_image(list(image.shape), str(image.dtype))
         # A copy: torch takes neither read-only arrays nor negative strides.
@@ -62,6 +66,45 @@ def _read_one(image: Any) -> Tensor:
     return image if image.dtype == torch.uint8 else _to_bytes(image.detach())
 
 
+def _as_rgb(image: "Image") -> "Image":
+    """Return a PIL image as 8-bit RGB; ShapeError names a mode whose range is not known."""
+    from PIL import Image
+
+    # Earlier versions of Pillow read a PNG of 16 bits as "I".
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        scaled = np.asarray(image).astype(np.float32) / 257  # Pillow itself would clip at 255
+        image = Image.fromarray(scaled.round().astype(np.uint8))
+    if image.mode not in _IMAGE_MODES:
+        raise ShapeError(
+            f"an image of mode {image.mode}, whose range is not known; give it as 8-bit RGB"
+        )
+    return image.convert("RGB")
+
+
+def frame_image(image: Any, size: int) -> NDArray[np.uint8]:
+    """Return an image in a square of ``size`` pixels a side, uint8 [size, size, 3].
+
+    It is resized with its proportions; black bars fill what is left, on both sides alike. A CLIP
+    sees oblong images so, too.
+
+    Args:
+        image: a single one, as ``read_images`` takes it.
+        size: pixels.
+
+    Raises:
+        ShapeError, NonFiniteError: as ``read_images``.
+    """
+    from PIL import Image
+
+    is_read = isinstance(image, Image.Image)
+    whole = _as_rgb(image) if is_read else Image.fromarray(read_images([image])[0].cpu().numpy())
+    sides = [max(1, round(side * size / max(whole.size))) for side in whole.size]
+    left, top = ((size - side) // 2 for side in sides)
+    framed = Image.new("RGB", (size, size))
+    framed.paste(whole.resize((sides[0], sides[1]), Image.Resampling.BICUBIC), (left, top))
+    return np.array(framed)
+
+
 def _check_image(shape: list[int], dtype: str) -> None:
     if len(shape) not in (3, 4) or shape[-1] != 3:
         raise ShapeError(
@@ -69,7 +112,10 @@ def _check_image(shape: list[int], dtype: str) -> None:
             " on the last axis"
         )
     if dtype != "uint8" and not dtype.startswith(("float", "bfloat")):
-        raise ShapeError(f"images must be uint8, or floats in [0, 1], got {dtype}; convert them")
+        raise ShapeError(
+            f"images must be uint8, or floats in [0, 1], got {dtype}; divide them by"
+            " the largest value that they may have"
+        )
 
 
 def _to_bytes(image: Tensor) -> Tensor:

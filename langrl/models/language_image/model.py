@@ -118,7 +118,12 @@ class LanguageImageModel(nn.Module):
         return in_chunks(self, self.pair.image_embeddings, as_batch(images))
 
     def encode_text(self, texts: str | Sequence[str]) -> Tensor:
-        """Embed texts without gradients; unit [K, D]. Arguments and errors as ``read_texts``."""
+        """Embed texts without gradients; unit [K, D].
+
+        Raises:
+            InstructionError: if a text cannot be an instruction, or is longer than the model
+                reads.
+        """
         return in_chunks(self, self.pair.text_embeddings, as_list(texts))
 
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:

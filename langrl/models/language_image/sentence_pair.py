@@ -16,6 +16,7 @@ from langrl.checkpoint import file_digest
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
 from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
 from langrl.settings import Settings
+from langrl.words import TokenLimit
 
 _CHUNK = 256
 
@@ -76,6 +77,11 @@ class SentenceTransformerPair(nn.Module):
         self.backbone.train(mode and self.fine_tune)
         return self
 
+    @property
+    def limit(self) -> TokenLimit:
+        """Refuses texts that are longer than the model reads."""
+        return TokenLimit(self.backbone)
+
     def log_scale(self) -> float | None:
         """Return the log inverse temperature that the model was trained with, if it has one."""
         for name, value in self.backbone.named_parameters():
@@ -88,9 +94,17 @@ class SentenceTransformerPair(nn.Module):
         return self._headed(_images(read_images(images)), "image")
 
     def text_embeddings(self, texts: str | Sequence[str]) -> Tensor:
-        """Embed texts; unit [K, D] with gradients. Arguments and errors as ``read_texts``."""
+        """Embed texts; unit [K, D] with gradients.
+
+        Raises:
+            InstructionError: if a text cannot be an instruction, or is longer than the model
+                reads.
+        """
+        listed, limit = read_texts(texts), self.limit
+        for text in listed:
+            limit(text)
         # {"text": ...}: a plain string that looks like a URL or a file would be opened.
-        return self._headed([{"text": text} for text in read_texts(texts)], "text")
+        return self._headed([{"text": text} for text in listed], "text")
 
     def _headed(self, inputs: list[Any], modality: str) -> Tensor:
         if not inputs:

@@ -20,7 +20,7 @@ from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
 from langrl.models.encoders import PretrainedTextEncoder
 from langrl.models.language_image.image_inputs import as_list, read_images
-from langrl.words import PAD, UNKNOWN, split_words
+from langrl.words import PAD, UNKNOWN, TextLimit, WordLimit
 
 _SMALLEST, _LARGEST = 3, 32  # patches along an image's side
 _GROUPS, _HEADS = 8, 4
@@ -101,7 +101,8 @@ class CompactImageTower(nn.Module):
         if any(side % patch or not low <= side <= high for side in sides):
             raise ShapeError(
                 f"images of {sides[0]} x {sides[1]} pixels do not fit this image tower; resize"
-                f" them to sides from {low} to {high} that are multiples of {patch}"
+                f" them to sides from {low} to {high} that are multiples of {patch}, as"
+                " frame_image of langrl.models.language_image.image_inputs does"
             )
 
 
@@ -151,6 +152,7 @@ class CompactTextTower(nn.Module):
     ) -> None:
         super().__init__()
         self.vocabulary, self.config = tuple(vocabulary), config
+        self.limit = WordLimit(config.max_words)
         self._number = {word: n for n, word in enumerate(self.vocabulary, start=_FIRST_WORD)}
         self._corrected: dict[str, int] = {}
         width, rows = config.width, len(self.vocabulary)
@@ -200,9 +202,10 @@ class CompactTextTower(nn.Module):
         L is the longest text's number of words.
 
         Raises:
-            InstructionError: if a text cannot be an instruction.
+            InstructionError: if a text cannot be an instruction, or has more than ``max_words``
+                words.
         """
-        rows = [split_words(text)[: self.config.max_words] for text in as_list(texts)]
+        rows = [self.limit(text) for text in as_list(texts)]
         length = max(map(len, rows), default=1)
         words = np.full((len(rows), length), PAD, dtype=np.int64)
         trigrams = np.full((len(rows), length, _TRIGRAMS), PAD, dtype=np.int64)
@@ -280,6 +283,11 @@ class PretrainedTextTower(nn.Module):
         head = TextConfig(model=config.model, width=config.width, alternatives=1)
         self.encoder = PretrainedTextEncoder(config.model, embedding, head, backbone, text_width)
 
+    @property
+    def limit(self) -> TextLimit:
+        """Refuses texts that are longer than the SentenceTransformer reads."""
+        return self.encoder.limit
+
     def tokenise(self, texts: str | Sequence[str]) -> dict[str, Tensor]:
         """Return ``features`` [K, width]; errors as ``PretrainedTextEncoder.features``."""
         return {"features": self.encoder.features(as_list(texts))}
@@ -302,6 +310,11 @@ class TowerPair(nn.Module):
     def __init__(self, image: CompactImageTower, text: TextTower) -> None:
         super().__init__()
         self.image, self.text = image, text
+
+    @property
+    def limit(self) -> TextLimit:
+        """Refuses texts that are longer than the text tower reads."""
+        return self.text.limit
 
     def image_embeddings(self, images: Any) -> Tensor:
         """Embed images [M, H, W, 3], with gradients; unit [M, D]. Errors as the tower's."""

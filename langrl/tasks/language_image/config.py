@@ -44,7 +44,7 @@ class LanguageImageRunConfig(RunConfig):
         None, description="images with captions.jsonl or captions.csv, instead of grid worlds"
     )
     image_size: int = Field(
-        64, ge=8, le=1024, description="folder: pixels along a side that images are resized to"
+        64, ge=8, le=1024, description="folder: pixels a side of the square that frames images"
     )
     held_out: float = Field(
         0.2, gt=0, lt=0.9, description="folder: share of the images kept to calibrate and measure"

@@ -49,6 +49,7 @@ def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
     if isinstance(source, GridSource) and table is not None:
         source = GridSource(config, find_near_words(table, BASIC))
     model = start_model(config, table)
+    source = source.for_reader(model.pair.limit)
     if config.start is None:
         assert isinstance(model.pair.image, CompactImageTower)
         generator = torch.Generator().manual_seed(config.seed)

@@ -7,21 +7,22 @@ on and to show. A seed for each step: a resumed run draws what it would have dra
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import gymnasium as gym
 import numpy as np
 
 from langrl.checkpoint import digest
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
-from langrl.data.images.folder import CaptionedImages, read_folder
+from langrl.data.images.folder import CaptionedImages, check_captions, read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
 from langrl.data.images.rendered_worlds import WorldImages
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.grid.rooms import GRID_WORLDS
-from langrl.errors import ConfigError
+from langrl.envs.phrasing import Meaning
+from langrl.errors import ConfigError, InstructionError
 from langrl.evaluation.image_text import (
     RoomSample,
     evaluate_worlds,
@@ -31,10 +32,12 @@ from langrl.evaluation.image_text import (
 )
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.tasks.language_image.config import LanguageImageRunConfig
+from langrl.words import TextLimit, check_longest
 
 _PLAIN = ("full", "colour", "type")  # levels of the first steps
 # The harder ones more often.
 _VARIED = (*LEVELS, "negation", "negation", "disjunction", "relation", "relation", "relation")
+_LONGEST_TEXT = 40  # words; what is measured has up to 33
 _CELLS = 64  # of a room of usual size; batches of larger rooms have fewer of them
 _TRAINED, _MEASURED, _CALIBRATED = 0, 1, 2  # numbers that keep seeds apart
 Rows = list[dict[str, Any]]
@@ -42,6 +45,14 @@ Rows = list[dict[str, Any]]
 
 class Source(Protocol):
     """Draws images with texts."""
+
+    def for_reader(self, limit: TextLimit) -> Self:
+        """Return the source for a model that reads texts up to a limit.
+
+        Raises:
+            ConfigError, InstructionError: if there are longer texts.
+        """
+        ...
 
     def draw(self, step: int) -> ImageTexts:
         """Return the batch of a step."""
@@ -93,6 +104,23 @@ class GridSource:
 
     config: LanguageImageRunConfig
     words: NearWords = NO_WORDS
+    limit: TextLimit | None = None
+
+    def for_reader(self, limit: TextLimit) -> Self:
+        """Return the source with a limit, beyond which texts are drawn again."""
+        check_longest(limit, _LONGEST_TEXT, "texts about grid worlds")
+        return replace(self, limit=limit)
+
+    def _write(self, writer: TextWriter, meaning: Meaning, generator: np.random.Generator) -> str:
+        """Return a text that is not too long; idle words and remarks make few of them longer."""
+        while True:
+            text = writer.write(meaning, generator)
+            try:
+                if self.limit is not None:
+                    self.limit(text)
+            except InstructionError:
+                continue
+            return text
 
     def draw(self, step: int) -> ImageTexts:
         """Return the batch of a step; the first ones have simple texts."""
@@ -103,7 +131,7 @@ class GridSource:
         writer = TextWriter(NO_WORDS, 0.0, 0.0, 0.0, 0.0) if plain else self._writer()
         return world_batch(
             spec,
-            writer.write,
+            partial(self._write, writer),
             generator,
             rooms=max(1, config.rooms_per_batch * _CELLS // spec.size**2),
             images=config.images_per_room,
@@ -134,12 +162,13 @@ class GridSource:
         generator = np.random.default_rng([config.seed, _CALIBRATED])
         writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
         rooms = max(2, config.evaluation_rooms // 2)
-        return sample_rooms(config.worlds, rooms, writer.write, generator)
+        return sample_rooms(config.worlds, rooms, partial(self._write, writer), generator)
 
     def shown_samples(self) -> list[RoomSample]:
         """Return a room of each world."""
         generator = np.random.default_rng([self.config.seed, _MEASURED, _CALIBRATED])
-        return sample_rooms(self.config.worlds, 1, self._writer().write, generator)
+        write = partial(self._write, self._writer())
+        return sample_rooms(self.config.worlds, 1, write, generator)
 
     def measure(self, model: LanguageImageModel) -> Rows:
         """Return a row for each phrasing, in rooms that were not trained on."""
@@ -158,6 +187,13 @@ class WorldSource:
 
     config: LanguageImageRunConfig
     worlds: tuple[WorldImages, ...]
+
+    def for_reader(self, limit: TextLimit) -> Self:
+        """Return the source itself; what is measured and calibrated on is checked beforehand."""
+        for sample in (*self.shown_samples(), *self.calibration_samples()):
+            for text in sample.texts:
+                limit(text)
+        return self
 
     def draw(self, step: int) -> ImageTexts:
         """Return the batch of a step."""
@@ -202,6 +238,12 @@ class FolderSource:
 
     config: LanguageImageRunConfig
     parts: Sequence[CaptionedImages]
+
+    def for_reader(self, limit: TextLimit) -> Self:
+        """Return the source itself; ConfigError names the line of a caption that is too long."""
+        assert self.config.folder is not None
+        check_captions(Path(self.config.folder), limit)
+        return self
 
     def draw(self, step: int) -> ImageTexts:
         """Return the batch of a step."""

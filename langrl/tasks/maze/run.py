@@ -23,16 +23,17 @@ from langrl.tasks.maze.agent import MazeAgentDescription, agent_maker
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.run import Run
 from langrl.training.learner import OfflineReplay
-from langrl.words import WordTokeniser
+from langrl.words import WordTokeniser, check_longest
 
 _DENSITY_DRAWS = 200_000
+_LONGEST_TEXT = 24  # words; what is measured has up to 22
 
 
 def build(config: MazeRunConfig, folder: Path) -> Run:
     """Build everything that a run trains. The same config gives the same bits.
 
     Raises:
-        LayoutError, TrajectoryError: naming the field or file and the repair.
+        LayoutError, TrajectoryError, ConfigError: naming the field or file and the repair.
     """
     world = StreetMaze(config.world.layout)
     data_seed, pair_seed, torch_seed = np.random.SeedSequence(config.seed).spawn(3)
@@ -44,6 +45,7 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
     torch_generator = torch.Generator(device).manual_seed(seed)
     critics = _describe_critics(config, world, pairs)
     critic, language = build_critics(critics, seed)
+    check_longest(language.text.limit, _LONGEST_TEXT, "texts about mazes")
     cells = torch.from_numpy(_cells(world, trajectories.observations))
     replay = TrajectoryReplay(
         trajectories,

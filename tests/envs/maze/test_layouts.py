@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langrl.envs.maze.layouts import LAYOUTS, MAX_SIDE, Layout, load_layout
+from langrl.envs.maze.layouts import LAYOUTS, MAX_SIDE, Layout, load_layout, parse_layout
 from langrl.errors import LangRLError, LayoutError, UnknownNameError
 
 every_layout = pytest.mark.parametrize("name", LAYOUTS)
@@ -192,3 +192,10 @@ def test_unknown_name_that_is_close_to_none_lists_them_all():
 def test_text_that_cannot_be_a_path_is_an_error_of_ours(source):
     with pytest.raises(LangRLError):
         load_layout(source)
+
+
+@pytest.mark.parametrize("char", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_only_ends_of_lines_end_a_row(char):
+    with pytest.raises(LayoutError, match="in row 0; use only '#'"):
+        parse_layout(f"..{char}..\n.....", "a map")
+    assert parse_layout("..\r\n#.\r\n", "a map").walls.tolist() == [[0, 0], [1, 0]]

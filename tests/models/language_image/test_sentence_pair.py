@@ -98,8 +98,10 @@ def test_nothing_has_no_embeddings(pair):
     assert pair.encode_text([]).shape == (0, 8)
 
 
-def test_long_texts_are_cut_off_and_hostile_ones_refused(pair):
-    assert pair.encode_text("red " * 250).isfinite().all()
+def test_long_texts_and_hostile_ones_are_refused(pair):
+    assert pair.encode_text("red " * 62).isfinite().all()  # and two marks
+    with pytest.raises(InstructionError, match=r"65 tokens .* the first 64 would be read"):
+        pair.encode_text(["go", "red " * 63])
     for hostile in ("", "row\x00 3", "x" * 1001, None, {"image": "x.png"}):
         with pytest.raises(InstructionError):
             pair.encode_text(["go", hostile])

@@ -19,7 +19,7 @@ from langrl.models.language_image.towers import (
 )
 
 IMAGE = ImageTowerConfig(channels=16, depth=2)
-TEXT = TextTowerConfig(width=16, buckets=512)
+TEXT = TextTowerConfig(width=16, buckets=512, max_words=128)
 TEXTS = ["go to the red ball", "the green key, please", "a box"]
 WORDS = ("go", "to", "the", "red", "ball", "green", "key")
 HOSTILE = ["", " \n\t", "row\x00 3", "row\x1b[2J", "row \ud800", "x" * 1001, None, 3, b"row 3"]
@@ -231,10 +231,11 @@ def test_case_and_spaces_do_not_change_an_embedding(text):
     assert torch.equal(text.encode("Go  to\tTHE ball"), text.encode("go to the ball"))
 
 
-def test_words_and_trigrams_beyond_the_longest_are_cut_off():
+def test_longer_texts_than_are_read_are_refused_and_trigrams_cut_off():
     tower = CompactTextTower((), 8, TEXT.model_copy(update={"max_words": 2}))
-    one, two = tower.encode(["go to the ball", "go to"])
-    assert torch.allclose(one, two, atol=1e-5)
+    assert tower.encode(["go to", "go"]).isfinite().all()
+    with pytest.raises(InstructionError, match="has 4 words, of which the first 2 would be read"):
+        tower.encode(["go to", "go to the ball"])
     assert tower.tokenise("x" * 1000)["trigrams"].shape == (1, 1, 12)
 
 
@@ -286,7 +287,7 @@ def test_what_is_no_instruction_is_refused(text, hostile):
         text.encode(["go", hostile])
 
 
-@pytest.mark.parametrize("odd", ["?", "_", "½", "é", "🙂", "row_3", "x" * 1000, "3 " * 500])
+@pytest.mark.parametrize("odd", ["?", "_", "½", "é", "🙂", "row_3", "x" * 1000, "3 " * 128])
 def test_any_text_has_an_embedding(text, odd):
     assert text.encode(odd).isfinite().all()
 
@@ -333,7 +334,7 @@ def test_every_setting_of_the_image_tower_has_an_effect(image, change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"width": 24}, {"depth": 1}, {"depth": 0}, {"queries": 2}, {"buckets": 64}, {"max_words": 4}],
+    [{"width": 24}, {"depth": 1}, {"depth": 0}, {"queries": 2}, {"buckets": 64}, {"max_words": 9}],
 )
 def test_every_setting_of_the_text_tower_has_an_effect(text, change):
     other = CompactTextTower(WORDS, 8, TEXT.model_copy(update=change), table_width=5)
