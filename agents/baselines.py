@@ -37,8 +37,13 @@ class RandomAgent:
         """Start new episodes, with a new source of randomness if one is given."""
         self._generator = generator or self._generator
 
-    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
-        """Return an action, or N of them."""
+    def act(
+        self,
+        observations: Observation,
+        instructions: Instructions = None,
+        starts: Mask | None = None,
+    ) -> Array:
+        """Return an action, or N of them; there is nothing to remember of an episode."""
         states, _, single = read_observations(observations, instructions, self._axes)
         actions = self._draw(len(states), self._generator)
         return actions[0] if single else actions

@@ -21,6 +21,7 @@ from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rooms import read_observation
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import PoseHead, coordinate_planes
+from langrl.models.protocols import in_dtype_of
 from langrl.protocols import Array, Instructions, Mask, Observation
 from langrl.training.learner import GradientLearner, OfflineReplay
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
@@ -61,8 +62,10 @@ class ClonedPolicy(nn.Module):
         colours = functional.one_hot(rooms[..., 1].long(), _COLOURS)
         where = torch.stack(coordinate_planes(rooms[..., 0]), -1)
         planes = [kinds, colours, where]
-        features = self.first(torch.cat(planes, -1).permute(0, 3, 1, 2).float())  # [B, C, H, W]
-        films = self.film(texts).unflatten(1, (len(self.norms), 2, -1))[..., None, None]
+        stacked = torch.cat(planes, -1).permute(0, 3, 1, 2)
+        features = self.first(in_dtype_of(self, stacked))  # [B, C, H, W]
+        films = self.film(in_dtype_of(self, texts)).unflatten(1, (len(self.norms), 2, -1))
+        films = films[..., None, None]
         for n, (norm, convolve) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             scale, shift = films[:, n].unbind(1)  # [B, C, 1, 1]
             features = features + convolve(functional.silu(norm(features) * (1 + scale) + shift))
@@ -157,8 +160,13 @@ class CloningAgent:
         self._features = self._features[torch.from_numpy(mask)]
 
     @torch.no_grad()
-    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
-        """Return an action, or N of them."""
+    def act(
+        self,
+        observations: Observation,
+        instructions: Instructions = None,
+        starts: Mask | None = None,
+    ) -> Array:
+        """Return an action, or N of them; a cloned policy remembers nothing of an episode."""
         states, texts, single = read_observations(observations, instructions, 3)
         rooms, poses = read_observation(states)
         if not (texts == self._encoded[1] and np.array_equal(rooms, self._encoded[0])):

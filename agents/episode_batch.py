@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import TextCache
 from langrl.grounding.strategies import UNDECIDED
-from langrl.models.protocols import Critic, Language
+from langrl.models.protocols import Critic, Language, as_input
 from langrl.protocols import Array, Integers, Mask
 
 Rows = Integers
@@ -82,7 +82,8 @@ class EpisodeBatch:
         if not len(rows):
             return
         first = observations[rows]
-        context = self.agent.critic.initial_context(torch.from_numpy(first).to(self.agent.device))
+        critic = self.agent.critic
+        context = critic.initial_context(as_input(first, critic, self.agent.device))
         self._put(rows, observations=first, context=context)
         for n in rows:
             self.texts[n] = None
@@ -96,7 +97,7 @@ class EpisodeBatch:
         goals, log_weights = draw_candidates(
             agent.candidates, self.observations[rows], texts, generator
         )
-        tensor = torch.from_numpy(goals).to(agent.device)
+        tensor = as_input(goals, agent.critic, agent.device)
         weights = torch.from_numpy(log_weights).to(agent.device)
         embedded = agent.critic.embed_goals(self._of("context", rows), tensor)  # [rows, M, D]
         self._put(rows, goals=goals, log_weights=weights, goal_embeddings=embedded)
@@ -104,11 +105,10 @@ class EpisodeBatch:
     def update_memory(self, observations: Tensor) -> None:
         """Give the critic what is seen [N, ...] after the last actions, where there were any."""
         if self.taken is not None and self.acted.any():
-            actions, acted = torch.from_numpy(self.taken), torch.from_numpy(self.acted)
             device, critic = self.agent.device, self.agent.critic
-            self.context = critic.update_memory(
-                self.context, observations, actions.to(device), acted.to(device)
-            )
+            actions = as_input(self.taken, critic, device)
+            acted = torch.from_numpy(self.acted).to(device)
+            self.context = critic.update_memory(self.context, observations, actions, acted)
 
     def set_instructions(self, texts: Sequence[str]) -> None:
         """Compute the scores of texts that have changed, and clear the commitments there."""
@@ -130,9 +130,10 @@ class EpisodeBatch:
         if agent.shares_goals:
             embedded = self._of("goal_embeddings", rows)
         else:
-            goals = torch.from_numpy(self.goals[rows]).to(agent.device)
-            observations = torch.from_numpy(self.observations[rows]).to(agent.device)
-            embedded = agent.language.embed_goals(observations, goals)
+            language, device = agent.language, agent.device
+            goals = as_input(self.goals[rows], language, device)
+            observations = as_input(self.observations[rows], language, device)
+            embedded = language.embed_goals(observations, goals)
         scores = agent.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
         return agent.language_weight * scores
 

@@ -7,12 +7,18 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``A`` acti
 """
 
 import copy
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
 
-from langrl.agents.observations import check_mask, read_observations, read_single
+from langrl.agents.observations import (
+    check_mask,
+    read_observations,
+    read_single,
+    warn_of_missed_starts,
+)
 from langrl.envs.goals import Goals
 from langrl.envs.wrappers.checks import check_goal
 from langrl.envs.wrappers.text_features import TextFeatures
@@ -20,6 +26,14 @@ from langrl.errors import ConfigError, ShapeError
 from langrl.evaluation.policies import Policy, predict
 from langrl.grounding.chooser import GoalChooser, Posterior
 from langrl.protocols import Array, Floats, Instructions, Mask, Observation
+
+
+@runtime_checkable
+class ShowsScenes(Protocol):
+    """Goals of a world in which an observation can show that another episode has begun."""
+
+    def scene_changed(self, before: Array, now: Array) -> Mask:
+        """Return bool [N]: which observations [N, ...] are of another episode than ``before``."""
 
 
 class _PolicyAgent:
@@ -36,15 +50,29 @@ class _PolicyAgent:
     def keep(self, mask: Mask) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
 
-    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
+    def act(
+        self,
+        observations: Observation,
+        instructions: Instructions = None,
+        starts: Mask | None = None,
+    ) -> Array:
         """Return an action, or actions [N, ...]; see ``langrl.protocols.Agent``."""
         states, texts, single = read_observations(observations, instructions, self._axes)
-        inputs = self._inputs(states, texts)
+        checked = np.zeros(len(states), bool)
+        checked = checked if starts is None else check_mask(starts, len(states))
+        inputs = self._inputs(states, texts, checked, instructions is None)
         actions = predict(self._policy, inputs, self._generator if self._draw else None)
         return actions[0] if single else actions
 
-    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
-        """Return what the policy takes, by name [N, ...]."""
+    def _inputs(self, states: Array, texts: list[str], starts: Mask, own: bool) -> dict[str, Array]:
+        """Return what the policy takes, by name [N, ...].
+
+        Args:
+            states: what is observed [N, ...].
+            texts: N instructions.
+            starts: which observations are the first of an episode [N].
+            own: the texts are those of the observations.
+        """
         raise NotImplementedError
 
 
@@ -64,7 +92,7 @@ class InstructionPolicy(_PolicyAgent):
         super().__init__(policy, axes, draw)
         self._feature = feature
 
-    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
+    def _inputs(self, states: Array, texts: list[str], starts: Mask, own: bool) -> dict[str, Array]:
         return {"observation": states, "instruction": self._feature(texts)}
 
 
@@ -85,6 +113,8 @@ class GoalPolicy(_PolicyAgent):
         super().__init__(policy, axes, draw)
         self._chooser, self._goals = chooser, goals
         self._texts: list[str | None] = []  # the instruction that each episode's goal is for
+        self._seen: Array = np.zeros(0)  # at the last action [N, ...]
+        self._own = False  # whether those were the observations' own instructions
         self._desired = np.zeros((0, *goals.space.shape), goals.space.dtype)
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
@@ -101,18 +131,31 @@ class GoalPolicy(_PolicyAgent):
         if self._texts:
             rows = np.flatnonzero(check_mask(mask, len(self._texts)))
             self._texts = [self._texts[n] for n in rows]
-            self._desired = self._desired[rows]
+            self._desired, self._seen = self._desired[rows], self._seen[rows]
 
-    def _inputs(self, states: Array, texts: list[str]) -> dict[str, Array]:
-        self._set_instructions(states, texts)
+    def _inputs(self, states: Array, texts: list[str], starts: Mask, own: bool) -> dict[str, Array]:
+        before = self._going_on(states, starts)
+        if own and self._own:
+            warn_of_missed_starts(before, texts)
+        self._own = own
+        self._set_instructions(states, before, texts)
         achieved = self._goals.achieved(states)
         return {"observation": states, "achieved_goal": achieved, "desired_goal": self._desired}
 
-    def _set_instructions(self, states: Array, texts: list[str]) -> None:
-        """Choose goals where an instruction is new; all of them if the batch has another size."""
-        before, desired = self._texts, self._desired
-        if len(before) != len(texts):
-            before = [None] * len(texts)
+    def _going_on(self, states: Array, starts: Mask) -> list[str | None]:
+        """Return the texts of episodes that go on; None elsewhere, or if N is another one."""
+        if len(self._texts) != len(states):
+            return [None] * len(states)
+        if isinstance(self._goals, ShowsScenes):
+            starts = starts | self._goals.scene_changed(self._seen, states)
+        return [None if over else text for text, over in zip(self._texts, starts, strict=True)]
+
+    def _set_instructions(
+        self, states: Array, before: Sequence[str | None], texts: list[str]
+    ) -> None:
+        """Choose goals where an instruction is new; where that fails, nothing changes."""
+        desired = self._desired
+        if len(desired) != len(texts):
             desired = np.zeros((len(texts), *desired.shape[1:]), desired.dtype)
         rows = [n for n, old in enumerate(before) if old != texts[n]]
         if rows:
@@ -120,7 +163,7 @@ class GoalPolicy(_PolicyAgent):
             chosen, _ = self._chooser.choose_checked(states[rows], new, self._generator)
             desired = desired.copy()
             desired[rows] = [check_goal(goal, self._goals.space, "a candidate") for goal in chosen]
-        self._texts, self._desired = list(texts), desired
+        self._texts, self._desired, self._seen = list(texts), desired, states
 
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
         """Return candidate goals with p(g|l), for a single observation; changes no episode.

@@ -14,13 +14,24 @@ import torch
 from torch import Tensor
 
 from langrl.agents.episode_batch import EpisodeBatch
-from langrl.agents.observations import check_mask, read_observations, read_single
+from langrl.agents.observations import (
+    check_mask,
+    read_observations,
+    read_single,
+    warn_of_missed_starts,
+)
 from langrl.checkpoint import load_agent
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
 from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
-from langrl.models.protocols import Critic, Language, evaluation_mode, shares_goal_encoder
+from langrl.models.protocols import (
+    Critic,
+    Language,
+    as_input,
+    evaluation_mode,
+    shares_goal_encoder,
+)
 from langrl.protocols import Array, Floats, Instructions, Mask, Observation
 
 _SCORES_AT_ONCE = 1 << 18
@@ -89,6 +100,7 @@ class GroundedAgent:
         self.device = torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
         self.embed_texts = TextCache(language)
+        self._own = False  # whether the last texts were those of the observations
         self.reset()
 
     @classmethod
@@ -121,12 +133,20 @@ class GroundedAgent:
             self._batch.keep(np.flatnonzero(check_mask(mask, len(self._batch.fresh))))
 
     @torch.no_grad()
-    def act(self, observations: Observation, instructions: Instructions = None) -> Floats:
+    def act(
+        self,
+        observations: Observation,
+        instructions: Instructions = None,
+        starts: Mask | None = None,
+    ) -> Array:
         """Return the best of the compared actions for each observation.
 
         Args:
             observations: as the environment gives them, single or N of them.
             instructions: used instead of the observation's own.
+            starts: which of them are the first of an episode, bool [N]; else episodes go on,
+                except where the critic sees another room, and a text of the observations that
+                changes is warned of.
 
         Returns:
             An action, or actions [N, ...].
@@ -137,11 +157,11 @@ class GroundedAgent:
         """
         axes = self.critic.observation_axes
         states, texts, single = read_observations(observations, instructions, axes)
-        batch = self._update(states, texts)
-        state = torch.from_numpy(states).to(self.device)
+        batch = self._update(states, texts, starts, instructions is None)
+        state = as_input(states, self.critic, self.device)
         batch.update_memory(state)
         actions = self._propose(states, batch)  # [N, A, ...]
-        compared = torch.from_numpy(actions).to(self.device)
+        compared = as_input(actions, self.critic, self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         size = max(1, _SCORES_AT_ONCE // (actions.shape[1] * batch.goals.shape[1]))
@@ -235,10 +255,21 @@ class GroundedAgent:
         goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
         return self.critic.score(embedded, goals).squeeze(-1)
 
-    def _update(self, states: Array, texts: list[str]) -> EpisodeBatch:
-        """Return the episodes, with candidates and language scores for the present texts."""
+    def _update(
+        self, states: Array, texts: list[str], starts: Mask | None, own: bool
+    ) -> EpisodeBatch:
+        """Return the episodes, with candidates and language scores for the present texts.
+
+        ``own`` says that the texts are those of the observations.
+        """
+        starting = None if starts is None else check_mask(starts, len(states))
         if self._batch is None or len(self._batch.texts) != len(states):
             self._batch = EpisodeBatch(self, states)
+        elif starting is not None:
+            self._batch.fresh |= starting
         self._batch.start(states, texts, self._generator)
+        if own and self._own:
+            warn_of_missed_starts(self._batch.texts, texts)
+        self._own = own
         self._batch.set_instructions(texts)
         return self._batch

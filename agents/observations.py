@@ -3,6 +3,7 @@
 Axes: ``N`` episodes, ``S`` numbers in a state.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,11 +66,31 @@ def read_single(
 
 
 def check_mask(mask: Mask, episodes: int) -> Mask:
-    """Return a mask of episodes as bool [N]; raises ShapeError if it has another shape."""
-    array = np.asarray(mask, bool)
-    if array.shape != (episodes,):
+    """Return a mask of episodes as bool [N]; raises ShapeError if it is something else."""
+    array = np.atleast_1d(np.asarray(mask))
+    if array.shape != (episodes,) or array.dtype != bool:
         raise ShapeError(
-            f"a mask is bool [{episodes}], one for each episode, got {list(array.shape)}; reset"
-            " without a mask before a batch of another size"
+            f"a mask is bool [{episodes}], one for each episode, got"
+            f" {list(array.shape)} of {array.dtype}; reset without a mask before a batch of another"
+            " size"
         )
     return array
+
+
+def warn_of_missed_starts(before: Sequence[str | None], now: Sequence[str]) -> None:
+    """Warn where the text of an observation has changed and no episode was said to start.
+
+    Args:
+        before: the texts at the last action; None where an episode starts.
+        now: the observations' own texts, which environments change when an episode starts.
+    """
+    changed = [n for n, text in enumerate(now) if before[n] not in (None, text)]
+    if changed:
+        warnings.warn(
+            f"the instruction of observation {changed[0]} has changed and no episode was said to"
+            " start: the agent goes on with what it remembers of the episode before; after each"
+            " step, pass act the argument starts= (langrl.envs.autoreset.EpisodeStarts), or call"
+            " reset(mask=...); if it is one episode, pass its texts as the second argument of act",
+            UserWarning,
+            stacklevel=5,  # where ``act`` is called
+        )

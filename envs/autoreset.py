@@ -1,13 +1,113 @@
-"""How the batched worlds start episodes anew: at the next step, or at a reset of some rows."""
+"""How vector environments start episodes anew: at the next step, at the same one, or by a reset.
 
+Axes: ``N`` environments.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from langrl.errors import ConfigError, ShapeError
-from langrl.protocols import Integers, Mask
+from langrl.protocols import Array, Integers, Mask
+
+
+def made_with(mode: AutoresetMode) -> str:
+    """Return the calls that make vector environments with a mode, for messages."""
+    own = f'autoreset_mode="{mode.value}"'
+    other = f'vectorization_mode="sync", vector_kwargs={{"autoreset_mode": "{mode.value}"}}'
+    return f"gym.make_vec(..., {own}) for worlds of langrl, gym.make_vec(..., {other}) for others"
+
+
+def autoreset_mode(env: Any) -> AutoresetMode:
+    """Return how a vector environment starts episodes anew.
+
+    Raises:
+        ConfigError: if it is no vector environment, or does not say.
+    """
+    if not isinstance(env, gym.vector.VectorEnv):
+        raise ConfigError(
+            f"a vector environment is needed, such as gym.make_vec gives, got {type(env).__name__}"
+        )
+    mode = (env.metadata or {}).get("autoreset_mode")
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = " or ".join(f"AutoresetMode.{known.name}" for known in AutoresetMode)
+        raise ConfigError(
+            f"metadata['autoreset_mode'] of {type(env).__name__} is {mode!r}, so that it is not"
+            f" known how it starts episodes anew; set it to {known} of gymnasium.vector"
+        ) from None
+
+
+class EpisodeStarts:
+    """Says which observations of a vector environment are the first ones of an episode.
+
+    Agents that remember need to know: ``agent.act(observation, starts=starts.mask)``. Make one
+    after each ``env.reset``, and call ``step`` after each ``env.step``.
+
+    Args:
+        env: N environments. Where they do not start anew by themselves (DISABLED), those that are
+            over are to be reset before the agent acts again.
+
+    Raises:
+        ConfigError: see ``autoreset_mode``.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        self._next_step = autoreset_mode(env) is AutoresetMode.NEXT_STEP
+        self.mask: Mask = np.ones(env.num_envs, bool)
+        """Which of the present observations are first ones, bool [N]."""
+        self._over: Mask = np.zeros(env.num_envs, bool)
+
+    def step(self, terminated: Mask, truncated: Mask) -> Mask:
+        """Note which episodes a step has ended [N] each; returns the new ``mask``."""
+        over: Mask = np.asarray(terminated) | np.asarray(truncated)
+        # NEXT_STEP shows the last observation now, and the first one after the next step.
+        self.mask, self._over = self._over if self._next_step else over, over
+        return self.mask
+
+
+def undo_same_step(
+    observation: Any, info: Mapping[str, Any], over: Mask
+) -> tuple[Any, dict[str, Any]]:
+    """Return what the step of a SAME_STEP environment led to, where an episode ended as well.
+
+    There the observation and the info are those of the next episode, and those of the step itself
+    are in ``final_obs`` and ``final_info``.
+
+    Args:
+        observation: of N environments, arrays, or Dicts of arrays and of tuples of texts.
+        info: of the step.
+        over: which episodes have ended, bool [N].
+    """
+    rows = np.flatnonzero(over)
+    if not len(rows):
+        return observation, dict(info)
+    final = info.get("final_info", {})
+    ended = {name: values for name, values in final.items() if not name.startswith("_")}
+    known: dict[str, Any] = dict(info)
+    for name, values in ended.items():
+        if not isinstance(values, Mapping):
+            merged = np.array(info.get(name, np.zeros_like(values)))
+            merged[rows] = values[rows]
+            known[name] = merged
+    return _with_rows(observation, rows, list(info["final_obs"][rows])), known
+
+
+def _with_rows(batch: Any, rows: Integers, values: Sequence[Any]) -> Any:
+    """Return a batch of observations in which some rows have other values."""
+    if isinstance(batch, Mapping):
+        return {name: _with_rows(batch[name], rows, [v[name] for v in values]) for name in batch}
+    if isinstance(batch, tuple):
+        changed = dict(zip(rows.tolist(), values, strict=True))
+        return tuple(changed.get(n, value) for n, value in enumerate(batch))
+    array: Array = np.array(batch)
+    array[rows] = values
+    return array
 
 
 class Autoreset:

@@ -4,6 +4,7 @@ Axes: ``N`` episodes (or environments) in a batch, ``M`` candidate goals, ``K`` 
 ``S`` numbers in a state, ``D`` embedding size.
 """
 
+import inspect
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.errors import InstructionError
+from langrl.errors import ConfigError, InstructionError
 
 MAX_INSTRUCTION_LENGTH = 1000  # characters; longer text is a mistake or an attack
 
@@ -60,16 +61,57 @@ def check_instruction(text: object) -> str:
 
 @runtime_checkable
 class Agent(Protocol):
-    """Anything that acts on observations; ``instructions`` overrides the observation's own.
+    """Anything that acts on observations.
 
     It neither keeps nor writes the arrays of its caller, and the caller may write to the actions.
+    An agent without a memory may leave out ``mask`` and ``starts``: langrl's own loops call
+    ``reset(generator)`` and ``act(observations, instructions)``. If it has a method
+    ``keep(mask)``, episodes that are over are dropped from its batch.
     """
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
-        """Start new episodes: in every row, or in those where ``mask`` [N] is True."""
+        """Start new episodes: in every row, or in those where ``mask`` [N] is True.
 
-    def act(self, observations: Observation, instructions: Instructions = None) -> Array:
-        """Return one action for a single observation, or N for a batch of N."""
+        Args:
+            generator: the source of randomness from now on; the present one if not given.
+            mask: which rows, bool [N].
+        """
+
+    def act(
+        self,
+        observations: Observation,
+        instructions: Instructions = None,
+        starts: Mask | None = None,
+    ) -> Array:
+        """Return one action for a single observation, or N for a batch of N.
+
+        Args:
+            observations: as the environment gives them.
+            instructions: one text for all or N of them; used instead of the observation's own.
+            starts: which of the observations are the first of an episode, bool [N], as
+                ``langrl.envs.autoreset.EpisodeStarts`` says; the same as ``reset(mask=starts)``
+                before. Without it, all episodes go on.
+        """
+
+
+def check_agent(agent: object) -> None:
+    """Raise ConfigError, naming what is missing, unless ``agent`` is one that can be evaluated."""
+    contract = "an agent has reset(generator=None, mask=None) and act(observations, instructions)"
+    if isinstance(agent, type):
+        name = agent.__name__
+        raise ConfigError(f"{contract}, and got the class {name}; make an agent of it: {name}(...)")
+    for name, arguments in (("reset", (None,)), ("act", ({}, ()))):
+        method = getattr(agent, name, None)
+        if not callable(method):
+            raise ConfigError(f"{contract}, and {type(agent).__name__} has no method {name}")
+        try:
+            inspect.signature(method).bind(*arguments)
+        except TypeError as error:
+            called = ("reset(generator)", "act(observations, instructions)")[name == "act"]
+            raise ConfigError(
+                f"{contract}, and {name} of {type(agent).__name__} cannot be called as {called}:"
+                f" {error}"
+            ) from None
 
 
 class Learner(Protocol):

@@ -34,6 +34,13 @@ class PoseGoals:
         acted = np.zeros(len(poses)) if actions is None else np.asarray(actions) == DONE
         return np.column_stack([poses, acted]).astype(np.float32)
 
+    def scene_changed(self, before: Array, now: Array) -> Mask:
+        """Return bool [N]: which observations [N, H, W, 3] show another room than ``before``."""
+        if before.shape != now.shape:
+            return np.ones(len(now), bool)
+        changed: Mask = (before[..., :2] != now[..., :2]).any((1, 2, 3))
+        return changed
+
     def draw(self, observations: Array, generator: Generator) -> Array:
         """Return poses [N, 4] that can be reached, with ``done`` as the action."""
         goals = np.ones((len(observations), 4), np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.evaluation.statistics import mean_and_sem
 from langrl.protocols import Agent
@@ -27,7 +28,16 @@ def compare(
     """Run each agent through the same tasks: same starts, instructions and noise.
 
     Agents are made by name; ``label`` is the progress bar's, the rest as for ``run_episodes``.
+
+    Raises:
+        ConfigError: if what makes an agent or the environment is no function.
     """
+    for name, make in {**agents, "make_env": make_env}.items():
+        if not callable(make) or (hasattr(make, "act") and not isinstance(make, type)):
+            raise ConfigError(
+                f"compare needs functions that make agents and environments, a new one each time,"
+                f" and {name!r} is a {type(make).__name__}; give a lambda that makes it"
+            )
     results = {}
     for name, make_agent in agents.items():
         env = make_env()

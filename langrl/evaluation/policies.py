@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 
-from langrl.errors import ShapeError
+from langrl.errors import ConfigError, ShapeError
 
 
 class Policy(Protocol):
@@ -24,6 +25,33 @@ class Policy(Protocol):
     def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
         """Return actions [N, ...] and a recurrent state, which is not used."""
         ...
+
+
+class RandomActions:
+    """A policy that draws its actions from a space: a baseline for any environment.
+
+    Args:
+        space: of one action.
+        seed: of the draws; another use of the space is not affected.
+    """
+
+    def __init__(self, space: spaces.Space[Any], seed: int) -> None:
+        self._space = copy.deepcopy(space)
+        self._space.seed(seed)
+
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        """Return actions [N, ...] that are drawn, also where the best are asked for."""
+        return [self._space.sample() for _ in range(_count(observation))], None
+
+
+def check_policy(policy: object) -> None:
+    """Raise ConfigError unless ``policy`` is one; langrl's agents are something else."""
+    if isinstance(policy, type) or not callable(getattr(policy, "predict", None)):
+        given = policy if isinstance(policy, str | type) else type(policy).__name__
+        raise ConfigError(
+            f"a policy has predict(observations, deterministic=...), or is 'random'; got {given}."
+            " Agents, which have act, are evaluated with run_episodes"
+        )
 
 
 def predict(
@@ -36,8 +64,7 @@ def predict(
     Raises:
         ShapeError: if there is not an action for each of the observations.
     """
-    parts = observations.values() if isinstance(observations, Mapping) else [observations]
-    count = min(len(part) for part in parts)
+    count = _count(observations)
     if normalise := getattr(policy, "get_vec_normalize_env", lambda: None)():
         observations = normalise.normalize_obs(observations)  # as in training
     if generator is None:
@@ -51,6 +78,12 @@ def predict(
             " returns (actions [N, ...], state)"
         )
     return actions
+
+
+def _count(observations: Any) -> int:
+    """Return N of a batch of observations, arrays [N, ...] or a Dict of them."""
+    parts = observations.values() if isinstance(observations, Mapping) else [observations]
+    return min(len(part) for part in parts)
 
 
 @contextmanager

@@ -5,18 +5,22 @@ Axes: ``N`` or ``E`` episodes, ``T`` steps, ``S`` numbers in a state.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from langrl.errors import ConfigError
-from langrl.evaluation.policies import Policy, predict
-from langrl.protocols import Agent
+from langrl.envs.autoreset import autoreset_mode, undo_same_step
+from langrl.envs.wrappers.checks import check_instructed
+from langrl.errors import ConfigError, ShapeError
+from langrl.evaluation.policies import Policy, RandomActions, check_policy, predict
+from langrl.protocols import Agent, Array, Mask, check_agent
 
 _KEEP_BELOW = 0.75  # share of an agent's episodes that run, below which the others are dropped
+_REPAIR = "give AddInstruction a denotation, or the environment a success"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,14 +28,20 @@ class Followed:
     """What happened in N episodes.
 
     Args:
-        success: [N].
+        success: whether the instruction was followed, or the given goal reached [N].
         steps: length of each episode [N].
         ambiguity_bits: log2 of the number of denoted intents [N]; nan where unknown.
+        goal_success: whether the goal that was chosen for the instruction was reached [N]; None
+            if the environment reports no ``goal_reached``, as ``InstructionToGoal`` does.
+        started_satisfied: how many more episodes there were that began where the instruction was
+            satisfied already; they are left out.
     """
 
     success: NDArray[np.bool_]
     steps: NDArray[np.int64]
     ambiguity_bits: NDArray[np.float64]
+    goal_success: NDArray[np.bool_] | None = None
+    started_satisfied: int = 0
 
     @property
     def mean_ambiguity_bits(self) -> float | None:
@@ -77,22 +87,54 @@ def run_episodes(
     same seed meet the same tasks; the agent's own randomness comes from the seed as well.
 
     Args:
-        env: N environments with NEXT_STEP autoreset whose episodes all end, and that report
-            ``is_success``, ``shortest_steps`` and ``ambiguity_bits``.
+        env: N environments, in any autoreset mode, whose episodes all end, and that report
+            ``is_success`` at each step, and ``shortest_steps`` and ``ambiguity_bits`` at reset.
         agent: acts on all of them at once. If it has a method ``keep(mask)``, finished episodes
             are dropped from its batch when they are a quarter of it.
         seed: of tasks and agent.
         options: passed to ``env.reset``.
         on_step: called with (episodes finished, episodes) after each step.
+
+    Raises:
+        ConfigError: if this is no vector environment with an autoreset mode, it does not report
+            what it must, this is no agent, or every instruction is satisfied at the start.
+        InstructionError: if the environment has no instructions in words.
+        ShapeError: if the agent's actions are not [N, ...] of the space of actions.
     """
+    mode = autoreset_mode(env)
+    check_instructed(env, "run_episodes")
+    check_agent(agent)
     observation, info = env.reset(seed=seed, options=options)
     agent.reset(np.random.default_rng([seed, 1]))
-    count = env.num_envs
+    shortest, ambiguity = (_reported(info, name) for name in ("shortest_steps", "ambiguity_bits"))
+    counted = _not_satisfied(info.get("started_satisfied", np.zeros(env.num_envs, bool)))
     instructions = tuple(observation["instruction"])
-    shortest, ambiguity = info["shortest_steps"], info["ambiguity_bits"]
+    success, steps, states = _run(env, mode, agent, observation, on_step)
+    history = np.stack(states)  # [T + 1, N, S]
+    return Episodes(
+        success=success[counted],
+        steps=steps[counted],
+        ambiguity_bits=ambiguity[counted],
+        started_satisfied=env.num_envs - len(counted),
+        instructions=tuple(instructions[n] for n in counted),
+        shortest_steps=shortest[counted],
+        paths=[history[: steps[n] + 1, n] for n in counted],
+    )
+
+
+def _run(
+    env: VectorEnv[Any, Any, Any],
+    mode: AutoresetMode,
+    agent: Agent,
+    observation: Any,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[Mask, NDArray[np.int64], list[Array]]:
+    """Act until every episode is over; return success [N], steps [N] and states, T + 1 [N, ...]."""
+    count, instructions = env.num_envs, observation["instruction"]
     running, success = np.ones(count, bool), np.zeros(count, bool)
     steps = np.zeros(count, int)
-    states = [observation["observation"]]
+    # Copies: an environment may write to the arrays that it has returned.
+    states = [np.array(observation["observation"])]
     acting = np.arange(count)  # the episodes in the agent's batch
     while running.any():
         if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
@@ -101,29 +143,66 @@ def run_episodes(
         # The tasks' own texts: finished episodes start again with other texts, which are ignored.
         seen = {"observation": observation["observation"][acting]}
         chosen = agent.act(seen, [instructions[n] for n in acting])
+        chosen = _check_actions(chosen, agent, env.single_action_space, len(acting))
         actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
         actions[acting] = chosen
         observation, _, terminated, truncated, info = env.step(actions)
-        states.append(observation["observation"])
+        over, ended = terminated | truncated, observation
+        if mode is AutoresetMode.SAME_STEP:
+            ended, info = undo_same_step(observation, info, over)
+        states.append(np.array(ended["observation"]))
         steps += running
-        success |= running & info["is_success"]
-        running &= ~(terminated | truncated)
+        success |= running & _reported(info, "is_success").astype(bool)
+        running &= ~over
+        if mode is AutoresetMode.DISABLED and over.any() and running.any():
+            observation, _ = env.reset(options={"reset_mask": over})
         if on_step is not None:
             on_step(count - int(running.sum()), count)
-    history = np.stack(states)  # [T + 1, N, S]
-    paths = [history[: steps[n] + 1, n] for n in range(count)]
-    return Episodes(
-        success=success,
-        steps=steps,
-        ambiguity_bits=ambiguity,
-        instructions=instructions,
-        shortest_steps=shortest,
-        paths=paths,
-    )
+    return success, steps, states
+
+
+def _reported(info: Mapping[str, Any], name: str) -> Array:
+    """Return what a vector environment reports [N]; raises ConfigError if it does not."""
+    if name not in info:
+        repair = "let reset report it for each, nan where it is unknown"
+        repair = _REPAIR if name == "is_success" else repair
+        raise ConfigError(f"the environments report no info[{name!r}]; {repair}")
+    return np.asarray(info[name])
+
+
+def _not_satisfied(started: Any) -> NDArray[np.int64]:
+    """Return the episodes that count, of which ``started`` [N] says that there is nothing to do."""
+    counted = np.flatnonzero(~np.asarray(started, bool))
+    if not len(counted):
+        raise ConfigError(
+            f"each of the {len(started)} episodes starts where its instruction is satisfied; give"
+            " others, or other starts"
+        )
+    return counted
+
+
+def _check_actions(actions: Any, agent: Agent, space: spaces.Space[Any], count: int) -> Array:
+    """Return an agent's actions as an array [N, ...]; raises ShapeError if they are no such."""
+    try:
+        array = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged, or a tensor with gradients
+        raise ShapeError(
+            f"act of {type(agent).__name__} gave a {type(actions).__name__} that is no array"
+            f" ({error}); return a NumPy array [N, ...]"
+        ) from None
+    expected = (count, *(space.shape or ()))
+    whole = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
+    if array.shape != expected or array.dtype.kind not in ("iub" if whole else "iubf"):
+        raise ShapeError(
+            f"act of {type(agent).__name__} gave {array.dtype} {list(array.shape)} for {count}"
+            f" observations, and actions are {space.dtype} {list(expected)}; return a NumPy array"
+            " with an action for each observation"
+        )
+    return array
 
 
 def follow(
-    policy: Policy,
+    policy: Policy | Literal["random"],
     make_env: Callable[[], gym.Env[Any, Any]],
     episodes: int,
     seed: int,
@@ -131,46 +210,74 @@ def follow(
 ) -> Followed:
     """Run a policy through one episode in each of E environments that are wrapped for it.
 
+    In ``InstructionToGoal``, ``goal_success`` beside ``success`` tells a policy that does not reach
+    its goals from goals that are not what the instruction means. In ``GoalEnv``, ``success`` is
+    that of reaching goals that are given.
+
     Args:
-        policy: maps batches of the environments' observations to actions.
+        policy: maps batches of the environments' observations to actions; ``"random"`` draws them
+            from the spaces of actions, a baseline for any environment.
         make_env: makes an environment that reports ``is_success``; each gets its own.
         episodes: E.
         seed: episode n has seed + n.
         generator: source of actions that are drawn; the best are taken if not given.
 
     Raises:
-        ConfigError: if the environment does not report ``is_success``.
+        ConfigError: if the environment does not report ``is_success``, it is a vector environment,
+            the policy is none, or every episode starts where its instruction is satisfied.
     """
+    envs = _make(make_env, episodes)
+    policy = RandomActions(envs[0].action_space, seed) if policy == "random" else policy
+    check_policy(policy)
+    starts = [env.reset(seed=seed + n) for n, env in enumerate(envs)]
+    counted = _not_satisfied([info.get("started_satisfied", False) for _, info in starts])
+    observations = [observation for observation, _ in starts]
+    found = {"is_success": np.zeros(episodes, bool), "goal_reached": np.zeros(episodes, bool)}
+    steps, reported = np.zeros(episodes, int), {"is_success"}
+    running: list[int] = counted.tolist()
+    while running:
+        actions = predict(policy, _stack([observations[n] for n in running]), generator)
+        acting, running = running, []
+        for n, action in zip(acting, actions, strict=True):
+            observations[n], _, terminated, truncated, info = envs[n].step(action)
+            if "is_success" not in info:
+                raise ConfigError(f"{envs[n]} reports no info['is_success']; {_REPAIR}")
+            reported |= found.keys() & info.keys()
+            for name in reported:
+                found[name][n] |= bool(info.get(name))
+            steps[n] += 1
+            if not (terminated or truncated):
+                running.append(n)
+    for env in envs:
+        env.close()
+    bits = np.array([info.get("ambiguity_bits", np.nan) for _, info in starts], float)
+    return Followed(
+        success=found["is_success"][counted],
+        steps=steps[counted],
+        ambiguity_bits=bits[counted],
+        goal_success=found["goal_reached"][counted] if "goal_reached" in reported else None,
+        started_satisfied=episodes - len(counted),
+    )
+
+
+def _make(make_env: Callable[[], gym.Env[Any, Any]], episodes: int) -> list[gym.Env[Any, Any]]:
+    """Return an environment for each episode; raises ConfigError if they are no single ones."""
     if not callable(make_env):
         raise ConfigError(
             f"give a function that makes an environment, got {type(make_env).__name__}: each"
             " episode has its own"
         )
+    if episodes < 1:
+        raise ConfigError(f"episodes is how many there are, at least 1, got {episodes}")
     envs = [make_env() for _ in range(episodes)]
-    starts = [env.reset(seed=seed + n) for n, env in enumerate(envs)]
-    observations = [observation for observation, _ in starts]
-    bits = np.array([info.get("ambiguity_bits", np.nan) for _, info in starts], float)
-    success, steps = np.zeros(episodes, bool), np.zeros(episodes, int)
-    running = list(range(episodes))
-    while running:
-        seen = _stack([observations[n] for n in running])
-        actions = predict(policy, seen, generator)
-        still_running = []
-        for n, action in zip(running, actions, strict=True):
-            observations[n], _, terminated, truncated, info = envs[n].step(action)
-            if "is_success" not in info:
-                raise ConfigError(
-                    f"{envs[n]} reports no info['is_success']; give AddInstruction a denotation,"
-                    " or the environment a success"
-                )
-            steps[n] += 1
-            success[n] |= bool(info["is_success"])
-            if not (terminated or truncated):
-                still_running.append(n)
-        running = still_running
-    for env in envs:
-        env.close()
-    return Followed(success=success, steps=steps, ambiguity_bits=bits)
+    if not isinstance(envs[0], gym.Env):
+        what = "a vector environment" if isinstance(envs[0], VectorEnv) else type(envs[0]).__name__
+        raise ConfigError(
+            f"follow runs one episode in each of several single environments, and {what} was made;"
+            " let the function return gym.make(...), or use run_episodes for an agent in"
+            " gym.make_vec(...)"
+        )
+    return envs
 
 
 def _stack(observations: list[Any]) -> Any:

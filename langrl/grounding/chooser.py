@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
-from langrl.models.protocols import Language, evaluation_mode
+from langrl.models.protocols import Language, as_input, evaluation_mode
 from langrl.protocols import Array, Floats, check_instruction
 
 _CACHED_TEXTS = 10_000
@@ -145,7 +145,7 @@ class GoalChooser:
             )
 
     def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return as_input(array, self.language, self.device)
 
 
 def _check_pairs(observations: Array, instructions: Sequence[str]) -> None:

@@ -38,7 +38,11 @@ class FourierFeatures(nn.Module):
                 " give observations of the world that the encoder was trained in"
             )
         scaled = 2 * (position - self.low) / (self.high - self.low) - 1  # [..., S]
-        frequencies = math.pi / 2 * 2.0 ** torch.arange(self.octaves, device=position.device)
+        frequencies = (
+            math.pi
+            / 2
+            * 2.0 ** torch.arange(self.octaves, dtype=scaled.dtype, device=position.device)
+        )
         angles = (scaled.unsqueeze(-1) * frequencies).flatten(-2)  # [..., S * O]
         return torch.cat([scaled, angles.sin(), angles.cos()], -1)
 

@@ -185,9 +185,8 @@ class PretrainedTextEncoder(nn.Module):
                     f" trained on {self.input_width}; load the model it was trained with"
                 )
             self._cache.update(zip(new, encoded.detach().cpu().clone(), strict=True))
-        return torch.stack([self._cache[text] for text in texts]).to(
-            next(self.head.parameters()).device
-        )
+        weight = next(self.head.parameters())
+        return torch.stack([self._cache[text] for text in texts]).to(weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map the frozen model's embeddings [K, width] to embeddings [K, J, D]."""

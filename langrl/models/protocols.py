@@ -5,8 +5,11 @@ of a text, ``D`` embedding size. ``score`` broadcasts leading axes.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -92,6 +95,19 @@ class StateEncoder(Protocol):
 def shares_goal_encoder(critic: Critic, language: Language) -> bool:
     """Return whether both models embed goals with one encoder, the ``goal`` of both."""
     return getattr(language, "goal", None) is critic.goal
+
+
+def as_input(array: NDArray[Any], model: object, device: torch.device) -> Tensor:
+    """Return an array as a model takes it: on a device, floats in the dtype of its weights."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return in_dtype_of(model, tensor)
+
+
+def in_dtype_of(model: object, tensor: Tensor) -> Tensor:
+    """Return a tensor, floats in the dtype of a model's weights, where it has some."""
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    dtype = next((weight.dtype for weight in weights if weight.is_floating_point()), tensor.dtype)
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def evaluation_mode(model: object) -> None:

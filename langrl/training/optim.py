@@ -77,6 +77,7 @@ class Optimiser:
             NonFiniteError: before any weight changes, if the batch, the loss or a gradient is not
                 finite.
         """
+        batch = {name: self._in_dtype(value) for name, value in batch.items()}
         for name, value in batch.items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(f"{name!r} in the training batch is not finite; fix the data")
@@ -103,6 +104,11 @@ class Optimiser:
         self.optimizer.step()
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm} | metrics
+
+    def _in_dtype(self, value: Tensor) -> Tensor:
+        """Return a tensor of a batch, floats in the dtype of the parameters."""
+        dtype = next((p.dtype for p in self.parameters.values()), value.dtype)
+        return value.to(dtype) if value.is_floating_point() else value
 
     def state(self) -> Batch:
         """Return Adam's moments, the step and the generator, as tensors."""

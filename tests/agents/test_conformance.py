@@ -176,6 +176,42 @@ def test_a_mask_of_another_size_is_refused(make_maze_agent, world, name):
             change(np.ones(3, bool))
 
 
+def test_agents_that_are_made_when_float64_is_the_default_act(case, float64):
+    make, observations, texts = case
+    agent = make()
+    taken = follow(agent, observations, texts, overwrite=False)
+    assert np.isfinite(taken).all()
+    assert taken.shape[:2] == (STEPS, 4)
+    if isinstance(agent, GroundedAgent):
+        assert {weight.dtype for weight in agent.critic.parameters()} == {torch.float64}
+
+
+def test_agents_act_alike_when_float64_becomes_the_default_later(case):
+    make, observations, texts = case
+    agent, twin = make(), make()
+    expected = follow(twin, observations, texts, overwrite=False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(follow(agent, observations, texts, overwrite=False), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+# -- first observations of episodes --------------------------------------------------------------
+
+
+def test_starts_do_what_a_reset_of_those_rows_does(case):
+    make, observations, texts = case
+    agent, twin = make(), make()
+    for each in (agent, twin):
+        each.reset(np.random.default_rng(3))
+    for step, seen in enumerate(observations):
+        batch = {"observation": seen, "instruction": texts}
+        starts = np.array([False, step == 1, step == 2, step == 2])
+        twin.reset(mask=starts)
+        assert np.array_equal(agent.act(batch, starts=starts), twin.act(batch))
+
+
 # -- checks of texts ---------------------------------------------------------------------------
 
 

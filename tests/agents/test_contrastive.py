@@ -266,3 +266,10 @@ def test_the_logsumexp_penalty_enters_the_loss(make_learner):
     ]
     assert losses[1] - losses[0] > 0.1
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-3)
+
+
+def test_it_learns_from_stored_float32_when_float64_is_the_default(make_learner, float64):
+    learner = make_learner()
+    assert learner.batch()["state"].dtype == torch.float32
+    assert np.isfinite(float(train(learner, 2)[-1]["loss"]))
+    assert {value.dtype for value in weights(learner).values()} == {torch.float64}

@@ -159,3 +159,11 @@ def test_what_a_cloned_policy_has_read_is_dropped_with_the_episodes_that_are_ove
     np.testing.assert_array_equal(agents[0].act(rest), agents[1].act(rest))
     elsewhere = {"observation": seen[::-1][:3], "instruction": rest["instruction"]}
     np.testing.assert_array_equal(agents[0].act(elsewhere), agents[1].act(elsewhere))
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_it_learns_when_float64_is_the_default(make, float64):
+    learner = make()
+    losses = [float(learner.update(learner.batch())["loss"]) for _ in range(2)]
+    assert np.isfinite(losses).all()
+    assert {p.dtype for p in learner.optimiser.parameters.values()} == {torch.float64}

@@ -151,3 +151,8 @@ def test_weights_of_the_layers_that_name_labels_depend_on_the_seed_alone():
     same, other = (make(label_weight=0.1, seed=seed).labels.shown.weight for seed in (0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_it_learns_when_float64_is_the_default(float64):
+    learner = make()
+    assert np.isfinite([float(metrics["loss"]) for metrics in run(learner, 2)]).all()

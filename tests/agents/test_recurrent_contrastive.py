@@ -125,3 +125,9 @@ def test_diverging_training_stops_before_harm():
         learner.update(learner.batch())
     for name, value in learner.critic.named_parameters():
         assert torch.equal(value.nan_to_num(), before[name].nan_to_num())
+
+
+def test_it_learns_when_float64_is_the_default(float64):
+    learner = learner_of()
+    assert np.isfinite([metrics["loss"] for metrics in train(learner, 2)]).all()
+    assert {p.dtype for p in learner.critic.parameters()} == {torch.float64}

@@ -13,6 +13,7 @@ from langrl.functional.energies import Energy
 from langrl.models.blocks import mlp
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.maze import Scale
+from langrl.models.protocols import in_dtype_of
 
 _PLANES = 4  # free, doorway, and two coordinates
 _FAR = 8.0  # cells; the scale of coordinates
@@ -48,8 +49,8 @@ class RoomEncoder(nn.Module):
         kind = rooms[..., 0]
         door = kind == DOOR
         free = (kind == EMPTY) | door
-        planes = [free.float(), door.float(), *coordinate_planes(kind)]
-        features = self.first(torch.stack(planes, 1))  # [B, C, H, W]
+        planes = torch.stack([free, door, *coordinate_planes(kind)], 1)  # [B, planes, H, W]
+        features = self.first(in_dtype_of(self, planes))  # [B, C, H, W]
         for block in self.blocks:
             features = features + block(features)
         return features.permute(0, 2, 3, 1)

@@ -63,7 +63,7 @@ class RecurrentCritic(nn.Module):
             remembered: contexts of CPC [..., C]; None without memory.
         """
         size = views.shape[-2]
-        faced = _one_hot(views[..., size - 2, size // 2, :2])
+        faced = _one_hot(views[..., size - 2, size // 2, :2], codes)
         return torch.cat([faced, codes] if remembered is None else [faced, codes, remembered], -1)
 
     def initial_context(self, observations: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class RecurrentCritic(nn.Module):
 
     def encode_goals(self, goals: Tensor) -> Tensor:
         """Embed goals, type and colour [..., 2]; returns [..., D + 24], the goal itself last."""
-        cells = _one_hot(goals)
+        cells = _one_hot(goals, next(self.goal.parameters()))
         return torch.cat([self.goal(cells), cells], -1)
 
     def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
@@ -132,6 +132,6 @@ class RecurrentCritic(nn.Module):
         return learned + _NEVER * (is_final - is_reached)
 
 
-def _one_hot(cells: Tensor) -> Tensor:
-    """Return types and colours [..., 2] as floats [..., 2 * CODES]."""
-    return functional.one_hot(cells.long(), CODES).flatten(-2).float()
+def _one_hot(cells: Tensor, like: Tensor) -> Tensor:
+    """Return types and colours [..., 2] as floats [..., 2 * CODES], in the dtype of another one."""
+    return functional.one_hot(cells.long(), CODES).flatten(-2).to(like.dtype)

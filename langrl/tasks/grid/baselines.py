@@ -50,7 +50,10 @@ class GridPlanner:
         """Go on with some of the episodes; a planner looks at each observation by itself."""
 
     def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
+        self,
+        observations: Observation,
+        instructions: str | Sequence[str] | None = None,
+        starts: NDArray[np.bool_] | None = None,
     ) -> NDArray[Any]:
         """Return the next action, or N of them; ``done`` where there is nothing to go to."""
         states, texts, single = read_observations(observations, instructions, AXES)

@@ -28,7 +28,10 @@ class OracleAgent:
         """Start new episodes; the oracle has nothing to forget."""
 
     def act(
-        self, observations: Observation, instructions: str | Sequence[str] | None = None
+        self,
+        observations: Observation,
+        instructions: str | Sequence[str] | None = None,
+        starts: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
         """Return the direction [2] or [N, 2] of the centre of the next cell."""
         positions, texts, single = read_observations(observations, instructions)
