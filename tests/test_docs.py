@@ -74,7 +74,7 @@ def test_the_python_about_relating_runs_as_it_stands(capsys):
     assert "(8, 3)" in capsys.readouterr().out
 
 
-SB3_BLOCKS = 3
+SB3_BLOCKS = 4
 
 
 @pytest.mark.documents

@@ -11,10 +11,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from langrl.errors import ConfigError
+from langrl.evaluation.policies import predict
 from langrl.evaluation.rollouts import follow
 from langrl.evaluation.statistics import mean_and_sem
 from langrl.training.logs import Bar, MetricsLog, print_table, write_results
@@ -40,7 +44,9 @@ class InstructionEvaluation(BaseCallback):
         draw: draw actions, instead of taking the best.
 
     Raises:
-        ConfigError: if there are no tasks, or a number is below 1.
+        ConfigError: if there are no tasks, a task is no function, or a number is below 1; before
+            the first step of training, if the policy cannot act in a task, or a task does not
+            report ``is_success``.
     """
 
     def __init__(
@@ -55,11 +61,21 @@ class InstructionEvaluation(BaseCallback):
         super().__init__()
         if not tasks or every < 1 or episodes < 1:
             raise ConfigError("InstructionEvaluation needs a task, and every and episodes above 0")
+        for level, task in tasks.items():
+            if not callable(task):
+                raise ConfigError(
+                    f"task {level!r} is {type(task).__name__}; give a function that makes an"
+                    " environment: each episode has its own"
+                )
         self.rows: list[dict[str, Any]] = []
         self._tasks, self._every, self._episodes = dict(tasks), every, episodes
         self._folder = None if folder is None else _own_folder(Path(folder))
         self._seed, self._draw = seed, draw
         self._next = every
+
+    def _init_callback(self) -> None:
+        for level, make_env in self._tasks.items():
+            _check_task(self.model, level, make_env(), self._seed)
 
     def _on_training_start(self) -> None:
         self._next = (self.model.num_timesteps // self._every + 1) * self._every
@@ -115,6 +131,96 @@ def _own_folder(folder: Path) -> Path:
     if other:
         raise ConfigError(f"{path} has results of something else; give another folder")
     return folder
+
+
+def _check_task(policy: Any, name: str, env: Any, seed: int) -> None:
+    """Raise ConfigError unless a policy can act in a task that says whether it succeeded."""
+    try:
+        fault = _fault(policy, env, seed)
+    except Exception as error:  # policies and environments of others fail in any way
+        raise ConfigError(f"task {name!r} does not fit the policy: {error}") from error
+    if fault:
+        raise ConfigError(f"task {name!r} does not fit the policy: {fault}")
+
+
+def _fault(policy: Any, env: Any, seed: int) -> str:
+    """Return why a policy cannot be evaluated in an environment, or nothing; takes one step."""
+    if not isinstance(env, gym.Env):
+        return "it is no single environment of Gymnasium"
+    if fault := _misfit(policy.observation_space, env.observation_space):
+        return fault
+    if env.action_space != policy.action_space:
+        return f"its actions are {env.action_space}, and the policy's {policy.action_space}"
+    seen, _ = env.reset(seed=seed)
+    batch = {name: np.asarray(part)[None] for name, part in _parts(seen).items()}
+    actions = predict(policy, batch if isinstance(seen, Mapping) else batch[""], None)
+    info = env.step(actions[0])[-1]
+    env.close()
+    reports = "is_success" in info
+    return "" if reports else "it reports no info['is_success']; give AddInstruction a denotation"
+
+
+def _misfit(known: spaces.Space[Any], given: spaces.Space[Any]) -> str:
+    """Return what of the observations of a task a policy cannot read, or nothing."""
+    there = _parts(given)
+    for name, part in _parts(known).items():
+        other = there.get(name)
+        if other is None:
+            return f"its observations have no {name!r}, only {', '.join(map(repr, there))}"
+        # Stable-Baselines3 moves the channels of images.
+        if sorted(other.shape or ()) != sorted(part.shape or ()):
+            return f"{name or 'observation'!r} is {other.shape}, and the policy reads {part.shape}"
+        numbers = isinstance(part, spaces.Box) and np.issubdtype(part.dtype, np.integer)
+        if numbers and isinstance(other, spaces.Box) and other.high.max() > part.high.max():
+            return (
+                f"{name or 'observation'!r} goes up to {other.high.max()}, and the policy knows"
+                f" numbers up to {part.high.max()}; give it the same tokeniser"
+            )
+    return ""
+
+
+def _parts(of: Any) -> dict[str, Any]:
+    """Return the parts of observations or of their space, by name."""
+    return dict(of.items()) if isinstance(of, Mapping | spaces.Dict) else {"": of}
+
+
+class RefillReplay(BaseCallback):
+    """Fills the empty replay buffer of a loaded policy before it trains on.
+
+    A zip of Stable-Baselines3 holds no replay buffer, and ``learn(..., reset_num_timesteps=False)``
+    would draw from it at once. The policy acts for as many steps as ``learning_starts``, and until
+    an episode is over where goals are relabelled. The steps count as steps of training. Nothing is
+    done where the buffer was loaded, for a new policy, or where there is no buffer.
+
+    Raises:
+        ConfigError: when the training starts, if no episode ends before the buffer is full.
+    """
+
+    def _on_training_start(self) -> None:
+        model, last = self.model, self.locals["total_timesteps"]
+        if not isinstance(model, OffPolicyAlgorithm) or not model.num_timesteps:
+            return
+        replay, env = model.replay_buffer, model.env
+        assert replay is not None
+        assert env is not None
+        if replay.size():
+            return
+        enough = model.num_timesteps + model.learning_starts
+        once = TrainFreq(1, TrainFrequencyUnit.STEP)
+        while model.num_timesteps < last:
+            ended = getattr(replay, "ep_length", None)  # of each transition, 0 while it goes on
+            can_draw = replay.size() > 0 if ended is None else bool(ended.any())
+            if can_draw and model.num_timesteps >= enough:
+                return
+            if replay.full and not can_draw:
+                raise ConfigError(
+                    "no episode ended before the replay buffer was full; make the environment with"
+                    " max_episode_steps, or a larger buffer_size"
+                )
+            model.collect_rollouts(env, self, once, replay, model.action_noise)
+
+    def _on_step(self) -> bool:
+        return True
 
 
 class MetricsWriter(KVWriter):

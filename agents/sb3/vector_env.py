@@ -3,12 +3,14 @@
 Axes: ``N`` environments.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
@@ -38,9 +40,15 @@ def check_space(space: spaces.Space[Any]) -> None:
 class VectorAdapter(VecEnv):
     """A Gymnasium vector environment as a ``VecEnv``, such as langrl's batched worlds.
 
+    Attributes and methods are those of each environment, where Gymnasium has one for each; a
+    batched world has one for all of them. Environments in processes of their own cannot be asked
+    one by one: a method is called in each of them, also where few answers are asked for.
+
     Args:
-        env: made by ``gym.make_vec(..., autoreset_mode="Disabled")``: the adapter resets its
-            environments itself, since it needs their last observations.
+        env: made by ``gym.make_vec(..., autoreset_mode="Disabled")``, or for environments of
+            others ``vectorization_mode="sync", vector_kwargs={"autoreset_mode":
+            gym.vector.AutoresetMode.DISABLED}``: the adapter resets its environments itself,
+            since it needs their last observations.
 
     Raises:
         ConfigError: if the environment resets itself.
@@ -50,26 +58,29 @@ class VectorAdapter(VecEnv):
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
         if not isinstance(env, gym.vector.VectorEnv):
             raise ConfigError(
-                'VectorAdapter takes gym.make_vec(..., autoreset_mode="Disabled"), got'
+                f"VectorAdapter takes {_made_by(env)}, got"
                 f" {type(env).__name__}; Stable-Baselines3 takes single environments as they are"
             )
-        if env.metadata.get("autoreset_mode") is not AutoresetMode.DISABLED:
+        mode = env.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.DISABLED:
             raise ConfigError(
-                "VectorAdapter starts episodes anew itself; make the environment with"
-                ' gym.make_vec(..., autoreset_mode="Disabled")'
+                f"VectorAdapter starts episodes anew itself, and autoreset_mode is"
+                f" {getattr(mode, 'value', mode)}; make the environment with {_made_by(env)}"
             )
         check_space(env.single_observation_space)
         self.env = env
+        self._base: Any = env.unwrapped
         self._actions: Array
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.metadata = dict(env.metadata) | self.metadata
 
     def reset(self) -> Any:
         """Start every episode; returns observations [N, ...]."""
         observations, infos = self.env.reset(seed=self._seeds[0], options=self._options[0] or None)
-        self.reset_infos = [_info_of(infos, n) for n in range(self.num_envs)]
+        self.reset_infos = _infos_of(infos, self.num_envs)
         self._reset_seeds()
         self._reset_options()
-        return observations
+        return _copied(observations)
 
     def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
         """Set the options of the next ``reset``, those of the vector environment."""
@@ -86,70 +97,143 @@ class VectorAdapter(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Act; episodes that are over are reset, and their last observations are in infos."""
-        observations, rewards, terminated, truncated, info = self.env.step(self._actions)
-        over = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        seen, rewards, terminated, truncated, info = self.env.step(self._actions)
+        observations, over = _copied(seen), terminated | truncated
+        infos = _infos_of(info, self.num_envs)
+        for each, cut in zip(infos, (truncated & ~terminated).tolist(), strict=True):
+            each["TimeLimit.truncated"] = cut
         ended: list[int] = np.flatnonzero(over).tolist()
-        for n in ended:
-            infos[n] = _info_of(info, n) | {
-                "terminal_observation": _row(observations, n),
-                "TimeLimit.truncated": bool(truncated[n] and not terminated[n]),
-            }
         if ended:
-            observations, info = self.env.reset(options={"reset_mask": over})
             for n in ended:
-                self.reset_infos[n] = _info_of(info, n)
+                infos[n]["terminal_observation"] = _row(observations, n)
+            seen, info = self.env.reset(options={"reset_mask": over})
+            observations, started = _copied(seen), _infos_of(info, self.num_envs)
+            for n in ended:
+                self.reset_infos[n] = started[n]
         return observations, rewards.astype(np.float32), over, infos
 
     def close(self) -> None:
         """Close the environments."""
         self.env.close()
 
+    def get_images(self) -> Sequence[Array | None]:
+        """Return a frame of each environment; None where there is none."""
+        frames = self.env.render() if self.render_mode == "rgb_array" else None
+        return [None] * self.num_envs if frames is None else list(frames)
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Return an attribute of the vector environment, once for each of the indices."""
-        value = None if attr_name == "render_mode" else getattr(self._owner(attr_name), attr_name)
-        return [value for _ in self._get_indices(indices)]
+        """Return an attribute of each of the indices' environments."""
+        chosen = self._get_indices(indices)
+        if not self._is_of_each(attr_name):
+            value = getattr(self._owner(attr_name), attr_name)
+            return [value for _ in chosen]
+        if hasattr(self._base, "envs"):
+            return [self._base.envs[n].get_wrapper_attr(attr_name) for n in chosen]
+        values = self._base.get_attr(attr_name)
+        return [values[n] for n in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the vector environment."""
-        setattr(self._owner(attr_name), attr_name, value)
+        """Set an attribute of the indices' environments.
+
+        Raises:
+            ConfigError: if it is one attribute for all, and not all of them are meant.
+        """
+        chosen = set(self._get_indices(indices))
+        some = len(chosen) < self.num_envs
+        if hasattr(self._base, "set_attr"):
+            values = self.get_attr(attr_name) if some else [None] * self.num_envs
+            self._base.set_attr(
+                attr_name, [value if n in chosen else old for n, old in enumerate(values)]
+            )
+        elif some:
+            raise ConfigError(
+                f"{attr_name!r} is one attribute for all environments of {self._base}; leave"
+                " indices out"
+            )
+        else:
+            setattr(self._owner(attr_name), attr_name, value)
 
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
     ) -> list[Any]:
-        """Call a method of the vector environment once; its answer stands for each index."""
-        answer = getattr(self._owner(method_name), method_name)(*args, **kwargs)
-        return [answer for _ in self._get_indices(indices)]
+        """Call a method of each of the indices' environments, or one for all of them once."""
+        chosen = self._get_indices(indices)
+        if not self._is_of_each(method_name):
+            answer = getattr(self._owner(method_name), method_name)(*args, **kwargs)
+            return [answer for _ in chosen]
+        if hasattr(self._base, "envs"):
+            envs = [self._base.envs[n] for n in chosen]
+            return [env.get_wrapper_attr(method_name)(*args, **kwargs) for env in envs]
+        answers = self._base.call(method_name, *args, **kwargs)
+        return [answers[n] for n in chosen]
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Return False: wrappers of single environments are not around these."""
-        return [False for _ in self._get_indices(indices)]
+        """Return whether wrappers are around environments; False where that cannot be seen."""
+        envs = getattr(self._base, "envs", [None] * self.num_envs)
+        return [is_wrapped(envs[n], wrapper_class) for n in self._get_indices(indices)]
+
+    def _is_of_each(self, name: str) -> bool:
+        """Return whether each environment has an attribute of its own."""
+        # Asked for first: a process whose environment lacks what is asked for ends.
+        return hasattr(self._base, "call") and all(self._base.call("has_wrapper_attr", name))
 
     def _owner(self, name: str) -> Any:
-        """Return the outermost environment that has an attribute, or the outermost of all."""
+        """Return the outermost vector environment with an attribute, or the outermost of all."""
         env: Any = self.env
         while not hasattr(env, name) and hasattr(env, "env"):
             env = env.env
         return env if hasattr(env, name) else self.env
 
 
-def _info_of(info: dict[str, Any], n: int) -> dict[str, Any]:
-    """Return the infos of one environment, from those of a vector environment."""
-    found: dict[str, Any] = {}
+def _made_by(env: Any) -> str:
+    """Return the call of Gymnasium that makes such an environment for the adapter."""
+    base = env.unwrapped if isinstance(env, gym.vector.VectorEnv) else None
+    mode = "async" if isinstance(base, gym.vector.AsyncVectorEnv) else "sync"
+    other = (
+        f'gym.make_vec(..., vectorization_mode="{mode}", vector_kwargs={{"autoreset_mode":'
+        " gym.vector.AutoresetMode.DISABLED})"
+    )
+    own = 'gym.make_vec(..., autoreset_mode="Disabled")'
+    if base is None:
+        return f"{own} of a world of langrl, and of others {other}"
+    return other if hasattr(base, "call") else own
+
+
+def _infos_of(info: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return the infos of each of ``count`` environments, from those of a vector environment."""
+    found: list[dict[str, Any]] = [{} for _ in range(count)]
     for name, values in info.items():
-        present = info.get(f"_{name}")  # which environments gave it, if not all of them
-        if name.startswith("_") or (present is not None and not present[n]):
-            continue
-        if isinstance(values, dict):
-            found[name] = _info_of(values, n)
-        elif isinstance(values, np.ndarray):
-            found[name] = values[n]
+        if name.startswith("_") and name[1:] in info:
+            continue  # which environments gave it, if not all of them
+        present = info.get(f"_{name}")
+        rows = range(count) if present is None else np.flatnonzero(present)
+        each = _rows(values, count)
+        for n in rows:
+            found[n][name] = each[n]
     return found
+
+
+def _rows(values: Any, count: int) -> Sequence[Any]:
+    """Return what each environment gave, or, where it is one for all of them, that for each."""
+    if isinstance(values, dict):
+        return _infos_of(values, count)
+    if isinstance(values, np.ndarray) and values.shape[:1] == (count,):
+        return list(values.copy())
+    if isinstance(values, list | tuple) and len(values) == count:
+        return values
+    return [values] * count
+
+
+def _copied(observations: Any) -> Any:
+    """Return a copy, as some environments write over what they return."""
+    if isinstance(observations, dict):
+        return {name: _copied(part) for name, part in observations.items()}
+    return np.array(observations)
 
 
 def _row(observations: Any, n: int) -> Any:
     if isinstance(observations, dict):
         return {name: _row(part, n) for name, part in observations.items()}
-    return np.array(observations[n])  # a copy: some environments write over what they return
+    return observations[n]

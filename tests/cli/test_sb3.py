@@ -16,6 +16,7 @@ from langrl.checkpoint import find_checkpoint
 from langrl.errors import ConfigError
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.tasks.run import resume_run
 from langrl.tasks.sb3.config import Sb3RunConfig
 from langrl.training.loop import Training
 
@@ -127,6 +128,16 @@ def test_a_run_goes_on_from_its_zip_when_it_is_trusted(runs, tmp_path, capsys):
     steps = [json.loads(line)["step"] for line in (copy / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert {row["step"] for row in read_results(copy)["during"]} == {200, 240, 320}
+
+
+def test_a_run_of_goals_goes_on_where_no_episode_ends_early(runs, tmp_path):
+    copy = tmp_path / "resumed"
+    shutil.copytree(runs("sac"), copy)
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace("steps: 200", "steps: 260"))
+    resume_run(copy, "resumed", trust_pickle=True)  # what `train --resume` does, not evaluated
+    assert find_checkpoint(copy).name == "step-260"
+    assert read_weights(copy) != read_weights(runs("sac"))  # and it learned
 
 
 def test_the_zip_loads_with_sb3_itself(runs):

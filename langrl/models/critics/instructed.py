@@ -5,6 +5,7 @@ along a side of a view, ``L`` words, ``T`` numbers of a text, ``F`` features.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ CODES = 12  # minigrid's numbers of types and colours are below it
 _CODE = 16  # numbers that describe a place
 _SMALLEST = 12  # places along a side, down to which images are scaled by strides
 _WORD = 32  # numbers in a word's embedding
+_FEW = 4  # channels of grey, RGB and RGBA images at most
 
 
 class Conditioned(nn.Module):
@@ -44,29 +46,101 @@ class ImageReader:
 
     Args:
         shape: of an image as it comes, (C, H, W) or (H, W, C). Stable-Baselines3 moves the
-            channels of images first before a policy gets them; the smallest number says where.
+            channels of some images first before a policy gets them.
         codes: how many values a channel takes, where images hold codes and not brightness.
+        channels: how many channels there are, which says what axis they are on wherever it is
+            moved; or "first" or "last", in ``shape``. If not given, they are on the one axis of
+            at most four.
+
+    Raises:
+        ShapeError: if it is not certain which axis the channels are on.
     """
 
-    def __init__(self, shape: Sequence[int], codes: int | None = None) -> None:
-        first, second, third = shape
-        self.is_first, self.codes = first == min(shape), codes
-        self.shape = (first, second, third) if self.is_first else (third, first, second)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        codes: int | None = None,
+        channels: int | Literal["first", "last"] | None = None,
+    ) -> None:
+        self._axis, self.codes = _channel_axis(shape, channels), codes
+        count, *sides = shape[self._axis], *shape[: self._axis], *shape[self._axis + 1 :]
+        self.shape = (count, sides[0], sides[1])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W]; ShapeError if they should hold codes and do not."""
         if self.codes is not None and len(images):
-            if images.is_floating_point() and bool(images.frac().any()):
+            if _is_divided(images):
                 raise ShapeError(
                     "images of codes came in divided by 255; pass"
                     ' policy_kwargs={"normalize_images": False} to the algorithm'
                 )
+            check_values(images, 0, torch.inf, "observation", whole=True)
             if (highest := int(images.max())) >= self.codes:
                 raise ShapeError(
                     f"an image holds {highest}, and codes are below {self.codes} here; pass more"
                     " codes, or none where images hold brightness"
                 )
-        return images if self.is_first else images.permute(0, 3, 1, 2)
+        return images if self._axis == 0 else images.movedim(self._axis + 1, 1)
+
+
+def _channel_axis(shape: Sequence[int], channels: int | Literal["first", "last"] | None) -> int:
+    """Return which axis of an image holds its channels; ShapeError if that is not certain."""
+    if channels in ("first", "last"):
+        return 0 if channels == "first" else 2
+    if isinstance(channels, str) or channels == 0:
+        raise ShapeError(f"channels is their number, 'first' or 'last', got {channels!r}")
+    fits = [n <= _FEW if channels is None else n == channels for n in shape]
+    if sum(fits) == 1 and (channels is not None or not fits[1]):
+        return fits.index(True)
+    given = "" if channels is None else f", given {channels} channels"
+    raise ShapeError(
+        f"images are {list(shape)}, and{given} it is not certain which axis the channels are on;"
+        " give channels, their number, 'first' or 'last', in features_extractor_kwargs, or images"
+        " of another size"
+    )
+
+
+def _is_divided(images: Tensor) -> bool:
+    """Return whether images that should hold codes have fractions, all of them of 255."""
+    if not images.is_floating_point() or not bool(images.frac().any()):
+        return False
+    shades = images * 255
+    return bool(((shades - shades.round()).abs() < 1e-3).all())
+
+
+def check_values(
+    values: Tensor,
+    low: float,
+    high: float,
+    name: str,
+    *,
+    whole: bool = False,
+    free: Sequence[str] = (),
+) -> None:
+    """Raise ShapeError if what a policy gets is not what the environment's space holds.
+
+    Args:
+        values: a batch of a part of the observations.
+        low: least number of its space; a hundredth of the range below it passes.
+        high: largest number of its space, in the same way.
+        name: of the part.
+        whole: whether the numbers are whole ones.
+        free: parts of the observations that may be normalised.
+    """
+    if not values.numel():
+        return
+    slack = 0.0 if whole or high == torch.inf else 0.01 * (high - low)
+    least, most = float(values.min()), float(values.max())
+    fractions = whole and values.is_floating_point() and bool(values.frac().any())
+    if low - slack <= least and most <= high + slack and not fractions:
+        return
+    kind = "whole numbers" if whole else "numbers"
+    span = f"from {low:g}" if high == torch.inf else f"{low:g} to {high:g}"
+    raise ShapeError(
+        f"{name!r} is {kind} {span} and came in as {least:g} to {most:g}: where VecNormalize does"
+        f" that, leave it out by VecNormalize(env, norm_obs_keys={list(free)}); or else fix the"
+        " environment's space"
+    )
 
 
 class ImageBody(nn.Module):

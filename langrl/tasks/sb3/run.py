@@ -16,7 +16,12 @@ import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 
-from langrl.agents.sb3.callbacks import InstructionEvaluation, MetricsWriter, Recording
+from langrl.agents.sb3.callbacks import (
+    InstructionEvaluation,
+    MetricsWriter,
+    Recording,
+    RefillReplay,
+)
 from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
 from langrl.errors import ConfigError
 from langrl.protocols import Agent
@@ -72,7 +77,7 @@ class Sb3Run(Run):
         return self._learn(folder, label, build_model(self.config, folder))
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
-        """Go on from ``policy.zip``, with an empty replay: not to the same bits.
+        """Go on from ``policy.zip``, with a replay that is filled anew: not to the same bits.
 
         A run that was cut off before its first checkpoint starts again; its language side goes on
         where it was. Reading the zip runs code that is in it.
@@ -83,7 +88,8 @@ class Sb3Run(Run):
         if newest is None:
             return self.train(folder, label)
         model = read_zip(folder / ZIP, self.config)
-        console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
+        filled = "" if self.config.policy.algorithm == "ppo" else "; replay is filled anew"
+        console.print(f"{label}: from step {model.num_timesteps}{filled}")
         self.results["during"] = _evaluated_before(folder)
         return self._learn(folder, label, model)
 
@@ -118,7 +124,7 @@ class Sb3Run(Run):
                 )
                 model.learn(
                     steps - model.num_timesteps,
-                    callback=[watch, recording],
+                    callback=[RefillReplay(), watch, recording],
                     log_interval=None,  # type: ignore[arg-type]
                     reset_num_timesteps=model.num_timesteps == 0,
                 )

@@ -1,13 +1,16 @@
 import json
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.wrappers import RescaleAction, TransformObservation
 
 from langrl.envs.wrappers.goals import GoalEnv
-from langrl.envs.wrappers.instructions import EmbedInstruction
+from langrl.envs.wrappers.instructions import AddInstruction, EmbedInstruction, TokenizeInstruction
 from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import follow
+from langrl.words import WordTokeniser
 
 stable_baselines3 = pytest.importorskip("stable_baselines3")
 
@@ -122,3 +125,72 @@ def test_results_of_something_else_are_not_overwritten(tmp_path):
 def test_an_environment_where_a_function_belongs_is_refused():
     with pytest.raises(ConfigError, match="give a function"):
         follow(Stays(), task(), episodes=1, seed=0)
+
+
+# -- tasks that do not fit the policy ------------------------------------------------------------
+
+
+def embedded(size, **options):
+    env = corridor(max_episode_steps=8, **options)
+    return EmbedInstruction(env, lambda texts: np.ones((len(texts), size)))
+
+
+def tokens(texts):
+    return TokenizeInstruction(corridor(), WordTokeniser.learn(texts), 4)
+
+
+def silent():
+    env = AddInstruction(gym.make("MountainCarContinuous-v0"), ["go up"])
+    return TokenizeInstruction(env, WordTokeniser.learn(["go up"]), 4)
+
+
+def vectors():
+    return gym.make_vec(MAZE, num_envs=2)
+
+
+MISFITS = {
+    "another encoder": (task, partial(embedded, 3), r"'instruction' is \(3,\).*reads \(2,\)"),
+    "goals": (task, lambda: GoalEnv(corridor()), "no 'instruction', only 'achieved_goal'"),
+    "no wrapper": (task, corridor, "instructions are text.*EmbedInstruction"),
+    "another world": (
+        task,
+        lambda: EmbedInstruction(gym.make("langrl/GridGoTo-v0"), lambda texts: np.ones((1, 2))),
+        r"'observation' is \(8, 8, 3\)",
+    ),
+    "many environments": (task, vectors, "no single environment"),
+    "more words": (
+        partial(tokens, ["row 1"]),
+        partial(tokens, ["go to row 1 or column 2"]),
+        "'instruction' goes up to 8.*up to 3; give it the same tokeniser",
+    ),
+    "no success": (silent, silent, "reports no info.'is_success'.; give AddInstruction a deno"),
+    "another policy's actions": (
+        silent,
+        lambda: RescaleAction(silent(), np.float32([-2]), np.float32([2])),
+        "its actions are Box.-2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_task_that_does_not_fit_is_told_before_the_first_step(name):
+    make, other, told = MISFITS[name]
+    model = stable_baselines3.PPO("MultiInputPolicy", make(), n_steps=32, batch_size=32, seed=0)
+    with pytest.raises(ConfigError, match=f"task 'b' does not fit the policy: .*{told}"):
+        model.learn(64, callback=InstructionEvaluation({"b": other}, every=2000, episodes=2))
+    assert model.num_timesteps == 0
+
+
+def test_an_environment_that_fails_is_told_before_the_first_step():
+    def fails():
+        return TransformObservation(embedded(2), lambda seen: 1 / 0, None)
+
+    model = stable_baselines3.PPO("MultiInputPolicy", task(), n_steps=32, batch_size=32)
+    with pytest.raises(ConfigError, match="task 'b' does not fit the policy: division by zero"):
+        model.learn(64, callback=InstructionEvaluation({"a": task, "b": fails}, every=2000))
+    assert model.num_timesteps == 0
+
+
+def test_a_task_that_is_no_function_is_refused_when_the_evaluation_is_made():
+    with pytest.raises(ConfigError, match="task 'a' is EmbedInstruction; give a function"):
+        InstructionEvaluation({"a": task()}, every=10)

@@ -490,3 +490,17 @@ def test_a_policy_whose_encoder_has_changed_or_gone_is_not_loaded(worlds, tiny_l
     kwargs = {**tuned.policy_kwargs, "features_extractor_kwargs": {"agent": str(moved)}}
     loaded = DQN.load(tmp_path / "policy", custom_objects={"policy_kwargs": kwargs})
     assert not changed(original, encoders(loaded.policy)[0].state_dict())
+
+
+def test_one_hot_images_are_read_where_their_channels_are_said():
+    space = spaces.Dict(observation=spaces.Box(0, 1, (7, 7, 20)), instruction=INSTRUCTION)
+    with pytest.raises(ShapeError, match=r"\[7, 7, 20\].*channels.*features_extractor_kwargs"):
+        InstructionExtractor(space, **INSTRUCTED)
+    with pytest.raises(ShapeError, match="are no images"):
+        InstructionExtractor(spaces.Dict(observation=BOX, instruction=INSTRUCTION), channels=20)
+    seen, features = observations_of(space), []
+    for channels in (20, "last"):
+        torch.manual_seed(0)
+        features.append(InstructionExtractor(space, **INSTRUCTED, channels=channels)(seen))
+    assert torch.equal(*features)
+    assert InstructionExtractor(space, **INSTRUCTED, channels=20).body.describe.in_features == 20

@@ -63,11 +63,12 @@ def test_the_contract_of_vector_environments_worked_by_hand():
     assert rewards.tolist() == [0, 0.5, 0, 0.5]
     assert rewards.dtype == np.float32
     assert not dones.any()
-    assert infos == [{}] * 4
+    going = [{"TimeLimit.truncated": False, "more": {"x": 10 * action}} for action in actions]
+    assert infos == going
     seen, _, dones, infos = env.step(actions)
     assert dones.tolist() == [True, False, True, False]
     assert seen.tolist() == [[2, 0], [1, 2], [2, 0], [1, 2]]
-    assert infos[1] == infos[3] == {}
+    assert infos[1] == infos[3] == going[1]
     for n in (0, 2):
         assert infos[n].pop("terminal_observation").tolist() == [1, 2]
         assert infos[n] == {"TimeLimit.truncated": False, "score": n, "more": {"x": 0}}
@@ -101,6 +102,7 @@ def test_an_adapter_does_what_single_environments_do():
         for part, expected in zip(mine[:3], other[:3], strict=True):
             assert np.array_equal(part, expected)
         for info, expected in zip(mine[3], other[3], strict=True):
+            assert info.keys() == expected.keys()
             if "terminal_observation" in expected:
                 assert info["TimeLimit.truncated"] == expected["TimeLimit.truncated"]
                 truncated += info["TimeLimit.truncated"]
@@ -191,6 +193,8 @@ def test_what_an_environment_knows_is_found_below_its_wrappers():
     env.set_attr("max_episode_steps", 7)
     assert env.env.env.max_episode_steps == 7
     assert env.env_is_wrapped(gym.Wrapper) == [False] * 3
+    with pytest.raises(ConfigError, match="'max_episode_steps' is one attribute for all"):
+        env.set_attr("max_episode_steps", 8, indices=[0])
     env.close()
 
 
