@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from langrl.errors import ConfigError, suggestion
-from langrl.settings import Settings, describe_invalid
+from langrl.settings import Settings, describe_invalid, with_absolute_paths
 from langrl.tasks.config import DEFAULT_TASK
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -43,6 +43,9 @@ C = TypeVar("C", bound=Settings)
 def load_config(source: str, *models: type[C]) -> C:
     """Read a preset by name, or a YAML file, as the config of one of several task families.
 
+    Relative paths in a file are looked for beside the file and then in the working directory, and
+    are absolute in what is returned.
+
     Args:
         source: a preset's name, or a file.
         models: the families' configs; the file's ``task`` says which, a street maze by default.
@@ -65,6 +68,7 @@ def load_config(source: str, *models: type[C]) -> C:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
+        return with_absolute_paths(parse_config(text, source, *models), path.parent, Path.cwd())
     return parse_config(text, source, *models)
 
 

@@ -12,6 +12,7 @@ from langrl.checkpoint import Checkpoint
 from langrl.errors import CheckpointError, ConfigError, GroundingError
 from langrl.settings import CONFIG_FILE, describe_invalid
 from langrl.tasks.config import RunConfig
+from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
@@ -40,6 +41,7 @@ class Run:
         compared: fields of the description that a resumed run must share with its checkpoint; all
             of them if not given.
         results: further entries of the run's ``results.json``.
+        references: digests of the models that the config refers to; see ``reference_digests``.
     """
 
     config: Any
@@ -51,12 +53,14 @@ class Run:
     document: str = "agent"
     compared: tuple[str, ...] | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
         documents = {
             self.document: self.description.model_dump(mode="json"),
-            "state": run_state(self.learner, self.config.threads, self.data_sha256),
+            "state": run_state(self.learner, self.config.threads, self.data_sha256)
+            | {"references": self.references},
         }
         return Checkpoint(documents, self.learner.state() | self.tensors)
 
@@ -89,6 +93,7 @@ class Run:
                     f"{path} was trained on other data than {beside} gives now; put the data and"
                     " the config back as they were"
                 )
+            check_references(state, path, self.config)
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
             self.learner.load_state(checkpoint.tensors)
@@ -125,7 +130,9 @@ def build_run(config: RunConfig, folder: Path) -> Any:
         LangRLError: naming the field or file and the repair.
     """
     use_device(config.device, config.threads)
-    return TASKS[config.task].module("run").build(config, folder)
+    run = TASKS[config.task].module("run").build(config, folder)
+    run.references = reference_digests(config)
+    return run
 
 
 def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:

@@ -26,9 +26,11 @@ from langrl.protocols import Agent
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.agent import check_same_maze
+from langrl.tasks.references import check_references
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import LanguageSide, language_side, text_encoder
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
+from langrl.training.run_folder import read_newest
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +146,11 @@ def load_run(
             raise ConfigError(f"{folder} was trained in {config.world}; leave the layout out")
         check_same_maze(StreetMaze(home.name), world, folder)
     if policy is not None:
-        return TrainedPolicy(config, folder, read_zip(policy, config)).agent
+        model = read_zip(policy, config)
+        if (newest := read_newest(folder)) is not None:
+            path, checkpoint = newest
+            check_references(checkpoint.documents.get("state"), path, config)
+        return TrainedPolicy(config, folder, model).agent
     return load_policy(folder, config).agent
 
 
@@ -164,6 +170,7 @@ def load_policy(folder: Path, config: Sb3RunConfig) -> TrainedPolicy:
         fill(model.policy.state_dict(), checkpoint.tensors["weights"])
     except (CheckpointError, KeyError) as error:
         raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {error}") from error
+    check_references(checkpoint.documents.get("state"), path, config)
     return TrainedPolicy(config, folder, model)
 
 

@@ -22,6 +22,7 @@ from langrl.errors import ConfigError
 from langrl.protocols import Agent
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS
 from langrl.tasks.run import Newest, Run, is_trained, train_or_resume
 from langrl.tasks.sb3.agent import TrainedPolicy, describe, read_zip
@@ -62,7 +63,11 @@ class Sb3Run(Run):
         """Return a checkpoint of the policy, from which agents are loaded."""
         assert self.policy is not None
         model = self.policy.model
-        state = {"step": model.num_timesteps, "versions": versions()}
+        state = {
+            "step": model.num_timesteps,
+            "versions": versions(),
+            "references": self.references,
+        }
         weights = {name: value.clone() for name, value in model.policy.state_dict().items()}
         return Checkpoint({self.document: self.description, "state": state}, {"weights": weights})
 
@@ -82,6 +87,8 @@ class Sb3Run(Run):
         """
         if newest is None:
             return self.train(folder, label)
+        path, checkpoint = newest
+        check_references(checkpoint.documents["state"], path, self.config)
         model = read_zip(folder / ZIP, self.config)
         console.print(f"{label}: from step {model.num_timesteps}; replay starts empty")
         self.results["during"] = _evaluated_before(folder)
