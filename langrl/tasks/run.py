@@ -1,5 +1,6 @@
 """Runs: from a config to a trained learner, through a run folder; what every task family shares."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any, cast
 from pydantic import ValidationError
 from torch import Tensor
 
-from langrl.checkpoint import Checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from langrl.errors import CheckpointError, ConfigError, GroundingError
-from langrl.settings import CONFIG_FILE, describe_invalid
+from langrl.settings import CONFIG_FILE, describe_invalid, with_absolute_paths
 from langrl.tasks.config import RunConfig
 from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
@@ -19,6 +20,10 @@ from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
 from langrl.training.run_folder import check_empty, read_newest, use_device, write_config
 
+START_REPAIR = (
+    f"start: {{path}} does not fit this config: {{detail}}; give the {CONFIG_FILE} of that run as"
+    " --config, and leave its world and the sizes of its model as they are"
+)
 Newest = tuple[Path, Checkpoint] | None  # a run's newest checkpoint, and where it is
 
 
@@ -67,16 +72,42 @@ class Run:
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
         """Raise CheckpointError unless a checkpoint is of this run's world and model."""
         try:
-            stored = type(self.description).model_validate(checkpoint.documents[self.document])
+            different = self._different(checkpoint)
         except ValidationError as error:
             detail = describe_invalid(error, type(self.description))
             raise CheckpointError(f"{path} does not fit {CONFIG_FILE}: {detail}") from error
+        if different is not None:
+            raise CheckpointError(
+                f"{path} does not fit {CONFIG_FILE}: its {different} is another one; put the config"
+                " back as it was"
+            )
+
+    def _different(self, checkpoint: Checkpoint) -> str | None:
+        """Return a field of the description that the checkpoint does not share; None if none."""
+        stored = type(self.description).model_validate(checkpoint.documents[self.document])
         for name in self.compared or type(self.description).model_fields:
             if getattr(stored, name) != getattr(self.description, name):
-                raise CheckpointError(
-                    f"{path} does not fit {CONFIG_FILE}: its {name} is another one; put the config"
-                    " back as it was"
-                )
+                return name
+        return None
+
+    def begin(self) -> None:
+        """Start from the weights of the run that the config names, if it names one.
+
+        Raises:
+            CheckpointError: if there is no such run, or it is of another world or model.
+        """
+        if self.config.start is None:
+            return
+        path = find_checkpoint(Path(self.config.start))
+        checkpoint = read_checkpoint(path)
+        try:
+            if (different := self._different(checkpoint)) is not None:
+                raise CheckpointError(f"its {different} is another one")
+            fresh = self.learner.state()  # optimiser and generators stay new
+            self.learner.load_state(fresh | {"weights": checkpoint.tensors["weights"]})
+        except (CheckpointError, ValidationError, KeyError) as error:
+            detail = str(error) if isinstance(error, CheckpointError) else "it is of another task"
+            raise CheckpointError(START_REPAIR.format(path=path, detail=detail)) from error
 
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put the learner into the state of a checkpoint that was read from ``path``.
@@ -113,7 +144,9 @@ class Run:
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from the newest checkpoint, or from the beginning, and return the seconds."""
-        if newest is not None:
+        if newest is None:
+            self.begin()
+        else:
             path, checkpoint = newest
             self.restore(checkpoint, path)
         return self.train(folder, label)
@@ -144,6 +177,7 @@ def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
     config = config.resolved()
     check_empty(folder)
     run = build_run(config, folder)
+    run.begin()
     write_config(folder, config)
     return run, run.train(folder, label)
 
@@ -175,6 +209,28 @@ def resume_run(
     check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
     run = build_run(config, folder)
     return run, run.resume(folder, label, newest)
+
+
+def finished_step(
+    folder: Path, *, tasks: Sequence[Task] = (), trust_pickle: bool = False
+) -> int | None:
+    """Return the last step of a run that is trained and evaluated as its config says, else None.
+
+    Arguments and errors are as those of ``resume_run``; no pickle is read.
+    """
+    file = folder / CONFIG_FILE
+    config = load_run_config(str(file), *tasks)
+    if TASKS[config.task].pickle is None:
+        check_pickle(TASKS[config.task], folder, trust_pickle, begun=True)
+    newest = read_newest(folder)
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        evaluated = type(config).model_validate(results["config"])
+        step = 0 if newest is None else int(newest[1].documents["state"]["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it was cut off, and goes on
+    same = with_absolute_paths(evaluated, folder, Path.cwd()) == config
+    return step if same and step >= config.last_step else None
 
 
 def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> None:

@@ -166,12 +166,19 @@ def load_policy(folder: Path, config: Sb3RunConfig) -> TrainedPolicy:
         raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
     model = build_model(config, folder, acting=True)
     try:
-        check_encoders(model.policy, checkpoint.tensors["weights"])
-        fill(model.policy.state_dict(), checkpoint.tensors["weights"])
-    except (CheckpointError, KeyError) as error:
+        fill_policy(model, checkpoint)
+    except CheckpointError as error:
         raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {error}") from error
     check_references(checkpoint.documents.get("state"), path, config)
     return TrainedPolicy(config, folder, model)
+
+
+def fill_policy(model: BaseAlgorithm, checkpoint: Checkpoint) -> None:
+    """Copy the weights of a checkpoint into a policy; CheckpointError if it is another one."""
+    if (weights := checkpoint.tensors.get("weights")) is None:
+        raise CheckpointError("it has no weights")
+    check_encoders(model.policy, weights)
+    fill(model.policy.state_dict(), weights)
 
 
 def describe(config: Sb3RunConfig) -> dict[str, str]:
