@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 AGENT_LOADER = "langrl.tasks.loading:load_agent"  # an entry point: each task loads its own agents
 MANIFEST = "manifest.json"
+MODEL_FOLDER = "model"  # of a pre-training run's folder
+_ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
 _STEP = "step-"
 
 
@@ -180,6 +182,34 @@ def file_digest(path: Path) -> str:
     """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """Return the sha256 of what a file holds, or a folder, for its users.
+
+    Of a run folder or a model's, that is the description and the weights, whatever else is there.
+
+    Raises:
+        CheckpointError: if it is a run folder without a checkpoint, or a damaged one.
+    """
+    if path.is_file():
+        return file_digest(path)
+    if (path / MODEL_FOLDER / MANIFEST).is_file():
+        path = path / MODEL_FOLDER
+    elif (path / "checkpoints").is_dir():
+        path = find_checkpoint(path)
+    if (path / MANIFEST).is_file():
+        digests = _read_manifest(path)
+        digests = {name: digests[name] for name in digests.keys() - _ABOUT_TRAINING}
+    else:
+        digests = file_digests(path)
+    return digest(json.dumps(digests, sort_keys=True).encode())
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file in a folder, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

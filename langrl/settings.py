@@ -1,7 +1,9 @@
 """The base of every config, and how to say in one line what is wrong with one."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+import os.path
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -11,12 +13,27 @@ from langrl.errors import ConfigError, suggestion
 CONFIG_FILE = "config.yaml"  # of a run folder
 
 
+class Reference(NamedTuple):
+    """What a field that names a file or folder refers to.
+
+    Args:
+        use: training data; a model that training starts from; or one that agents go on using.
+        names: values that are names of our own, and never of a file.
+    """
+
+    use: Literal["data", "start", "model"]
+    names: tuple[str, ...] = ()
+
+
 class Settings(BaseModel):
     """Base of every config: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     earlier_names: ClassVar[dict[str, str | None]] = {}
     """Fields of earlier files: their name then, and their name now, or None if they are gone."""
+
+    refers: ClassVar[dict[str, Reference]] = {}
+    """Fields that name files or folders; ``with_absolute_paths`` and checkpoints need to know."""
 
     @model_validator(mode="before")
     @classmethod
@@ -42,6 +59,46 @@ def with_changes(config: S, changes: Mapping[str, object], name: str) -> S:
         return type(config).model_validate(config.model_dump() | dict(changes))
     except ValidationError as error:
         raise ConfigError(f"{name}: {describe_invalid(error, type(config))}") from error
+
+
+def references(config: Settings, before: str = "") -> Iterator[tuple[str, Reference, str]]:
+    """Yield the fields that name files or folders: dotted field, what it refers to, its value.
+
+    Names of our own are left out, and fields without a value.
+    """
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Settings):
+            yield from references(value, f"{before}{name}.")
+            continue
+        reference = type(config).refers.get(name)
+        if reference is not None and value and value not in reference.names:
+            yield f"{before}{name}", reference, value
+
+
+def with_absolute_paths(config: S, *folders: Path) -> S:
+    """Return a config whose relative paths are absolute, so that it means the same from anywhere.
+
+    What is in none of the folders is left as it is: it may be a name on a hub.
+
+    Args:
+        config: a config.
+        folders: where relative paths are looked for, the first ones first.
+    """
+    values: dict[str, Any] = {}
+    own = {field: value for field, _, value in references(config) if "." not in field}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Settings):
+            values[name] = with_absolute_paths(value, *folders)
+        elif name in own:
+            values[name] = _absolute(value, folders)
+    return config.model_copy(update=values)
+
+
+def _absolute(path: str, folders: tuple[Path, ...]) -> str:
+    places = (os.path.abspath(folder / path) for folder in folders)
+    return next((place for place in places if os.path.exists(place)), path)
 
 
 def describe_invalid(error: ValidationError, model: type[Settings]) -> str:

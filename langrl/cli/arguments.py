@@ -39,7 +39,9 @@ class EvaluateArguments(Settings):
     trust_pickle: bool = Field(
         False, description="read the zip, which runs code that its author chose"
     )
-    out: Path | None = Field(None, description="folder of the results; RUN/evaluation by default")
+    out: Path | None = Field(
+        None, description="folder of the results; a new one in RUN/evaluation if unset"
+    )
 
 
 class DiagnoseArguments(Settings):
@@ -61,7 +63,9 @@ class DiagnoseArguments(Settings):
         None, gt=0, le=10_000, description=".npy files: the model's inverse temperature, if known"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the pairs that are drawn")
-    out: Path = Field(Path("runs/diagnose"), description="folder of results.json and figures")
+    out: Path | None = Field(
+        None, description="folder of results.json and figures; a new one in runs/diagnose if unset"
+    )
 
 
 class SpeedArguments(Settings):
@@ -69,7 +73,9 @@ class SpeedArguments(Settings):
 
     only: str | None = Field(None, description="a single benchmark; all by default")
     rounds: int = Field(5, ge=1, le=1000, description="measurements of each variant")
-    out: Path = Field(Path("runs/speed"), description="folder of results.json")
+    out: Path | None = Field(
+        None, description="folder of results.json; runs/speed, with a number, if unset"
+    )
 
 
 class TrainPaths(Settings):

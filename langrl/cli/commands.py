@@ -1,20 +1,23 @@
 """What ``train``, ``pretrain``, ``evaluate`` and ``demo`` do once their arguments are read."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from langrl.checkpoint import find_checkpoint
+from langrl.cli.folders import EVALUATION, clear_figures, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.plots.base import methods_figure, save
 from langrl.plots.grid import save_film
+from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
-from langrl.tasks.registry import Task, config_beside, has_config
-from langrl.tasks.run import is_trained, resume_run, train_run
+from langrl.tasks.registry import Task, config_beside, has_config, load_run_config
+from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
 from langrl.tasks.suite import Drawings, finish, suite_of, training_figure
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, print_table, write_results
@@ -41,6 +44,13 @@ def train(
         LangRLError: naming the field or file and the repair.
     """
     if config is None:
+        finished = finished_step(folder, tasks=tasks, trust_pickle=trust_pickle)
+        if finished is not None:
+            console.print(
+                f"{folder} is finished, at step {finished} of {finished}, and nothing was done. To"
+                f" train on from its weights: {_longer(folder, finished, tasks[0].command)}"
+            )
+            return
         label = f"resume {folder.name}"
         run, seconds = resume_run(folder, label, tasks=tasks, trust_pickle=trust_pickle)
     else:
@@ -54,7 +64,7 @@ def train(
 @flushed_subnormals()  # as in training
 def evaluate(
     run: Path,
-    out: Path,
+    out: Path | None,
     command: str,
     *,
     instruction: str | None,
@@ -67,7 +77,10 @@ def evaluate(
     policy: Path | None = None,
     trust_pickle: bool = False,
 ) -> None:
-    """Evaluate a trained run on drawn instructions, or on one text."""
+    """Evaluate a trained run on drawn instructions, or on one text.
+
+    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``.
+    """
     world = None if layout is None else StreetMaze(layout)
     if not has_config(run):
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
@@ -88,7 +101,12 @@ def evaluate(
         _print_lines(suite.describe(agent(), instruction))
     names = [name for name in rows[0] if name not in ("episodes", "instruction")]
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
+    if out is None:
+        out = new_folder(run / EVALUATION, instruction or "drawn")
+    clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
+    if out.parent == run / EVALUATION:
+        write_index(out.parent)
     if instruction is None:
         drawings = Drawings({"posterior": suite.draw_posteriors(agent)})
     else:
@@ -131,6 +149,15 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
         f"{time.perf_counter() - began:.0f} s; results: {path};"
         f" figures: {figures}, {folder / 'figures'}"
     )
+
+
+def _longer(folder: Path, steps: int, command: str) -> str:
+    """Return a command that trains a finished run on, in a folder of its own."""
+    file, new = folder / CONFIG_FILE, f"{folder}-longer"
+    fields = load_run_config(str(file)).model_dump()
+    flag = ".".join([*(name for name in ("learner", "policy") if name in fields), "steps"])
+    words = ["langrl", command, "--config", file, "--start", folder, f"--{flag}", steps, "--out"]
+    return shlex.join(map(str, [*words, new]))
 
 
 def _print_lines(lines: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from langrl import GRID_IDS
+from langrl.cli.folders import DIAGNOSES, clear_figures, new_folder
 from langrl.data.images.folder import read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
 from langrl.data.images.rendered_worlds import WorldImages
@@ -40,7 +41,7 @@ _REPAIR = "give a folder of captioned images, a grid world or an environment id"
 def run(
     model: str,
     pairs: str | None,
-    out: Path,
+    out: Path | None,
     command: str,
     *,
     count: int,
@@ -52,7 +53,7 @@ def run(
     Args:
         model: "bundled", a folder or hub name of a language-image model, or a .npy file [2, n, D].
         pairs: where images with texts come from: a folder, a grid world or an environment id.
-        out: folder of results.json and figures.
+        out: folder of results.json and figures; a new one in runs/diagnose if not given.
         command: what the user typed, for the record.
         count: pairs at most.
         scale: inverse temperature that a .npy file's embeddings were trained with.
@@ -79,7 +80,7 @@ def run(
 
 
 def _report(
-    pairs: EmbeddedPairs, layers: list[Row], out: Path, command: str, config: dict[str, Any]
+    pairs: EmbeddedPairs, layers: list[Row], out: Path | None, command: str, config: dict[str, Any]
 ) -> None:
     found = diagnose(pairs)
     sentences = findings(found)
@@ -92,6 +93,9 @@ def _report(
     print_table(title, table, [named.get(column, column) for column in COLUMNS])
     if layers:
         print_table("cosines within a modality, by layer", layers, [*layers[0]])
+    if out is None:
+        out = new_folder(DIAGNOSES, f"{Path(name).stem} {config['pairs'] or ''}")
+    clear_figures(out)
     results = write_results(
         out, command, config, table, findings=sentences, shifts=shift_rows(found), layers=layers,
         best_scale=asdict(found.best),

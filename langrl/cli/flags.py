@@ -1,10 +1,11 @@
 """Reads the flags of a command line by tyro, with one clear line for what is wrong."""
 
 import contextlib
+import difflib
 import io
 import re
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 import tyro
 from pydantic import create_model
@@ -12,17 +13,28 @@ from pydantic import create_model
 from langrl.cli.arguments import TrainPaths
 from langrl.errors import ConfigError, lookup
 from langrl.settings import Settings
-from langrl.tasks.presets import preset_names
 
 C = TypeVar("C", bound=Settings)
+_NUMBERS: dict[Any, str] = {int: "a whole number", float: "a number"}
 
 
-def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) -> Any:
+def parse(
+    model: Any, arguments: Sequence[str], program: str, *, taken: Sequence[str] = (), **options: Any
+) -> Any:
     """Parse flags with tyro, turning its boxed errors into one line.
+
+    Args:
+        model: a ``Settings`` class.
+        arguments: what the user typed.
+        program: the command, for its help.
+        taken: flags of the command that were read before, for messages.
+        **options: of ``tyro.cli``.
 
     Raises:
         ConfigError: if the arguments are wrong.
     """
+    known = dict(_flags(model))
+    _check_names(arguments, [*known, *taken])
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -30,7 +42,56 @@ def parse(model: Any, arguments: Sequence[str], program: str, **options: Any) ->
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise ConfigError(_unbox(printed.getvalue())) from None
+        raise ConfigError(_plain(_unbox(printed.getvalue()), known)) from None
+
+
+def _flags(model: type[Settings], before: str = "--") -> Iterator[tuple[str, Any]]:
+    """Yield every flag of a model, and the type of its values."""
+    for name, field in model.model_fields.items():
+        inner, flag = field.annotation, before + name.replace("_", "-")
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            yield from _flags(inner, f"{flag}.")
+        elif tyro.conf.Positional not in field.metadata:
+            yield flag, inner
+            if inner is bool:
+                yield f"{before}no-" + name.replace("_", "-"), inner
+
+
+def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ConfigError for the first flag that there is not, naming the nearest one."""
+    for argument in arguments:
+        typed = argument.partition("=")[0]
+        if not re.match("--?[A-Za-z]", typed) or typed in ("-h", "--help"):
+            continue
+        name = "--" + typed.lstrip("-").replace("_", "-")
+        if name not in known or not typed.startswith("--"):
+            close = difflib.get_close_matches(name, known, n=1)
+            repair = f"did you mean {close[0]}?" if close else "--help lists them"
+            raise ConfigError(f"no flag {typed}; {repair}")
+
+
+def _plain(message: str, known: Mapping[str, Any]) -> str:
+    """Say in plain words what tyro says of a value; what it says of anything else is kept."""
+    if found := re.match(r"Error parsing (--\S+): .*: '(.*)'$", message):
+        flag, value = found.groups()
+        wanted = [name for kind, name in _NUMBERS.items() if kind in _types(known.get(flag))]
+        if wanted:
+            return f"{flag} takes {wanted[0]}, got {value!r}"
+    if found := re.match(r"invalid choice '(.*)' for argument '(--\S+)'.*\((.*?),?\)", message):
+        value, flag, listed = found.groups()
+        choices = sorted(choice.strip(" '") for choice in listed.split(","))
+        return f"{flag} takes {' or '.join(map(repr, choices))}, got {value!r}"
+    if found := re.match(r"Missing value for argument '(--\S+?)'", message):
+        return f"{found[1]} needs a value"
+    if found := re.match("Unrecognized options: (.*)", message):
+        return f"{found[1]!r} belongs to no flag; a value comes after its flag, as in --seed 3"
+    return message
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a flag's values: of ``int | None``, int and None."""
+    inner = get_args(annotation)
+    return (annotation, *(kind for each in inner for kind in _types(each)))
 
 
 def _unbox(text: str) -> str:
@@ -61,16 +122,22 @@ def _unbox(text: str) -> str:
     return message or "the arguments cannot be read; see --help"
 
 
-def take_flag(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments."""
+def take_flag(
+    arguments: list[str], flag: str, known: Sequence[str] = ()
+) -> tuple[str | None, list[str]]:
+    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments.
+
+    Raises:
+        ConfigError: if the value is missing; names the ``known`` ones.
+    """
     rest, value = [], None
     remaining = iter(arguments)
     for argument in remaining:
         if argument == flag:
             value = next(remaining, None)
             if value is None:
-                known = f"; presets are {', '.join(preset_names())}" if flag == "--config" else ""
-                raise ConfigError(f"{flag} needs a value{known}")
+                listed = f"; presets are {', '.join(known)}" if known else ""
+                raise ConfigError(f"{flag} needs a value{listed}")
         elif argument.startswith(f"{flag}="):
             value = argument.removeprefix(f"{flag}=")
         else:

@@ -4,6 +4,8 @@ Exit codes: 0 done; 2 bad usage or input; 130 interrupted. Commands import what 
 run, so that ``langrl --help`` is quick.
 """
 
+import contextlib
+import errno
 import importlib
 import os
 import shlex
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from langrl.checkpoint import find_checkpoint
 from langrl.cli.arguments import (
     DemoArguments,
     DiagnoseArguments,
@@ -19,12 +22,32 @@ from langrl.cli.arguments import (
     TrainPaths,
 )
 from langrl.cli.flags import flags_of, parse, split_paths, subcommand, take_flag
+from langrl.cli.folders import (
+    DIAGNOSES,
+    EVALUATION,
+    check_folder,
+    check_results_folder,
+    find_run,
+    new_folder,
+)
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
 from langrl.reproduce.arguments import REPRODUCTIONS
-from langrl.settings import dump_config
+from langrl.settings import CONFIG_FILE, dump_config, with_absolute_paths
 from langrl.tasks.config import RunConfig
 from langrl.tasks.presets import preset_names
-from langrl.tasks.registry import TASKS, Command, Task, demos, load_run_config, tasks_of
+from langrl.tasks.registry import (
+    TASKS,
+    Command,
+    Task,
+    config_beside,
+    demos,
+    has_config,
+    load_run_config,
+    tasks_of,
+)
+
+_OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+_TAKEN = ("--config", "--trajectories", "--trust-pickle", "--method")  # read before the others
 
 
 def train(arguments: list[str]) -> None:
@@ -73,25 +96,42 @@ def _train(
         trust_pickle: whether ``--trust-pickle`` was among them.
         task: the task family, if one was named; else the config says, or it is the first.
     """
-    source, rest = take_flag(rest, "--config")
     tasks = [task] if task else list(tasks_of(command).values())
-    base = load_run_config(source, *tasks) if source else tasks[0].config_class.model_validate({})
+    presets = preset_names(*(each.config_class for each in tasks))
+    source, rest = take_flag(rest, "--config", presets)
+    start = None
+    if command == "train":
+        start, rest = _started_from(rest)
+    if source is not None:
+        base = load_run_config(source, *tasks)
+    elif start is not None:
+        base = config_beside(start)
+    else:
+        base = tasks[0].config_class.model_validate({})
     if (extra := TASKS[base.task].extra) is not None:
         check_extra(*extra)
     flags = flags_of(type(base))
     default = flags(**base.model_dump())
     program = f"langrl {command}{usage.format(task=base.task)}"
-    given = parse(flags, rest, program, default=default, description=help_text)
+    given = parse(flags, rest, program, taken=_TAKEN, default=default, description=help_text)
     paths, config = split_paths(given, type(base))
+    config = with_absolute_paths(config, Path.cwd())
     if paths.print_config:
         print(dump_config(config), end="")
         return
     first = next(iter(tasks_of(command)))
-    name = Path(source).stem if source else command + f"-{base.task}" * (base.task != first)
+    name = command + f"-{base.task}" * (base.task != first)
+    if source is not None:
+        name = Path(source).stem
+    elif start is not None:
+        name = f"{start.resolve().name}-longer"
     folder = _run_folder(paths, name, changed=source is not None or config != base)
     resumes = paths.resume is not None
     if trust_pickle and not resumes:
         raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
+    check_folder(folder, "--resume" if resumes else "--out")
+    if source is None and not resumes:
+        print(_what_is_trained(base, start, presets), flush=True)
     from langrl.cli import commands
 
     commands.train(
@@ -100,6 +140,26 @@ def _train(
         _typed(command, arguments),
         tasks=tasks,
         trust_pickle=trust_pickle,
+    )
+
+
+def _started_from(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """Return the run folder that ``--start`` names, if it does, and the arguments with it."""
+    start, rest = take_flag(arguments, "--start")
+    if start is None:
+        return None, rest
+    folder = find_run(Path(start))
+    find_checkpoint(folder)  # says what is wrong, if there is none
+    return folder, [*rest, "--start", str(folder)]
+
+
+def _what_is_trained(config: RunConfig, start: Path | None, presets: Sequence[str]) -> str:
+    """Say what the defaults of a new run are, where no ``--config`` does."""
+    if start is not None:
+        return f"no --config: as {start} was trained, from its weights"
+    same = [name for name in presets if load_run_config(name) == config]
+    return f"no --config: the defaults of {config.task}" + "".join(
+        f", which are those of the preset {name}" for name in same[:1]
     )
 
 
@@ -113,7 +173,12 @@ def _run_folder(paths: TrainPaths, name: str, changed: bool) -> Path:
         return paths.out or Path("runs") / name
     if changed or paths.out is not None:
         raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-    return paths.resume
+    folder = find_run(paths.resume)
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(
+            f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
+        )
+    return folder
 
 
 def _pretrain_help() -> str:
@@ -126,11 +191,13 @@ def _pretrain_help() -> str:
 
 
 def _train_help() -> str:
+    presets = preset_names(*(task.config_class for task in tasks_of("train").values()))
     return (
         "Train an agent from trajectories without language, and pairs of states and texts or a"
         " pretrained language-image model."
-        f" --config takes a preset ({', '.join(preset_names())}) or a YAML file and gives the"
-        " defaults; every flag overrides a field of it. --trajectories is short for"
+        f" --config takes a preset ({', '.join(presets)}) or a YAML file and gives the"
+        " defaults; every flag overrides a field of it. --start takes a run folder: its weights,"
+        " and its config where no --config is given. --trajectories is short for"
         " --data.trajectories; --trust-pickle lets --resume read a Stable-Baselines3 run's zip,"
         " which runs code that is in it."
     )
@@ -141,32 +208,20 @@ def _typed(name: str, arguments: Sequence[str]) -> str:
     return shlex.join(["langrl", name, *arguments])
 
 
-def _results_folder(path: Path) -> Path:
-    """Make the folder of results before the work that is to fill it.
-
-    Raises:
-        ConfigError: if it cannot be made or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or "cannot be made").lower()
-        raise ConfigError(f"--out {path}: {reason}; name a folder for the results") from None
-    if not os.access(path, os.W_OK):
-        raise ConfigError(f"--out {path}: no permission to write there; name another folder")
-    return path
-
-
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run folder."""
     given = parse(EvaluateArguments, arguments, "langrl evaluate")
-    out = given.out or given.run / "evaluation"
-    if given.out is not None:
-        _results_folder(given.out)
+    run = find_run(given.run)
+    if given.policy is None or not has_config(run):
+        find_checkpoint(run)  # says what is wrong, if there is none
+    if given.out is None:
+        check_folder(run / EVALUATION)
+    else:
+        check_results_folder(given.out)
     from langrl.cli import commands
 
     options = given.model_dump(exclude={"run", "out"})
-    commands.evaluate(given.run, out, _typed("evaluate", arguments), **options)
+    commands.evaluate(run, given.out, _typed("evaluate", arguments), **options)
 
 
 def demo(arguments: list[str]) -> None:
@@ -175,9 +230,9 @@ def demo(arguments: list[str]) -> None:
     task = lookup(demos(), given.world, "world with a demo")
     assert task.demo is not None
     config: RunConfig = load_run_config(given.config or task.demo.preset, task)
+    out = check_folder(given.out or Path("runs") / task.demo.folder)
     from langrl.cli import commands
 
-    out = given.out or Path("runs") / task.demo.folder
     text = task.demo.instruction if given.instruction is None else given.instruction
     commands.demo(config, text, out, _typed("demo", arguments))
 
@@ -188,7 +243,7 @@ def reproduce(arguments: list[str]) -> None:
     name, rest = subcommand(arguments, table, "langrl reproduce")
     reproduction = REPRODUCTIONS[name]
     given = parse(reproduction.arguments, rest, f"langrl reproduce {name}")
-    _results_folder(given.out)
+    check_results_folder(given.out).mkdir(parents=True, exist_ok=True)
     if reproduction.extra is not None:
         check_extra(*reproduction.extra)
     command = _typed("reproduce", arguments)
@@ -200,16 +255,17 @@ def benchmark(arguments: list[str]) -> None:
     """Measure."""
     _, rest = subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
     given = parse(SpeedArguments, rest, "langrl benchmark speed")
-    _results_folder(given.out)
+    check_results_folder(given.out or Path("runs"))
     from langrl.benchmark.speed import speed
 
-    speed(given.only, given.rounds, given.out, _typed("benchmark", arguments))
+    out = given.out or new_folder(Path("runs"), "speed")
+    speed(given.only, given.rounds, out, _typed("benchmark", arguments))
 
 
 def diagnose(arguments: list[str]) -> None:
     """Diagnose the embeddings of two modalities."""
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
-    _results_folder(given.out)
+    check_results_folder(given.out or DIAGNOSES)
     module = importlib.import_module("langrl.cli.diagnose")
     module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 
@@ -228,11 +284,29 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 def main() -> None:
     """Run ``langrl`` with the arguments of the process."""
     try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe is caught
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _run() -> None:
+    try:
         table = {name: meaning for name, (_, meaning) in COMMANDS.items()}
         name, rest = subcommand(sys.argv[1:], table, "langrl")
         COMMANDS[name][0](rest)
     except LangRLError as error:
         print(f"langrl: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
+        print(f"langrl: error: {where}{str(error.strerror).lower()}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("langrl: interrupted; a run goes on with --resume", file=sys.stderr)

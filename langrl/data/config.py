@@ -6,11 +6,13 @@ from pydantic import Field, field_validator
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.errors import lookup
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings
 
 
 class DataConfig(Settings):
     """Trajectories, their relabelling, and pairs of states and texts."""
+
+    refers = {"trajectories": Reference("data")}
 
     trajectories: str | None = Field(
         None, description="an .npz file of your own trajectories; without it, experts are simulated"

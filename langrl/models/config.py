@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from langrl.renamed.aliases import names_of
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings
 
 EnergyName = Literal["dot", "cosine", "neg_l2", "neg_half_sq_l2"]
 
@@ -33,6 +33,8 @@ class GridCriticConfig(Settings):
 
 class TextConfig(Settings):
     """The text encoder."""
+
+    refers = {"model": Reference("model", ("compact",))}
 
     model: str = Field(
         "compact",
@@ -64,6 +66,8 @@ class ImageTowerConfig(Settings):
 
 class TextTowerConfig(Settings):
     """The text tower of a language-image model."""
+
+    refers = {"model": Reference("model", ("compact",))}
 
     model: str = Field(
         "compact", min_length=1, description="'compact', or a SentenceTransformer's name or folder"
@@ -110,6 +114,8 @@ class RecurrentCriticConfig(Settings):
 
 class HistoryConfig(Settings):
     """The encoder of the agent's observations and actions so far."""
+
+    refers = {"start": Reference("start")}
 
     memory: bool = Field(True, description="remember; without it, only the present view counts")
     start: str | None = Field(

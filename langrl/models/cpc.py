@@ -21,7 +21,14 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langrl.checkpoint import MANIFEST, Checkpoint, fill, read_checkpoint, write_checkpoint
+from langrl.checkpoint import (
+    MANIFEST,
+    MODEL_FOLDER,
+    Checkpoint,
+    fill,
+    read_checkpoint,
+    write_checkpoint,
+)
 from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.losses import forward_info_nce
 from langrl.models.config import CpcConfig
@@ -30,7 +37,6 @@ from langrl.settings import Settings, describe_invalid
 from langrl.training.seeding import seeded
 
 Negatives = Literal["batch", "trajectories", "times"]
-MODEL_FOLDER = "model"  # of a run folder
 _MODEL, _WEIGHTS = "cpc", "weights"
 
 

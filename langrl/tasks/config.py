@@ -1,10 +1,11 @@
 """What the config of every run has; no torch here, so that ``langrl --help`` is quick."""
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field
 
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings, with_absolute_paths
 from langrl.training.config import LoggingConfig
 
 DEFAULT_TASK = "street-maze"  # of a config file that does not name its task
@@ -16,7 +17,12 @@ class RunConfig(Settings):
     A task family's config gives ``task`` a value of its own, by which the family is found.
     """
 
+    refers = {"start": Reference("start")}
+
     task: str = Field(description="the task family that this config is of")
+    start: str | None = Field(
+        None, description="run folder of this family whose weights training starts from; else new"
+    )
     logging: LoggingConfig = LoggingConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="seed of data, weights and batches")
     device: str = Field(
@@ -31,5 +37,5 @@ class RunConfig(Settings):
         return int(own.learner.steps)
 
     def resolved(self) -> Self:
-        """Return the config with files replaced by their content, so that the run is portable."""
-        return self
+        """Return the config with absolute paths, so that the run can be used from any folder."""
+        return with_absolute_paths(self, Path.cwd())

@@ -11,6 +11,7 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
+from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS, check_trust, task_of_agent
 
 S = TypeVar("S", bound=Settings)
@@ -42,6 +43,7 @@ def agents_of(
     path = find_checkpoint(Path(folder))
     checkpoint = read_checkpoint(path)
     task = task_of_agent(checkpoint.documents.get("agent"), path)
+    check_references(checkpoint.documents.get("state"), path)
     try:
         load: Callable[..., AgentMaker] = task.module("agent").load
         return load(checkpoint, path, device=device, world=world)

@@ -4,44 +4,59 @@
 the run folder as ``config.yaml``, which reruns it. No torch here, so that ``--help`` is quick.
 """
 
+import re
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from langrl.errors import ConfigError, suggestion
-from langrl.settings import Settings, describe_invalid
+from langrl.settings import Settings, describe_invalid, with_absolute_paths
 from langrl.tasks.config import DEFAULT_TASK
 
 MAX_CONFIG_BYTES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, which YAML would silently resolve to the last one."""
+    """Refuses duplicate keys, which YAML would silently resolve to the last one.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+    A merge key, ``<<: *anchor``, may bring in a key that the mapping has too: its own value holds.
+    """
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        # Checked as written: a merge puts the keys that it brings in among a mapping's own.
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key in keys:
             if keys.count(key) > 1:
-                raise ConfigError(f"the key {key!r} appears twice; keep one")
-        return super().construct_mapping(node, deep)
-
-
-def preset_names() -> list[str]:
-    """Return the names of the configs that ship with langrl."""
-    folder = resources.files("langrl.configs")
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+                raise ConfigError(f"the key {key[1]!r} appears twice; keep one")
+        return node
 
 
 C = TypeVar("C", bound=Settings)
 
 
+def preset_names(*models: type[C]) -> list[str]:
+    """Return the names of the configs that ship with langrl, of some task families or of all."""
+    folder = resources.files("langrl.configs")
+    files = {p.name.removesuffix(".yaml"): p for p in folder.iterdir() if p.name.endswith(".yaml")}
+    tasks = {model.model_fields["task"].default for model in models}
+    return sorted(name for name, file in files.items() if not models or _task_of(file) in tasks)
+
+
+def _task_of(preset: Traversable) -> str:
+    found = re.search(r"^task:\s*(\S+)", preset.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else DEFAULT_TASK
+
+
 def load_config(source: str, *models: type[C]) -> C:
     """Read a preset by name, or a YAML file, as the config of one of several task families.
+
+    Relative paths in a file are looked for beside the file and then in the working directory, and
+    are absolute in what is returned.
 
     Args:
         source: a preset's name, or a file.
@@ -52,19 +67,21 @@ def load_config(source: str, *models: type[C]) -> C:
             wrong; names the file and the field.
     """
     if source in preset_names():
-        text = (resources.files("langrl.configs") / f"{source}.yaml").read_text()
+        text = (resources.files("langrl.configs") / f"{source}.yaml").read_text(encoding="utf-8")
     else:
         path = Path(source)
         if not path.is_file():
             if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
                 raise ConfigError(f"no config file {path}; check the path")
-            raise ConfigError(f"no preset named {source!r}; {suggestion(source, preset_names())}")
+            presets = preset_names(*models)
+            raise ConfigError(f"no preset named {source!r}; {suggestion(source, presets)}")
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path} is larger than 1 MB; a config is a few lines")
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
+        return with_absolute_paths(parse_config(text, source, *models), path.parent, Path.cwd())
     return parse_config(text, source, *models)
 
 

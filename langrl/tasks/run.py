@@ -1,5 +1,6 @@
 """Runs: from a config to a trained learner, through a run folder; what every task family shares."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,16 +9,21 @@ from typing import Any, cast
 from pydantic import ValidationError
 from torch import Tensor
 
-from langrl.checkpoint import Checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from langrl.errors import CheckpointError, ConfigError, GroundingError
-from langrl.settings import CONFIG_FILE, describe_invalid
+from langrl.settings import CONFIG_FILE, describe_invalid, with_absolute_paths
 from langrl.tasks.config import RunConfig
+from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
 from langrl.training.run_folder import check_empty, read_newest, use_device, write_config
 
+START_REPAIR = (
+    f"start: {{path}} does not fit this config: {{detail}}; give the {CONFIG_FILE} of that run as"
+    " --config, and leave its world and the sizes of its model as they are"
+)
 Newest = tuple[Path, Checkpoint] | None  # a run's newest checkpoint, and where it is
 
 
@@ -40,6 +46,7 @@ class Run:
         compared: fields of the description that a resumed run must share with its checkpoint; all
             of them if not given.
         results: further entries of the run's ``results.json``.
+        references: digests of the models that the config refers to; see ``reference_digests``.
     """
 
     config: Any
@@ -51,28 +58,56 @@ class Run:
     document: str = "agent"
     compared: tuple[str, ...] | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
         documents = {
             self.document: self.description.model_dump(mode="json"),
-            "state": run_state(self.learner, self.config.threads, self.data_sha256),
+            "state": run_state(self.learner, self.config.threads, self.data_sha256)
+            | {"references": self.references},
         }
         return Checkpoint(documents, self.learner.state() | self.tensors)
 
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
         """Raise CheckpointError unless a checkpoint is of this run's world and model."""
         try:
-            stored = type(self.description).model_validate(checkpoint.documents[self.document])
+            different = self._different(checkpoint)
         except ValidationError as error:
             detail = describe_invalid(error, type(self.description))
             raise CheckpointError(f"{path} does not fit {CONFIG_FILE}: {detail}") from error
+        if different is not None:
+            raise CheckpointError(
+                f"{path} does not fit {CONFIG_FILE}: its {different} is another one; put the config"
+                " back as it was"
+            )
+
+    def _different(self, checkpoint: Checkpoint) -> str | None:
+        """Return a field of the description that the checkpoint does not share; None if none."""
+        stored = type(self.description).model_validate(checkpoint.documents[self.document])
         for name in self.compared or type(self.description).model_fields:
             if getattr(stored, name) != getattr(self.description, name):
-                raise CheckpointError(
-                    f"{path} does not fit {CONFIG_FILE}: its {name} is another one; put the config"
-                    " back as it was"
-                )
+                return name
+        return None
+
+    def begin(self) -> None:
+        """Start from the weights of the run that the config names, if it names one.
+
+        Raises:
+            CheckpointError: if there is no such run, or it is of another world or model.
+        """
+        if self.config.start is None:
+            return
+        path = find_checkpoint(Path(self.config.start))
+        checkpoint = read_checkpoint(path)
+        try:
+            if (different := self._different(checkpoint)) is not None:
+                raise CheckpointError(f"its {different} is another one")
+            fresh = self.learner.state()  # optimiser and generators stay new
+            self.learner.load_state(fresh | {"weights": checkpoint.tensors["weights"]})
+        except (CheckpointError, ValidationError, KeyError) as error:
+            detail = str(error) if isinstance(error, CheckpointError) else "it is of another task"
+            raise CheckpointError(START_REPAIR.format(path=path, detail=detail)) from error
 
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put the learner into the state of a checkpoint that was read from ``path``.
@@ -89,6 +124,7 @@ class Run:
                     f"{path} was trained on other data than {beside} gives now; put the data and"
                     " the config back as they were"
                 )
+            check_references(state, path, self.config)
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
             self.learner.load_state(checkpoint.tensors)
@@ -108,7 +144,9 @@ class Run:
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from the newest checkpoint, or from the beginning, and return the seconds."""
-        if newest is not None:
+        if newest is None:
+            self.begin()
+        else:
             path, checkpoint = newest
             self.restore(checkpoint, path)
         return self.train(folder, label)
@@ -125,7 +163,9 @@ def build_run(config: RunConfig, folder: Path) -> Any:
         LangRLError: naming the field or file and the repair.
     """
     use_device(config.device, config.threads)
-    return TASKS[config.task].module("run").build(config, folder)
+    run = TASKS[config.task].module("run").build(config, folder)
+    run.references = reference_digests(config)
+    return run
 
 
 def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
@@ -137,6 +177,7 @@ def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
     config = config.resolved()
     check_empty(folder)
     run = build_run(config, folder)
+    run.begin()
     write_config(folder, config)
     return run, run.train(folder, label)
 
@@ -168,6 +209,28 @@ def resume_run(
     check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
     run = build_run(config, folder)
     return run, run.resume(folder, label, newest)
+
+
+def finished_step(
+    folder: Path, *, tasks: Sequence[Task] = (), trust_pickle: bool = False
+) -> int | None:
+    """Return the last step of a run that is trained and evaluated as its config says, else None.
+
+    Arguments and errors are as those of ``resume_run``; no pickle is read.
+    """
+    file = folder / CONFIG_FILE
+    config = load_run_config(str(file), *tasks)
+    if TASKS[config.task].pickle is None:
+        check_pickle(TASKS[config.task], folder, trust_pickle, begun=True)
+    newest = read_newest(folder)
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        evaluated = type(config).model_validate(results["config"])
+        step = 0 if newest is None else int(newest[1].documents["state"]["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it was cut off, and goes on
+    same = with_absolute_paths(evaluated, folder, Path.cwd()) == config
+    return step if same and step >= config.last_step else None
 
 
 def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> None:

@@ -104,14 +104,24 @@ class Bar:
         """Show how many are done."""
         task = self._bars.tasks[0]
         elapsed = task.elapsed or 0.0
-        rate = (done - self._first) / max(elapsed, 1e-9)
-        note = f"{rate:.0f} {unit}/s"
-        self._bars.update(self._task, completed=done, note=note)
+        new = done - self._first
+        note = _rate(new, elapsed, unit)
+        self._bars.update(self._task, completed=done, note="".join(note))
         due = done >= self._total or elapsed - self._reported > _REPORT_EVERY
         if due and not console.is_terminal:
             self._reported = elapsed
-            left = (self._total - done) / max(rate, 1e-9)
-            console.print(f"{self._label}: {done}/{self._total}, {note}, {left:.0f} s left")
+            # Of what nothing is done yet, there is no estimate.
+            left = [f"{(self._total - done) * elapsed / new:.0f} s left"] if new > 0 else []
+            console.print(", ".join([f"{self._label}: {done}/{self._total}", *note, *left]))
+
+
+def _rate(done: int, seconds: float, unit: str) -> list[str]:
+    """Return the rate in words: steps a second or, where that is below 1, seconds a step."""
+    if done <= 0 or seconds <= 0:
+        return []
+    if done >= seconds:
+        return [f"{done / seconds:.0f} {unit}/s"]
+    return [f"{seconds / done:.1f} s/{unit.removesuffix('s')}"]
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

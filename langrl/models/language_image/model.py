@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from langrl.checkpoint import (
     MANIFEST,
+    MODEL_FOLDER,
     Checkpoint,
     fill,
     read_checkpoint,
@@ -343,8 +344,9 @@ def load_language_image_model(
     """Load a model, in evaluation mode; no code that comes with one is run.
 
     Args:
-        source: "bundled", the model that langrl carries; a folder that ``save`` has written; or a
-            SentenceTransformer of texts and images, by folder or hub name, not calibrated.
+        source: "bundled", the model that langrl carries; a folder that ``save`` has written, or a
+            run folder of ``langrl pretrain`` with it; or a SentenceTransformer of texts and images,
+            by folder or hub name, not calibrated.
         device: where to.
 
     Raises:
@@ -360,6 +362,8 @@ def load_language_image_model(
                 "this langrl carries no bundled language-image model; install the released wheel,"
                 " or give the folder or hub name of a CLIP"
             )
+    if (folder / MODEL_FOLDER / MANIFEST).is_file():
+        folder = folder / MODEL_FOLDER
     if (folder / MANIFEST).is_file() or (folder / f"{_MODEL}.json").is_file():
         model = _read_model(folder)
     else:

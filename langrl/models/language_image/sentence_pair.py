@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langrl.checkpoint import file_digest
+from langrl.checkpoint import file_digests
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
 from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
 from langrl.settings import Settings
@@ -138,7 +138,7 @@ class SentenceTransformerPair(nn.Module):
     def save(self, folder: Path) -> dict[str, str]:
         """Write the model without its heads for SentenceTransformer; returns sha256 by path."""
         self.backbone.save(str(folder), create_model_card=False)
-        return _digests(folder)
+        return file_digests(folder)
 
 
 @torch.no_grad()
@@ -157,18 +157,13 @@ def in_chunks(module: nn.Module, embed: Callable[[Any], Tensor], inputs: Any) ->
 
 def check_digests(folder: Path, sha256: Mapping[str, str]) -> None:
     """Raise CheckpointError if a file of a stored SentenceTransformer is missing, other or new."""
-    stored = _digests(folder)
+    stored = file_digests(folder)
     for name in sorted(stored.keys() | sha256.keys()):
         if stored.get(name) != sha256.get(name):
             raise CheckpointError(
                 f"{folder / name} is missing, damaged or new (model.json has another sha256 or"
                 " none); copy the whole model again"
             )
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
 
 
 def _images(images: Tensor) -> list[Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from langrl.models.cpc import MODEL_FOLDER, build_cpc, load_cpc
+from langrl.checkpoint import MODEL_FOLDER
+from langrl.models.cpc import build_cpc, load_cpc
 from langrl.plots.cpc import probes_figure, training_figure
 from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.exploration_probes import ExplorationStates, probe_explorations

@@ -10,8 +10,10 @@ from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import lookup, suggestion
 from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import GridCriticConfig
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings
 from langrl.tasks.config import RunConfig
+
+LANGUAGE = Reference("model", ("bundled",))
 
 
 def check_worlds(worlds: tuple[str, ...]) -> None:
@@ -47,6 +49,8 @@ class GridWorldConfig(Settings):
 
 class GridRunConfig(RunConfig):
     """As ``MazeRunConfig``, for grid worlds: the language side is a pretrained model."""
+
+    refers = RunConfig.refers | {"language": LANGUAGE}
 
     task: Literal["grid"] = Field("grid", description="the task family")
     world: GridWorldConfig = GridWorldConfig()

@@ -10,7 +10,7 @@ from langrl.envs.grid.views import check_view
 from langrl.grounding.config import GridPartialGroundingConfig
 from langrl.models.config import HistoryConfig, RecurrentCriticConfig
 from langrl.tasks.config import RunConfig
-from langrl.tasks.grid.config import GridEvaluationConfig, GridWorldConfig
+from langrl.tasks.grid.config import LANGUAGE, GridEvaluationConfig, GridWorldConfig
 
 
 class GridPartialWorldConfig(GridWorldConfig):
@@ -26,6 +26,8 @@ class GridPartialWorldConfig(GridWorldConfig):
 
 class GridPartialRunConfig(RunConfig):
     """As ``GridRunConfig``, for agents that see what is in front of them, and remember."""
+
+    refers = RunConfig.refers | {"language": LANGUAGE}
 
     task: Literal["grid-partial"] = Field("grid-partial", description="the task family")
     world: GridPartialWorldConfig = GridPartialWorldConfig()

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from langrl.models.config import LanguageImageConfig
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings
 from langrl.tasks.config import RunConfig
 from langrl.tasks.grid.config import check_worlds
 
@@ -29,6 +29,11 @@ class TextsConfig(Settings):
 class LanguageImageRunConfig(RunConfig):
     """Everything that decides a pre-training run's bits, with the versions."""
 
+    refers = {
+        "folder": Reference("data"),
+        "start": Reference("start", ("bundled",)),
+        "words": Reference("start"),
+    }
     earlier_names = {"picture_size": "image_size", "pictures_per_room": "images_per_room"}
 
     task: Literal["language-image"] = Field("language-image", description="the task family")

@@ -37,6 +37,9 @@ class LanguageImageRun(Run):
 
     source: Source | None = None
 
+    def begin(self) -> None:
+        """Start from what ``build`` has made of ``start``."""
+
 
 def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
     """Build everything that a run trains; distilled words are kept in ``folder``.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from langrl.checkpoint import MODEL_FOLDER
 from langrl.errors import DomainError
 from langrl.evaluation.image_text import RoomSample, calibrate_on
 from langrl.models.language_image.model import LanguageImageModel, load_language_image_model
@@ -21,7 +22,6 @@ from langrl.tasks.language_image.run import LanguageImageRun
 from langrl.tasks.suite import Report, Row, training_figure
 from langrl.training.logs import read_metrics, versions
 
-MODEL_FOLDER = "model"
 _COLUMNS = (
     "phrasing", "texts", "auc", "auc_levels", "auc_words", "recall_text_to_image",
     "recall_image_to_text", "nll", "ece",

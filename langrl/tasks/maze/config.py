@@ -4,11 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from langrl import MAZE_IDS
 from langrl.agents.config import LearnerConfig
 from langrl.data.config import DataConfig
 from langrl.grounding.config import GroundingConfig
 from langrl.models.config import CriticConfig, TextConfig
-from langrl.settings import Settings
+from langrl.settings import Reference, Settings
 from langrl.tasks.config import RunConfig
 
 
@@ -22,6 +23,9 @@ class MazeEvaluationConfig(Settings):
 
 class MazeWorldConfig(Settings):
     """Where the agent acts."""
+
+    # "." and ".." are maps of free cells, and folders too
+    refers = {"layout": Reference("data", (*MAZE_IDS.values(), ".", ".."))}
 
     layout: str = Field("fork", description="a published maze, an ASCII map, or a file with one")
 
@@ -43,7 +47,8 @@ class MazeRunConfig(RunConfig):
         from langrl.envs.maze.layouts import LAYOUTS
         from langrl.envs.maze.world import StreetMaze
 
-        if self.world.layout in LAYOUTS:
-            return self
-        world = MazeWorldConfig(layout=StreetMaze(self.world.layout).layout.text)
-        return self.model_copy(update={"world": world})
+        config = super().resolved()
+        if config.world.layout in LAYOUTS:
+            return config
+        world = MazeWorldConfig(layout=StreetMaze(config.world.layout).layout.text)
+        return config.model_copy(update={"world": world})

@@ -71,7 +71,7 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
         _digest(trajectories, pairs),
         agent=agent_maker(world, critic, language, config.grounding, density, config.device),
         tensors={"goals": {"density": density}},
-        compared=("layout",),
+        compared=("layout", "critics"),
     )
 
 

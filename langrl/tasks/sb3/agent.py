@@ -26,9 +26,11 @@ from langrl.protocols import Agent
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.agent import check_same_maze
+from langrl.tasks.references import check_references
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import LanguageSide, language_side, text_encoder
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
+from langrl.training.run_folder import read_newest
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +146,11 @@ def load_run(
             raise ConfigError(f"{folder} was trained in {config.world}; leave the layout out")
         check_same_maze(StreetMaze(home.name), world, folder)
     if policy is not None:
-        return TrainedPolicy(config, folder, read_zip(policy, config)).agent
+        model = read_zip(policy, config)
+        if (newest := read_newest(folder)) is not None:
+            path, checkpoint = newest
+            check_references(checkpoint.documents.get("state"), path, config)
+        return TrainedPolicy(config, folder, model).agent
     return load_policy(folder, config).agent
 
 
@@ -160,11 +166,19 @@ def load_policy(folder: Path, config: Sb3RunConfig) -> TrainedPolicy:
         raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
     model = build_model(config, folder, acting=True)
     try:
-        check_encoders(model.policy, checkpoint.tensors["weights"])
-        fill(model.policy.state_dict(), checkpoint.tensors["weights"])
-    except (CheckpointError, KeyError) as error:
+        fill_policy(model, checkpoint)
+    except CheckpointError as error:
         raise CheckpointError(f"{path} does not fit {folder / CONFIG_FILE}: {error}") from error
+    check_references(checkpoint.documents.get("state"), path, config)
     return TrainedPolicy(config, folder, model)
+
+
+def fill_policy(model: BaseAlgorithm, checkpoint: Checkpoint) -> None:
+    """Copy the weights of a checkpoint into a policy; CheckpointError if it is another one."""
+    if (weights := checkpoint.tensors.get("weights")) is None:
+        raise CheckpointError("it has no weights")
+    check_encoders(model.policy, weights)
+    fill(model.policy.state_dict(), weights)
 
 
 def describe(config: Sb3RunConfig) -> dict[str, str]:

@@ -10,7 +10,9 @@ from langrl.agents.config import PolicyConfig
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import lookup
 from langrl.grounding.config import PolicyGroundingConfig
+from langrl.settings import Reference
 from langrl.tasks.config import RunConfig
+from langrl.tasks.grid.config import LANGUAGE
 from langrl.tasks.maze.config import MazeEvaluationConfig
 from langrl.training.config import LoggingConfig
 
@@ -63,6 +65,8 @@ class Sb3EvaluationConfig(MazeEvaluationConfig):
 
 class Sb3RunConfig(RunConfig):
     """A policy that Stable-Baselines3 trains, in a world of langrl."""
+
+    refers = RunConfig.refers | {"critics": Reference("model"), "language": LANGUAGE}
 
     task: Literal["sb3"] = Field("sb3", description="the task family")
     world: str = Field("langrl/StreetMaze-Fork-v0", description=f"of {', '.join(WORLDS)}")

@@ -22,14 +22,21 @@ from langrl.agents.sb3.callbacks import (
     Recording,
     RefillReplay,
 )
-from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
-from langrl.errors import ConfigError
+from langrl.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    read_checkpoint,
+    step_folder,
+    write_checkpoint,
+)
+from langrl.errors import CheckpointError, ConfigError
 from langrl.protocols import Agent
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS
-from langrl.tasks.run import Newest, Run, is_trained, train_or_resume
-from langrl.tasks.sb3.agent import TrainedPolicy, describe, read_zip
+from langrl.tasks.run import START_REPAIR, Newest, Run, is_trained, train_or_resume
+from langrl.tasks.sb3.agent import TrainedPolicy, describe, fill_policy, read_zip
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import (
     CRITICS,
@@ -51,9 +58,11 @@ class Sb3Run(Run):
 
     Args:
         policy: what is trained; None until the training starts.
+        first: the checkpoint whose weights training starts from, and where it is; if there is one.
     """
 
     policy: TrainedPolicy | None = None
+    first: tuple[Path, Checkpoint] | None = None
 
     def __post_init__(self) -> None:
         """Make agents of the trained policy."""
@@ -67,14 +76,42 @@ class Sb3Run(Run):
         """Return a checkpoint of the policy, from which agents are loaded."""
         assert self.policy is not None
         model = self.policy.model
-        state = {"step": model.num_timesteps, "versions": versions()}
+        state = {
+            "step": model.num_timesteps,
+            "versions": versions(),
+            "references": self.references,
+        }
         weights = {name: value.clone() for name, value in model.policy.state_dict().items()}
         return Checkpoint({self.document: self.description, "state": state}, {"weights": weights})
+
+    def begin(self) -> None:
+        """Read the policy that training starts from; see ``Run.begin``."""
+        config = self.config
+        if config.start is None:
+            return
+        path = find_checkpoint(Path(config.start))
+        checkpoint = read_checkpoint(path)
+        if checkpoint.documents.get(self.document) != self.description:
+            detail = "it is of another task, world or algorithm"
+            raise CheckpointError(START_REPAIR.format(path=path, detail=detail))
+        self.first = path, checkpoint
+        if config.encoder == "own" or config.critics is not None:  # else, there is no encoder yet
+            self._fill(build_model(config, Path(), acting=True))
+
+    def _fill(self, model: BaseAlgorithm) -> None:
+        if self.first is not None:
+            path, checkpoint = self.first
+            try:
+                fill_policy(model, checkpoint)
+            except CheckpointError as error:
+                raise CheckpointError(START_REPAIR.format(path=path, detail=error)) from error
 
     def train(self, folder: Path, label: str) -> float:
         """Train the language side, if it is the run's own, and then the policy."""
         self._train_critics(folder, label)
-        return self._learn(folder, label, build_model(self.config, folder))
+        model = build_model(self.config, folder)
+        self._fill(model)
+        return self._learn(folder, label, model)
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from ``policy.zip``, with a replay that is filled anew: not to the same bits.
@@ -86,7 +123,10 @@ class Sb3Run(Run):
             CheckpointError: if there is a checkpoint and no zip.
         """
         if newest is None:
+            self.begin()
             return self.train(folder, label)
+        path, checkpoint = newest
+        check_references(checkpoint.documents["state"], path, self.config)
         model = read_zip(folder / ZIP, self.config)
         filled = "" if self.config.policy.algorithm == "ppo" else "; replay is filled anew"
         console.print(f"{label}: from step {model.num_timesteps}{filled}")
