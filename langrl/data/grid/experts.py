@@ -40,8 +40,12 @@ class GridTrajectories:
 
     def __post_init__(self) -> None:
         lengths = {len(self.room), len(self.poses), len(self.actions), len(self.terminals)}
-        if len(lengths) != 1 or not len(self.terminals) or not self.terminals[-1]:
-            raise TrajectoryError("room, poses, actions and terminals need one entry per state")
+        marks = self.terminals
+        if len(lengths) != 1 or marks.dtype != np.bool_ or not len(marks) or not marks[-1]:
+            raise TrajectoryError(
+                "room, poses, actions and terminals need one entry per state, terminals bool and"
+                " True at the end"
+            )
         changes = np.diff(self.room)
         if not np.array_equal(np.unique(self.room), np.arange(len(self.rooms))) or (
             (changes < 0).any() or not self.terminals[:-1][changes > 0].all()

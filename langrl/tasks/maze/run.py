@@ -14,7 +14,7 @@ from langrl.data.maze.experts import maze_experts
 from langrl.data.replay import TrajectoryReplay, geometric_futures
 from langrl.data.state_text_pairs import StateTextPairs, maze_pairs
 from langrl.data.trajectories import Trajectories, load_trajectories
-from langrl.envs.maze.world import StreetMaze
+from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.models.config import TextConfig
 from langrl.models.critics.build import CriticsDescription, build_critics
@@ -90,6 +90,10 @@ def _trajectories(
             f"{data.trajectories}: observations[{first}] = {position} is in a wall of the layout or"
             " outside it; give positions (row, column) in the maze that they come from"
         )
+    try:
+        trajectories.check_moves(STEP_SIZE)
+    except TrajectoryError as error:
+        raise TrajectoryError(f"{data.trajectories}: {error}") from error
     return trajectories
 
 
