@@ -283,6 +283,9 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 
 def main() -> None:
     """Run ``langrl`` with the arguments of the process."""
+    # Figures are files. Matplotlib refuses to be imported where MPLBACKEND names what is not
+    # installed here, as the one that a notebook hands on to its commands.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         try:
             _run()
