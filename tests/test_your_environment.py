@@ -9,7 +9,7 @@ import torch
 from documents import ROOT, blocks
 
 from langrl.envs.goals import BoxGoals
-from langrl.envs.wrappers.goals import GoalEnv
+from langrl.envs.wrappers.goals import GoalEnv, RenderedGoals
 from langrl.envs.wrappers.instructions import AddInstruction
 from langrl.grounding.candidates import ListedCandidates
 from langrl.grounding.chooser import GoalChooser
@@ -18,7 +18,7 @@ from langrl.grounding.language_critic import learn_language
 
 PAGE = ROOT / "docs" / "your-environment.md"
 BLOCKS = blocks(PAGE, "python")
-PENDULUM, FETCH, MAZE = range(3)
+PENDULUM, FETCH, MAZE, FRAMES = range(4)
 TEXTS = ["point up"]
 
 
@@ -32,8 +32,8 @@ def run(number, monkeypatch, tmp_path, capsys):
     return namespace, printed
 
 
-def test_there_are_three_blocks_of_at_most_a_page():
-    assert len(BLOCKS) == 3
+def test_there_are_four_blocks_of_at_most_a_page():
+    assert len(BLOCKS) == 4
     assert all(len([line for line in block.splitlines() if line]) <= 50 for block in BLOCKS)
 
 
@@ -82,6 +82,31 @@ def test_the_ball_in_the_maze_follows_words_that_were_not_learned(monkeypatch, t
     assert {name: part.shape for name, part in example["env"].observation_space.items()} == {
         name: part.shape for name, part in stock.items()
     }
+
+
+@pytest.mark.parametrize("number", [PENDULUM, MAZE])
+def test_denotations_of_the_page_do_not_know_what_users_type(number):
+    block = BLOCKS[number]
+    defined = (
+        block[: block.index("# 1.")] if number == MAZE else block[: block.index("def pendulum")]
+    )
+    lines = [line for line in defined.splitlines() if "stable_base" not in line]
+    lines = [line for line in lines if "import gymnasium_robotics" not in line]
+    namespace = {}
+    exec("\n".join(lines), namespace)
+    fits = namespace["fits"]
+    goals = np.float32([[1, 0], [-1, 0]])
+    told = {PENDULUM: "point up", MAZE: "roll to the right side"}[number]
+    assert fits(goals, told).tolist() == [True, False]
+    for text in ("sing", "roll to the moon", "point sideways, please"):
+        assert fits(goals, text) is None
+
+
+@pytest.mark.documents
+def test_frames_of_a_cart_are_goals(monkeypatch, tmp_path, capsys):
+    _, (similarity, reached, *_) = run(FRAMES, monkeypatch, tmp_path, capsys)
+    assert 0.999 < similarity < 1
+    assert 0 < reached < 0.7
 
 
 def test_a_sentence_model_alone_does_not_know_left_from_right():
@@ -157,7 +182,31 @@ def maze_as_it_comes():
     AddInstruction(gym.make("PointMaze_UMaze-v3"), TEXTS)
 
 
+def too_large():
+    from langrl.models.language_image.model import load_language_image_model
+
+    env = gym.make("CartPole-v1", render_mode="rgb_array")
+    RenderedGoals(env, load_language_image_model("bundled").encode_image)
+
+
+def stacked():
+    world = gym.make("langrl/StreetMaze-Fork-v0")
+    flat = gym.wrappers.FlattenObservation(gym.wrappers.FilterObservation(world, ["observation"]))
+    GoalEnv(gym.wrappers.FrameStackObservation(flat, 2))
+
+
+def typed(**options):
+    goals = BoxGoals([-1, -1], [1, 1], 0.2)
+    table = {"point up": 0.9}
+    env = AddInstruction(pendulum(), TEXTS, goals, lambda goals, text: goals[:, 0] > table[text])
+    env.reset(options=options)
+
+
 WRONG = {
+    "goals of other observations": stacked,
+    "an option with a slip": lambda: typed(instructions="sing"),
+    "a text that is not in the table": lambda: typed(instruction="sing"),
+    "frames of another size": too_large,
     "no instruction": lambda: follow(pendulum()),
     "a nested Dict": lambda: AddInstruction(level(), TEXTS),
     "goals already": maze_as_it_comes,

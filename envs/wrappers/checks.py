@@ -229,21 +229,20 @@ def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
     )
 
 
-def observe_goal(goals: Goals, seen: Any, action: Any, desired: Array) -> dict[str, Array]:
-    """Return an observation with what is achieved in it, after an action or None, and desired."""
-    # A batch of one; this is done at every step, and np.asarray of an array is slower.
+def achieved_goal(goals: Goals, seen: Any, action: Any = None) -> Array:
+    """Return what is achieved [G] in an observation, after an action or at a start; checked."""
+    # A batch of one. This is done at every step: no call of NumPy where none is needed.
     states = seen[None] if type(seen) is np.ndarray else np.asarray(seen)[None]
     achieved = goals.achieved(states, None if action is None else np.asarray(action)[None])[0]
     space = goals.space
-    # Checked in full only if it is not the usual case.
-    if not (
+    if (
         achieved.ndim == 1
         and achieved.shape == space.shape
         and achieved.dtype is space.dtype
         and math.isfinite(achieved.dot(achieved))
     ):
-        achieved = check_goal(achieved, space, "achieved_goal", bounded=False)
-    return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired.copy()}
+        return achieved
+    return check_goal(achieved, space, "achieved_goal", bounded=False)
 
 
 def is_satisfied(

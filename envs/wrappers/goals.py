@@ -66,19 +66,19 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
             desired = checks.check_goal(desired, self.goals.space, "desired_goal")
         observation, info = self.env.reset(seed=seed, options=options)
         self._generator = generator_of(name, seed, self._generator)
-        seen = self._plain(observation)
-        self._desired, satisfied = self._begin(seen, desired, self._generator)
+        seen = observation["observation"] if self._instructed else observation
+        achieved = checks.achieved_goal(self.goals, seen)
+        self._desired, satisfied = self._begin(seen, achieved, desired, self._generator)
         told = {"is_success": False, "started_satisfied": satisfied}
-        result = checks.observe_goal(self.goals, seen, None, self._desired)
-        return result, checks.known(info) | told
+        return self._observe(seen, achieved), checks.known(info) | told
 
-    def _begin(self, seen: Any, desired: Array | None, generator: Generator) -> tuple[Array, bool]:
+    def _begin(
+        self, seen: Any, achieved: Array, desired: Array | None, generator: Generator
+    ) -> tuple[Array, bool]:
         """Return the goal that is given, or else drawn, and whether the start reaches it."""
-        states = np.asarray(seen)[None]
-        achieved = self.goals.achieved(states)[0]
 
         def draw() -> Array:
-            drawn = self.goals.draw(states, generator)[0]
+            drawn = self.goals.draw(np.asarray(seen)[None], generator)[0]
             return checks.check_goal(drawn, self.goals.space, "the goal that was drawn")
 
         def is_reached(goal: Array) -> bool:
@@ -88,21 +88,25 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
             return draw_unsatisfied(draw, is_reached)
         return desired, is_reached(desired)
 
+    def _observe(self, seen: Any, achieved: Array) -> Observation:
+        desired = self._desired.copy()
+        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
         observation, _, terminated, truncated, info = self.env.step(action)
-        result = checks.observe_goal(self.goals, self._plain(observation), action, self._desired)
-        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
-        info = checks.known(info) | {"is_success": reached}
+        seen = observation["observation"] if self._instructed else observation
+        achieved = checks.achieved_goal(self.goals, seen, action)
+        reached = bool(self.goals.reached(achieved, self._desired))
+        info = checks.known(info)
+        info["is_success"] = reached
+        result = self._observe(seen, achieved)
         return result, self._rewards[reached], bool(terminated) or reached, truncated, info
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
         reached = checks.check_reached(self.goals, achieved_goal, desired_goal)
         return reached.astype(np.float32) - np.float32(self.step_cost)
-
-    def _plain(self, observation: Any) -> Any:
-        return observation["observation"] if self._instructed else observation
 
 
 class RenderedGoals(GoalEnv):

@@ -101,12 +101,12 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         seen, text = observation["observation"], observation["instruction"]
         chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self._generator)
         self._desired = checks.check_goal(chosen[0], self.goals.space, "a candidate")
-        result = checks.observe_goal(self.goals, seen, None, self._desired)
+        achieved = checks.achieved_goal(self.goals, seen)
         # In full here, and not at every step.
-        reached = checks.check_reached(self.goals, result["achieved_goal"], self._desired)
+        reached = checks.check_reached(self.goals, achieved, self._desired)
         if "shortest_steps" in info:  # of a world of langrl
             info = {"started_satisfied": info["shortest_steps"] == 0} | info
-        return result, info | {
+        return self._observe(seen, achieved), info | {
             "instruction": text,
             "candidates": posterior.goals,
             "posterior": posterior.probabilities,
@@ -123,6 +123,12 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
     def step(self, action: Any) -> Step:
         """Act; ``info["goal_reached"]`` says whether the chosen goal is reached."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        result = checks.observe_goal(self.goals, observation["observation"], action, self._desired)
-        reached = bool(self.goals.reached(result["achieved_goal"], self._desired))
-        return result, float(reward), terminated, truncated, info | {"goal_reached": reached}
+        seen = observation["observation"]
+        achieved = checks.achieved_goal(self.goals, seen, action)
+        reached = bool(self.goals.reached(achieved, self._desired))
+        info = info | {"goal_reached": reached}
+        return self._observe(seen, achieved), float(reward), terminated, truncated, info
+
+    def _observe(self, seen: Any, achieved: Array) -> Observation:
+        desired = self._desired.copy()
+        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
