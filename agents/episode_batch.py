@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import TextCache
 from langrl.grounding.strategies import UNDECIDED
-from langrl.models.protocols import Critic, Language
+from langrl.models.protocols import Critic, Language, device_of
 from langrl.protocols import Array, Integers, Mask
 
 Rows = Integers
@@ -59,7 +59,7 @@ class EpisodeBatch:
     def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""
         before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
-        return self.fresh | self.agent.critic.scene_changed(before, now).numpy()
+        return self.fresh | self.agent.critic.scene_changed(before, now).cpu().numpy()
 
     def needs_candidates(self, observations: Array, texts: Sequence[str]) -> Mask:
         """Return which episodes need candidates.
@@ -116,6 +116,7 @@ class EpisodeBatch:
         if not len(rows):
             return
         embedded = self.agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
+        embedded = embedded.to(self.agent.device)
         scores = self.compute_language_score(rows, embedded)  # [rows, M]
         self._put(rows, text_embeddings=embedded, language_score=scores)
         if len(rows) == len(texts):
@@ -130,11 +131,13 @@ class EpisodeBatch:
         if agent.shares_goals:
             embedded = self._of("goal_embeddings", rows)
         else:
-            goals = torch.from_numpy(self.goals[rows]).to(agent.device)
-            observations = torch.from_numpy(self.observations[rows]).to(agent.device)
+            device = device_of(agent.language, agent.device)
+            goals = torch.from_numpy(self.goals[rows]).to(device)
+            observations = torch.from_numpy(self.observations[rows]).to(device)
             embedded = agent.language.embed_goals(observations, goals)
-        scores = agent.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
-        return agent.language_weight * scores
+        texts = texts.unsqueeze(1).to(embedded.device)
+        scores = agent.language.score(embedded, texts).squeeze(-1)
+        return agent.language_weight * scores.to(agent.device)
 
     def keep(self, rows: Rows) -> None:
         """Go on with some of the episodes, and drop the others."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
-from langrl.models.protocols import Language, evaluation_mode
+from langrl.models.protocols import Language, device_of, evaluation_mode
 from langrl.protocols import Array, Floats, check_instruction
 
 _CACHED_TEXTS = 10_000
@@ -63,7 +63,7 @@ class GoalChooser:
         grounding: the strategy, or its name.
         candidates: draws candidate goals for each episode.
         language_weight: factor on the language score h(g, l); see ``GroundedAgent``.
-        device: where the language side is.
+        device: where the language side is; where its weights are if not given.
 
     Raises:
         GroundingError: if the strategy needs a critic, which says which ones do not.
@@ -77,14 +77,14 @@ class GoalChooser:
         candidates: Candidates,
         *,
         language_weight: float = 1.0,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
     ) -> None:
         if isinstance(grounding, str):
             grounding = lookup(GROUNDINGS, grounding, "grounding strategy")
         check_needs(grounding, frozenset())
         evaluation_mode(language)
         self.language, self.grounding, self.candidates = language, grounding, candidates
-        self.language_weight, self.device = language_weight, torch.device(device)
+        self.language_weight, self._device = language_weight, device
         self._embed_texts = TextCache(language)
 
     def choose(
@@ -114,10 +114,16 @@ class GoalChooser:
     ) -> tuple[Array, list[Posterior]]:
         """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
-        embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
-        encoded = self._embed_texts(texts).unsqueeze(1)  # [N, 1, J, D]
+        # Looked up here: the language side may have been moved since.
+        device = device_of(self.language) if self._device is None else self._device
+        seen, candidates, weights = (
+            torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            for array in (observations, goals, log_weights)
+        )
+        embedded = self.language.embed_goals(seen, candidates)
+        encoded = self._embed_texts(texts).unsqueeze(1).to(embedded.device)  # [N, 1, J, D]
         compared = self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
-        scores = Scores(self.language_weight * compared, self._tensor(log_weights))
+        scores = Scores(self.language_weight * compared, weights.to(compared.device))
         self._check(scores)
         seed = int(generator.integers(2**63))
         draw = torch.Generator(compared.device).manual_seed(seed)
@@ -143,9 +149,6 @@ class GoalChooser:
                 f"no goal is possible: scores of {name} or log weights of"
                 f" {type(self.candidates).__name__} are not finite; fix them"
             )
-
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
 def _check_pairs(observations: Array, instructions: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ of a text, ``D`` embedding size. ``score`` broadcasts leading axes.
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -92,6 +93,14 @@ class StateEncoder(Protocol):
 def shares_goal_encoder(critic: Critic, language: Language) -> bool:
     """Return whether both models embed goals with one encoder, the ``goal`` of both."""
     return getattr(language, "goal", None) is critic.goal
+
+
+def device_of(model: object, default: torch.device | str = "cpu") -> torch.device:
+    """Return where a model is: its weights, or else its ``device``; the default without either."""
+    if isinstance(model, nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            return tensor.device
+    return torch.device(getattr(model, "device", default))
 
 
 def evaluation_mode(model: object) -> None:
