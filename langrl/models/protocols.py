@@ -5,10 +5,15 @@ of a text, ``D`` embedding size. ``score`` broadcasts leading axes.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from langrl.threads import use_one_thread_after_fork
+
+use_one_thread_after_fork()  # the environments of an AsyncVectorEnv may hold models
 
 
 @runtime_checkable
@@ -98,7 +103,7 @@ def shares_goal_encoder(critic: Critic, language: Language) -> bool:
 def device_of(model: object, default: torch.device | str = "cpu") -> torch.device:
     """Return where a model is: its weights, or else its ``device``; the default without either."""
     if isinstance(model, nn.Module):
-        for tensor in (*model.parameters(), *model.buffers()):
+        for tensor in chain(model.parameters(), model.buffers()):
             return tensor.device
     return torch.device(getattr(model, "device", default))
 
