@@ -21,7 +21,7 @@ from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rooms import read_observation
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import PoseHead, coordinate_planes
-from langrl.models.protocols import in_dtype_of
+from langrl.models.protocols import device_of, in_dtype_of
 from langrl.protocols import Array, Instructions, Mask, Observation
 from langrl.training.learner import GradientLearner, OfflineReplay
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
@@ -169,11 +169,13 @@ class CloningAgent:
         """Return an action, or N of them; a cloned policy remembers nothing of an episode."""
         states, texts, single = read_observations(observations, instructions, 3)
         rooms, poses = read_observation(states)
+        device = device_of(self.policy)
         if not (texts == self._encoded[1] and np.array_equal(rooms, self._encoded[0])):
-            embedded = torch.stack([self._embed(text) for text in texts])
-            self._features = self.policy.read(torch.from_numpy(rooms), embedded)
+            embedded = torch.stack([self._embed(text) for text in texts]).to(device)
+            self._features = self.policy.read(torch.from_numpy(rooms).to(device), embedded)
             self._encoded = rooms.copy(), texts
-        logits = self.policy.head(self._features, torch.from_numpy(poses).unsqueeze(1))[:, 0]
-        chances = (logits / self.temperature).softmax(1)
+        seen = torch.from_numpy(poses).unsqueeze(1).to(device)
+        logits = self.policy.head(self._features, seen)[:, 0]
+        chances = (logits / self.temperature).softmax(1).cpu()  # where the generator is
         actions = torch.multinomial(chances, 1, generator=self._generator)[:, 0].numpy()
         return actions[0] if single else actions

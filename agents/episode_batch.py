@@ -59,7 +59,7 @@ class EpisodeBatch:
     def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""
         before, now = torch.from_numpy(self.observations), torch.from_numpy(observations)
-        return self.fresh | self.agent.critic.scene_changed(before, now).numpy()
+        return self.fresh | self.agent.critic.scene_changed(before, now).cpu().numpy()
 
     def needs_candidates(self, observations: Array, texts: Sequence[str]) -> Mask:
         """Return which episodes need candidates.
@@ -116,6 +116,7 @@ class EpisodeBatch:
         if not len(rows):
             return
         embedded = self.agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
+        embedded = embedded.to(self.agent.device)
         scores = self.compute_language_score(rows, embedded)  # [rows, M]
         self._put(rows, text_embeddings=embedded, language_score=scores)
         if len(rows) == len(texts):
@@ -130,12 +131,13 @@ class EpisodeBatch:
         if agent.shares_goals:
             embedded = self._of("goal_embeddings", rows)
         else:
-            language, device = agent.language, agent.device
-            goals = as_input(self.goals[rows], language, device)
-            observations = as_input(self.observations[rows], language, device)
+            language = agent.language
+            goals = as_input(self.goals[rows], language, agent.device)
+            observations = as_input(self.observations[rows], language, agent.device)
             embedded = language.embed_goals(observations, goals)
-        scores = agent.language.score(embedded, texts.unsqueeze(1)).squeeze(-1)
-        return agent.language_weight * scores
+        texts = texts.unsqueeze(1).to(embedded.device)
+        scores = agent.language.score(embedded, texts).squeeze(-1)
+        return agent.language_weight * scores.to(agent.device)
 
     def keep(self, rows: Rows) -> None:
         """Go on with some of the episodes, and drop the others."""

@@ -29,6 +29,7 @@ from langrl.models.protocols import (
     Critic,
     Language,
     as_input,
+    device_of,
     evaluation_mode,
     shares_goal_encoder,
 )
@@ -63,7 +64,8 @@ class GroundedAgent:
         candidates: draws candidate goals for each new episode.
         actions: the actions to compare [A, ...], or a proposal of some for each observation, such
             as ``langrl.agents.goal_policy.PolicyActions``.
-        device: where the modules are.
+        device: where the critic is; where its weights are if not given. The language side may be
+            elsewhere, where its weights are.
         language_weight: factor on the language score h(g, l). 1 trusts its calibration; above 1,
             goals with the highest scores count for more.
         temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
@@ -84,7 +86,7 @@ class GroundedAgent:
         candidates: Candidates | InstructedCandidates,
         *,
         actions: Array | Proposal,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
         language_weight: float = 1.0,
         temperature: float = 0.0,
         compare_separate: bool = False,
@@ -97,7 +99,7 @@ class GroundedAgent:
         evaluation_mode(language)
         self.critic, self.language = critic, language
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
-        self.device = torch.device(device)
+        self.device = device_of(critic) if device is None else torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
         self.embed_texts = TextCache(language)
         self._own = False  # whether the last texts were those of the observations

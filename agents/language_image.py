@@ -21,6 +21,7 @@ from langrl.data.images.grid_scenes import ImageTexts
 from langrl.data.images.labels import SHOWN, SLOTS
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.protocols import device_of
 from langrl.training.learner import GradientLearner, OfflineReplay
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
@@ -44,7 +45,7 @@ class LanguageImageLearner(GradientLearner):
         label_weight: weight of the loss of naming what images show and texts mean, from their
             embeddings; above 0, the batches need these labels.
         seed: of the initial weights of the layers that name labels.
-        device: where the model is.
+        device: where the model is; where its weights are if not given.
     """
 
     def __init__(
@@ -57,11 +58,11 @@ class LanguageImageLearner(GradientLearner):
         logistic_weight: float = 1.0,
         label_weight: float = 0.0,
         seed: int = 0,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
     ) -> None:
         self.model, self._draw = model, draw
         self.logistic_weight, self.label_weight = logistic_weight, label_weight
-        self.device = torch.device(device)
+        self.device = device_of(model) if device is None else torch.device(device)
         # Of the logistic loss only: calibration fits its own on held-out pairs.
         self.match_offset = nn.Parameter(torch.tensor(-5.0, device=self.device))
         self.match_slope = nn.Parameter(torch.tensor(0.0, device=self.device))  # its log

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from langrl.errors import DomainError, lookup
 from langrl.functional.generative import importance_weighted, relating
 from langrl.models.multimodal_batch import MultimodalBatch
+from langrl.models.protocols import device_of
 from langrl.models.vae.model import BOUNDS, MultimodalVAE, added_terms
 from langrl.models.vae.pairs import pair_log_weights
 from langrl.settings import Settings
@@ -56,9 +57,11 @@ class _Epochs:
     def draw(self, policy: Policy) -> Batch:
         """Return the next related observations by modality [B, X]."""
         if len(self._queue) < self._size:
-            self._queue = torch.randperm(self._count, generator=self._generator)
+            self._queue = torch.randperm(
+                self._count, generator=self._generator, device=self._generator.device
+            )
         rows, self._queue = self._queue[: self._size], self._queue[self._size :]
-        return {name: value[rows] for name, value in self._data.items()}
+        return {name: value[rows.to(value.device)] for name, value in self._data.items()}
 
     def state(self) -> Batch:
         """Return the pairs of this epoch that have not been drawn yet."""
@@ -76,7 +79,8 @@ class RelatingLearner(GradientLearner):
         model: what is trained.
         data: related observations by modality [N, X], the same N of each; all modalities.
         config: how.
-        generator: source of batches, latents and unrelated partners.
+        generator: source of batches, latents and unrelated partners; where the model and the data
+            are.
 
     Raises:
         As ``MultimodalVAE.encode``; DomainError also if a modality is missing or there are fewer
@@ -140,7 +144,7 @@ class RelatingLearner(GradientLearner):
         right = encoded.only(*(other for other in self.model.names if other != name))
         count, samples = len(encoded), self.config.samples
         partners = min(self.config.negatives or count, count - 1)
-        each = torch.arange(count)
+        each = torch.arange(count, device=device_of(self.model))
         if self.config.proposal == "experts":
             weights = pair_log_weights(self.model, left, right, self.generator, samples)
             scores = importance_weighted(weights.flatten(0, 1))
@@ -149,7 +153,7 @@ class RelatingLearner(GradientLearner):
             related = weights.diagonal(dim1=2, dim2=3).transpose(0, 1)  # [K, E, B]
             return scores, importance_weighted(related).mean(0)
         # A pair (i, i + j) is a rival of both related pairs that it is taken from.
-        shifts = torch.arange(partners + 1).unsqueeze(1)
+        shifts = torch.arange(partners + 1, device=each.device).unsqueeze(1)
         rows, columns = each.repeat(partners + 1), ((each + shifts) % count).flatten()  # [P]
         pairs = left.take(rows).beside(right.take(columns))
         scores = self.bound(self.model, pairs, self.generator, samples)

@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"langrl": "langrl", "envs": "langrl.envs", "agents": "langrl.agents"}
 RANKS = [  # a folder imports itself and folders of lower ranks; ``envs`` knows no torch
-    ("errors", "settings", "protocols", "words", "checkpoint", "renamed"),
+    ("errors", "settings", "protocols", "words", "threads", "checkpoint", "renamed"),
     ("functional",),
     ("training",),
     ("envs",),

@@ -63,7 +63,7 @@ class GoalChooser:
         grounding: the strategy, or its name.
         candidates: draws candidate goals for each episode.
         language_weight: factor on the language score h(g, l); see ``GroundedAgent``.
-        device: where the language side is.
+        device: where a language side computes that has neither weights nor a ``device``.
 
     Raises:
         GroundingError: if the strategy needs a critic, which says which ones do not.
@@ -84,7 +84,7 @@ class GoalChooser:
         check_needs(grounding, frozenset())
         evaluation_mode(language)
         self.language, self.grounding, self.candidates = language, grounding, candidates
-        self.language_weight, self.device = language_weight, torch.device(device)
+        self.language_weight, self._device = language_weight, device
         self._embed_texts = TextCache(language)
 
     def choose(
@@ -114,10 +114,14 @@ class GoalChooser:
     ) -> tuple[Array, list[Posterior]]:
         """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
-        embedded = self.language.embed_goals(self._tensor(observations), self._tensor(goals))
-        encoded = self._embed_texts(texts).unsqueeze(1)  # [N, 1, J, D]
+        seen, candidates, weights = (
+            as_input(array, self.language, self._device)
+            for array in (observations, goals, log_weights)
+        )
+        embedded = self.language.embed_goals(seen, candidates)
+        encoded = self._embed_texts(texts).unsqueeze(1).to(embedded.device)  # [N, 1, J, D]
         compared = self.language.score(embedded, encoded).squeeze(-1)  # [N, M]
-        scores = Scores(self.language_weight * compared, self._tensor(log_weights))
+        scores = Scores(self.language_weight * compared, weights.to(compared.device))
         self._check(scores)
         seed = int(generator.integers(2**63))
         draw = torch.Generator(compared.device).manual_seed(seed)
@@ -143,9 +147,6 @@ class GoalChooser:
                 f"no goal is possible: scores of {name} or log weights of"
                 f" {type(self.candidates).__name__} are not finite; fix them"
             )
-
-    def _tensor(self, array: Array) -> Tensor:
-        return as_input(array, self.language, self.device)
 
 
 def _check_pairs(observations: Array, instructions: Sequence[str]) -> None:

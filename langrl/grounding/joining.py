@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.functional import checks as arguments
@@ -27,6 +27,7 @@ from langrl.functional.energies import cosine
 from langrl.functional.estimates import Estimate
 from langrl.models.critics.maze import PairCritic
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.protocols import device_of
 
 Encode = Callable[[Any], Tensor]
 _AT_ONCE = 256  # inputs that a critic encodes; hidden layers stay in a CPU's cache
@@ -91,6 +92,8 @@ def _in_chunks(encoder: Callable[[Any], Tensor]) -> Encode:
     def encode(inputs: Any) -> Tensor:
         if isinstance(inputs, np.ndarray):
             inputs = torch.from_numpy(inputs)
+        if isinstance(inputs, Tensor) and isinstance(encoder, nn.Module):
+            inputs = inputs.to(device_of(encoder))
         starts = range(0, len(inputs), _AT_ONCE) or [0]
         return torch.cat([encoder(inputs[start : start + _AT_ONCE]) for start in starts])
 

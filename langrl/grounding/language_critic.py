@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.energies import ENERGIES
@@ -131,7 +131,7 @@ def _reader(language: LanguageCritic, distinct: list[str]) -> Any:
     return read
 
 
-class EmbeddedImages:
+class EmbeddedImages(nn.Module):
     """A language side for goals that are embeddings of images, as ``RenderedGoals`` has them.
 
     Args:
@@ -139,6 +139,7 @@ class EmbeddedImages:
     """
 
     def __init__(self, model: LanguageImageModel) -> None:
+        super().__init__()
         self.model = model.eval()
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:

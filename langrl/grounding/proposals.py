@@ -124,8 +124,9 @@ class GaussianProposal:
             raise DomainError(f"{name} needs count >= 1, got {count}")
         centre = _with_constant(queries.double()) @ self.weights  # [N, S]
         shape = (len(queries), count, len(self.mean))
-        normal = torch.randn(shape, generator=generator, dtype=torch.float64)
-        prior = torch.rand(shape[:2], generator=generator) < self.defensive
+        device = queries.device
+        normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
+        prior = torch.rand(shape[:2], generator=generator, device=device) < self.defensive
         goals = torch.where(
             prior.unsqueeze(-1),
             self.mean + normal @ self.spread.mT,
@@ -134,7 +135,7 @@ class GaussianProposal:
         log_prior = _log_normal(goals - self.mean, self.spread)
         log_guess = _log_normal(goals - centre.unsqueeze(1), self.scatter)
         if self.defensive == 1:
-            return goals.to(queries.dtype), torch.zeros(shape[:2], dtype=queries.dtype)
+            return goals.to(queries.dtype), queries.new_zeros(shape[:2])
         log_proposal = torch.logaddexp(
             log_prior + math.log(self.defensive), log_guess + math.log1p(-self.defensive)
         )

@@ -5,12 +5,17 @@ of a text, ``D`` embedding size. ``score`` broadcasts leading axes.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from langrl.threads import use_one_thread_after_fork
+
+use_one_thread_after_fork()  # the environments of an AsyncVectorEnv may hold models
 
 
 @runtime_checkable
@@ -97,9 +102,15 @@ def shares_goal_encoder(critic: Critic, language: Language) -> bool:
     return getattr(language, "goal", None) is critic.goal
 
 
-def as_input(array: NDArray[Any], model: object, device: torch.device) -> Tensor:
-    """Return an array as a model takes it: on a device, floats in the dtype of its weights."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+def as_input(array: NDArray[Any], model: object, default: torch.device | str = "cpu") -> Tensor:
+    """Return an array as a model takes it: where it is, floats in the dtype of its weights.
+
+    Args:
+        array: any numbers.
+        model: see ``device_of``.
+        default: the device for a model that does not say where it is.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device_of(model, default))
     return in_dtype_of(model, tensor)
 
 
@@ -108,6 +119,14 @@ def in_dtype_of(model: object, tensor: Tensor) -> Tensor:
     weights = model.parameters() if isinstance(model, nn.Module) else ()
     dtype = next((weight.dtype for weight in weights if weight.is_floating_point()), tensor.dtype)
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def device_of(model: object, default: torch.device | str = "cpu") -> torch.device:
+    """Return where a model is: its weights, or else its ``device``; the default without either."""
+    if isinstance(model, nn.Module):
+        for tensor in chain(model.parameters(), model.buffers()):
+            return tensor.device
+    return torch.device(getattr(model, "device", default))
 
 
 def evaluation_mode(model: object) -> None:

@@ -137,7 +137,8 @@ class MultimodalVAE(nn.Module):
             mean = next(self.parameters()).new_zeros(1, 1, self.config.latent)
             log_scale = mean
         # Each sample is of an expert of its own choice: a draw from the mixture.
-        experts = torch.randint(len(mean), (samples, mean.shape[1]), generator=generator)
+        shape = (samples, mean.shape[1])
+        experts = torch.randint(len(mean), shape, generator=generator, device=mean.device)
         rows = torch.arange(mean.shape[1])
         chosen = mean[experts, rows], log_scale[experts, rows]  # [K, N, D] each
         return self.decode(stratified_sample(*chosen, samples, generator))
