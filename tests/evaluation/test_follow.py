@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 
@@ -45,8 +46,6 @@ class Understands:
         return goals
 
     def encode_text(self, texts):
-        import torch
-
         return torch.tensor([[[self.sign * (1.0 if "right" in text else -1.0)]] for text in texts])
 
     def score(self, goals, texts):
