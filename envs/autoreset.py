@@ -17,9 +17,12 @@ from langrl.protocols import Array, Integers, Mask
 
 def made_with(mode: AutoresetMode) -> str:
     """Return the calls that make vector environments with a mode, for messages."""
-    own = f'autoreset_mode="{mode.value}"'
-    other = f'vectorization_mode="sync", vector_kwargs={{"autoreset_mode": "{mode.value}"}}'
-    return f"gym.make_vec(..., {own}) for worlds of langrl, gym.make_vec(..., {other}) for others"
+    # Only langrl's worlds take the mode itself; Gymnasium's own batched ones do not.
+    return (
+        f'gym.make_vec(..., autoreset_mode="{mode.value}") for worlds of langrl, gym.make_vec(...,'
+        f' vectorization_mode="sync", vector_kwargs={{"autoreset_mode": "{mode.value}"}}) for'
+        " others"
+    )
 
 
 def autoreset_mode(env: Any) -> AutoresetMode:

@@ -9,6 +9,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from langrl.envs.autoreset import made_with
 from langrl.envs.wrappers.checks import check_instructed, with_feature
 from langrl.envs.wrappers.text_features import EmbeddedText, LastTexts, TextFeatures, TokenisedText
 from langrl.errors import ConfigError
@@ -65,6 +66,7 @@ def _check_kind(env: Any, wrapper: str) -> None:
     if env.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP:
         raise ConfigError(
             f"{wrapper} does not read the last observations that SameStep leaves in info; make the"
-            ' environments with autoreset_mode="NextStep" or "Disabled", or put'
+            ' environments with autoreset_mode="NextStep" or "Disabled", as in'
+            f" {made_with(AutoresetMode.NEXT_STEP)}, or put"
             f" langrl.envs.wrappers.instructions.{wrapper} around each"
         )

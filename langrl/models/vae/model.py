@@ -26,6 +26,7 @@ from langrl.functional.generative import (
 from langrl.functional.likelihoods import LIKELIHOODS, check_observations
 from langrl.models.blocks import mlp
 from langrl.models.multimodal_batch import MultimodalBatch
+from langrl.models.protocols import in_dtype_of
 from langrl.models.vae.backbones import BACKBONES, Backbone
 from langrl.models.vae.config import VaeConfig
 from langrl.training.seeding import seeded
@@ -93,7 +94,7 @@ class MultimodalVAE(nn.Module):
 
     def features_of(self, inputs: Observations) -> MultimodalBatch:
         """Return what ``encode`` does, unchecked."""
-        present = {name: inputs[name] for name in self.names if name in inputs}
+        present = {name: in_dtype_of(self, inputs[name]) for name in self.names if name in inputs}
         return MultimodalBatch(
             present, {name: self.encoders[name](x) for name, x in present.items()}
         )
