@@ -6,7 +6,7 @@ Axes: ``N`` episodes, ``G`` numbers in a goal, ``H`` rows, ``W`` columns.
 import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -63,6 +63,9 @@ def _same(one: Array, two: Array) -> Mask:
 class BoxGoals:
     """Some numbers of a vector observation, reached within a tolerance: for environments at large.
 
+    What is achieved is float32; wrappers give goals the dtype of the observations that they are
+    numbers of.
+
     Args:
         low: least goal that is drawn [G].
         high: largest goal that is drawn [G].
@@ -103,6 +106,12 @@ class BoxGoals:
         size = self.low.shape
         self.space = spaces.Box(-np.inf, np.inf, size, np.float32)  # goals may be missed by far
 
+    def as_dtype(self, dtype: Any) -> Self:
+        """Return the same goals in another dtype."""
+        goals = copy.copy(self)
+        goals.space = spaces.Box(-np.inf, np.inf, self.space.shape, dtype)
+        return goals
+
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the goal's numbers [N, G] of observations [N, S]."""
         states = np.asarray(observations)
@@ -113,7 +122,7 @@ class BoxGoals:
                 f" are {list(states.shape)}; give it other columns, or wrap the environment in"
                 " gymnasium.wrappers.FlattenObservation"
             )
-        return states[:, self.columns].astype(np.float32)
+        return states[:, self.columns].astype(self.space.dtype)
 
     def draw(self, observations: Array, generator: Generator) -> Array:
         """Return goals [N, G], uniform between low and high where they are accepted."""

@@ -14,7 +14,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector.utils import CloudpickleWrapper
 from numpy.random import Generator
 
-from langrl.envs.goals import NO_TASK, Goals
+from langrl.envs.goals import NO_TASK, BoxGoals, Goals
 from langrl.errors import ConfigError, GroundingError, InstructionError, ShapeError
 from langrl.protocols import Array, Floats, Mask, check_instruction
 
@@ -156,6 +156,11 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
             f"{wrapper} needs to know what a goal is, and {type(found).__name__} does not say: it"
             f" needs space (a Box), options, achieved, draw and reached; {message}"
         )
+    seen: Any = env.observation_space
+    dtype = (seen["observation"] if is_instructed(seen) else seen).dtype
+    if isinstance(found, BoxGoals) and np.issubdtype(dtype, np.floating):
+        # As environments have it whose goals are a part of their observations, in their spaces.
+        return found.as_dtype(dtype)
     return found
 
 
