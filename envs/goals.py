@@ -6,7 +6,7 @@ Axes: ``N`` episodes, ``G`` numbers in a goal, ``H`` rows, ``W`` columns.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import index
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -69,6 +69,9 @@ def _same(one: Array, two: Array) -> Mask:
 class BoxGoals:
     """Some numbers of a vector observation, reached within a tolerance: for environments at large.
 
+    What is achieved is float32; wrappers give goals the dtype of the observations that they are
+    numbers of.
+
     Args:
         low: least goal that is drawn [G].
         high: largest goal that is drawn [G].
@@ -116,12 +119,18 @@ class BoxGoals:
         size = self.low.shape
         self.space = spaces.Box(-np.inf, np.inf, size, np.float32)  # goals may be missed by far
 
+    def as_dtype(self, dtype: Any) -> Self:
+        """Return the same goals in another dtype."""
+        goals = copy.copy(self)
+        goals.space = spaces.Box(-np.inf, np.inf, self.space.shape, dtype)
+        return goals
+
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
         """Return the goal's numbers [N, G] of observations [N, S]."""
         states = np.asarray(observations)
         if states.ndim != 2 or not self._has_columns(states.shape[1]):
             raise self._refusal(states.shape[1:])
-        return states[:, self.columns].astype(np.float32)
+        return states[:, self.columns].astype(self.space.dtype)
 
     def check_space(self, space: spaces.Space[Any]) -> None:
         """Raise ShapeError unless observations of a space are vectors with the goal's numbers."""

@@ -118,7 +118,7 @@ class VectorAdapter(VecEnv):
 
     def get_images(self) -> Sequence[Array | None]:
         """Return a frame of each environment; None where there is none."""
-        frames = self.env.render() if self.render_mode == "rgb_array" else None
+        frames: Any = self.env.render() if self.render_mode == "rgb_array" else None
         return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
@@ -208,7 +208,7 @@ def _infos_of(info: dict[str, Any], count: int) -> list[dict[str, Any]]:
         if name.startswith("_") and name[1:] in info:
             continue  # which environments gave it, if not all of them
         present = info.get(f"_{name}")
-        rows = range(count) if present is None else np.flatnonzero(present)
+        rows = range(count) if present is None else np.flatnonzero(present).tolist()
         each = _rows(values, count)
         for n in rows:
             found[n][name] = each[n]

@@ -163,6 +163,10 @@ def goals_of(env: gym.Env[Any, Any], goals: Goals | None, wrapper: str) -> Goals
             f" needs space (a Box), options, achieved, draw and reached; {message}"
         )
     _check_observations(env, found, given=goals is not None, wrapper=wrapper)
+    dtype = _observed(env.observation_space).dtype
+    if isinstance(found, BoxGoals) and np.issubdtype(dtype, np.floating):
+        # As environments have it whose goals are a part of their observations, in their spaces.
+        return found.as_dtype(dtype)
     return found
 
 

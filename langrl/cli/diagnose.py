@@ -17,7 +17,7 @@ from langrl import GRID_IDS
 from langrl.cli.folders import DIAGNOSES, clear_figures, new_folder
 from langrl.data.images.folder import read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
-from langrl.data.images.rendered_worlds import WorldImages
+from langrl.data.images.rendered_worlds import WorldImages, open_world
 from langrl.envs.grid.grammar import write
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import ConfigError, InstructionError, suggestion
@@ -200,11 +200,7 @@ def _draw_rooms(world: str, count: int, generator: np.random.Generator) -> Image
 
 def _open(name: str) -> WorldImages:
     try:
-        env = gym.make(name).unwrapped
-    except Exception as error:  # whatever the environment's own code raises
-        raise ConfigError(f"--pairs: cannot make {name!r} ({error}); check the id") from error
-    try:
-        return WorldImages(env, name)
+        return open_world(name)
     except ConfigError as error:
         raise ConfigError(f"--pairs: {str(error).removeprefix('environments: ')}") from error
 

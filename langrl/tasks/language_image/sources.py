@@ -11,18 +11,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import gymnasium as gym
 import numpy as np
 
 from langrl.checkpoint import digest
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
 from langrl.data.images.folder import CaptionedImages, check_captions, read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
-from langrl.data.images.rendered_worlds import WorldImages
+from langrl.data.images.rendered_worlds import WorldImages, open_world
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.envs.phrasing import Meaning
-from langrl.errors import ConfigError, InstructionError
+from langrl.errors import InstructionError
 from langrl.evaluation.image_text import (
     RoomSample,
     evaluate_worlds,
@@ -86,16 +85,8 @@ def image_source(config: LanguageImageRunConfig) -> Source:
         generator = np.random.default_rng([config.seed, _CALIBRATED])
         return FolderSource(config, tuple(images.split(config.held_out, generator)))
     if config.environments:
-        return WorldSource(config, tuple(_open(name) for name in config.environments))
+        return WorldSource(config, tuple(open_world(name) for name in config.environments))
     return GridSource(config)
-
-
-def _open(name: str) -> WorldImages:
-    try:
-        env = gym.make(name).unwrapped
-    except (gym.error.Error, ModuleNotFoundError) as error:
-        raise ConfigError(f"environments: cannot make {name!r} ({error}); check the id") from error
-    return WorldImages(env, name)
 
 
 @dataclass(frozen=True, eq=False)
