@@ -6,7 +6,7 @@ it; the command line prints that line and exits with status 2.
 
 import difflib
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?" for the closest known name, or the list of all of them."""
-    names = list(known)
+    names = sorted(known) if isinstance(known, Set) else list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(names)}"
 

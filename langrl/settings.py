@@ -101,6 +101,19 @@ def _absolute(path: str, folders: tuple[Path, ...]) -> str:
     return next((place for place in places if os.path.exists(place)), path)
 
 
+_WANTED = {  # by pydantic's name of the error
+    "int_parsing": "takes a whole number",
+    "int_type": "takes a whole number",
+    "int_from_float": "takes a whole number",
+    "float_parsing": "takes a number",
+    "float_type": "takes a number",
+    "bool_parsing": "takes true or false",
+    "bool_type": "takes true or false",
+    "string_type": "takes a text",
+    "tuple_type": "takes a list",
+}
+
+
 def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
     """Return the first thing that is wrong as one line: field, problem, repair."""
     first = error.errors(include_url=False)[0]
@@ -110,7 +123,10 @@ def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
         for part in first["loc"][:-1]:
             known = dict(known[str(part)].annotation.model_fields)
         return f"unknown key {field!r}; {suggestion(str(first['loc'][-1]), known)}"
-    problem = first["msg"].removeprefix("Value error, ")
+    problem = _WANTED.get(first["type"], first["msg"].removeprefix("Value error, "))
+    if first["type"] == "literal_error":
+        choices = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        problem = f"takes {' or '.join(sorted(choices))}"
     if not field:  # several settings together
         return problem
     return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"

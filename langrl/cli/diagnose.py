@@ -4,6 +4,7 @@ Axes: ``n`` pairs, ``M`` images, ``K`` texts.
 """
 
 from dataclasses import asdict
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -149,9 +150,10 @@ def _check_pairs(pairs: str) -> None:
     """Raise ConfigError, before a model is loaded, if pairs cannot be what they are called."""
     known = {*GRID_WORLDS, *GRID_IDS, *gym.registry}
     if not _is_folder(pairs) and pairs not in known:
+        near = get_close_matches(pairs, sorted(known), n=1)
         raise ConfigError(
             f"--pairs {pairs}: no folder, grid world or environment id of this name;"
-            f" {suggestion(pairs, known if '/' in pairs else GRID_WORLDS)}, or {_REPAIR}"
+            f" {suggestion(pairs, near or GRID_WORLDS)}, or {_REPAIR}"
         )
 
 

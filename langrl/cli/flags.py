@@ -65,8 +65,9 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
             continue
         name = "--" + typed.lstrip("-").replace("_", "-")
         if name not in known or not typed.startswith("--"):
-            close = difflib.get_close_matches(name, known, n=1)
-            repair = f"did you mean {close[0]}?" if close else "--help lists them"
+            close = [flag for flag in known if flag.startswith(f"{name}.")]
+            close = close or difflib.get_close_matches(name, known, n=1)
+            repair = f"did you mean {' or '.join(close)}?" if close else "--help lists them"
             raise ConfigError(f"no flag {typed}; {repair}")
 
 
@@ -81,8 +82,9 @@ def _plain(message: str, known: Mapping[str, Any]) -> str:
         value, flag, listed = found.groups()
         choices = sorted(choice.strip(" '") for choice in listed.split(","))
         return f"{flag} takes {' or '.join(map(repr, choices))}, got {value!r}"
-    if found := re.match(r"Missing value for argument '(--\S+?)'", message):
-        return f"{found[1]} needs a value"
+    missing = r"Missing value for argument '(--\S+?)'|(--\S+): tuple should have at least 1 item"
+    if found := re.match(missing, message):
+        return f"{found[1] or found[2]} needs a value"
     if found := re.match("Unrecognized options: (.*)", message):
         return f"{found[1]!r} belongs to no flag; a value comes after its flag, as in --seed 3"
     return message

@@ -17,6 +17,7 @@ from torch.nn import functional
 from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
+from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
 from langrl.protocols import check_instruction
 from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 
@@ -200,10 +201,6 @@ class PretrainedTextEncoder(nn.Module):
 TextEncoder = CompactTextEncoder | PretrainedTextEncoder
 
 
-def _looks_like_a_folder(name: str) -> bool:
-    return Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1
-
-
 @lru_cache(maxsize=2)
 def load_sentence_transformer(name: str) -> Any:
     """Load a SentenceTransformer by name or folder; all-MiniLM-L6-v2 from the extra if installed.
@@ -215,7 +212,7 @@ def load_sentence_transformer(name: str) -> Any:
         ConfigError: if there is no such model, or it cannot be fetched.
     """
     try:
-        from sentence_transformers import SentenceTransformer
+        import sentence_transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             f'text.model {name!r} needs sentence-transformers; pip install "langrl[offline]"'
@@ -228,10 +225,12 @@ def load_sentence_transformer(name: str) -> Any:
             source = str(get_model_path())
         except ImportError:
             pass  # not installed: the name goes to the hub
-    elif _looks_like_a_folder(name) and not Path(name).is_dir():
+    elif looks_like_a_folder(name) and not Path(name).is_dir():
         raise ConfigError(f"text.model: no folder {name}; give a SentenceTransformer's folder")
     try:
-        model = SentenceTransformer(source, device="cpu")
+        model = open_sentence_transformer(source)
+    except ConfigError as error:
+        raise ConfigError(f"text.model: {error}, or 'compact'") from error
     except Exception as error:  # the hub's own errors come from several libraries
         raise ConfigError(
             f"text.model: cannot load {name!r} ({type(error).__name__}: {error});"

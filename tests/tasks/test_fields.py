@@ -20,6 +20,7 @@ ELSEWHERE = {  # how often a run reports and stores, and where it computes
     "learner.steps": "tests/cli/test_main.py",
     "evaluation.episodes": "tests/cli/test_main.py",
     "language": "tests/cli/test_grid.py",
+    "start": "tests/cli/test_start.py",
     "history.start": "tests/cli/test_grid_partial.py",
     "history.frozen": "tests/cli/test_grid_partial.py",
     "data.trajectories": "tests/cli/test_main.py",

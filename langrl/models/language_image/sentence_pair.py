@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from langrl.checkpoint import file_digests
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
+from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
 from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
 from langrl.settings import Settings
 from langrl.words import TokenLimit
@@ -188,7 +189,7 @@ def load_pair(name: str) -> Any:
         MissingExtraError: if sentence-transformers is not installed.
         ConfigError: if there is no such model, it cannot be loaded, or it embeds no images.
     """
-    if (Path(name).is_absolute() or name.startswith((".", "~"))) and not Path(name).is_dir():
+    if looks_like_a_folder(name) and not Path(name).is_dir():
         raise ConfigError(f"no folder {name}; give a SentenceTransformer's folder or hub name")
     try:
         from sentence_transformers import SentenceTransformer
@@ -201,7 +202,9 @@ def load_pair(name: str) -> Any:
             'images need sentence-transformers 6; pip install -U "sentence-transformers>=6"'
         )
     try:
-        model = SentenceTransformer(name, device="cpu", model_kwargs={"use_safetensors": True})
+        model = open_sentence_transformer(name, model_kwargs={"use_safetensors": True})
+    except ConfigError:
+        raise
     except Exception as error:  # the hub's own errors come from several libraries
         raise ConfigError(
             f"cannot load {name!r} ({type(error).__name__}: {error}); give the folder or hub name"
