@@ -5,7 +5,8 @@ The map, bottom to top (a folder imports only itself and folders above it in thi
 * ``errors``, ``settings``, ``protocols``, ``words``, ``checkpoint``: the ground floor.
 * ``functional``: energies, losses, marginals; tensors in, tensors out.
 * ``training``: the loop, learners and experience, the optimiser, run folders, logs, jobs.
-* ``envs``: mazes, grid worlds and wrappers, registered with Gymnasium on ``import langrl``.
+* ``envs``: mazes, grid worlds and wrappers, registered with Gymnasium on ``import langrl``, or as
+  soon as Gymnasium is imported after it.
 * ``models``: critics, language-image models, multimodal VAEs, predictive coding.
 * ``data``: trajectories, replay, pairs, images with texts.
 * ``grounding``, ``evaluation``: strategies, candidates, choosers; rollouts, statistics, probes.
@@ -17,7 +18,11 @@ The map, bottom to top (a folder imports only itself and folders above it in thi
 ``renamed`` has the import paths of version 0.1, for one release.
 """
 
-import gymnasium
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 from langrl.renamed import aliases
 
@@ -51,6 +56,8 @@ PARTIAL_IDS = {
 
 def register_envs() -> None:
     """Register every environment with Gymnasium; doing it again changes nothing."""
+    import gymnasium
+
     whole = {name: {"world": world} for name, world in GRID_IDS.items()}
     partial = {name: {"world": world, "view": 7} for name, world in PARTIAL_IDS.items()}
     for name, arguments in (whole | partial).items():
@@ -73,5 +80,34 @@ def register_envs() -> None:
             )
 
 
-register_envs()
+class _AfterGymnasium(MetaPathFinder):
+    """Registers the environments when Gymnasium has been imported.
+
+    Gymnasium has no entry points for environments. Importing it here would load it for those who
+    use ``langrl.functional`` alone.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "gymnasium":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                register_envs()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "gymnasium" in sys.modules:
+    register_envs()
+else:
+    sys.meta_path.insert(0, _AfterGymnasium())
 aliases.install()

@@ -3,8 +3,10 @@ import json
 import re
 import shlex
 import sys
+from typing import Any
 
 import pytest
+import torch
 from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
@@ -54,9 +56,17 @@ def test_the_readmes_python_runs_as_it_stands(capsys):
 
 
 def test_the_python_about_the_law_runs_as_it_stands(capsys):
-    (code,) = blocks(ROOT / "docs" / "law.md", "python")
-    exec(compile(code, "law.md", "exec"), {})
+    first, proposal = blocks(ROOT / "docs" / "law.md", "python")
+    exec(compile(first, "law.md", "exec"), {})
     assert capsys.readouterr().out.count("tensor") == 6
+    found: dict[str, Any] = {}
+    exec(compile(proposal, "law.md", "exec"), found)
+    a, c, plain = found["queries"], found["instructions"], torch.Generator().manual_seed(1)
+    goals = found["b"].std(0) * torch.randn(200_000, 2, generator=plain)  # from p(b)
+    f, h = -torch.cdist(a / 0.1, goals / 0.1).square() / 2, -torch.cdist(goals, c).square() / 2
+    error = found["estimate"].value.squeeze(1) - found["monte_carlo"](f, h).value
+    assert error.abs().max() < 0.4  # nats
+    assert found["estimate"].effective_sample_size.min() > 50  # of 500
 
 
 def test_the_python_about_cpc_runs_as_it_stands(capsys):

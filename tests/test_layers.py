@@ -134,7 +134,9 @@ def test_configs_and_the_command_line_import_no_torch_when_loaded():
 def test_init_files_do_not_reexport():
     for module, path in MODULES.items():
         if path.name == "__init__.py" and module != "langrl":
-            assert imports(path) <= {"langrl.errors", "langrl.renamed.aliases"}, module
+            # langrl.functional looks its names up in a table, and imports a module when asked
+            names = imports(path) - ({"importlib", "typing"} if "functional" in module else set())
+            assert names <= {"langrl.errors", "langrl.renamed.aliases"}, module
 
 
 def test_no_module_lies_loose():

@@ -61,6 +61,7 @@ class Test:
         )
 
 
+@arguments.takes_tensors()
 def uniformity(goals: Tensor, level: float = 0.01, power: float = 0.95) -> list[Test]:
     """Test whether directions are uniform on the sphere: Rayleigh's and Bingham's tests.
 
@@ -98,6 +99,7 @@ def uniformity(goals: Tensor, level: float = 0.01, power: float = 0.95) -> list[
     ]  # fmt: skip
 
 
+@arguments.takes_tensors()
 def gaussianity(goals: Tensor, level: float = 0.01, power: float = 0.95) -> list[Test]:
     """Test whether embeddings are isotropic Gaussian: Mardia's tests of shape, John's of isotropy.
 

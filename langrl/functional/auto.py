@@ -19,7 +19,7 @@ from torch import Tensor
 from langrl.errors import DomainError, ShapeError
 from langrl.functional import checks as arguments
 from langrl.functional.assumptions import Test, gaussianity, uniformity
-from langrl.functional.energies import Energy, cosine, dot, neg_half_sq_l2
+from langrl.functional.energies import Energy, cosine, dot, energy_of, neg_half_sq_l2
 from langrl.functional.estimates import Estimate
 from langrl.functional.marginals import (
     direct,
@@ -94,6 +94,7 @@ class _Critics:
         )  # fmt: skip
 
 
+@arguments.takes_tensors()
 @torch.no_grad()
 def choose(
     left: Tensor,
@@ -103,8 +104,8 @@ def choose(
     right_goals: Tensor | None = None,
     *,
     generator: torch.Generator,
-    energy: Energy = neg_half_sq_l2,
-    right_energy: Energy | None = None,
+    energy: Energy | str = neg_half_sq_l2,
+    right_energy: Energy | str | None = None,
     left_scale: float | Tensor = 1.0,
     right_scale: float | Tensor = 1.0,
     alternatives: int = 32,
@@ -138,7 +139,9 @@ def choose(
         right_goals = None
     t1 = arguments.scale("choose", "left_scale", left_scale, left).item()
     t2 = arguments.scale("choose", "right_scale", right_scale, right).item()
-    critics = _Critics(energy, right_energy or energy, t1, t2, goals, right_goals)
+    energy = energy_of(energy)
+    other = energy if right_energy is None else energy_of(right_energy)
+    critics = _Critics(energy, other, t1, t2, goals, right_goals)
     instructions = _rehearsed_instructions(critics, left_goals, right, generator)
     groups = len(left) // alternatives
     a = left[: groups * alternatives].unflatten(0, (groups, alternatives))

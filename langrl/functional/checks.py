@@ -1,11 +1,115 @@
 """Checks of the estimators' arguments: each error names the argument and the fix."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import signature
+from numbers import Real
+from types import NoneType
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_tensors(**axes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function refuse what is no tensor where it declares one, such as NumPy arrays.
+
+    Args:
+        **axes: the axes of some arguments, as ``check_axes`` takes them, which are checked too.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = signature(function).parameters
+        names, title = tuple(parameters), function.__name__
+        types = {name: _types(parameter.annotation) for name, parameter in parameters.items()}
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            for name, value in given.items():
+                if not isinstance(value, types.get(name, object)):
+                    refuse_type(title, name, value)
+            if axes:
+                check_axes(title, axes, given)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def _types(annotation: Any) -> tuple[type, ...]:
+    """Return the classes that an argument may have; any for what is declared without a tensor."""
+    among = get_args(annotation) or (annotation,)
+    if Tensor not in among:
+        return (object,)
+    return tuple({Tensor: Tensor, float: Real, NoneType: NoneType}[each] for each in among)
+
+
+def refuse_type(function: str, name: str, value: object) -> None:
+    """Raise ShapeError for an argument that is no tensor."""
+    given = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    raise ShapeError(
+        f"{function} needs {name} as a torch.Tensor, got {given}; convert it with"
+        f" torch.as_tensor({name})"
+    )
+
+
+def check_axes(function: str, axes: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    """Raise ShapeError unless tensors of floats have their axes.
+
+    Args:
+        function: for messages.
+        axes: of each argument, such as "... N D": a name stands for one size, at least 1, in all
+            arguments, "..." for axes that broadcast, and "D?" for an axis of size 1 or D, or none.
+        given: arguments by name; those that are missing or None are left out.
+    """
+    tensors = {name: given[name] for name in axes if given.get(name) is not None}
+    sizes: dict[str, int] = {}
+    leading: list[Sequence[int]] = []
+    fits = True
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            refuse_type(function, name, tensor)
+        expected, shape = axes[name].split(), list(tensor.shape)
+        if "..." in expected:
+            place, more = expected.index("..."), max(0, len(shape) - len(expected) + 1)
+            leading.append(shape[place : place + more])
+            del shape[place : place + more], expected[place]
+        if expected and expected[-1].endswith("?") and shape in ([], [1]):
+            continue
+        named = zip((axis.rstrip("?") for axis in expected), shape, strict=False)
+        fits &= len(shape) == len(expected) and tensor.is_floating_point()
+        fits &= all(size == sizes.setdefault(axis, size) > 0 for axis, size in named)
+    try:
+        torch.broadcast_shapes(*leading)
+    except RuntimeError:
+        fits = False
+    if not fits:
+        needed = ", ".join(f"{name} [{axes[name].replace(' ', ', ')}]" for name in tensors)
+        got = ", ".join(f"{list(tensor.shape)} of {tensor.dtype}" for tensor in tensors.values())
+        raise ShapeError(
+            f"{function} needs {needed} of floats, got {got}; axes of one name have one size"
+        )
+
+
+def check_dtypes(function: str, **tensors: Tensor) -> None:
+    """Raise ShapeError unless tensors are floats of one dtype, or autocast makes them so."""
+    first, *others = tensors.values()
+    floats = all(tensor.is_floating_point() for tensor in tensors.values())
+    if not floats or any(
+        tensor.dtype != first.dtype and not torch.is_autocast_enabled(first.device.type)
+        for tensor in others
+    ):
+        got = " and ".join(f"{name} of {tensor.dtype}" for name, tensor in tensors.items())
+        raise ShapeError(
+            f"{function} needs floats of one dtype, got {got}; convert all with .float()"
+        )
 
 
 def check_finite(function: str, name: str, value: Tensor) -> None:
@@ -16,6 +120,8 @@ def check_finite(function: str, name: str, value: Tensor) -> None:
 
 def check_embeddings(function: str, name: str, value: Tensor) -> None:
     """Raise ShapeError unless it is [..., rows, D] of floats with at least one row."""
+    if not isinstance(value, Tensor):
+        refuse_type(function, name, value)
     if value.ndim < 2 or not value.numel() or not value.is_floating_point():
         raise ShapeError(
             f"{function} needs {name} [..., rows, D] of floats, got {list(value.shape)} of"

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+from langrl.functional.checks import takes_tensors
 
 _ORDER = 24  # from here on, _TERMS terms of the large-order expansion are exact to 1e-13
 _TERMS = 8
 _ROUNDING = 1e-5  # of the largest eigenvalue: what a covariance may lack to be one
 
 
+@takes_tensors()
 def log_hyp0f1(b: float, x: Tensor) -> Tensor:
     """Logarithm of the confluent hypergeometric limit function 0F1(; b; x).
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from langrl.errors import ShapeError
+from langrl.errors import ShapeError, lookup
+from langrl.functional.checks import check_dtypes, takes_tensors
 
 Energy = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,17 +23,20 @@ def _check(left: Tensor, right: Tensor) -> None:
             f"an energy needs left [..., N, D] and right [..., M, D], got {list(left.shape)} and"
             f" {list(right.shape)}; give both encoders the same embedding size"
         )
+    check_dtypes("an energy", left=left, right=right)
 
 
+@takes_tensors()
 def dot(left: Tensor, right: Tensor) -> Tensor:
     """Inner product of every pair of embeddings [..., N, D] and [..., M, D]; returns [..., N, M].
 
-    Raises ShapeError if the embedding sizes differ.
+    Raises ShapeError if the embedding sizes or dtypes differ, or one is no tensor of floats.
     """
     _check(left, right)
     return left @ right.mT
 
 
+@takes_tensors()
 def cosine(left: Tensor, right: Tensor) -> Tensor:
     """Cosine similarity of every pair, in [-1, 1]; each embedding has its own norm.
 
@@ -42,6 +46,7 @@ def cosine(left: Tensor, right: Tensor) -> Tensor:
     return functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).mT
 
 
+@takes_tensors()
 def neg_l2(left: Tensor, right: Tensor) -> Tensor:
     """Negative Euclidean distance of every pair; its gradient at distance 0 is 0.
 
@@ -54,6 +59,7 @@ def neg_l2(left: Tensor, right: Tensor) -> Tensor:
     return -torch.cdist(left, right)
 
 
+@takes_tensors()
 def neg_half_sq_l2(left: Tensor, right: Tensor) -> Tensor:
     """Minus half the squared Euclidean distance of every pair: a Gaussian's log density.
 
@@ -72,3 +78,12 @@ ENERGIES: dict[str, Energy] = {
     "neg_l2": neg_l2,
     "neg_half_sq_l2": neg_half_sq_l2,
 }
+"""The energies by name; functions that take an energy take its name as well."""
+
+
+def energy_of(energy: Energy | str) -> Energy:
+    """Return an energy that is given as a function or by its name in ``ENERGIES``.
+
+    Raises UnknownNameError for any other name.
+    """
+    return energy if callable(energy) else lookup(ENERGIES, str(energy), "energy")

@@ -25,6 +25,7 @@ _CELLS = 150  # of the grids of heights
 _MISPLACED = 5.4  # degrees between the near neighbours of the toy
 
 
+@arguments.takes_tensors()
 def shift(x: Tensor, y: Tensor, amount: float) -> tuple[Tensor, Tensor]:
     """Move both modalities towards each other, and put them back on the sphere.
 
@@ -75,6 +76,7 @@ class Shifted:
     recall_left: float
 
 
+@arguments.takes_tensors()
 def shift_curve(
     x: Tensor,
     y: Tensor,
@@ -111,6 +113,7 @@ def _shifted(x: Tensor, y: Tensor, scale: Tensor, amount: float, matches: Tensor
     )
 
 
+@arguments.takes_tensors()
 def mixed_recall(x: Tensor, y: Tensor, *, matches: Tensor | None = None) -> float:
     """Return how often the nearest other embedding of *both* modalities is a partner, in [0, 1].
 
@@ -169,6 +172,7 @@ class BestScale:
     at_bound: bool
 
 
+@arguments.takes_tensors()
 def best_scale(x: Tensor, y: Tensor) -> BestScale:
     """Find the scale at which the symmetric loss of pairs of embeddings [n, D] is least."""
     # The loss is convex in the scale, so bisection of its derivative finds the one minimum.
@@ -193,6 +197,7 @@ def best_scale(x: Tensor, y: Tensor) -> BestScale:
 # -- a toy -----------------------------------------------------------------------------------
 
 
+@arguments.takes_tensors()
 def mismatched_circles(height: Tensor, *, swapped: bool) -> tuple[Tensor, Tensor]:
     """Return nine pairs on two circles of the unit sphere, at ``height`` and at minus it.
 
@@ -223,6 +228,7 @@ def mismatched_circles(height: Tensor, *, swapped: bool) -> tuple[Tensor, Tensor
     return torch.cat([flat, up], 1), torch.cat([flat, -up], 1)[order]
 
 
+@arguments.takes_tensors()
 def toy_loss(height: Tensor, temperature: float, *, swapped: bool) -> Tensor:
     """Return the symmetric InfoNCE of ``mismatched_circles`` in nats, with gradients.
 

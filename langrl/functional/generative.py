@@ -2,6 +2,8 @@
 
 Axes: ``E`` experts, ``K`` samples of a latent, ``N`` observations, ``D`` numbers in a latent,
 ``B`` related pairs. A diagonal Gaussian is a mean and the logarithm of its standard deviations.
+Every function raises ``ShapeError`` for what is no tensor of floats, or has other axes than it
+says.
 """
 
 import math
@@ -10,11 +12,13 @@ import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+from langrl.functional.checks import check_axes, check_dtypes, takes_tensors
 
 Gaussian = tuple[Tensor, Tensor]
 Result = tuple[Tensor, dict[str, Tensor]]
 
 
+@takes_tensors(z="... D", mean="... D", log_scale="... D?")
 def log_normal(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return log N(z; mean, diag(scale)^2) of z [..., D], in nats [...]; they broadcast."""
     standard = (z - mean) * (-log_scale).exp()
@@ -22,19 +26,23 @@ def log_normal(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     return each.sum(-1)
 
 
+@takes_tensors(z="K D", mean="N D", log_scale="N D")
 def log_normal_matrix(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return ``log_normal`` of every z [K, D] under every Gaussian [N, D]: [K, N]."""
+    check_dtypes("log_normal_matrix", z=z, mean=mean, log_scale=log_scale)
     precision = (-2 * log_scale).exp()  # [N, D]
     quadratic = z.square() @ precision.mT - 2 * z @ (precision * mean).mT
     constant = (precision * mean.square()).sum(-1) + (2 * log_scale).sum(-1)  # [N]
     return -0.5 * (quadratic + constant + z.shape[-1] * math.log(2 * math.pi))
 
 
+@takes_tensors(z="... D")
 def log_standard_normal(z: Tensor) -> Tensor:
     """Return log N(z; 0, I) of z [..., D], in nats [...]."""
     return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
 
+@takes_tensors(z="K N D", mean="E N D", log_scale="E N D")
 def log_mixture(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return the log-density of z [K, N, D] in a uniform mixture of Gaussians, in nats [K, N].
 
@@ -48,6 +56,7 @@ def log_mixture(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     return each.logsumexp(1) - math.log(len(mean))
 
 
+@takes_tensors(mean="E ... D", log_scale="E ... D")
 def product_of_experts(mean: Tensor, log_scale: Tensor) -> Gaussian:
     """Return the normalised product of Gaussian experts and of the prior N(0, I).
 
@@ -62,6 +71,8 @@ def product_of_experts(mean: Tensor, log_scale: Tensor) -> Gaussian:
 
 def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:
     """Return KL(q || p) of diagonal Gaussians [..., D], in nats [...]."""
+    parts = {"q[0]": q[0], "q[1]": q[1], "p[0]": p[0], "p[1]": p[1]}
+    check_axes("gaussian_kl", dict.fromkeys(parts, "... D"), parts)
     difference = (q[0] - p[0]) * (-p[1]).exp()
     ratio = q[1] - p[1]
     return (0.5 * (difference.square() + (2 * ratio).exp() - 1) - ratio).sum(-1)
@@ -69,10 +80,13 @@ def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:
 
 def prior_kl(q: Gaussian) -> Tensor:
     """Return KL(q || N(0, I)) of diagonal Gaussians [..., D], in nats [...]."""
+    parts = {"q[0]": q[0], "q[1]": q[1]}
+    check_axes("prior_kl", dict.fromkeys(parts, "... D"), parts)
     zero = torch.zeros_like(q[0])
     return gaussian_kl(q, (zero, zero))
 
 
+@takes_tensors(mean="E N D", log_scale="E N D")
 def stratified_sample(
     mean: Tensor, log_scale: Tensor, samples: int, generator: torch.Generator
 ) -> Tensor:
@@ -98,6 +112,7 @@ def stratified_sample(
     return (mean.unsqueeze(1) + log_scale.exp().unsqueeze(1) * noise).flatten(0, 1)
 
 
+@takes_tensors(log_weights="K ...")
 def importance_weighted(log_weights: Tensor) -> Tensor:
     """Return log 1/K sum_k w_k, the importance-weighted estimate of a log-likelihood.
 
@@ -111,6 +126,7 @@ def importance_weighted(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
+@takes_tensors()
 def relating(
     log_joint: Tensor,
     *,
@@ -154,6 +170,7 @@ def relating(
         raise ShapeError(
             f"related must be [{len(diagonal)}], got {list(related.shape)}; one for each pair"
         )
+    check_dtypes("relating", log_joint=log_joint, related=related)
     own = torch.eye(len(log_joint), dtype=torch.bool, device=log_joint.device)
     rivals = log_joint.masked_fill(own, -torch.inf)
     summed = log_joint if with_positive else rivals
@@ -187,6 +204,7 @@ def _check_relating(log_joint: Tensor, gamma: float) -> None:
         raise DomainError("a related pair has no unrelated one to contrast with; leave fewer out")
 
 
+@takes_tensors(log_joint="N M", log_left="N", log_right="M")
 def pointwise_information(log_joint: Tensor, log_left: Tensor, log_right: Tensor) -> Tensor:
     """Return the pointwise mutual information log p(x, y) - log p(x) - log p(y).
 
@@ -195,9 +213,4 @@ def pointwise_information(log_joint: Tensor, log_left: Tensor, log_right: Tensor
 
     Source: Shi et al. 2021, arXiv:2007.01179, section 4.
     """
-    if log_joint.shape != (*log_left.shape, *log_right.shape) or log_joint.ndim != 2:
-        given = [list(part.shape) for part in (log_joint, log_left, log_right)]
-        raise ShapeError(
-            f"pointwise_information needs [N, M], [N] and [M], got {given}; score every pair"
-        )
     return log_joint - log_left.unsqueeze(1) - log_right

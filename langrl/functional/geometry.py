@@ -80,6 +80,7 @@ def require_varied(function: str, name: str, points: Tensor) -> None:
 # -- the gap ---------------------------------------------------------------------------------
 
 
+@arguments.takes_tensors()
 def modality_gap(x: Tensor, y: Tensor) -> Tensor:
     """Return mean(x) - mean(y) of unit embeddings [D]; its norm lies in [0, 2].
 
@@ -89,6 +90,7 @@ def modality_gap(x: Tensor, y: Tensor) -> Tensor:
     return left.mean(0) - right.mean(0)
 
 
+@arguments.takes_tensors()
 def gap_noise(x: Tensor, y: Tensor) -> float:
     """Return how long a gap to expect of n pairs by chance where the modalities have one mean.
 
@@ -99,6 +101,7 @@ def gap_noise(x: Tensor, y: Tensor) -> float:
     return float((spread / len(left)).sqrt())
 
 
+@arguments.takes_tensors()
 def separability(x: Tensor, y: Tensor) -> float:
     """Return how often the projection on the gap gives the modality of an embedding.
 
@@ -139,6 +142,7 @@ class Cone:
     high: float
 
 
+@arguments.takes_tensors()
 def cone(x: Tensor) -> Cone:
     """Measure how narrow the cone is that embeddings [n, D] of one modality lie in.
 
@@ -160,6 +164,7 @@ def cone(x: Tensor) -> Cone:
     return Cone(float(mean), float(deviation), minimum, low, median, high)
 
 
+@arguments.takes_tensors()
 def cosine_histogram(x: Tensor, y: Tensor | None = None, *, bins: int = 100) -> Tensor:
     """Return the share of cosines in each of equal bins of [-1, 1], float64 [bins], summing to 1.
 
@@ -197,6 +202,7 @@ def _count_cosines(left: Tensor, right: Tensor, bins: int) -> tuple[Tensor, floa
 # -- spread ----------------------------------------------------------------------------------
 
 
+@arguments.takes_tensors()
 def alignment(x: Tensor, y: Tensor) -> float:
     """Return E|x - y|^2 over pairs of unit embeddings [n, D], in [0, 4]; lower is closer.
 
@@ -206,6 +212,7 @@ def alignment(x: Tensor, y: Tensor) -> float:
     return float((left - right).square().sum(1).mean())
 
 
+@arguments.takes_tensors()
 def uniformity(x: Tensor, t: float = 2.0) -> float:
     """Return log E exp(-t |x - x'|^2) over different embeddings [n, D]; lower is more even.
 
@@ -226,6 +233,7 @@ def uniformity(x: Tensor, t: float = 2.0) -> float:
     return float(torch.stack(parts).logsumexp(0) - math.log(n * (n - 1)))
 
 
+@arguments.takes_tensors()
 def effective_rank(x: Tensor, *, centred: bool = True, bounded: bool = False) -> float:
     """Return how many directions embeddings [n, D] use: exp of the entropy of singular values.
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from langrl.errors import DomainError, ShapeError
-from langrl.functional.checks import check_finite
+from langrl.functional.checks import check_dtypes, check_finite, takes_tensors
 
 
+@takes_tensors()
 def info_nce(logits: Tensor) -> Tensor:
     """Return log M - loss of forward InfoNCE, M candidates for each left side.
 
@@ -34,6 +35,7 @@ def info_nce(logits: Tensor) -> Tensor:
     return math.log(logits.shape[1]) - surprise.mean()
 
 
+@takes_tensors()
 def nwj(logits: Tensor) -> Tensor:
     """Return 1 + E_p[f] - E_q[exp(f)], of Nguyen, Wainwright & Jordan.
 
@@ -43,6 +45,7 @@ def nwj(logits: Tensor) -> Tensor:
     return 1 + positive.mean() - _log_mean_exp(negative).exp()
 
 
+@takes_tensors()
 def donsker_varadhan(logits: Tensor) -> Tensor:
     """Return E_p[f] - log E_q[exp(f)].
 
@@ -52,6 +55,7 @@ def donsker_varadhan(logits: Tensor) -> Tensor:
     return positive.mean() - _log_mean_exp(negative)
 
 
+@takes_tensors()
 def smile(logits: Tensor, clip: float = 5.0) -> Tensor:
     """Return E_p[f] - log E_q[exp(f)] with f clipped in the second term only.
 
@@ -104,6 +108,7 @@ def _log_mean_exp(values: Tensor) -> Tensor:
 # -- correlated Gaussians --------------------------------------------------------------------
 
 
+@takes_tensors()
 def gaussian_log_ratio(x: Tensor, y: Tensor, correlation: float | Tensor) -> Tensor:
     """Return log p(x, y) / (p(x) p(y)) [N, M] where x and y are standard normal in S dimensions.
 
@@ -121,6 +126,7 @@ def gaussian_log_ratio(x: Tensor, y: Tensor, correlation: float | Tensor) -> Ten
             f"gaussian_log_ratio needs x [N, S] and y [M, S] of floats, got {list(x.shape)} and"
             f" {list(y.shape)}; give as many numbers of each"
         )
+    check_dtypes("gaussian_log_ratio", x=x, y=y)
     rho = _correlations(correlation, x.shape[1]).to(x)
     weight = rho.square() / (1 - rho.square())  # [S]
     rows, columns = x.square() @ weight, y.square() @ weight
@@ -128,6 +134,7 @@ def gaussian_log_ratio(x: Tensor, y: Tensor, correlation: float | Tensor) -> Ten
     return across - (rows.unsqueeze(1) + columns) / 2 + gaussian_information(rho)
 
 
+@takes_tensors()
 def gaussian_information(correlation: Tensor) -> Tensor:
     """Return I(x; y) = -1/2 sum log(1 - rho^2) in nats of correlations [S].
 
@@ -152,7 +159,7 @@ def gaussian_correlation(information: float, dimensions: int) -> float:
 
 def _correlations(correlation: float | Tensor, dimensions: int) -> Tensor:
     rho = torch.as_tensor(correlation)
-    if rho.numel() not in (1, dimensions):
+    if rho.numel() not in (1, dimensions) or rho.ndim > 1:
         raise ShapeError(f"there are {rho.numel()} correlations and {dimensions} dimensions; match")
     if not bool((rho.abs() < 1).all()):
         raise DomainError("a correlation is in (-1, 1), got one that is not; lower it")

@@ -1,7 +1,8 @@
 """Log-likelihoods of observations under a decoder's outputs, and checks of them.
 
 Axes: leading axes broadcast (``K`` samples, ``N`` observations), ``X`` numbers in an observation.
-All results are in nats, summed over X.
+All results are in nats, summed over X. Every function raises ``ShapeError`` for what is no tensor
+of floats, or has other axes than it says.
 """
 
 import math
@@ -13,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+from langrl.functional.checks import check_dtypes, refuse_type, takes_tensors
 from langrl.functional.energies import neg_half_sq_l2
 from langrl.functional.generative import log_normal
 
 
+@takes_tensors(x="... X", logits="... X")
 def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
     """Return sum_i x_i log s(l_i) + (1 - x_i) log(1 - s(l_i)), s the logistic function, in nats.
 
@@ -26,6 +29,7 @@ def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
     return (x * logits).sum(-1) - functional.softplus(logits).sum(-1)
 
 
+@takes_tensors(x="... X", mean="... X", log_scale="... X?")
 def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return log N(x; mean, scale^2 I) of x and mean [..., X], in nats [...].
 
@@ -34,6 +38,7 @@ def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     return log_normal(x, mean, log_scale)
 
 
+@takes_tensors(counts="... X", logits="... X")
 def categorical(counts: Tensor, logits: Tensor) -> Tensor:
     """Return the log-probability of token counts, given how many tokens there are (multinomial).
 
@@ -44,11 +49,14 @@ def categorical(counts: Tensor, logits: Tensor) -> Tensor:
     return orders + (counts * logits).sum(-1) - counts.sum(-1) * logits.logsumexp(-1)
 
 
+@takes_tensors(x="M X", logits="N X")
 def bernoulli_matrix(x: Tensor, logits: Tensor) -> Tensor:
     """Return ``bernoulli`` of x [M, X] under each of logits [N, X]: [N, M]."""
+    check_dtypes("bernoulli_matrix", x=x, logits=logits)
     return logits @ x.mT - functional.softplus(logits).sum(-1, keepdim=True)
 
 
+@takes_tensors(x="M X", mean="N X", log_scale="X?")
 def gaussian_matrix(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return ``gaussian`` of x [M, X] under each of means [N, X]: [N, M]."""
     inverse = (-log_scale).exp()
@@ -56,8 +64,10 @@ def gaussian_matrix(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     return neg_half_sq_l2(mean * inverse, x * inverse) - volume
 
 
+@takes_tensors(counts="M X", logits="N X")
 def categorical_matrix(counts: Tensor, logits: Tensor) -> Tensor:
     """Return ``categorical`` of counts [M, X] under each of logits [N, X]: [N, M]."""
+    check_dtypes("categorical_matrix", counts=counts, logits=logits)
     orders = (counts.sum(-1) + 1).lgamma() - (counts + 1).lgamma().sum(-1)  # [M]
     return logits.log_softmax(-1) @ counts.mT + orders
 
@@ -106,6 +116,8 @@ def check_observations(x: Tensor, likelihood: Likelihood, size: int, name: str) 
         NonFiniteError: if one is NaN or infinite.
         DomainError: if one is outside the likelihood's range.
     """
+    if not isinstance(x, Tensor):
+        refuse_type("a likelihood", name, x)
     if x.ndim != 2 or x.shape[1] != size or not len(x) or not x.is_floating_point():
         raise ShapeError(
             f"{name} must be floats [N, {size}], got {list(x.shape)} of {x.dtype};"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from langrl.errors import NonFiniteError
+from langrl.functional.checks import takes_tensors
 from langrl.functional.densities import widened
 
 _NARROW = 80.0  # nats: exp of minus that is a normal float32, and nothing underflows
@@ -18,6 +19,7 @@ _SUMS = 1 << 17  # sums of blocks held at once
 _CHUNK = 1 << 22  # numbers held at once while entries are recomputed
 
 
+@takes_tensors(left="... N M", right="... M K")
 def log_matmul_exp(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``log(exp(left) @ exp(right))`` and which entries had to be summed term by term.
 
@@ -35,6 +37,7 @@ def log_matmul_exp(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         term is possible; bool [..., N, K], True where summed term by term.
 
     Raises:
+        ShapeError: if the scores have not the same M, or something is empty.
         NonFiniteError: if a score is NaN or +inf.
     """
     left_span, left_top = _extremes("left", left, -1)  # [], [..., N, 1]

@@ -29,10 +29,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
+from langrl.functional.checks import check_dtypes, takes_tensors
 
 Result = tuple[Tensor, dict[str, Tensor]]
 
 
+@takes_tensors()
 def forward_info_nce(
     logits: Tensor,
     *,
@@ -64,6 +66,7 @@ def forward_info_nce(
     return loss, _metrics(accuracy_right=accuracy, information=information)
 
 
+@takes_tensors()
 def backward_info_nce(
     logits: Tensor,
     *,
@@ -84,6 +87,7 @@ def backward_info_nce(
     return loss, _metrics(accuracy_left=accuracy)
 
 
+@takes_tensors()
 def symmetric_info_nce(
     logits: Tensor,
     *,
@@ -114,6 +118,7 @@ def symmetric_info_nce(
     return loss, _metrics(accuracy_right=right, accuracy_left=left, information=information)
 
 
+@takes_tensors()
 def ranking_info_nce(positive: Tensor, negatives: Tensor) -> Result:
     """InfoNCE of one positive against its own explicit negatives.
 
@@ -139,6 +144,7 @@ def ranking_info_nce(positive: Tensor, negatives: Tensor) -> Result:
     return loss, _metrics(accuracy=accuracy)
 
 
+@takes_tensors()
 def binary_nce(logits: Tensor, *, positives: Tensor | None = None) -> Result:
     """Logistic classification of positive against negative pairs, 1:1 whatever their numbers.
 
@@ -164,6 +170,7 @@ def binary_nce(logits: Tensor, *, positives: Tensor | None = None) -> Result:
     return loss, _retrieval(logits, pairs)
 
 
+@takes_tensors()
 def sigmoid(
     logits: Tensor, bias: Tensor | float | None = None, *, positives: Tensor | None = None
 ) -> Result:
@@ -194,6 +201,7 @@ def sigmoid(
     return loss, _retrieval(logits, pairs)
 
 
+@takes_tensors()
 def triplet(logits: Tensor, *, positives: Tensor | None = None, margin: float = 1.0) -> Result:
     """Max-margin ranking: each positive above the negatives of its row and of its column.
 
@@ -290,6 +298,7 @@ def _softmax(
         if own.ndim != 2 or len(own) != len(logits):
             shape = f"[{len(logits)}, J], got {list(own.shape)}"
             raise ShapeError(f"negatives must be {shape}; give each {axis} J of its own")
+        check_dtypes("a loss", logits=logits, negatives=own)
         logits = torch.cat([logits, own], 1)  # [N, M + J]
     count, negatives = _counts(axis, logits, pairs)
     anchors = count > 0  # [N]

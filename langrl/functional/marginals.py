@@ -10,6 +10,8 @@ size; leading axes are batches that broadcast.
 Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,14 +25,15 @@ from langrl.functional.densities import (
     symmetric_semidefinite,
     widened,
 )
-from langrl.functional.energies import Energy, cosine, dot, neg_half_sq_l2
+from langrl.functional.energies import Energy, cosine, dot, energy_of, neg_half_sq_l2
 from langrl.functional.estimates import Estimate, from_sums
 from langrl.functional.log_products import log_matmul_exp, weighted
 from langrl.functional.streaming import streamed_log_matmul_exp
 
 
+@arguments.takes_tensors()
 def direct(
-    left: Tensor, right: Tensor, scale: float | Tensor = 1.0, energy: Energy = neg_half_sq_l2
+    left: Tensor, right: Tensor, scale: float | Tensor = 1.0, energy: Energy | str = neg_half_sq_l2
 ) -> Tensor:
     """Return the critic with the instruction's embedding in the goal's place, t energy(a, c).
 
@@ -41,7 +44,7 @@ def direct(
         left: state-action embeddings a [..., N, D].
         right: instruction embeddings c [..., K, D].
         scale: t >= 0, the inverse temperature; one number.
-        energy: how two embeddings are compared.
+        energy: how two embeddings are compared, or its name in ``ENERGIES``.
 
     Returns:
         Scores [..., N, K]; no density ratio.
@@ -54,9 +57,11 @@ def direct(
     for name, value in (("left", left), ("right", right)):
         arguments.check_embeddings("direct", name, value)
         arguments.check_finite("direct", name, value)
-    return arguments.scale("direct", "scale", scale, left).to(left.dtype) * energy(left, right)
+    t = arguments.scale("direct", "scale", scale, left).to(left.dtype)
+    return t * energy_of(energy)(left, right)
 
 
+@arguments.takes_tensors()
 def monte_carlo(
     left: Tensor, right: Tensor, log_weights: Tensor | None = None, *, error_bars: bool = False
 ) -> Estimate:
@@ -66,9 +71,11 @@ def monte_carlo(
     float32, within 20 * 1e-6 * max(1, |value|) of the exact sum at any scale; typically 1e-7.
 
     Args:
-        left: f, critic values [..., N, M] in nats.
+        left: f, critic values [..., N, M] in nats; [..., N, 1, M] where each query has candidates
+            of its own.
         right: h, fits [..., M, K] in nats.
-        log_weights: log p(g) - log q(g) [..., M], for candidates drawn from q instead of p.
+        log_weights: log p(g) - log q(g) [..., M], for candidates drawn from q instead of p; its
+            leading axes are among those of ``left``.
         error_bars: whether to compute the standard error and the effective sample size too, at
             the cost of a second product in float64.
 
@@ -76,7 +83,8 @@ def monte_carlo(
         The estimate, with values [..., N, K].
 
     Raises:
-        ShapeError: if the numbers of candidates differ, or something is empty.
+        ShapeError: if the numbers of candidates differ, weights have axes that ``left`` has not, or
+            something is empty.
         NonFiniteError: if an input holds NaN or +inf (-inf rules a candidate out), or if nothing
             is left for some query and instruction.
 
@@ -89,6 +97,8 @@ def monte_carlo(
         arguments.check_log_weights("monte_carlo", log_weights, left.shape[-1])
         axes = {"left": left.shape[:-2], "right": right.shape[:-2]}
         arguments.check_batches("monte_carlo", **axes, log_weights=log_weights.shape[:-1])
+        # not those of right: scores of left are of the same candidates all along an axis it lacks
+        _check_weights("monte_carlo", log_weights.shape[:-1], left=left.shape[:-2])
         right, top = weighted(right, log_weights)
     log_sum, doubtful = log_matmul_exp(left, right)
     log_squares = None
@@ -99,6 +109,7 @@ def monte_carlo(
     return from_sums(log_sum + top, log_squares, left.shape[-1], fraction, dtype)
 
 
+@arguments.takes_tensors()
 def monte_carlo_embeddings(
     left: Tensor,
     right: Tensor,
@@ -107,8 +118,8 @@ def monte_carlo_embeddings(
     *,
     left_scale: float | Tensor = 1.0,
     right_scale: float | Tensor = 1.0,
-    energy: Energy = neg_half_sq_l2,
-    right_energy: Energy | None = None,
+    energy: Energy | str = neg_half_sq_l2,
+    right_energy: Energy | str | None = None,
     log_weights: Tensor | None = None,
     error_bars: bool = False,
     chunk: int = 4096,
@@ -126,9 +137,9 @@ def monte_carlo_embeddings(
             None where both share one.
         left_scale: inverse temperature of f, >= 0; one number.
         right_scale: inverse temperature of h, >= 0; one number.
-        energy: of f, and of h where ``right_energy`` does not say otherwise.
+        energy: of f, and of h where ``right_energy`` does not say otherwise; or its name.
         right_energy: of h.
-        log_weights: log p(g) - log q(g) [..., M], for candidates drawn from q instead of p.
+        log_weights: as for ``monte_carlo``; its leading axes are among those of left and goals.
         error_bars: as for ``monte_carlo``.
         chunk: candidates scored at a time.
 
@@ -153,17 +164,22 @@ def monte_carlo_embeddings(
         log_weights = log_weights.unsqueeze(-1)
         given |= {"log_weights": log_weights}
     arguments.check_batches(name, **{key: value.shape[:-2] for key, value in given.items()})
+    if log_weights is not None:
+        axes = {"left": left.shape[:-2], "goals": goals.shape[:-2]}
+        _check_weights(name, log_weights.shape[:-2], **axes)
+    one = energy_of(energy)
+    other = one if right_energy is None else energy_of(right_energy)
     t1 = arguments.scale(name, "left_scale", left_scale, left).to(left.dtype)
     t2 = arguments.scale(name, "right_scale", right_scale, right).to(right.dtype)
-    whole = (*_folded(energy, left, t1), *_folded(right_energy or energy, right, t2))
+    whole = (*_folded(one, left, t1), *_folded(other, right, t2))
 
     def scores(
         goals: Tensor, others: Tensor | None, weights: Tensor | None, left: Tensor,
         t1: Tensor | None, right: Tensor, t2: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        f = energy(left, goals)
+        f = one(left, goals)
         # transposed, so that sums over candidates run along memory
-        h = (right_energy or energy)(right, goals if others is None else others)
+        h = other(right, goals if others is None else others)
         f, h = f if t1 is None else t1 * f, h if t2 is None else t2 * h
         return f, (h if weights is None else h + weights.mT).mT
 
@@ -180,6 +196,18 @@ def monte_carlo_embeddings(
     dtype = torch.promote_types(left.dtype, right.dtype)
     squares = log_squares if error_bars else None
     return from_sums(log_sum, squares, goals.shape[-2], fraction, dtype)
+
+
+def _check_weights(name: str, log_weights: Sequence[int], **axes: Sequence[int]) -> None:
+    """Raise ShapeError if weights have leading axes that nothing else about candidates has."""
+    leading = torch.broadcast_shapes(*axes.values())
+    if torch.broadcast_shapes(leading, log_weights) != leading:
+        of = " and ".join(f"{argument} {list(shape)}" for argument, shape in axes.items())
+        raise ShapeError(
+            f"{name} got log_weights with leading axes {list(log_weights)}, which those of {of} do"
+            " not include; where each query has candidates of its own, give it an axis for one"
+            " query: left.unsqueeze(-2)"
+        )
 
 
 def _check_same_goals(
@@ -207,6 +235,7 @@ def _folded(energy: Energy, embedded: Tensor, scale: Tensor) -> tuple[Tensor, Te
     return (embedded * scale, None) if energy is dot else (embedded, scale)
 
 
+@arguments.takes_tensors()
 def von_mises_fisher(
     left: Tensor,
     right: Tensor,
@@ -254,6 +283,7 @@ def von_mises_fisher(
     return _like(left, right, log_hyp0f1(left.shape[-1] / 2, k_squared / 4))
 
 
+@arguments.takes_tensors()
 def gaussian(
     left: Tensor,
     right: Tensor,
@@ -261,7 +291,7 @@ def gaussian(
     covariance: Tensor,
     left_scale: float | Tensor = 1.0,
     right_scale: float | Tensor = 1.0,
-    energy: Energy = neg_half_sq_l2,
+    energy: Energy | str = neg_half_sq_l2,
 ) -> Tensor:
     """Return log E_b[exp(t1 energy(a, b) + t2 energy(b, c))] for Gaussian goal embeddings b.
 
@@ -280,7 +310,7 @@ def gaussian(
         left_scale: t1 >= 0, the inverse temperature of f; one number.
         right_scale: t2 >= 0, the inverse temperature of h; one number.
         energy: ``dot``, ``neg_half_sq_l2``, or ``cosine``: ``dot`` after normalising ``left`` and
-            ``right``; mean and covariance are then those of normalised goal embeddings.
+            ``right``; mean and covariance are then those of normalised goal embeddings. Or a name.
 
     Returns:
         Values [..., N, K] in nats.
@@ -294,6 +324,7 @@ def gaussian(
     Source: arXiv:2501.11326, Lemma 3 (mean 0, covariance v I, scales 1); the general case by
         completing the square.
     """
+    energy = energy_of(energy)
     if energy not in (dot, cosine, neg_half_sq_l2):
         raise UnknownNameError(
             "gaussian needs energy dot, cosine or neg_half_sq_l2, got"
@@ -319,8 +350,9 @@ def gaussian(
     return _like(left, right, value + f_m.unsqueeze(-1) + h_m.unsqueeze(-2))
 
 
+@arguments.takes_tensors()
 def gaussian_law(
-    goals: Tensor, right_goals: Tensor | None = None, energy: Energy = neg_half_sq_l2
+    goals: Tensor, right_goals: Tensor | None = None, energy: Energy | str = neg_half_sq_l2
 ) -> tuple[Tensor, Tensor]:
     """Return the mean and the covariance of goal embeddings that ``gaussian`` asks for, in float64.
 
@@ -338,10 +370,11 @@ def gaussian_law(
             f" {[list(side.shape) for side in sides]}; embed the same goals twice"
         )
     both = [_widened("gaussian_law", "goals", side) for side in sides]
-    if energy is cosine:
+    if energy_of(energy) is cosine:
         both = [functional.normalize(side, dim=-1) for side in both]
     embedded = torch.cat(both, -1)
-    return embedded.mean(0), torch.cov(embedded.mT)
+    size = embedded.shape[1]
+    return embedded.mean(0), torch.cov(embedded.mT).reshape(size, size)  # cov drops an axis of 1
 
 
 def _check_scores(left: Tensor, right: Tensor) -> None:

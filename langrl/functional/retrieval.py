@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from langrl.errors import NonFiniteError, ShapeError
+from langrl.functional.checks import takes_tensors
 
 
+@takes_tensors()
 def recall_at_1(scores: Tensor) -> Tensor:
     """Return for each query the chance that its own answer is ranked first, ties broken at random.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from langrl.functional.checks import refuse_type
 from langrl.functional.log_products import log_matmul_exp
 
 Block = Callable[..., tuple[Tensor, Tensor]]
@@ -36,7 +37,14 @@ def streamed_log_matmul_exp(
     Returns:
         Log sums [..., N, K] in float64; log sums of squares, likewise, without gradient, or empty;
         the fraction of entries that was summed term by term.
+
+    Raises:
+        ShapeError: if ``along`` or ``whole`` holds something else than tensors and None.
     """
+    for name, tensors in (("along", along), ("whole", whole)):
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor | None):
+                refuse_type("streamed_log_matmul_exp", name, tensor)
     log_sum, log_squares, fraction = _apply(block, chunk, squares, len(along), *along, *whole)
     return log_sum, log_squares, fraction.item()
 

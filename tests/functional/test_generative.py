@@ -167,5 +167,5 @@ def test_information_of_independent_observations_is_zero():
     left, right = torch.tensor([-1.0, -2.0]), torch.tensor([-3.0, -4.0, -5.0])
     joint = left.unsqueeze(1) + right
     torch.testing.assert_close(pointwise_information(joint, left, right), torch.zeros(2, 3))
-    with pytest.raises(ShapeError, match="score every pair"):
+    with pytest.raises(ShapeError, match="axes of one name have one size"):
         pointwise_information(joint.mT, left, right)

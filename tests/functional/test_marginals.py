@@ -138,7 +138,7 @@ def test_value_equals_broadcasting_at_every_scale(scale):
 
 
 @pytest.mark.parametrize("scale", [1, 5000])
-@pytest.mark.parametrize("axes", [(), (2,), (3, 1)])  # leading axes broadcast
+@pytest.mark.parametrize("axes", [(), (2,), (1,)])  # leading axes broadcast
 def test_weights_are_added_to_every_term(axes, scale):
     left, right = uniform(2, 5, 16, scale=scale), uniform(2, 16, 3, scale=scale, seed=1)
     log_weights = uniform(*axes, 16, scale=2, seed=2)

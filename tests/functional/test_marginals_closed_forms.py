@@ -379,7 +379,7 @@ def test_argument_that_cannot_serve_is_named_with_the_repair(form, name, value, 
         ("covariance", torch.diag(tensor([1.0, 1.0, -0.5])), DomainError, r"got -0.5; estimate it"),
         ("covariance", -torch.eye(3), DomainError, r"got -1; estimate it with torch.cov"),
         ("energy", neg_l2, UnknownNameError, r"dot, cosine or neg_half_sq_l2, got neg_l2; use mon"),
-        ("energy", "dot", UnknownNameError, r"dot, cosine or neg_half_sq_l2, got dot; use monte"),
+        ("energy", "neg_l2", UnknownNameError, r"dot, cosine or neg_half_sq_l2, got neg_l2; use"),
     ],
 )
 def test_law_or_energy_that_cannot_serve_is_named_with_the_repair(name, value, error, message):

@@ -154,7 +154,7 @@ def test_each_side_may_have_its_own_goal_encoder_and_energy(chunk):
 
 @pytest.mark.parametrize(
     ("left_axes", "right_axes", "goal_axes", "weight_axes"),
-    [((2,), (2,), (2,), (2,)), ((2, 1), (3,), (), ()), ((), (), (3,), ()), ((), (), (), (3,))],
+    [((2,), (2,), (2,), (2,)), ((2, 1), (3,), (), ()), ((), (), (3,), ()), ((), (), (3,), (3,))],
 )
 def test_leading_axes_are_batches_that_broadcast(left_axes, right_axes, goal_axes, weight_axes):
     left, right = normal(*left_axes, 4, 3), normal(*right_axes, 5, 3, seed=1)
