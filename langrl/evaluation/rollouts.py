@@ -94,17 +94,19 @@ def run_episodes(
     steps = np.zeros(count, int)
     states = [observation["observation"]]
     acting = np.arange(count)  # the episodes in the agent's batch
+    shown = np.array(observation["observation"])  # finished episodes stay where they ended
     while running.any():
         if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
             agent.keep(running[acting])
             acting = acting[running[acting]]
-        # The tasks' own texts: finished episodes start again with other texts, which are ignored.
-        seen = {"observation": observation["observation"][acting]}
+        # The tasks' own texts: finished episodes start again with others, which agents do not see.
+        seen = {"observation": shown[acting]}
         chosen = agent.act(seen, [instructions[n] for n in acting])
         actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
         actions[acting] = chosen
         observation, _, terminated, truncated, info = env.step(actions)
         states.append(observation["observation"])
+        shown[running] = observation["observation"][running]
         steps += running
         success |= running & info["is_success"]
         running &= ~(terminated | truncated)
