@@ -3,7 +3,7 @@
 Axes: ``N`` episodes, ``M`` candidate goals, ``J`` alternatives of a text, ``D`` embedding size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from langrl.checkpoint import digest
 from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import TextCache
 from langrl.grounding.strategies import UNDECIDED
@@ -31,6 +32,27 @@ class Scorer(Protocol):
     language_weight: float
     shares_goals: bool
     embed_texts: TextCache
+    shared: dict[str, Any] | None
+
+
+class _OfCandidates:
+    """A tensor or array [N, M, ...]: too large to copy it whenever episodes are dropped.
+
+    The rows that are left are copied when it is next read, if it ever is.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, batch: "EpisodeBatch", owner: type) -> Any:
+        value, kept = batch.stored[self._name]
+        if kept is not None:
+            value = value[kept]
+            batch.stored[self._name] = value, None
+        return value
+
+    def __set__(self, batch: "EpisodeBatch", value: Any) -> None:
+        batch.stored[self._name] = value, None
 
 
 class EpisodeBatch:
@@ -41,6 +63,11 @@ class EpisodeBatch:
         observations: present ones [N, ...]; they fix N and the shape of an observation.
     """
 
+    goals = _OfCandidates()
+    log_weights = _OfCandidates()
+    goal_embeddings = _OfCandidates()
+    language_score = _OfCandidates()
+
     def __init__(self, agent: Scorer, observations: Array) -> None:
         self.agent = agent
         self.texts: list[str | None] = [None] * len(observations)
@@ -50,11 +77,22 @@ class EpisodeBatch:
         self.commitments: Tensor | None = None  # what the strategy remembers
         self.observations = observations  # the first of each episode
         self.context: Tensor  # what the critic remembers
-        self.goals: Array
-        self.log_weights: Tensor
-        self.goal_embeddings: Tensor
         self.text_embeddings: Tensor
-        self.language_score: Tensor
+        self.stored: dict[str, tuple[Any, Rows | None]] = {}  # see ``_OfCandidates``
+        self._drawn: str | None = None  # digest of the goals, if all were drawn at once
+
+    def embeddings_of(self, goals: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return the embeddings [n, 1, D] of a candidate of each of some episodes [n]."""
+        embeddings, kept = self.stored["goal_embeddings"]
+        kept = np.arange(len(embeddings)) if kept is None else kept
+        episodes = torch.from_numpy(kept[rows]).to(embeddings.device)
+        found: Tensor = embeddings[episodes, goals]
+        return found.unsqueeze(1)
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether every episode has a goal that its strategy has committed to."""
+        return self.commitments is not None and bool((self.commitments != UNDECIDED).all())
 
     def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""
@@ -93,13 +131,28 @@ class EpisodeBatch:
         """Draw candidates of some episodes; each has its text."""
         if not len(rows):
             return
-        agent = self.agent
-        goals, log_weights = draw_candidates(
-            agent.candidates, self.observations[rows], texts, generator
-        )
-        tensor = as_input(goals, agent.critic, agent.device)
-        weights = torch.from_numpy(log_weights).to(agent.device)
-        embedded = agent.critic.embed_goals(self._of("context", rows), tensor)  # [rows, M, D]
+        agent, first = self.agent, self.observations[rows]
+        context = self.context if len(rows) == len(self.texts) else self.context[rows]
+        shares = self._shares(rows)
+
+        def draw() -> tuple[Array, Tensor, str, dict[str, Any]]:
+            goals, log_weights = draw_candidates(agent.candidates, first, texts, generator)
+            weights = torch.from_numpy(log_weights).to(agent.device)
+            drawn = digest(goals) if shares else ""
+            return goals, weights, drawn, dict(generator.bit_generator.state)
+
+        def embed() -> Tensor:
+            tensor = as_input(goals, agent.critic, agent.device)
+            return agent.critic.embed_goals(context, tensor)  # [rows, M, D]
+
+        key: tuple[Any, ...] | None = None
+        if shares:
+            key = digest(first), first.shape, tuple(texts), str(generator.bit_generator.state)
+        goals, weights, self._drawn, after = self._once("candidates", agent.candidates, key, draw)
+        generator.bit_generator.state = after  # as if they had been drawn here
+        if shares:
+            key = self._drawn, goals.shape, digest(context.cpu().numpy())
+        embedded = self._once("embeddings", agent.critic, key, embed)
         self._put(rows, goals=goals, log_weights=weights, goal_embeddings=embedded)
 
     def update_memory(self, observations: Tensor) -> None:
@@ -115,9 +168,17 @@ class EpisodeBatch:
         rows = np.array([n for n, text in enumerate(texts) if self.texts[n] != text], int)
         if not len(rows):
             return
-        embedded = self.agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
-        embedded = embedded.to(self.agent.device)
-        scores = self.compute_language_score(rows, embedded)  # [rows, M]
+        agent = self.agent
+
+        def compute() -> tuple[Tensor, Tensor]:
+            embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
+            embedded = embedded.to(agent.device)
+            return embedded, self.compute_language_score(rows, embedded)  # [rows, M]
+
+        key: tuple[Any, ...] | None = None
+        if self._drawn and self._shares(rows):
+            key = self._drawn, digest(self.observations), agent.language_weight, tuple(texts)
+        embedded, scores = self._once("scores", agent.language, key, compute)
         self._put(rows, text_embeddings=embedded, language_score=scores)
         if len(rows) == len(texts):
             self.commitments = None
@@ -128,8 +189,9 @@ class EpisodeBatch:
     def compute_language_score(self, rows: Rows, texts: Tensor) -> Tensor:
         """Return h [n, M] of some episodes' candidates and texts [n, J, D], times its weight."""
         agent = self.agent
+        everyone = len(rows) == len(self.texts)
         if agent.shares_goals:
-            embedded = self._of("goal_embeddings", rows)
+            embedded = self.goal_embeddings if everyone else self.goal_embeddings[rows]
         else:
             language = agent.language
             goals = as_input(self.goals[rows], language, agent.device)
@@ -142,21 +204,39 @@ class EpisodeBatch:
     def keep(self, rows: Rows) -> None:
         """Go on with some of the episodes, and drop the others."""
         self.texts = [self.texts[n] for n in rows]
-        names = ["fresh", "acted", "observations", "context", "goals", "log_weights"]
-        names += ["goal_embeddings", "text_embeddings", "language_score"]
+        for name, (value, kept) in self.stored.items():
+            self.stored[name] = value, rows if kept is None else kept[rows]
+        names = ["fresh", "acted", "observations", "context", "text_embeddings"]
         names += [name for name in ("taken", "commitments") if getattr(self, name) is not None]
         for name in names:
             setattr(self, name, getattr(self, name)[rows])
 
-    def _of(self, name: str, rows: Rows) -> Tensor:
-        """Return rows of a tensor; the tensor itself, not a copy, if they are all of them."""
-        tensor: Tensor = getattr(self, name)
-        return tensor if len(rows) == len(tensor) else tensor[rows]
+    def _shares(self, rows: Rows) -> bool:
+        """Whether what is computed for some rows is for other agents, too: for all rows."""
+        return self.agent.shared is not None and len(rows) == len(self.texts)
+
+    def _once(
+        self, name: str, part: object, key: tuple[Any, ...] | None, make: Callable[[], Any]
+    ) -> Any:
+        """Return what ``make`` returns, or what it returned to an agent with the same part and key.
+
+        Only the newest is kept: agents that share meet the same tasks one after another.
+        """
+        if key is None:
+            return make()
+        shared = self.agent.shared
+        assert shared is not None
+        found = shared.get(name)
+        if found is None or found[0] is not part or found[1] != key:
+            found = shared[name] = (part, key, make())
+        return found[2]
 
     def _put(self, rows: Rows, **values: Any) -> None:
         """Set rows of arrays and tensors by name; all rows at once may change the shape."""
         for name, value in values.items():
             if len(rows) == len(self.texts):
                 setattr(self, name, value)
-            else:
-                getattr(self, name)[rows] = value
+                continue
+            if self.agent.shared is not None:  # not in place: other agents have it, too
+                setattr(self, name, getattr(self, name)[np.arange(len(self.texts))])
+            getattr(self, name)[rows] = value

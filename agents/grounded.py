@@ -5,7 +5,6 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,6 +102,9 @@ class GroundedAgent:
         self.language_weight, self.temperature = language_weight, temperature
         self.embed_texts = TextCache(language)
         self._own = False  # whether the last texts were those of the observations
+        self.shared: dict[str, Any] | None = None
+        """Where agents that meet the same tasks find what others have computed for them; see
+        ``langrl.evaluation.comparison.compare``, which gives one dict to all of its agents."""
         self.reset()
 
     @classmethod
@@ -165,17 +167,8 @@ class GroundedAgent:
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = as_input(actions, self.critic, self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
-        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
-        size = max(1, _SCORES_AT_ONCE // (actions.shape[1] * batch.goals.shape[1]))
-        chosen, commitments = [], []
-        for start in range(0, len(states), size):
-            rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
-            decision, commitment = self._decide(embedded[rows], batch, rows)
-            commitments.append(commitment)
-            chosen.append(self._pick(self._action_scores(decision, embedded[rows], batch, rows)))
-        known = [commitment for commitment in commitments if commitment is not None]
-        batch.commitments = torch.cat(known) if known else None
-        taken = actions[np.arange(len(states)), torch.cat(chosen).cpu().numpy()]
+        chosen = self._pick(self._score_actions(embedded, batch))
+        taken = actions[np.arange(len(states)), chosen.cpu().numpy()]
         # A copy: callers may write over the actions that they are given.
         batch.taken, batch.acted = taken.copy(), np.ones(len(states), bool)
         return taken[0] if single else taken
@@ -222,14 +215,34 @@ class GroundedAgent:
         probabilities = log_posterior.exp().cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real])
 
+    def _score_actions(self, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
+        if batch.is_committed and getattr(self.grounding, "keeps_goals", False):
+            assert batch.commitments is not None
+            return self._score_goals(embedded, batch.embeddings_of(batch.commitments))
+        direct = self._compare_directly(embedded, batch.text_embeddings) if self._direct else None
+        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
+        candidates = batch.log_weights.shape[1]
+        size = max(1, _SCORES_AT_ONCE // (embedded.shape[1] * candidates))
+        scores, commitments = [], []
+        for start in range(0, len(embedded), size):
+            rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
+            compared = None if direct is None else direct[rows]
+            decision, commitment = self._decide(embedded[rows], compared, batch, rows)
+            scores.append(self._action_scores(decision, embedded[rows], batch, rows))
+            commitments.append(commitment)
+        known = [commitment for commitment in commitments if commitment is not None]
+        batch.commitments = torch.cat(known) if known else None
+        return torch.cat(scores)
+
     def _decide(
-        self, embedded: Tensor, batch: EpisodeBatch, rows: slice
+        self, embedded: Tensor, direct: Tensor | None, batch: EpisodeBatch, rows: slice
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
-        direct = None
-        if self._direct:
-            direct = self._compare_directly(embedded, batch.text_embeddings[rows])
-        critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
+
+        def critic() -> Tensor:
+            return self.critic.score(embedded, batch.goal_embeddings[rows])
+
         scores = Scores(batch.language_score[rows], batch.log_weights[rows], critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]
         return self.grounding.ground(scores, commitments, self._torch_generator)
@@ -252,9 +265,10 @@ class GroundedAgent:
             return decision.action_scores
         if decision.goal is None:
             raise GroundingError("the strategy answered with neither action scores nor a goal")
-        candidates = batch.goal_embeddings[rows]  # [n, M, D]
-        each = torch.arange(len(candidates), device=self.device)
-        goals = candidates[each, decision.goal].unsqueeze(1)  # [n, 1, D]
+        return self._score_goals(embedded, batch.embeddings_of(decision.goal, rows))
+
+    def _score_goals(self, embedded: Tensor, goals: Tensor) -> Tensor:
+        """Score actions [n, A, D] by a goal each [n, 1, D]; returns [n, A]."""
         return self.critic.score(embedded, goals).squeeze(-1)
 
     def _update(

@@ -3,6 +3,7 @@
 Axes: ``N`` episodes, ``G`` numbers in a goal, ``H`` rows, ``W`` columns.
 """
 
+import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import index

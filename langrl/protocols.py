@@ -45,6 +45,8 @@ def check_instruction(text: object) -> str:
             f"the instruction has {len(text)} characters;"
             f" shorten it to at most {MAX_INSTRUCTION_LENGTH}"
         )
+    if text.isprintable():  # as nearly all are: no character of category C is
+        return text
     for position, char in enumerate(text):
         category = unicodedata.category(char)
         if category == "Cs":

@@ -18,7 +18,8 @@ def test_the_citation_and_the_changelog_name_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == langrl.__version__
     latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert latest is not None and latest[1] == langrl.__version__
+    assert latest is not None
+    assert latest[1] == langrl.__version__
 
 
 def test_the_citation_has_what_the_format_asks_for():

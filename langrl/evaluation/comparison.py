@@ -24,10 +24,21 @@ def compare(
     seed: int,
     label: str,
     options: dict[str, Any] | None = None,
+    shared: dict[str, Any] | None = None,
 ) -> dict[str, Episodes]:
     """Run each agent through the same tasks: same starts, instructions and noise.
 
-    Agents are made by name; ``label`` is the progress bar's, the rest as for ``run_episodes``.
+    Agents that have an attribute ``shared`` get one dict, in which they keep what the others would
+    compute again from the same parts: candidates, their embeddings and language scores. Their
+    results are those that each would have alone.
+
+    Args:
+        agents: how to make each, by name.
+        make_env: returns the tasks; see ``run_episodes``.
+        seed: of the tasks and the agents.
+        label: of the progress bar.
+        options: of the environment's ``reset``.
+        shared: the dict of an earlier comparison, whose agents have the same weights.
 
     Raises:
         ConfigError: if what makes an agent or the environment is no function.
@@ -38,12 +49,14 @@ def compare(
                 f"compare needs functions that make agents and environments, a new one each time,"
                 f" and {name!r} is a {type(make).__name__}; give a lambda that makes it"
             )
-    results = {}
+    results, shared = {}, {} if shared is None else shared
     for name, make_agent in agents.items():
-        env = make_env()
+        env, agent = make_env(), make_agent()
+        if hasattr(agent, "shared"):
+            agent.shared = shared
         with progress(f"{label}: {name}", env.num_envs) as bar:
             results[name] = run_episodes(
-                env, make_agent(), seed, options, lambda done, _: bar.update(done, "episodes")
+                env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
             )
         env.close()
     return results

@@ -136,12 +136,13 @@ def _run(
     # Copies: an environment may write to the arrays that it has returned.
     states = [np.array(observation["observation"])]
     acting = np.arange(count)  # the episodes in the agent's batch
+    shown = np.array(observation["observation"])  # finished episodes stay where they ended
     while running.any():
         if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
             agent.keep(running[acting])
             acting = acting[running[acting]]
-        # The tasks' own texts: finished episodes start again with other texts, which are ignored.
-        seen = {"observation": observation["observation"][acting]}
+        # The tasks' own texts: finished episodes start again with others, which agents do not see.
+        seen = {"observation": shown[acting]}
         chosen = agent.act(seen, [instructions[n] for n in acting])
         chosen = _check_actions(chosen, agent, env.single_action_space, len(acting))
         actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
@@ -151,6 +152,7 @@ def _run(
         if mode is AutoresetMode.SAME_STEP:
             ended, info = undo_same_step(observation, info, over)
         states.append(np.array(ended["observation"]))
+        shown[running] = states[-1][running]
         steps += running
         success |= running & _reported(info, "is_success").astype(bool)
         running &= ~over

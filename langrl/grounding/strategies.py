@@ -7,6 +7,7 @@ candidate per episode and keep it: an agent that decides anew at each step goes 
 between goals that are equally far.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,15 +116,21 @@ class LogSumExp:
 
     def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Score actions by log E_g[exp(f + h)]; see ``Grounding.ground``."""
-        h = scores.language_score.unsqueeze(-1)  # [N, M, 1]
-        marginal = monte_carlo(scores.critic, h, scores.log_weights)
-        return _decide(scores, action_scores=marginal.value.squeeze(-1)), memory
+        h = scores.language_score
+        terms = scores.critic + (h + scores.log_weights).unsqueeze(1)  # [N, A, M]
+        marginal = terms.logsumexp(-1) - math.log(terms.shape[-1])  # half the time of monte_carlo
+        if not marginal.isfinite().all():  # which scores to blame, monte_carlo says
+            marginal = monte_carlo(scores.critic, h.unsqueeze(-1), scores.log_weights).value
+            marginal = marginal.squeeze(-1)
+        return _decide(scores, action_scores=marginal), memory
 
 
 class _Committing(ABC):
     """Chooses a candidate at an episode's first step and keeps it."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    keeps_goals: ClassVar[bool] = True
+    """An episode that has a goal keeps it: agents need not ask again until the text changes."""
 
     def ground(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Answer:
         """Answer with the goal committed to; see ``Grounding.ground``."""

@@ -191,10 +191,11 @@ class TaskSuite(ABC):
         """
         for name in types or ():
             lookup(dict.fromkeys(self.instruction_types), name, f"{self.type_name} of instruction")
-        rows = []
+        rows, shared = [], dict[str, Any]()
         for phrasing, name in itertools.product(phrasings, types or self.instruction_types):
             make_env = partial(self.tasks, settings, (name,), phrasing)
-            results = compare(agents, make_env, settings.seed, f"{name}, {phrasing}")
+            label = f"{name}, {phrasing}"
+            results = compare(agents, make_env, settings.seed, label, shared=shared)
             rows += [
                 {"method": method, self.type_name: name, "phrasing": phrasing} | summarise(episodes)
                 for method, episodes in results.items()

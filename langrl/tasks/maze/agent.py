@@ -1,5 +1,6 @@
 """Maze agents: how they are described, composed and restored from a checkpoint."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +56,18 @@ def agent_maker(
         device: where the critics are.
     """
 
+    @cache  # the same object for agents that draw alike, so that they can share what they draw
+    def candidates(count: int, weighting: str) -> SampledCandidates:
+        weights = CellWeights(density.double().numpy()) if weighting == "data" else None
+        return SampledCandidates(world.sample_states, count, weights)
+
     def make(**changes: object) -> GroundedAgent:
         config = with_changes(grounding, changes, "grounding")
-        weights = CellWeights(density.double().numpy()) if config.weighting == "data" else None
         return GroundedAgent(
             critic,
             language,
             GROUNDINGS[config.strategy],
-            SampledCandidates(world.sample_states, config.candidates, weights),
+            candidates(config.candidates, config.weighting),
             actions=directions(config.directions),
             device=device,
         )
