@@ -28,7 +28,7 @@ COMMANDS = (
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
     "AdamW", "InfoNCE", "MiniGrid", "MiniLM", "NaN", "NextStep", "NumPy", "PyTorch", "SameStep",
-    "SentenceTransformer", "SigLIP", "SymSpell", "ViT",
+    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 

@@ -112,7 +112,7 @@ class InstructionEvaluation(BaseCallback):
                     "success": success,
                     "success_sem": sem,
                     "mean_ambiguity_bits": followed.mean_ambiguity_bits,
-                    "episodes": self._episodes,
+                    "episodes": len(followed.success),
                 }
             )
         self.logger.record("instructions/mean", float(np.mean(successes)))

@@ -14,6 +14,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from langrl.envs.autoreset import autoreset_mode, made_with
 from langrl.errors import ConfigError, ShapeError
 from langrl.protocols import Array
 
@@ -58,14 +59,14 @@ class VectorAdapter(VecEnv):
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
         if not isinstance(env, gym.vector.VectorEnv):
             raise ConfigError(
-                f"VectorAdapter takes {_made_by(env)}, got"
+                f"VectorAdapter takes {made_with(AutoresetMode.DISABLED)}, got"
                 f" {type(env).__name__}; Stable-Baselines3 takes single environments as they are"
             )
-        mode = env.metadata.get("autoreset_mode")
+        mode = autoreset_mode(env)
         if mode is not AutoresetMode.DISABLED:
             raise ConfigError(
                 f"VectorAdapter starts episodes anew itself, and autoreset_mode is"
-                f" {getattr(mode, 'value', mode)}; make the environment with {_made_by(env)}"
+                f" {mode.value}; make the environment with {made_with(AutoresetMode.DISABLED)}"
             )
         check_space(env.single_observation_space)
         self.env = env
@@ -185,20 +186,6 @@ class VectorAdapter(VecEnv):
         while not hasattr(env, name) and hasattr(env, "env"):
             env = env.env
         return env if hasattr(env, name) else self.env
-
-
-def _made_by(env: Any) -> str:
-    """Return the call of Gymnasium that makes such an environment for the adapter."""
-    base = env.unwrapped if isinstance(env, gym.vector.VectorEnv) else None
-    mode = "async" if isinstance(base, gym.vector.AsyncVectorEnv) else "sync"
-    other = (
-        f'gym.make_vec(..., vectorization_mode="{mode}", vector_kwargs={{"autoreset_mode":'
-        " gym.vector.AutoresetMode.DISABLED})"
-    )
-    own = 'gym.make_vec(..., autoreset_mode="Disabled")'
-    if base is None:
-        return f"{own} of a world of langrl, and of others {other}"
-    return other if hasattr(base, "call") else own
 
 
 def _infos_of(info: dict[str, Any], count: int) -> list[dict[str, Any]]:
