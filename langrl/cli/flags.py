@@ -97,15 +97,19 @@ def _types(annotation: Any) -> tuple[Any, ...]:
 
 
 def _unbox(text: str) -> str:
-    """Return what tyro's box says, up to its first rule, as one line."""
+    """Return what tyro's box says, from its title up to its next rule, as one line."""
     lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
     kept: list[str] = []
+    titled = "╭" in text  # the title is in the frame; without UTF-8, it is a line above a rule
     for line in lines:
         if line.startswith(("╭", "╰")):
             continue
-        if line.startswith("──") and kept:
+        if not re.fullmatch("─{2,}|-{2,}", line):
+            kept.append(line)
+        elif titled:
             break
-        kept.append(line)
+        else:
+            kept, titled = [], True
     message = " ".join(" ".join(kept).split())
     invalid = re.search(
         r"Error parsing (?P<group>\S+): \d+ validation errors? for \S+ (?P<field>\S+)"

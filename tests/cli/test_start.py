@@ -11,37 +11,48 @@ from small_runs import DQN, MAZE
 
 from langrl.checkpoint import find_checkpoint
 from langrl.tasks.presets import load_config
-from langrl.tasks.registry import TASKS
-from langrl.tasks.run import build_run
+from langrl.tasks.registry import TASKS, load_run_config
+from langrl.tasks.run import build_run, train_run
 
 
 def weights_of(run):
     return load_file(find_checkpoint(run) / "weights.safetensors")
 
 
-def move(first, second):
+def apart(first, second):
     """Return how far two runs' weights are apart, in all."""
-    return sum(float((first[name] - second[name]).abs().sum()) for name in first)
+    return sum(float((first[name].detach() - second[name]).abs().sum()) for name in second)
 
 
 @pytest.mark.usefixtures("blank_images")
+def test_start_takes_the_config_of_the_run_too(small_run, tmp_path, capsys):
+    run, out = small_run("maze"), tmp_path / "longer"
+    assert run_langrl("train", "--start", run, "--learner.steps", 2, "--out", out) == 0
+    assert f"no --config: as {run} was trained, from its weights" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert find_checkpoint(out).name == "step-2"
+    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2]
+    config = load_run_config(str(out / "config.yaml"))
+    assert config.start == str(run)
+    assert config.critic == load_run_config(str(run / "config.yaml")).critic
+
+
 @pytest.mark.parametrize("kind", ["maze", "grid", "partial"])
 def test_a_run_starts_from_the_weights_of_another_and_a_schedule_of_its_own(
     kind, small_run, tmp_path
 ):
-    run, out = small_run(kind), tmp_path / "longer"
-    assert run_langrl("train", "--start", run, "--learner.steps", 2, "--out", out) == 0
-    assert find_checkpoint(out).name == "step-2"
-    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [2]
-    config = load_config(str(out / "config.yaml"), *(task.config_class for task in TASKS.values()))
-    assert config.start == str(run)
-    fresh = build_run(config.model_copy(update={"start": None}), out).learner.state()["weights"]
-    first, last = weights_of(run), weights_of(out)
-    assert move(last, first) < 0.5 * move(last, fresh)
-    again = tmp_path / "again"
-    assert run_langrl("train", "--config", out / "config.yaml", "--out", again) == 0
-    assert all(torch.equal(weights_of(again)[name], value) for name, value in last.items())
+    run = small_run(kind)
+    config = load_run_config(str(run / "config.yaml"))
+    learner = config.learner.model_copy(update={"steps": 2})
+    config = config.model_copy(update={"learner": learner, "start": str(run)})
+    for name in ("once", "again"):
+        train_run(config, tmp_path / name, "train")
+    last, first = weights_of(tmp_path / "once"), weights_of(run)
+    fresh = build_run(config, tmp_path / "once").learner.state()["weights"]
+    assert apart(last, first) < 0.5 * apart(fresh, last)
+    assert apart(last, weights_of(tmp_path / "again")) == 0  # the config decides every bit
 
 
 @pytest.mark.usefixtures("blank_images")
