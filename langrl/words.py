@@ -18,6 +18,8 @@ _VOCABULARY_SIZE = 8192
 _CONTRACTED = re.compile(
     r"\b(is|are|was|were|do|does|did|has|have|had|must|need|should|would|could|ca|wo)n['\u2019]?t\b"
 )
+_PARTS_WITHOUT_MARKS = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+_PARTS = r"[^\W\d_](?:[^\W\d_]|[MARKS])*|\d[\dMARKS]*|(?:[^\w\s]|_)[MARKS]*"
 _WHOLE = {"ca": "can", "wo": "will"}  # can't, won't
 
 
@@ -46,11 +48,9 @@ def split_words(text: str) -> list[str]:
     """
     lower = lower_text(check_instruction(text))
     whole = _CONTRACTED.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", lower)
-    # Listed, as no class of a regular expression has the marks; at least one, as no set is empty.
-    marks = "".join(sorted({"\u0300", *filter(_is_mark, whole)}))
-    words = re.findall(
-        rf"[^\W\d_](?:[^\W\d_]|[{marks}])*|\d[\d{marks}]*|(?:[^\w\s]|_)[{marks}]*", whole
-    )
+    # Listed, as no class of a regular expression has the marks.
+    marks = "" if whole.isascii() else "".join(sorted(set(filter(_is_mark, whole))))
+    words = re.findall(_PARTS.replace("MARKS", marks) if marks else _PARTS_WITHOUT_MARKS, whole)
     if not words:
         raise InstructionError("the instruction has no visible character; say where to go")
     return words

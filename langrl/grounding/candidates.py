@@ -93,13 +93,13 @@ class ReplayedCandidates:
     """
 
     def __init__(self, states: Array, count: int) -> None:
-        self._states, self._count = _check_list(states), count
+        self.states, self.count = _check_list(states), count
 
     def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights of 0 [N, M]."""
-        shape = (len(observations), self._count)
-        pick = generator.integers(len(self._states), size=shape)
-        return self._states[pick], np.zeros(shape, np.float32)
+        shape = (len(observations), self.count)
+        pick = generator.integers(len(self.states), size=shape)
+        return self.states[pick], np.zeros(shape, np.float32)
 
 
 class ListedCandidates:
@@ -114,18 +114,18 @@ class ListedCandidates:
     """
 
     def __init__(self, goals: Array, log_weights: Floats | None = None) -> None:
-        self._goals = _check_list(goals)
-        given = np.zeros(len(self._goals)) if log_weights is None else np.asarray(log_weights)
-        if given.shape != self._goals.shape[:1]:
+        self.goals = _check_list(goals)
+        given = np.zeros(len(self.goals)) if log_weights is None else np.asarray(log_weights)
+        if given.shape != self.goals.shape[:1]:
             raise ShapeError(
-                f"log_weights must be [{len(self._goals)}], one per goal, got {list(given.shape)}"
+                f"log_weights must be [{len(self.goals)}], one per goal, got {list(given.shape)}"
             )
-        self._log_weights = given.astype(np.float32)
+        self.log_weights = given.astype(np.float32)
 
     def draw(self, observations: Array, generator: Generator) -> tuple[Array, Floats]:
         """Return goals [N, M, S] and log weights [N, M]."""
         count = len(observations)
-        return (np.tile(self._goals, (count, 1, 1)), np.tile(self._log_weights, (count, 1)))
+        return (np.tile(self.goals, (count, 1, 1)), np.tile(self.log_weights, (count, 1)))
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
-from langrl.functional.energies import ENERGIES
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.config import CriticConfig, TextConfig
-from langrl.models.critics.build import build_text_encoder
+from langrl.models.critics.build import LanguageDescription, build_language
 from langrl.models.critics.maze import LanguageCritic
-from langrl.models.encoders import CompactTextEncoder, GoalEncoder
+from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.protocols import Array
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
-from langrl.training.seeding import seeded
 from langrl.words import PAD, WordTokeniser
 
 _CRITIC = CriticConfig(embedding=32, width=64, depth=2, goal_octaves=4)
@@ -57,7 +55,7 @@ def learn_language(
         seed: of weights and batches.
 
     Returns:
-        The language side, in evaluation mode, on the CPU.
+        The language side, in evaluation mode, on the CPU; ``langrl.grounding.stored`` keeps it.
 
     Raises:
         ShapeError: if goals are not [P, G], or there is not a text for each.
@@ -73,10 +71,15 @@ def learn_language(
     low, high = states.amin(0), states.amax(0)
     high = torch.where(high > low, high, low + 1)  # a number that never changes
     vocabulary = WordTokeniser.learn(texts).vocabulary if text.model == "compact" else ()
-    with seeded(seed):
-        goal = GoalEncoder(low.tolist(), high.tolist(), critic)
-        encoder = build_text_encoder(text, vocabulary, critic.embedding)
-        language = LanguageCritic(goal, encoder, ENERGIES[critic.energy])
+    description = LanguageDescription(
+        low=low.tolist(),
+        high=high.tolist(),
+        critic=critic,
+        text=text,
+        vocabulary=vocabulary,
+        text_width=None,
+    )
+    language = build_language(description, seed)
     read = _reader(language, distinct)
     generator = Generator().manual_seed(seed)
 

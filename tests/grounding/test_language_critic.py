@@ -8,12 +8,12 @@ import torch
 from langrl.envs.goals import BoxGoals, FrameGoals
 from langrl.envs.wrappers.instructions import AddInstruction
 from langrl.errors import DomainError, InstructionError, NonFiniteError, ShapeError
-from langrl.grounding import language_critic
 from langrl.grounding.candidates import ListedCandidates, ReplayedCandidates
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.language_critic import EmbeddedImages, learn_language
 from langrl.models import encoders
 from langrl.models.config import TextConfig
+from langrl.models.critics import build
 from langrl.models.critics.maze import GoalCritic, LanguageCritic
 from langrl.models.encoders import StateActionEncoder
 from langrl.models.language_image.model import load_language_image_model
@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_stops_learning_before_a_weight_changes(monkey
         def score(self, goals, texts):
             return super().score(goals, texts) * torch.nan
 
-    monkeypatch.setattr(language_critic, "LanguageCritic", Built)
+    monkeypatch.setattr(build, "LanguageCritic", Built)
     with pytest.raises(NonFiniteError, match="the loss is nan"):
         learn_language(*described(50), steps=3)
     [(critic, before)] = built

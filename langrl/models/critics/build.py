@@ -18,16 +18,21 @@ from langrl.settings import Settings
 from langrl.training.seeding import seeded
 
 
-class CriticsDescription(Settings):
-    """All that shapes the two critics, apart from their weights."""
+class LanguageDescription(Settings):
+    """All that shapes a language critic, apart from its weights."""
 
     low: tuple[float, ...] = Field(description="lower bounds of a state")
     high: tuple[float, ...] = Field(description="upper bounds of a state")
-    action_size: int = Field(ge=1, description="numbers in an action")
     critic: CriticConfig
     text: TextConfig
     vocabulary: tuple[str, ...] = Field(description="compact text encoder: its words, in order")
     text_width: int | None = Field(description="named text model: numbers in its embedding")
+
+
+class CriticsDescription(LanguageDescription):
+    """All that shapes the two critics, apart from their weights."""
+
+    action_size: int = Field(ge=1, description="numbers in an action")
 
 
 def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCritic, LanguageCritic]:
@@ -37,10 +42,24 @@ def build_critics(description: CriticsDescription, seed: int) -> tuple[GoalCriti
     with seeded(seed):
         goal = GoalEncoder(low, high, config)
         state_action = StateActionEncoder(low, high, description.action_size, config)
-        encoder = build_text_encoder(
-            description.text, description.vocabulary, config.embedding, description.text_width
-        )
-        return GoalCritic(state_action, goal, energy), LanguageCritic(goal, encoder, energy)
+        return GoalCritic(state_action, goal, energy), _language(goal, description)
+
+
+def build_language(description: LanguageDescription, seed: int) -> LanguageCritic:
+    """Return h, initialised from a seed, with a goal encoder of its own."""
+    with seeded(seed):
+        goal = GoalEncoder(description.low, description.high, description.critic)
+        return _language(goal, description)
+
+
+def _language(goal: GoalEncoder, description: LanguageDescription) -> LanguageCritic:
+    config, energy = description.critic, ENERGIES[description.critic.energy]
+    encoder = build_text_encoder(
+        description.text, description.vocabulary, config.embedding, description.text_width
+    )
+    if isinstance(encoder, PretrainedTextEncoder):
+        description = description.model_copy(update={"text_width": encoder.input_width})
+    return LanguageCritic(goal, encoder, energy, description)
 
 
 def build_text_encoder(

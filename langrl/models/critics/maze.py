@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from langrl.functional.energies import Energy
 from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
+from langrl.settings import Settings
 
 _GOALS_AT_ONCE = 4096
 _MAX_LOG_SCALE = 6.9  # a scale of 1,000; beyond it float32 softmaxes are steps
@@ -109,15 +110,25 @@ def encode_in_chunks(encoder: nn.Module, goals: Tensor) -> Tensor:
 
 
 class LanguageCritic(nn.Module):
-    """h(g, l), an estimate of log p(l|g) / p(l): a logsumexp over the text's alternatives."""
+    """h(g, l), an estimate of log p(l|g) / p(l): a logsumexp over the text's alternatives.
 
-    def __init__(self, goal: GoalEncoder, text: TextEncoder, energy: Energy) -> None:
+    ``description`` is what shapes it, apart from its weights; it is needed to store it.
+    """
+
+    def __init__(
+        self,
+        goal: GoalEncoder,
+        text: TextEncoder,
+        energy: Energy,
+        description: Settings | None = None,
+    ) -> None:
         super().__init__()
+        self.description = description
         self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals [N, M, S] without gradients; returns [N, M, D]."""
-        return encode_in_chunks(self.goal, goals)
+        """Embed candidate goals [N, M, S], of any numbers, without gradients; [N, M, D]."""
+        return encode_in_chunks(self.goal, goals.to(self.scale.log_scale.dtype))
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, J, D]; raises InstructionError if one cannot be an instruction."""
