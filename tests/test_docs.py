@@ -1,7 +1,9 @@
 import importlib
+import itertools
 import json
 import re
 import shlex
+import shutil
 import sys
 from typing import Any
 
@@ -124,6 +126,10 @@ def documented_commands():
 @pytest.mark.parametrize("command", sorted(set(documented_commands())))
 def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # folders of results are made at once
+    words = shlex.split(command)
+    for before, run in itertools.pairwise(words):
+        if before in ("evaluate", "--resume", "--start"):  # a run that there is
+            shutil.copytree(STORED_CHECKPOINT.parent / "runs-0.1" / "grid", run, dirs_exist_ok=True)
     called = []
     for module, name in (
         (commands, "train"),
@@ -134,7 +140,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (benchmark, "speed"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    monkeypatch.setattr(sys, "argv", words)
     cli.main()
     assert len(called) == 1
 
