@@ -49,18 +49,28 @@ class DiagnoseArguments(Settings):
 
     model: Annotated[str, tyro.conf.Positional] = Field(
         min_length=1,
-        description="'bundled', a folder or hub name of a language-image model, or a .npy file of"
-        " paired embeddings [2, n, D]",
+        description="'bundled', a folder or hub name of a language-image model, or embeddings: a"
+        " .npy file of pairs [2, n, D], an .npz file of two arrays [n, D] and [n, E], or the first"
+        " of two .npy files of these",
+    )
+    other: Annotated[str | None, tyro.conf.Positional] = Field(
+        None, min_length=1, description="the second of two .npy files"
+    )
+    names: tuple[str, str] | None = Field(
+        None, description="files of embeddings: what to call the two modalities"
     )
     pairs: str | None = Field(
         None,
         min_length=1,
         description="images with texts: a folder of captioned images, a grid world or an"
-        " environment id; not for .npy files",
+        " environment id; not for files of embeddings",
     )
     count: int = Field(500, ge=4, le=3_000, description="pairs at most")
     scale: float | None = Field(
-        None, gt=0, le=10_000, description=".npy files: the model's inverse temperature, if known"
+        None,
+        gt=0,
+        le=10_000,
+        description="files of embeddings: the model's inverse temperature, if known",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the pairs that are drawn")
     out: Path | None = Field(

@@ -3,7 +3,8 @@
 Axes: ``n`` pairs, ``M`` images, ``K`` texts.
 """
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl import GRID_IDS
@@ -22,8 +24,18 @@ from langrl.data.images.rendered_worlds import WorldImages, open_world
 from langrl.envs.grid.grammar import write
 from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.errors import ConfigError, InstructionError, suggestion
-from langrl.evaluation.diagnosis import COLUMNS, EmbeddedPairs, diagnose, findings, rows, shift_rows
-from langrl.evaluation.embedding_files import read_embedding_pairs
+from langrl.evaluation.diagnosis import (
+    COLUMNS,
+    EmbeddedPairs,
+    diagnose,
+    findings,
+    findings_apart,
+    measure,
+    rows,
+    rows_apart,
+    shift_rows,
+)
+from langrl.evaluation.embedding_files import read_modalities
 from langrl.evaluation.layer_cones import Row, layer_cones
 from langrl.models.language_image.model import LanguageImageModel, load_language_image_model
 from langrl.models.language_image.sentence_pair import SentenceTransformerPair
@@ -35,82 +47,154 @@ _SIZE, _PRETRAINED_SIZE = 64, 224  # pixels of images from folders: compact towe
 _EPISODES, _GOALS = 100, 8  # of an environment, at most
 _LAYERED = 200  # pairs whose layers are looked at
 _LEAST = 4  # pairs
+_FILES = (".npy", ".npz")  # of embeddings
 _TRIES = 20  # draws of rooms, for one in which every object differs from the others
 _REPAIR = "give a folder of captioned images, a grid world or an environment id"
 
 
 def run(
     model: str,
+    other: str | None,
     pairs: str | None,
     out: Path | None,
     command: str,
     *,
+    names: tuple[str, str] | None,
     count: int,
     scale: float | None,
     seed: int,
 ) -> None:
-    """Diagnose a model on pairs, or a file of paired embeddings; print, and write to ``out``.
+    """Diagnose a model on pairs, or files of paired embeddings; print, and write to ``out``.
 
     Args:
-        model: "bundled", a folder or hub name of a language-image model, or a .npy file [2, n, D].
+        model: "bundled", a folder or hub name of a language-image model, or a file of embeddings.
+        other: a second file of embeddings, as ``read_modalities`` takes them.
         pairs: where images with texts come from: a folder, a grid world or an environment id.
         out: folder of results.json and figures; a new one in runs/diagnose if not given.
         command: what the user typed, for the record.
+        names: of the two modalities in files of embeddings; those in the files by default.
         count: pairs at most.
-        scale: inverse temperature that a .npy file's embeddings were trained with.
+        scale: inverse temperature that embeddings from files were trained with.
         seed: of the pairs that are drawn.
 
     Raises:
         ConfigError: if the model or the pairs cannot be had, or flags do not fit together.
     """
     layers: list[Row] = []
-    if model.endswith(".npy"):
+    files = [Path(name) for name in (model, other) if name is not None]
+    if other is not None or files[0].suffix in _FILES:
         if pairs is not None:
-            raise ConfigError("--pairs: the .npy file holds pairs already; leave --pairs out")
-        x, y = read_embedding_pairs(Path(model), "MODEL")
-        kept = np.linspace(0, len(x) - 1, min(count, len(x))).round().astype(np.int64)
-        embedded = EmbeddedPairs(x[kept], y[kept], ("x", "y"), scale)
+            raise ConfigError("--pairs: the files hold pairs already; leave --pairs out")
+        embedded = _read(files, names, count, scale)
     else:
-        if scale is not None:
-            raise ConfigError("--scale is for .npy files; a model knows its own, leave it out")
+        if scale is not None or names is not None:
+            flag = "--names" if scale is None else "--scale"
+            raise ConfigError(f"{flag} is for .npy files and .npz files; leave it out for a model")
         if pairs is None:
             raise ConfigError(f"--pairs is missing; {_REPAIR}: {', '.join(GRID_WORLDS)}")
         _check_pairs(pairs)
         embedded, layers = _embed(load_language_image_model(model), pairs, count, seed)
-    _report(embedded, layers, out, command, {"model": model, "pairs": pairs, "seed": seed})
+    name = " ".join(path.name for path in files)
+    config = {"model": model, "other": other, "pairs": pairs, "seed": seed}
+    _report(embedded, layers, name, out, command, config)
+
+
+def _read(
+    files: Sequence[Path], names: tuple[str, str] | None, count: int, scale: float | None
+) -> EmbeddedPairs:
+    """Return ``count`` of the pairs in files, evenly spaced."""
+    if len(files) > 1 and any(path.suffix != ".npy" for path in files):
+        raise ConfigError(
+            f"MODEL {' '.join(map(str, files))}: give one model, or two .npy files of embeddings"
+        )
+    found = read_modalities(files, "MODEL")
+    called = tuple(found) if names is None else names
+    if set(called) == set(found):
+        found = {name: found[name] for name in called}
+    first, second = called
+    if first == second or {"", "measure", "both"} & {first, second}:
+        raise ConfigError(
+            f"--names {first} {second}: give the modalities two names, other than 'measure' and"
+            " 'both', which head the table"
+        )
+    x, y = found.values()
+    kept = np.linspace(0, len(x) - 1, min(count, len(x))).round().astype(np.int64)
+    pairs = EmbeddedPairs(x[kept], y[kept], (first, second), scale)
+    if scale is not None and not pairs.comparable:
+        raise ConfigError(
+            f"--scale: embeddings of {x.shape[1]} and {y.shape[1]} numbers have no common"
+            " temperature; leave it out"
+        )
+    return pairs
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What is shown of a diagnosis."""
+
+    size: str
+    sentences: list[str]
+    table: list[Row]
+    figures: Mapping[str, Callable[[str], Figure]]
+    extra: dict[str, Any]
+
+
+def _together(pairs: EmbeddedPairs, layers: list[Row]) -> _Report:
+    """Diagnose modalities that one cosine compares."""
+    found = diagnose(pairs)
+    scale = found.best.scale if found.scale is None else found.scale
+    figures = {
+        "projection": partial(gap_plots.projection_figure, pairs),
+        "cosines": partial(gap_plots.cosines_figure, pairs),
+        "shifts": partial(gap_plots.shifts_figure, pairs, scale),
+    }
+    if layers:
+        figures["layers"] = partial(gap_plots.layers_figure, layers)
+    extra = {"shifts": shift_rows(found), "layers": layers, "best_scale": asdict(found.best)}
+    size = f"{found.pairs} pairs, {found.dimensions} dimensions"
+    return _Report(size, findings(found), _named(rows(found), pairs), figures, extra)
+
+
+def _apart(pairs: EmbeddedPairs) -> _Report:
+    """Diagnose modalities of different sizes, each on its own."""
+    first, second = measure(pairs.names[0], pairs.x), measure(pairs.names[1], pairs.y)
+    size = f"{len(pairs.x)} pairs, {first.dimensions} and {second.dimensions} dimensions"
+    table = _named(rows_apart(first, second), pairs)
+    for row in table:
+        del row[COLUMNS[3]]  # nothing joins them
+    figures = {"cosines": partial(gap_plots.cosines_figure, pairs)}
+    return _Report(size, findings_apart((first, second), len(pairs.x)), table, figures, {})
+
+
+def _named(table: list[Row], pairs: EmbeddedPairs) -> list[Row]:
+    """Return the rows with the modalities' names as columns."""
+    named = dict(zip(COLUMNS[1:3], pairs.names, strict=True))
+    return [{named.get(key, key): value for key, value in row.items()} for row in table]
 
 
 def _report(
-    pairs: EmbeddedPairs, layers: list[Row], out: Path | None, command: str, config: dict[str, Any]
+    pairs: EmbeddedPairs,
+    layers: list[Row],
+    name: str,
+    out: Path | None,
+    command: str,
+    config: dict[str, Any],
 ) -> None:
-    found = diagnose(pairs)
-    sentences = findings(found)
-    for line in sentences:
+    report = _together(pairs, layers) if pairs.comparable else _apart(pairs)
+    for line in report.sentences:
         console.print(f"* {line}")
-    named = dict(zip(COLUMNS[1:3], found.names, strict=True))
-    table = [{named.get(key, key): value for key, value in row.items()} for row in rows(found)]
-    name = Path(config["model"]).name
-    title = f"{name}: {found.pairs} pairs, {found.dimensions} dimensions"
-    print_table(title, table, [named.get(column, column) for column in COLUMNS])
+    title = f"{name}: {report.size}"
+    print_table(title, report.table, [*report.table[0]])
     if layers:
         print_table("cosines within a modality, by layer", layers, [*layers[0]])
     if out is None:
         out = new_folder(DIAGNOSES, f"{Path(name).stem} {config['pairs'] or ''}")
     clear_figures(out)
     results = write_results(
-        out, command, config, table, findings=sentences, shifts=shift_rows(found), layers=layers,
-        best_scale=asdict(found.best),
-    )  # fmt: skip
-    scale = found.best.scale if found.scale is None else found.scale
-    figures = {
-        "projection": gap_plots.projection_figure(pairs, title),
-        "cosines": gap_plots.cosines_figure(pairs, title),
-        "shifts": gap_plots.shifts_figure(pairs, scale, title),
-    }
-    if layers:
-        figures["layers"] = gap_plots.layers_figure(layers, title)
-    for stem, image in figures.items():
-        save(image, out / "figures" / f"{stem}.png")
+        out, command, config, report.table, findings=report.sentences, **report.extra
+    )
+    for stem, draw in report.figures.items():
+        save(draw(title), out / "figures" / f"{stem}.png")
     console.print(f"results: {results}; figures: {out / 'figures'}")
 
 

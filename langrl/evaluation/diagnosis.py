@@ -1,6 +1,6 @@
 """A diagnosis of the embeddings of two modalities: measures on pairs, and findings in words.
 
-Axes: ``n`` pairs, ``D`` embedding size.
+Axes: ``n`` pairs, ``D`` and ``E`` embedding sizes of the two modalities.
 """
 
 import math
@@ -20,6 +20,7 @@ from langrl.functional.geometry import (
     require_varied,
     separability,
     uniformity,
+    unit,
     unit_pairs,
 )
 
@@ -34,7 +35,8 @@ class EmbeddedPairs:
 
     Args:
         x: embeddings [n, D] of one modality.
-        y: embeddings [n, D] of the other; row i of both is a pair.
+        y: embeddings [n, E] of the other; row i of both is a pair. Only of one size, E = D, can
+            they be compared.
         names: of the modalities, in the plural.
         scale: inverse temperature of the model; None if it is not known.
         matches: which y fits which x, bool [n, n], where more than pairs do.
@@ -45,6 +47,31 @@ class EmbeddedPairs:
     names: tuple[str, str]
     scale: float | None = None
     matches: Tensor | None = None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both modalities have one embedding size."""
+        return self.x.shape[1] == self.y.shape[1]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What was measured of the embeddings of one modality alone."""
+
+    name: str
+    dimensions: int
+    cone: Cone
+    rank: float
+    uniformity: float
+
+
+def measure(name: str, points: Tensor) -> Modality:
+    """Measure the embeddings [n, D] of one modality; errors as ``diagnose``."""
+    vectors = unit("diagnose", name, points, least=4)
+    require_varied("diagnose", name, vectors)
+    # Bounded: the findings mention too few pairs.
+    rank = effective_rank(vectors, bounded=True)
+    return Modality(name, vectors.shape[1], cone(vectors), rank, uniformity(vectors))
 
 
 @dataclass(frozen=True)
@@ -58,9 +85,7 @@ class Diagnosis:
     gap: float
     noise: float
     separable: float
-    cones: tuple[Cone, Cone]
-    ranks: tuple[float, float]
-    uniformities: tuple[float, float]
+    modalities: tuple[Modality, Modality]
     alignment: float
     mixed: float
     scale: float | None
@@ -98,8 +123,7 @@ def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
         DomainError: if there are fewer than 4 pairs, or embeddings that are zero or all the same.
     """
     x, y = unit_pairs("diagnose", pairs.x, pairs.y, least=4)
-    for name, points in zip(pairs.names, (x, y), strict=True):
-        require_varied("diagnose", name, points)
+    modalities = measure(pairs.names[0], x), measure(pairs.names[1], y)
     best = best_scale(x, y)
     scale = best.scale if pairs.scale is None else pairs.scale
     return Diagnosis(
@@ -110,10 +134,7 @@ def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
         gap=float(modality_gap(x, y).norm()),
         noise=gap_noise(x, y),
         separable=separability(x, y),
-        cones=(cone(x), cone(y)),
-        # Bounded: the findings mention too few pairs.
-        ranks=(effective_rank(x, bounded=True), effective_rank(y, bounded=True)),
-        uniformities=(uniformity(x), uniformity(y)),
+        modalities=modalities,
         alignment=alignment(x, y),
         mixed=mixed_recall(x, y, matches=pairs.matches),
         scale=pairs.scale,
@@ -124,13 +145,8 @@ def diagnose(pairs: EmbeddedPairs) -> Diagnosis:
 
 def rows(result: Diagnosis) -> list[Row]:
     """Return the table: a measure a row, of both modalities and of what joins them."""
-    unmoved, (first, second) = result.unmoved, result.cones
+    unmoved = result.unmoved
     listed = [
-        ("cosine within, mean", first.mean, second.mean, None),
-        ("cosine within, 5 % quantile", first.low, second.low, None),
-        ("cosine within, 95 % quantile", first.high, second.high, None),
-        ("effective rank", result.ranks[0], result.ranks[1], None),
-        ("uniformity", *result.uniformities, None),
         ("alignment", None, None, result.alignment),
         ("gap", None, None, result.gap),
         ("gap by chance", None, None, result.noise),
@@ -141,6 +157,19 @@ def rows(result: Diagnosis) -> list[Row]:
         ("best scale", None, None, result.best.scale),
         ("loss at own scale", None, None, None if result.scale is None else unmoved.loss),
         ("loss at best scale", None, None, result.best.loss),
+    ]
+    joint = [dict(zip(COLUMNS, row, strict=True)) for row in listed]
+    return rows_apart(*result.modalities) + joint
+
+
+def rows_apart(first: Modality, second: Modality) -> list[Row]:
+    """Return the rows of the table that need one modality only."""
+    listed = [
+        ("cosine within, mean", first.cone.mean, second.cone.mean, None),
+        ("cosine within, 5 % quantile", first.cone.low, second.cone.low, None),
+        ("cosine within, 95 % quantile", first.cone.high, second.cone.high, None),
+        ("effective rank", first.rank, second.rank, None),
+        ("uniformity", first.uniformity, second.uniformity, None),
     ]
     return [dict(zip(COLUMNS, row, strict=True)) for row in listed]
 
@@ -156,9 +185,21 @@ def shift_rows(result: Diagnosis) -> list[Row]:
 def findings(result: Diagnosis) -> list[str]:
     """Return the findings in words, the verdict first; a line each."""
     return [
-        _comparison(result), _gap(result), _cones(result), _temperature(result), _closing(result),
-        _spread(result),
+        _comparison(result), _gap(result), _cones(result.modalities), _temperature(result),
+        _closing(result), _spread(result.modalities, result.pairs, result.alignment),
     ]  # fmt: skip
+
+
+def findings_apart(modalities: tuple[Modality, Modality], pairs: int) -> list[str]:
+    """Return the findings on modalities of different embedding sizes; a line each."""
+    sizes = " and ".join(f"{modality.dimensions} of {modality.name}" for modality in modalities)
+    return [
+        f"No cosine compares embeddings of different sizes, {sizes}: recall, gap, alignment,"
+        " temperature and shifts are left out. A critic over both, or goals in between"
+        " (log_sum_exp), can compare them.",
+        _cones(modalities),
+        _spread(modalities, pairs),
+    ]
 
 
 def _comparison(result: Diagnosis) -> str:
@@ -200,10 +241,10 @@ def _gap(result: Diagnosis) -> str:
     )
 
 
-def _cones(result: Diagnosis) -> str:
+def _cones(modalities: tuple[Modality, Modality]) -> str:
     parts = [
         f"{name} {narrow.mean:.3f} (90% within {narrow.low:.2f} to {narrow.high:.2f})"
-        for name, narrow in zip(result.names, result.cones, strict=True)
+        for name, narrow in ((modality.name, modality.cone) for modality in modalities)
     ]
     return f"Cones, as the mean cosine between two of one modality: {parts[0]}, {parts[1]}."
 
@@ -241,16 +282,20 @@ def _closing(result: Diagnosis) -> str:
     )
 
 
-def _spread(result: Diagnosis) -> str:
-    first, second = result.names
-    bound = ""
-    if result.pairs <= result.dimensions:
+def _spread(
+    modalities: tuple[Modality, Modality], pairs: int, alignment: float | None = None
+) -> str:
+    first, second = modalities
+    sizes = dict.fromkeys((first.dimensions, second.dimensions))
+    bound, largest = "", max(sizes)
+    if pairs <= largest:
         bound = (
-            f" (a lower bound: only {result.pairs} pairs for {result.dimensions} dimensions; more"
-            f" than {result.dimensions} would settle it)"
+            f" (a lower bound: only {pairs} pairs for {largest} dimensions; more than {largest}"
+            " would settle it)"
         )
+    spread = "Uniformity" if alignment is None else f"Alignment {alignment:.3f}; uniformity"
     return (
-        f"Effective rank of {result.dimensions}: {first} {result.ranks[0]:.1f}, {second}"
-        f" {result.ranks[1]:.1f}{bound}. Alignment {result.alignment:.3f}; uniformity {first}"
-        f" {result.uniformities[0]:.2f}, {second} {result.uniformities[1]:.2f} (lower is better)."
+        f"Effective rank of {' and '.join(map(str, sizes))}: {first.name} {first.rank:.1f},"
+        f" {second.name} {second.rank:.1f}{bound}. {spread} {first.name} {first.uniformity:.2f},"
+        f" {second.name} {second.uniformity:.2f} (lower is better)."
     )

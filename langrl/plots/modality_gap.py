@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from langrl.evaluation.diagnosis import EmbeddedPairs
 from langrl.functional.gap import AMOUNTS, shift_curve
-from langrl.functional.geometry import cosine_histogram, unit_pairs
+from langrl.functional.geometry import cosine_histogram, unit, unit_pairs
 from langrl.plots.base import figure
 
 FIRST, SECOND, MATCHED, GREY = "#2166ac", "#e08214", "#1b7837", "#777777"
@@ -54,15 +54,18 @@ def projection_figure(pairs: EmbeddedPairs, title: str) -> Figure:
 
 
 def cosines_figure(pairs: EmbeddedPairs, title: str) -> Figure:
-    """How cosines are distributed: within each modality, between them, and of pairs."""
-    (left, right), names = unit_pairs("cosines_figure", pairs.x, pairs.y), pairs.names
-    matched = (left * right).sum(1)
-    shown = (
-        (f"within {names[0]}", cosine_histogram(left, bins=_BINS), FIRST),
-        (f"within {names[1]}", cosine_histogram(right, bins=_BINS), SECOND),
-        ("between, not paired", cosine_histogram(left, right, bins=_BINS), GREY),
-        ("between, paired", matched.histc(_BINS, -1, 1) / len(matched), MATCHED),
-    )
+    """How cosines are distributed: within each modality, and between them if sizes are equal."""
+    left, right = (unit("cosines_figure", name, x) for name, x in (("x", pairs.x), ("y", pairs.y)))
+    shown = [
+        (f"within {pairs.names[0]}", cosine_histogram(left, bins=_BINS), FIRST),
+        (f"within {pairs.names[1]}", cosine_histogram(right, bins=_BINS), SECOND),
+    ]
+    if pairs.comparable:
+        matched = (left * right).sum(1)
+        shown += [
+            ("between, not paired", cosine_histogram(left, right, bins=_BINS), GREY),
+            ("between, paired", matched.histc(_BINS, -1, 1) / len(matched), MATCHED),
+        ]
     fig = figure(7, 3.6)
     ax = fig.subplots()
     edges = np.linspace(-1, 1, _BINS + 1)

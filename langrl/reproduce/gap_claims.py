@@ -167,8 +167,8 @@ def feature_claims(diagnosis: Diagnosis, published: Mapping[str, float]) -> list
         "gap": diagnosis.gap,
         "recall x -> y": unmoved.recall_right,
         "recall y -> x": unmoved.recall_left,
-        "mean cosine within x": diagnosis.cones[0].mean,
-        "mean cosine within y": diagnosis.cones[1].mean,
+        "mean cosine within x": diagnosis.modalities[0].cone.mean,
+        "mean cosine within y": diagnosis.modalities[1].cone.mean,
     }
     values |= {f"loss at lambda {p.amount:g}": p.loss for p in diagnosis.curve}
     rows = []

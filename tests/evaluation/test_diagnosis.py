@@ -64,7 +64,7 @@ def test_tables_have_every_measure():
     found = diagnose(pairs(scale=3.0))
     table = {row["measure"]: row for row in rows(found)}
     assert table["gap"]["both"] == found.gap
-    assert table["effective rank"]["first"] == found.ranks[0]
+    assert table["effective rank"]["first"] == found.modalities[0].rank
     assert [row["amount"] for row in shift_rows(found)] == [-1, -0.5, -0.25, 0, 0.25, 0.5, 1]
 
 
