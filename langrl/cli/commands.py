@@ -90,7 +90,9 @@ def evaluate(
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     if instruction is None:
-        drawings = Drawings({"posterior": suite.draw_posteriors(agent)})
+        drawings = Drawings(
+            {"success": suite.draw_types(rows), "posterior": suite.draw_posteriors(agent)}
+        )
     else:
         drawings = suite.draw_instruction(agent, instruction, results)
     _store(drawings, out / "figures")
