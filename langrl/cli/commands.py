@@ -108,7 +108,9 @@ def evaluate(
     if out.parent == run / EVALUATION:
         write_index(out.parent)
     if instruction is None:
-        drawings = Drawings({"posterior": suite.draw_posteriors(agent)})
+        drawings = Drawings(
+            {"success": suite.draw_types(rows), "posterior": suite.draw_posteriors(agent)}
+        )
     else:
         drawings = suite.draw_instruction(agent, instruction, results)
     _store(drawings, out / "figures")

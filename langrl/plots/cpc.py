@@ -99,7 +99,7 @@ def information_figure(rows: Sequence[Mapping[str, Any]], pairs: int) -> Figure:
     right.set(xlabel="truth (nats)", ylabel="sd of one batch's estimate (nats)", yscale="log")
     for ax in (left, right):
         _tidy(ax)
-    fig.legend(*left.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    fig.legend(*left.get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return fig
 
 

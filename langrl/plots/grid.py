@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from langrl.envs.grid.rooms import AHEAD
-from langrl.plots.base import figure, panel_grid
+from langrl.plots.base import draw_path, figure, panel_grid, with_legend
+from langrl.plots.text import wrap
 
 PIXELS = 32  # along a cell's side in images of rooms
-DENOTED, PATH = "#4dff88", "#4da6ff"
+DENOTED, PATH, FAILED = "#4dff88", "#4da6ff", "#ff4fd8"
 HEAT = LinearSegmentedColormap.from_list("heat", ["#5a3000", "#ff8c00", "#fff2b3"])
 _MARKERS = (">", "v", "<", "^")  # east, south, west, north
 _FRAMES = 8  # images in a film strip
+_ROOM = 3.6, 4.1  # inches of a panel with a room
 
 
 def draw_room(
@@ -33,6 +35,7 @@ def draw_room(
     probabilities: NDArray[Any] | None = None,
     denoted: NDArray[np.bool_] | None = None,
     path: NDArray[np.int64] | None = None,
+    reached: bool | None = None,
     title: str = "",
 ) -> None:
     """Draw a room, as uint8 [H * 32, W * 32, 3], with beliefs about goals.
@@ -41,7 +44,9 @@ def draw_room(
         goals: poses [M, 3]; each is an arrow head in its cell, towards what it faces.
         probabilities: [M], the arrow heads' size and brightness.
         denoted: objects that the instruction denotes, outlined, bool [H, W].
-        path: poses over time [T, 3].
+        path: poses over time [T, 3]; a dot marks the start.
+        reached: whether the path ends in success, which a star marks, or in failure, a cross; None
+            where that is not known.
     """
     height, width = image.shape[0] / PIXELS, image.shape[1] / PIXELS
     ax.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
@@ -51,13 +56,16 @@ def draw_room(
         for row, column in np.argwhere(denoted):
             corner = column + 0.04, row + 0.04
             ax.add_patch(
-                Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=DENOTED, lw=2, zorder=6)
-            )
+                Rectangle(
+                    corner, 0.92, 0.92, fill=False, edgecolor=DENOTED, lw=2, zorder=6,
+                    label="denoted",
+                )
+            )  # fmt: skip
     if path is not None:
-        ax.plot(path[:, 1] + 0.5, path[:, 0] + 0.5, color=PATH, lw=1.8, alpha=0.9, zorder=4)
-        ax.plot(path[0, 1] + 0.5, path[0, 0] + 0.5, "o", color="white", mec=PATH, ms=6, zorder=5)
+        draw_path(ax, path[:, :2] + 0.5, reached, (PATH, FAILED))
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    ax.set_title(title, fontsize=8, parse_math=False, wrap=True)  # it may be an instruction
+    # It may be an instruction: untrusted.
+    ax.set_title(wrap(title, _ROOM[0], 8), fontsize=8, parse_math=False)
 
 
 def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any]) -> None:
@@ -75,10 +83,11 @@ def _draw_beliefs(ax: Axes, goals: NDArray[np.int64], probabilities: NDArray[Any
 
 def rooms_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """One room per panel; panels as ``draw_room`` takes them."""
-    fig, axes = panel_grid(len(panels), min(3, len(panels)), 3.6, 4.1, title)
+    fig, axes = panel_grid(len(panels), min(3, len(panels)), *_ROOM, title)
     for ax, panel in zip(axes, panels, strict=True):
         draw_room(ax, **panel)
-    return fig
+    good = "Good: arrow heads point at what is outlined, and the walk ends beside it."
+    return with_legend(fig, good)
 
 
 def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> Figure:

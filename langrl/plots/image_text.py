@@ -48,7 +48,7 @@ def auc_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.bar(range(len(groups)), list(groups.values()), color=colour)
         ax.set_xticks(range(len(groups)), list(groups), rotation=60, fontsize=7)
         ax.axhline(0.5, color="black", lw=0.8, ls=":")
-        ax.set(ylim=(0.4, 1.01))
+        ax.set(ylim=(0.4, 1.01), ylabel="ROC AUC; 0.5 is chance")
         ax.set_title(name, fontsize=9)
         ax.grid(axis="y", alpha=0.3)
     return fig

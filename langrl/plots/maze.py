@@ -1,8 +1,9 @@
-"""Figures of mazes: walls, posteriors and paths.
+"""Figures of mazes: walls, posteriors and paths, and films of walks.
 
 Axes: ``R`` rows, ``C`` columns, ``M`` candidate goals, ``T`` time.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from langrl.plots.base import (
     CEILING,
@@ -21,10 +23,17 @@ from langrl.plots.base import (
     WALL,
     Bar,
     draw_bars,
+    draw_path,
     figure,
     panel_grid,
+    to_image,
     with_legend,
 )
+from langrl.plots.text import wrap
+
+_TITLE = 3.4  # inches of a maze's title
+_FILM_SIDE = 3.6  # inches of a film's frame
+_DOT = 5  # radius of the agent in a film, in pixels
 
 
 def draw_maze(
@@ -34,6 +43,7 @@ def draw_maze(
     denoted: NDArray[np.bool_] | None = None,
     heat: NDArray[np.float64] | None = None,
     paths: Sequence[NDArray[np.float32]] = (),
+    reached: Sequence[bool | None] = (),
     title: str = "",
 ) -> Any:
     """Draw a maze of walls, bool [R, C], from above, row 0 at the top.
@@ -41,7 +51,9 @@ def draw_maze(
     Args:
         denoted: cells that the instruction denotes, outlined, bool [R, C].
         heat: probability mass of each cell [R, C].
-        paths: positions over time, each [T, 2]; a dot marks the start, a star the end.
+        paths: positions over time, each [T, 2]; a dot marks the start.
+        reached: of each path, whether it ends in success, which a star marks, or in failure, a
+            cross; None, or no entry, where that is not known.
 
     Returns the image of the heat, for a colour bar; None without heat.
     """
@@ -54,25 +66,27 @@ def draw_maze(
     ax.imshow(wall_layer, cmap=colour, extent=extent, interpolation="nearest")
     if denoted is not None:
         _outline(ax, denoted)
-    for path in paths:
-        ax.plot(path[:, 1], path[:, 0], color=PATH, lw=1.6, alpha=0.85, zorder=4)
-        ax.plot(path[0, 1], path[0, 0], "o", color="white", mec=PATH, ms=6, mew=1.5, zorder=5)
-        ax.plot(path[-1, 1], path[-1, 0], "*", color=PATH, mec="white", ms=11, mew=0.6, zorder=6)
+    for path, success in itertools.zip_longest(paths, reached):
+        draw_path(ax, path, success)
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.set_xticks(np.arange(width) + 0.5, [str(c) for c in range(width)], fontsize=6)
     ax.set_yticks(np.arange(height) + 0.5, [str(r) for r in range(height)], fontsize=6)
     ax.tick_params(length=0)
-    ax.set_title(title, fontsize=9, parse_math=False)  # it may be an instruction: untrusted
+    ax.set_xlabel("column", fontsize=7)
+    ax.set_ylabel("row", fontsize=7)
+    # It may be an instruction: untrusted.
+    ax.set_title(wrap(title, _TITLE, 9), fontsize=9, parse_math=False)
     return image
 
 
 def _outline(ax: Axes, cells: NDArray[np.bool_]) -> None:
     """Draw the border of a set of cells."""
     padded = np.pad(cells, 1)
+    style: dict[str, Any] = {"color": DENOTED, "lw": 2, "zorder": 3, "label": "denoted"}
     for row, column in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1]):
-        ax.plot([column, column + 1], [row, row], color=DENOTED, lw=2, zorder=3)
+        ax.plot([column, column + 1], [row, row], **style)
     for row, column in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1]):
-        ax.plot([column, column], [row, row + 1], color=DENOTED, lw=2, zorder=3)
+        ax.plot([column, column], [row, row + 1], **style)
 
 
 def cell_mass(
@@ -95,7 +109,39 @@ def posterior_figure(
         if image is not None:
             bar = fig.colorbar(image, ax=ax, shrink=0.75)
             bar.ax.tick_params(labelsize=6)
-    return fig
+            bar.set_label("belief: probability of a cell", fontsize=6)
+    good = "Good: the heat lies within the outline, and walks end there."
+    return with_legend(fig, good)
+
+
+def film(
+    walls: NDArray[np.bool_],
+    path: NDArray[np.float32],
+    *,
+    denoted: NDArray[np.bool_] | None = None,
+    heat: NDArray[np.float64] | None = None,
+    title: str = "",
+) -> list[NDArray[np.uint8]]:
+    """Return an image of each step of a walk, as uint8 [height, width, 3].
+
+    Args:
+        walls, denoted, heat, title: as for ``draw_maze``.
+        path: positions over time [T, 2].
+    """
+    fig = figure(_FILM_SIDE, _FILM_SIDE)
+    ax = fig.subplots()
+    draw_maze(ax, walls, denoted=denoted, heat=heat, title=title)
+    still = to_image(fig)
+    # Positions in pixels, from the top: the maze is drawn once, and only the walk in each frame.
+    points = ax.transData.transform(path[:, ::-1]) * (1, -1) + (0, len(still))
+    frames = []
+    for step, (x, y) in enumerate(points):
+        frame = Image.fromarray(still)
+        pen = ImageDraw.Draw(frame)
+        pen.line([tuple(point) for point in points[: step + 1]], fill=PATH, width=2)
+        pen.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=PATH, outline="white")
+        frames.append(np.asarray(frame))
+    return frames
 
 
 def followed_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:

@@ -15,6 +15,7 @@ from langrl.evaluation.diagnosis import EmbeddedPairs
 from langrl.functional.gap import AMOUNTS, shift_curve
 from langrl.functional.geometry import cosine_histogram, unit, unit_pairs
 from langrl.plots.base import figure
+from langrl.plots.text import wrap
 
 FIRST, SECOND, MATCHED, GREY = "#2166ac", "#e08214", "#1b7837", "#777777"
 LINES = ("#2166ac", "#e08214", "#1b7837", "#6a51a3", "#b2182b", "#777777")
@@ -49,7 +50,7 @@ def projection_figure(pairs: EmbeddedPairs, title: str) -> Figure:
     ax.set_aspect("equal", adjustable="datalim")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
-    ax.set_title(title, fontsize=10, parse_math=False)
+    ax.set_title(wrap(title, fig.get_figwidth(), 10), fontsize=10, parse_math=False)
     return fig
 
 
@@ -76,8 +77,8 @@ def cosines_figure(pairs: EmbeddedPairs, title: str) -> Figure:
     ax.set(xlabel="cosine", ylabel="density", xlim=(-1, 1))
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    ax.set_title(title, fontsize=10, parse_math=False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    ax.set_title(wrap(title, fig.get_figwidth(), 10), fontsize=10, parse_math=False)
     return fig
 
 

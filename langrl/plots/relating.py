@@ -53,7 +53,7 @@ def shares_figure(table: Rows, title: str) -> Figure:
         ax.set_xlabel("related data, %")
         ax.set_title(label, fontsize=9)
         ax.grid(alpha=0.3)
-    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return fig
 
 
@@ -87,7 +87,7 @@ def _draw_histograms(ax: Axes, related: Sequence[float], unrelated: Sequence[flo
     ):  # fmt: skip
         clipped = np.clip(values, low, high)
         ax.hist(clipped, bins, color=colour, alpha=0.55, density=True, label=label)
-    ax.set(xlabel="PMI, nats", yticks=[])
+    ax.set(xlabel="PMI, nats", ylabel="density of pairs", yticks=[])
 
 
 def roc_curve(

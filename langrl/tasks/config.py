@@ -11,6 +11,15 @@ from langrl.training.config import LoggingConfig
 DEFAULT_TASK = "street-maze"  # of a config file that does not name its task
 
 
+class DuringConfig(Settings):
+    """How an agent is evaluated while it trains."""
+
+    every: int = Field(
+        500, ge=0, le=100_000_000, description="steps between evaluations during training; 0: none"
+    )
+    episodes_during: int = Field(20, ge=1, le=10_000, description="episodes in each of them")
+
+
 class RunConfig(Settings):
     """Base of every run's config; with the versions, a config decides a run's bits.
 

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
 from torch import Tensor
 
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.errors import CheckpointError, ConfigError, GroundingError
 from langrl.settings import CONFIG_FILE, describe_invalid, with_absolute_paths
-from langrl.tasks.config import RunConfig
+from langrl.tasks.config import DuringConfig, RunConfig
 from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
@@ -136,11 +137,23 @@ class Run:
 
     def train(self, folder: Path, label: str) -> float:
         """Train up to the last step and return the seconds it took."""
+        config = self.config
+        evaluation = getattr(config, "evaluation", None)
+        every = evaluation.every if isinstance(evaluation, DuringConfig) else 0
         training = Training(
-            self.learner, self.config.last_step, folder, self.config.logging, self.snapshot
-        )
+            self.learner, config.last_step, folder, config.logging, self.snapshot, every,
+            partial(self._evaluate, folder),
+        )  # fmt: skip
         with flushed_subnormals():
             return training.run(label)
+
+    def _evaluate(self, folder: Path) -> dict[str, float]:
+        """Measure the agent of the present weights: a copy, so that training is left alone."""
+        task, config = TASKS[self.config.task], self.config
+        place = step_folder(folder, self.learner.step)
+        agent = task.module("agent").load(self.snapshot(), place, device=config.device)()
+        measured: dict[str, float] = task.module("suite").of(config).watch(agent)
+        return measured
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from the newest checkpoint, or from the beginning, and return the seconds."""

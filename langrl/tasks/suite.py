@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import lookup
 from langrl.evaluation.comparison import COLUMNS, compare, summarise
-from langrl.evaluation.rollouts import Episodes
+from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
-from langrl.plots.base import curves_figure, save
+from langrl.plots.base import curves_figure, save, types_figure
 from langrl.protocols import Agent
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.registry import TASKS
 from langrl.training.jobs import flushed_subnormals
-from langrl.training.logs import read_metrics, write_results
+from langrl.training.logs import read_metrics, write_board, write_results
 
 Row = dict[str, Any]
 Makers = dict[str, Callable[[], Agent]]  # makes the agent of each method
@@ -131,6 +131,10 @@ class TaskSuite(ABC):
     def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, the ``first`` ones among them."""
 
+    def draw_types(self, rows: Sequence[Row]) -> Figure:
+        """Draw the success of each method by instruction type and phrasing."""
+        return types_figure(rows, f"following instructions in {self.name}", self.type_name)
+
     @abstractmethod
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
@@ -202,6 +206,14 @@ class TaskSuite(ABC):
             ]
         return rows
 
+    def watch(self, agent: Agent) -> dict[str, float]:
+        """Return the success and the SPL of an agent in a few drawn tasks, as metrics."""
+        few = {"episodes": self.settings.episodes_during}
+        env = self.tasks(self.settings.model_copy(update=few))
+        row = summarise(run_episodes(env, agent, self.settings.seed))
+        env.close()
+        return {f"evaluation/{name}": row[name] for name in ("success", "spl")}
+
     def follow(self, agents: Makers, settings: Any, instruction: str) -> dict[str, Episodes]:
         """Have each agent follow one text from many starts.
 
@@ -232,6 +244,7 @@ def finish(run: Any, folder: Path, command: str, seconds: float) -> Report:
         row["train_seconds"] = round(seconds, 1)
     config = run.config.model_dump(mode="json")
     write_results(folder, command, config, report.rows, **report.results)
+    write_board(folder, run.config.last_step, config, report.rows)
     for name, figure in report.draw().items():
         save(figure, folder / "figures" / f"{name}.png")
     return report
@@ -248,6 +261,27 @@ def beliefs_of(agent: Any, observation: Any, instruction: str) -> Posterior | No
         return None
     posterior: Posterior = agent.posterior({"observation": observation}, instruction)
     return posterior
+
+
+def outcomes(episodes: Episodes) -> list[bool | None]:
+    """Return whether each episode succeeded; None where nothing says what success is."""
+    known = ~np.isnan(episodes.shortest_steps)
+    return [
+        bool(success) if is_known else None
+        for success, is_known in zip(episodes.success, known, strict=True)
+    ]
+
+
+def describe_outcome(episodes: Episodes) -> str:
+    """Say how the first of some episodes ended."""
+    success, steps = outcomes(episodes)[0], f"{episodes.steps[0]} steps"
+    words = {True: f"success in {steps}", False: f"failure after {steps}", None: f"{steps}"}
+    return words[success]
+
+
+def uncertainty(bits: float, things: str) -> str:
+    """Say how uncertain a belief over things is, by its entropy; both figures mean the same."""
+    return f"an entropy of {bits:.1f} bits, that of an even choice among {2**bits:.1f} {things}"
 
 
 def unknown_denotation(instruction: str) -> str:

@@ -32,6 +32,42 @@ console = Console(
 )
 
 
+def write_board(
+    folder: Path, step: int, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Add a finished run's hyper-parameters and results to its TensorBoard events.
+
+    Args:
+        folder: the run folder.
+        step: at which the rows were measured.
+        settings: the config, as nested mappings; fields are named as their flags are.
+        rows: results; those with ``method`` and ``success`` are shown beside the hyper-parameters.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.summary import hparams
+
+    results = {
+        f"results/{name}/{row['method']}": float(row[name])
+        for row in rows
+        for name in ("success", "spl")
+        if row.get("method") is not None and row.get(name) is not None
+    }
+    with SummaryWriter(str(folder / "tensorboard")) as board:
+        for summary in hparams(dict(_flat(settings)), results):
+            board.file_writer.add_summary(summary)
+        for name, value in results.items():
+            board.add_scalar(name, value, step)
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Name the fields of nested mappings as flags do; what is no number is text."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value if isinstance(value, int | float) else str(value)
+
+
 class MetricsLog:
     """Writes metrics to ``metrics.jsonl``, which is read back, and to TensorBoard events.
 

@@ -1,7 +1,7 @@
 """The training loop: batches, logs, checkpoints, exact resume; it stops at the first NaN or inf."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Training:
         folder: the run folder.
         logging: how often to report and store.
         snapshot: returns a checkpoint of the learner's present state.
+        every: steps between evaluations; 0 for none.
+        evaluate: measures what has been learned, as metrics by name; it changes nothing of it.
     """
 
     learner: Learner
@@ -46,6 +48,8 @@ class Training:
     folder: Path
     logging: LoggingConfig
     snapshot: Callable[[], Checkpoint]
+    every: int = 0
+    evaluate: Callable[[], Mapping[str, float]] = dict
 
     def run(self, label: str) -> float:
         """Train up to the last step and return the seconds it took, checkpoints included.
@@ -63,8 +67,10 @@ class Training:
                     batch = learner.batch()
                     metrics = self._update(batch)
                     step = learner.step
-                    if step % logging.log_every == 0 or step == self.steps:
-                        log.write(step, {name: float(value) for name, value in metrics.items()})
+                    evaluated = self.evaluate() if self.every and step % self.every == 0 else {}
+                    if step % logging.log_every == 0 or step == self.steps or evaluated:
+                        shown = {name: float(value) for name, value in metrics.items()}
+                        log.write(step, {**shown, **evaluated})
                         bar.update(step)
                     if step % logging.checkpoint_every == 0 or step == self.steps:
                         write_checkpoint(step_folder(self.folder, step), self.snapshot())

@@ -16,7 +16,9 @@ from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, ahead, read_observation
 from langrl.envs.phrasing import Phrasing
 from langrl.evaluation.rollouts import Episodes, run_episodes
+from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
+from langrl.plots.base import mark_outcome
 from langrl.plots.grid import PIXELS, film_strip, rooms_figure
 from langrl.protocols import Agent
 from langrl.tasks.grid.baselines import (
@@ -28,7 +30,16 @@ from langrl.tasks.grid.baselines import (
 )
 from langrl.tasks.grid.config import GridEvaluationConfig, GridRunConfig
 from langrl.tasks.loading import AgentMaker
-from langrl.tasks.suite import Drawings, Makers, TaskSuite, beliefs_of, unknown_denotation
+from langrl.tasks.suite import (
+    Drawings,
+    Makers,
+    TaskSuite,
+    beliefs_of,
+    describe_outcome,
+    outcomes,
+    uncertainty,
+    unknown_denotation,
+)
 
 EXAMPLES = (
     "go to the red ball",
@@ -144,10 +155,11 @@ class GridSuite(TaskSuite):
                 f" ({np.log2(denoted.sum()):.1f} bits of ambiguity); the agent puts"
                 f" {posterior.probabilities[faced].sum():.0%} of its belief on facing them"
             )
-        return [
-            first,
-            f"posterior over candidate goals: entropy {posterior.entropy_bits:.1f} bits",
-        ]
+        # Bits are of cells, as those of ambiguity are: several poses face one.
+        cells, which = np.unique(np.stack(ahead(posterior.goals), 1), axis=0, return_inverse=True)
+        mass = np.bincount(which.ravel(), posterior.probabilities)
+        bits = Posterior(cells, mass.astype(np.float32)).entropy_bits
+        return [first, f"its belief over cells to face has {uncertainty(bits, 'cells')}"]
 
     def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, each with a walk."""
@@ -156,8 +168,10 @@ class GridSuite(TaskSuite):
         return rooms_figure(panels, self._title(panels[0]))
 
     def _title(self, panel: Mapping[str, Any]) -> str:
-        belief = "posterior over goals (arrow heads), " if "goals" in panel else ""
-        return f"{belief}what the words denote (green), a walk (blue)"
+        belief = (
+            "belief about goals (arrow heads, larger where likelier), " if "goals" in panel else ""
+        )
+        return f"{belief}what the words denote (green), and a walk"
 
     def _panel(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
         """Return a room for a text, with beliefs, what is denoted, and a walk."""
@@ -175,7 +189,8 @@ class GridSuite(TaskSuite):
             **beliefs,
             "denoted": denoted,
             "path": path,
-            "title": f"“{text}”",
+            "reached": outcomes(episodes)[0],
+            "title": f"“{text}”\n{describe_outcome(episodes)}",
         }
 
     def _walk(self, agent: Agent, text: str, seed: int) -> Episodes:
@@ -185,17 +200,18 @@ class GridSuite(TaskSuite):
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
     ) -> Drawings:
         """Draw the first episode of each method as a film strip, and as a film."""
-        films = {method: self._frames(episodes.paths[0]) for method, episodes in results.items()}
+        films = {
+            method: mark_outcome(self._frames(episodes.paths[0]), outcomes(episodes)[0])
+            for method, episodes in results.items()
+        }
         strips = {
-            f"{method}\n{'success' if results[method].success[0] else 'failure'}": frames
+            f"{method}\n{describe_outcome(results[method])}": frames
             for method, frames in films.items()
         }
         panel = self._panel(agent(), instruction, 0)
         figures = {
-            "instruction": film_strip(strips, f"“{instruction[:80]}”"),
-            "belief": rooms_figure(
-                [panel], "posterior over goals" if "goals" in panel else "a walk"
-            ),
+            "instruction": film_strip(strips, f"“{instruction}”"),
+            "belief": rooms_figure([panel], self._title(panel)),
         }
         return Drawings(figures, {f"film-{method}": frames for method, frames in films.items()})
 

@@ -19,7 +19,7 @@ from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
 from langrl.tasks.grid.suite import RANDOM, SEPARATE, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.suite import Makers, beliefs_of
+from langrl.tasks.suite import Makers, beliefs_of, uncertainty
 
 _UP = 3  # the direction that agents look in their views
 _NAMED = 3  # goals that a figure's title names
@@ -69,25 +69,26 @@ class GridPartialSuite(GridSuite):
         posterior = beliefs_of(agent, observation["observation"][0], instruction)
         assert posterior is not None
         return [
-            f"{instruction!r}: the agent would face {_likeliest(posterior)};"
-            f" entropy {posterior.entropy_bits:.1f} bits"
+            f"{instruction!r}: the agent would face {_likeliest(posterior)}; its belief has"
+            f" {uncertainty(posterior.entropy_bits, 'kinds of object')}"
         ]
 
     def _title(self, panel: Mapping[str, Any]) -> str:
-        return "what the agent would face, what the words denote (green), its walk (blue)"
+        return "what the agent would face, what the words denote (green), and a walk"
 
     def _panel(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
-        rooms, path, posterior = self._watch(agent, text, seed)
+        rooms, path, posterior, success = self._watch(agent, text, seed)
         denoted = denoted_cells(rooms, text)
         return {
             "image": render_rooms(rooms, pixels=PIXELS)[0],
             "denoted": None if denoted is None else denoted[0],
             "path": path,
+            "reached": None if denoted is None else success,
             "title": f"“{text}”\n{_likeliest(posterior)}",
         }
 
-    def _watch(self, agent: Any, text: str, seed: int) -> tuple[Rooms, Poses, Posterior]:
-        """Return a room [1, H, W, 2], the poses of a walk in it [T, 3], and the first beliefs."""
+    def _watch(self, agent: Any, text: str, seed: int) -> tuple[Rooms, Poses, Posterior, bool]:
+        """Return a room [1, H, W, 2], poses of a walk [T, 3], the first beliefs, and success."""
         env = self._single()
         world = env.unwrapped
         assert isinstance(world, GridGoToVectorEnv)
@@ -98,10 +99,10 @@ class GridPartialSuite(GridSuite):
         assert posterior is not None
         while not over:
             actions = agent.act({"observation": observation["observation"]}, text)
-            observation, _, terminated, truncated, _ = env.step(actions)
+            observation, _, terminated, truncated, info = env.step(actions)
             path.append(world.poses[0])
             over = bool(terminated[0] or truncated[0])
-        return rooms, np.stack(path), posterior
+        return rooms, np.stack(path), posterior, bool(info["is_success"][0])
 
     def _frames(self, path: NDArray[Any]) -> list[NDArray[np.uint8]]:
         return list(draw_views(path, PIXELS))

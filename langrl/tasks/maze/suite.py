@@ -16,13 +16,26 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
 from langrl.evaluation.rollouts import Episodes, run_episodes
+from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.maze import cell_mass, posterior_figure
+from langrl.plots.base import mark_outcome
+from langrl.plots.maze import cell_mass, film, posterior_figure
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.baselines import OracleAgent
 from langrl.tasks.maze.config import MazeEvaluationConfig, MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
-from langrl.tasks.suite import Drawings, Makers, TaskSuite, beliefs_of, unknown_denotation
+from langrl.tasks.suite import (
+    Drawings,
+    Makers,
+    TaskSuite,
+    beliefs_of,
+    describe_outcome,
+    outcomes,
+    uncertainty,
+    unknown_denotation,
+)
+
+_WALKS = 5  # of each method in a figure
 
 EXAMPLES = (
     "go to row 3",
@@ -114,7 +127,7 @@ class MazeSuite(TaskSuite):
                 f"{instruction!r} denotes {mask.sum()} cells ({np.log2(mask.sum()):.1f} bits of"
                 f" ambiguity); the agent puts {mass[mask].sum():.0%} of its belief on them"
             )
-        return [first, f"posterior over candidate goals: entropy {bits:.1f} bits"]
+        return [first, f"its belief over cells has {uncertainty(bits, 'cells')}"]
 
     def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, each with a walk."""
@@ -129,43 +142,51 @@ class MazeSuite(TaskSuite):
                     "heat": self._posterior_mass(grounded, text)[0],
                     "denoted": world.cell_mask(text),
                     "paths": episodes.paths,
-                    "title": f"“{text}”",
+                    "reached": outcomes(episodes),
+                    "title": f"“{text}”\n{describe_outcome(episodes)}",
                 }
             )
-        belief = "" if panels[0]["heat"] is None else "posterior over goals (heat), "
-        title = f"{belief}what the words denote (green), and a walk (blue)"
+        belief = "" if panels[0]["heat"] is None else "belief about goals (heat), "
+        title = f"{belief}what the words denote (green), and a walk"
         return posterior_figure(world.walls, panels, title)
 
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
     ) -> Drawings:
-        """Draw the posterior for one text with the first walks of each method."""
+        """Draw the posterior for one text with walks of each method, and a film of the first."""
         heat, bits = self._posterior_mass(agent(), instruction)
-        mask = self.world.cell_mask(instruction)
-        panels = []
+        shared: dict[str, Any] = {"heat": heat, "denoted": self.world.cell_mask(instruction)}
+        panels, films = [], {}
         for method, episodes in results.items():
-            score = "" if mask is None else f", success {episodes.success.mean():.2f}"
+            ends = outcomes(episodes)
+            share = "" if None in ends else f": {sum(map(bool, ends))} of {len(ends)} succeed"
             panels.append(
-                {
-                    "heat": heat,
-                    "denoted": mask,
-                    "paths": episodes.paths[:5],
-                    "title": f"{method}{score}",
+                shared
+                | {
+                    "paths": episodes.paths[:_WALKS],
+                    "reached": ends[:_WALKS],
+                    "title": f"{method}{share}",
                 }
             )
-        belief = "" if heat is None else f": posterior entropy {bits:.1f} bits"
-        title = f"“{instruction[:80]}”{belief}"
-        return Drawings({"instruction": posterior_figure(self.world.walls, panels, title)})
+            title = f"{method}: {describe_outcome(episodes)}"
+            frames = film(self.world.walls, episodes.paths[0], title=title, **shared)
+            films[f"film-{method}"] = mark_outcome(frames, ends[0])
+        belief = "" if heat is None else f"\nthe belief has {uncertainty(bits, 'cells')}"
+        title = f"“{instruction}”{belief}"
+        return Drawings({"instruction": posterior_figure(self.world.walls, panels, title)}, films)
 
     def _posterior_mass(
         self, agent: Any, instruction: str
     ) -> tuple[NDArray[np.float64] | None, float]:
-        """Return the posterior's mass in each cell [R, C], or None, and its entropy in bits."""
+        """Return the posterior's mass in each cell [R, C], or None, and its entropy in bits.
+
+        Bits are of cells, as those of ambiguity are: a cell holds many of the candidates.
+        """
         posterior = beliefs_of(agent, self.world.layout.free_cells[0] + 0.5, instruction)
         if posterior is None:
             return None, 0.0
         mass = cell_mass(posterior.goals, posterior.probabilities, self.world.walls.shape)
-        return mass, posterior.entropy_bits
+        return mass, Posterior(np.argwhere(mass), mass[mass > 0].astype(np.float32)).entropy_bits
 
     def _denoting(self, instructions: Sequence[str]) -> list[str]:
         """Leave out the instructions that denote no cell of this maze."""
