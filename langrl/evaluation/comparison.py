@@ -33,22 +33,23 @@ def compare(
 
     Args:
         agents: how to make each, by name.
-        make_env: returns the tasks; see ``run_episodes``.
+        make_env: returns the tasks, which start again with each agent; see ``run_episodes``.
         seed: of the tasks and the agents.
         label: of the progress bar.
         options: of the environment's ``reset``.
         shared: the dict of an earlier comparison, whose agents have the same weights.
     """
     results, shared = {}, {} if shared is None else shared
+    env = make_env()
     for name, make_agent in agents.items():
-        env, agent = make_env(), make_agent()
+        agent = make_agent()
         if hasattr(agent, "shared"):
             agent.shared = shared
         with progress(f"{label}: {name}", env.num_envs) as bar:
             results[name] = run_episodes(
                 env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
             )
-        env.close()
+    env.close()
     return results
 
 
