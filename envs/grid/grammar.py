@@ -17,6 +17,7 @@ backwards, so whatever the grammar writes it can read; of misspelled texts it re
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -180,7 +181,12 @@ def parse(text: str) -> Meaning | None:
     Raises:
         InstructionError: if the text cannot be an instruction (see ``check_instruction``).
     """
-    words = templates.words_of(check_instruction(text))
+    return _read(check_instruction(text))
+
+
+@lru_cache(4096)  # agents that are compared meet the same texts, and the oracle at every step
+def _read(text: str) -> Meaning | None:
+    words = templates.words_of(text)
     if sum(map(len, words)) > _LONGEST_READ:
         return None
     known = [templates.corrected(word) for word in words]

@@ -34,7 +34,7 @@ def compare(
 
     Args:
         agents: how to make each, by name.
-        make_env: returns the tasks; see ``run_episodes``.
+        make_env: returns the tasks, which start again with each agent; see ``run_episodes``.
         seed: of the tasks and the agents.
         label: of the progress bar.
         options: of the environment's ``reset``.
@@ -50,15 +50,16 @@ def compare(
                 f" and {name!r} is a {type(make).__name__}; give a lambda that makes it"
             )
     results, shared = {}, {} if shared is None else shared
+    env = make_env()
     for name, make_agent in agents.items():
-        env, agent = make_env(), make_agent()
+        agent = make_agent()
         if hasattr(agent, "shared"):
             agent.shared = shared
         with progress(f"{label}: {name}", env.num_envs) as bar:
             results[name] = run_episodes(
                 env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
             )
-        env.close()
+    env.close()
     return results
 
 

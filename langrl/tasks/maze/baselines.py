@@ -1,6 +1,7 @@
 """The maze's oracle: an agent that knows the walls and the grammar."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class OracleAgent:
 
     def __init__(self, world: StreetMaze) -> None:
         self.world = world
+        self._mask = lru_cache(10_000)(world.cell_mask)
 
     def reset(
         self,
@@ -35,7 +37,7 @@ class OracleAgent:
     ) -> NDArray[np.float32]:
         """Return the direction [2] or [N, 2] of the centre of the next cell."""
         positions, texts, single = read_observations(observations, instructions)
-        masks = {text: self.world.cell_mask(text) for text in dict.fromkeys(texts)}
+        masks = {text: self._mask(text) for text in dict.fromkeys(texts)}
         actions = np.zeros((len(texts), 2), np.float32)
         for n, text in enumerate(texts):
             mask = masks[text]
