@@ -158,9 +158,9 @@ def find_checkpoint(folder: Path) -> Path:
         if path.name.removeprefix(_STEP).isdecimal()
     }
     if not steps:
-        raise CheckpointError(
-            f"no checkpoint in {folder}; give a run folder that `langrl train` has written"
-        )
+        below = " or ".join(str(path.parent) for path in sorted(folder.glob("*/checkpoints")))
+        repair = f"did you mean {below}?" if below else "give a run folder of `langrl train`"
+        raise CheckpointError(f"no checkpoint in {folder}; {repair}")
     return steps[max(steps)]
 
 

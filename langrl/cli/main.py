@@ -31,6 +31,7 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
+from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.settings import CONFIG_FILE, dump_config, with_absolute_paths
 from langrl.tasks.config import RunConfig
@@ -266,6 +267,8 @@ def diagnose(arguments: list[str]) -> None:
     """Diagnose the embeddings of two modalities."""
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
     check_results_folder(given.out or DIAGNOSES)
+    if looks_like_a_folder(given.model) and not Path(given.model).exists():
+        raise ConfigError(f"MODEL {given.model}: no such file or folder; check the path")
     module = importlib.import_module("langrl.cli.diagnose")
     module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 

@@ -7,8 +7,9 @@ import sys
 import pytest
 from command_line import read_results, run_langrl
 
+from langrl.checkpoint import find_checkpoint
 from langrl.cli.folders import check_folder, find_run, new_folder
-from langrl.errors import ConfigError
+from langrl.errors import CheckpointError, ConfigError
 from langrl.reproduce.arguments import REPRODUCTIONS
 
 
@@ -156,3 +157,15 @@ def test_a_pretraining_run_stands_for_its_model(tiny_language, tmp_path):
     shutil.copytree(tiny_language, tmp_path / "pre" / "model")
     model = load_language_image_model(tmp_path / "pre")
     assert model.description == load_language_image_model(tiny_language).description
+
+
+def test_where_one_run_is_asked_for_the_runs_below_are_named(run, tmp_path):
+    shutil.copytree(run, tmp_path / "demo" / "run")
+    with pytest.raises(CheckpointError, match=f"did you mean {tmp_path / 'demo' / 'run'}"):
+        find_checkpoint(tmp_path / "demo")
+
+
+def test_a_model_that_is_not_there_is_refused_at_once(tmp_path, fails):
+    for name in ("./nowhere", tmp_path / "no.npy", "a/b/c"):
+        error = fails("diagnose", name, "--pairs", "goto", "--out", tmp_path / "out")
+        assert f"MODEL {name}: no such file or" in error
