@@ -71,7 +71,7 @@ def check_axes(function: str, axes: Mapping[str, str], given: Mapping[str, Any])
     """
     tensors = {name: given[name] for name in axes if given.get(name) is not None}
     sizes: dict[str, int] = {}
-    leading: list[Sequence[int]] = []
+    leading: set[tuple[int, ...]] = set()
     fits = True
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
@@ -79,17 +79,18 @@ def check_axes(function: str, axes: Mapping[str, str], given: Mapping[str, Any])
         expected, shape = axes[name].split(), list(tensor.shape)
         if "..." in expected:
             place, more = expected.index("..."), max(0, len(shape) - len(expected) + 1)
-            leading.append(shape[place : place + more])
+            leading.add(tuple(shape[place : place + more]))
             del shape[place : place + more], expected[place]
         if expected and expected[-1].endswith("?") and shape in ([], [1]):
             continue
         named = zip((axis.rstrip("?") for axis in expected), shape, strict=False)
         fits &= len(shape) == len(expected) and tensor.is_floating_point()
         fits &= all(size == sizes.setdefault(axis, size) > 0 for axis, size in named)
-    try:
-        torch.broadcast_shapes(*leading)
-    except RuntimeError:
-        fits = False
+    if len(leading) > 1:
+        try:
+            torch.broadcast_shapes(*leading)
+        except RuntimeError:
+            fits = False
     if not fits:
         needed = ", ".join(f"{name} [{axes[name].replace(' ', ', ')}]" for name in tensors)
         got = ", ".join(f"{list(tensor.shape)} of {tensor.dtype}" for tensor in tensors.values())
