@@ -1,7 +1,7 @@
 """The command line: reads arguments, prints one clear line for what is wrong with them.
 
-Exit codes: 0 done; 2 bad usage or input; 130 interrupted. Commands import what they need when they
-run, so that ``langrl --help`` is quick.
+Exit codes: 0 done; 1 the reader of the output has gone; 2 bad usage or input; 130 interrupted.
+Commands import what they need when they run, so that ``langrl --help`` is quick.
 """
 
 import contextlib

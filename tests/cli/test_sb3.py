@@ -189,6 +189,8 @@ def test_what_is_wrong_with_a_stored_run_is_named(runs, tmp_path, capsys):
     assert run_langrl("evaluate", copy, "--layout", "fork") == 2
     assert "leave the layout out" in capsys.readouterr().err
     (copy / "policy.zip").write_text("no zip")
+    config = (copy / "config.yaml").read_text()  # it is not finished
+    (copy / "config.yaml").write_text(config.replace("steps: 240", "steps: 320"))
     assert run_langrl("train", "--resume", copy, "--trust-pickle") == 2
     assert "policy.zip" in capsys.readouterr().err
     config = (copy / "config.yaml").read_text()

@@ -15,8 +15,10 @@ from langrl.settings import dump_config
 from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.presets import load_config
+from langrl.tasks.registry import load_run_config
 from langrl.tasks.run import build_run
 from langrl.tasks.suite import Report
+from langrl.training.run_folder import read_newest
 
 TINY = {
     "rooms": 8,
@@ -165,7 +167,9 @@ def test_a_file_says_which_method_it_is_of(capsys, tmp_path):
     assert capsys.readouterr().out == dump_config(tiny())
 
 
-def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
+def test_a_run_folder_says_which_method_it_is_of(run, tmp_path, monkeypatch):
+    cut_off = shutil.copytree(run[0], tmp_path / "cut-off")
+    (cut_off / "results.json").unlink()  # it is not evaluated yet
     finished = []
 
     def finish(run, *rest):
@@ -173,8 +177,22 @@ def test_a_run_folder_says_which_method_it_is_of(run, monkeypatch):
         return Report("", [{"score": 1}], ("score",), dict)
 
     monkeypatch.setattr(commands, "finish", finish)
-    assert run_langrl("pretrain", "--resume", run[0]) == 0
+    assert run_langrl("pretrain", "--resume", cut_off) == 0
     assert finished == ["cpc"]
+
+
+def test_a_finished_run_says_how_it_is_trained_on(run, tmp_path, capsys):
+    assert run_langrl("pretrain", "--resume", run[0]) == 0
+    words = " ".join(capsys.readouterr().out.split()).partition("weights: langrl ")[2].split()
+    assert words[:2] == ["pretrain", "--config"]
+    out = tmp_path / "longer"
+    config = load_run_config(words[2]).model_copy(update={"start": str(run[0])})
+    begun = build_run(config, out)
+    begun.begin()
+    stored = read_newest(run[0])[1].tensors["weights"]
+    assert all(
+        value.equal(stored[name]) for name, value in begun.learner.state()["weights"].items()
+    )
 
 
 def test_a_run_of_another_method_is_refused(run, capsys):
