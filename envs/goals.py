@@ -60,13 +60,6 @@ class Goals(Protocol):
         """Return whether goals [..., G] are what is desired [..., G]; bool [...]."""
 
 
-def _same(one: Array, two: Array) -> Mask:
-    """Return whether goals [..., G] are equal, bool [...]."""
-    if one.ndim == two.ndim == 1:  # at every step of a single environment; an eighth of the time
-        return np.asarray(one.tolist() == two.tolist())
-    return np.asarray((one == two).all(-1))
-
-
 class BoxGoals:
     """Some numbers of a vector observation, reached within a tolerance: for environments at large.
 

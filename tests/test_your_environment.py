@@ -42,9 +42,9 @@ def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     pytest.importorskip("stable_baselines3")
     example, printed = run(PENDULUM, monkeypatch, tmp_path, capsys)
     success, steps, chance, steps_by_chance = printed
-    assert success > 0.85  # 0.94 to 1.00 over seeds
+    assert success > 0.85  # 0.99 to 1.00 over seeds
     assert chance < 0.9
-    assert steps < 0.6 * steps_by_chance  # 16 to 26 of 67
+    assert steps < 0.6 * steps_by_chance  # 20 to 22 of 92
     _, info = example["task"]().reset(seed=0, options={"instruction": "point sideways"})
     for side in ("left", "right"):  # an ambiguous instruction is believed to be ambiguous
         belief = info["posterior"] @ example["fits"](info["candidates"], f"point {side}")
@@ -64,7 +64,7 @@ def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
 ):
     pytest.importorskip("stable_baselines3")
     example, (fetched,) = run(FETCH, monkeypatch, tmp_path, capsys)
-    assert fetched > 0.75  # 0.86 to 0.93 over seeds; 0.48 by a random walk
+    assert fetched > 0.75  # 0.83 to 0.93 over seeds; 0.46 by a random walk
     env, room, right = example["env"], example["room"], []
     for seed in range(100):
         seen, _ = env.reset(seed=seed)
@@ -103,8 +103,8 @@ def test_denotations_of_the_page_do_not_know_what_users_type(number):
 @pytest.mark.documents
 def test_frames_of_a_cart_are_goals(monkeypatch, tmp_path, capsys):
     _, (similarity, reached, *_) = run(FRAMES, monkeypatch, tmp_path, capsys)
-    assert 0.999 < similarity < 1
-    assert 0 < reached < 0.7
+    assert 0.995 < similarity < 1  # 0.9993
+    assert reached < 0.5  # 0.20
 
 
 def test_a_sentence_model_alone_does_not_know_left_from_right():

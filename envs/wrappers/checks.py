@@ -24,7 +24,6 @@ _BELOW = (
 )
 _ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
-_FLOATS = (float, np.float64)
 _PARTS = {"language": "chooser", "candidates": "candidates", "grounding": "strategies"}
 
 Writer = Callable[[Any, Generator], str]
@@ -233,20 +232,37 @@ def goal_space(seen: spaces.Space[Any], goals: Goals) -> spaces.Dict:
     )
 
 
-def achieved_goal(goals: Goals, seen: Any, action: Any = None) -> Array:
-    """Return what is achieved [G] in an observation, after an action or at a start; checked."""
-    # A batch of one. This is done at every step: no call of NumPy where none is needed.
-    states = seen[None] if type(seen) is np.ndarray else np.asarray(seen)[None]
-    achieved = goals.achieved(states, None if action is None else np.asarray(action)[None])[0]
-    space = goals.space
-    if (
-        achieved.ndim == 1
-        and achieved.shape == space.shape
-        and achieved.dtype is space.dtype
-        and math.isfinite(achieved.dot(achieved))
-    ):
-        return achieved
-    return check_goal(achieved, space, "achieved_goal", bounded=False)
+class GoalReader:
+    """Reads what is achieved off one observation, and checks it; done at every step."""
+
+    def __init__(self, goals: Goals) -> None:
+        self._goals, self._dtype = goals, goals.space.dtype
+        self._shape = goals.space.shape if len(goals.space.shape) == 1 else None
+
+    def __call__(self, seen: Any, action: Any = None) -> Array:
+        """Return what is achieved [G], after an action or at a start; errors as ``check_goal``."""
+        done = None if action is None else np.asarray(action)[None]
+        achieved = self._goals.achieved(np.asarray(seen)[None], done)[0]
+        if (
+            achieved.shape == self._shape
+            and achieved.dtype is self._dtype
+            and math.isfinite(sum(achieved.tolist()))
+        ):
+            return achieved
+        # In full only if it is not the usual case.
+        return check_goal(achieved, self._goals.space, "achieved_goal", bounded=False)
+
+
+def goal_reader(goals: Goals) -> Callable[..., Array]:
+    """Return a function from an observation, and the action before, to what is achieved [G].
+
+    Goals of langrl's worlds have a quick one that needs no checks, ``achieved_one``; a subclass
+    need not have changed it with ``achieved``.
+    """
+    if type(goals).__module__.startswith("langrl.") and hasattr(goals, "achieved_one"):
+        quick: Callable[..., Array] = goals.achieved_one
+        return quick
+    return GoalReader(goals)
 
 
 def is_satisfied(
@@ -311,7 +327,8 @@ def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
     for array in (one, two):
         if array.shape[array.ndim - len(shape) :] != shape:
             raise ShapeError(f"goals are [..., {shape}], got {list(array.shape)}")
-    rows = np.broadcast_shapes(one.shape, two.shape)[: -len(shape)]
+    both = one.shape if one.shape == two.shape else np.broadcast_shapes(one.shape, two.shape)
+    rows = both[: -len(shape)]
     reached = np.asarray(goals.reached(one, two), bool)
     if reached.shape != rows:
         raise ShapeError(
@@ -321,6 +338,6 @@ def check_reached(goals: Goals, achieved: Any, desired: Any) -> Mask:
     return reached
 
 
-def known(info: dict[str, Any]) -> dict[str, Any]:
-    """Return what an environment reports, without what is nan: of a task that it was not given."""
-    return {name: x for name, x in info.items() if type(x) not in _FLOATS or x == x}
+def unknown(info: dict[str, Any]) -> list[str]:
+    """Return what an environment reports as nan at a start: of a task that it was not given."""
+    return [name for name, x in info.items() if isinstance(x, float) and math.isnan(x)]

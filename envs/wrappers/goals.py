@@ -52,6 +52,8 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         self._rewards = (float(-cost), float(np.float32(1) - cost))  # on the way, at the goal
         self._instructed = checks.is_instructed(env.observation_space)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self._read = checks.goal_reader(self.goals)
+        self._unknown: list[str] = []
         self._generator: Generator | None = None
         self.observation_space = checks.goal_space(seen, self.goals)
 
@@ -67,10 +69,12 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         observation, info = self.env.reset(seed=seed, options=options)
         self._generator = generator_of(name, seed, self._generator)
         seen = observation["observation"] if self._instructed else observation
-        achieved = checks.achieved_goal(self.goals, seen)
+        achieved = self._read(seen)
         self._desired, satisfied = self._begin(seen, achieved, desired, self._generator)
-        told = {"is_success": False, "started_satisfied": satisfied}
-        return self._observe(seen, achieved), checks.known(info) | told
+        self._unknown = checks.unknown(info)
+        info = self._report(info, False) | {"started_satisfied": satisfied}
+        desired = self._desired.copy()
+        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}, info
 
     def _begin(
         self, seen: Any, achieved: Array, desired: Array | None, generator: Generator
@@ -88,20 +92,23 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
             return draw_unsatisfied(draw, is_reached)
         return desired, is_reached(desired)
 
-    def _observe(self, seen: Any, achieved: Array) -> Observation:
-        desired = self._desired.copy()
-        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
-
     def step(self, action: Any) -> Step:
         """Act; the episode ends at the goal, or where the environment ends it."""
         observation, _, terminated, truncated, info = self.env.step(action)
         seen = observation["observation"] if self._instructed else observation
-        achieved = checks.achieved_goal(self.goals, seen, action)
+        achieved = self._read(seen, action)
         reached = bool(self.goals.reached(achieved, self._desired))
-        info = checks.known(info)
-        info["is_success"] = reached
-        result = self._observe(seen, achieved)
+        desired = self._desired.copy()
+        result = {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+        info = self._report(info, reached)
         return result, self._rewards[reached], bool(terminated) or reached, truncated, info
+
+    def _report(self, info: dict[str, Any], reached: bool) -> dict[str, Any]:
+        """Return what the environment reports, without what is unknown, and the success."""
+        info = info | {"is_success": reached}
+        for name in self._unknown:
+            info.pop(name, None)
+        return info
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""

@@ -97,14 +97,14 @@ class AddInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorA
             return draw() if text is None else text, {}
         achieved = self.goals.achieved(np.asarray(observation)[None])
 
-        def is_satisfied(text: str) -> bool:
-            return checks.is_satisfied(denotation, achieved, text)
+        def is_satisfied(drawn: str) -> bool:
+            return checks.is_satisfied(denotation, achieved, drawn)
 
         if text is None:
-            text, satisfied = draw_unsatisfied(draw, is_satisfied)
+            told, satisfied = draw_unsatisfied(draw, is_satisfied)
         else:
-            satisfied = is_satisfied(text)
-        return text, {"is_success": False, "started_satisfied": satisfied}
+            told, satisfied = text, is_satisfied(text)
+        return told, {"is_success": False, "started_satisfied": satisfied}
 
     def step(self, action: Any) -> Step:
         """Act; the episode ends where the instruction is satisfied, if that is known."""

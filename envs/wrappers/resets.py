@@ -1,6 +1,7 @@
 """What wrappers do at a reset: read options, seed their generator, draw tasks that are not done."""
 
 import difflib
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -53,7 +54,7 @@ def generator_of(wrapper: str, seed: int | None, before: Generator | None) -> Ge
     It is not the environment's, which need not be seeded, and from which nothing is taken.
     """
     if seed is not None:  # with the name, so that wrappers of one environment draw differently
-        return np.random.default_rng([seed, *wrapper.encode()])
+        return np.random.default_rng([seed, zlib.crc32(wrapper.encode())])
     return np.random.default_rng() if before is None else before
 
 

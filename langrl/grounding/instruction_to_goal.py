@@ -81,6 +81,7 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         checked = checks.GoalCandidates(candidates, self.goals.space)
         self._chooser = GoalChooser(language, grounding, checked, language_weight=language_weight)
         self._desired = np.zeros(self.goals.space.shape, self.goals.space.dtype)
+        self._read = checks.goal_reader(self.goals)
         self._generator: Generator | None = None
         self.observation_space = checks.goal_space(seen, self.goals)
 
@@ -101,12 +102,14 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         seen, text = observation["observation"], observation["instruction"]
         chosen, (posterior,) = self._chooser.choose(np.asarray(seen)[None], [text], self._generator)
         self._desired = checks.check_goal(chosen[0], self.goals.space, "a candidate")
-        achieved = checks.achieved_goal(self.goals, seen)
+        achieved = self._read(seen)
         # In full here, and not at every step.
         reached = checks.check_reached(self.goals, achieved, self._desired)
         if "shortest_steps" in info:  # of a world of langrl
             info = {"started_satisfied": info["shortest_steps"] == 0} | info
-        return self._observe(seen, achieved), info | {
+        desired = self._desired.copy()
+        result = {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+        return result, info | {
             "instruction": text,
             "candidates": posterior.goals,
             "posterior": posterior.probabilities,
@@ -124,11 +127,8 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         """Act; ``info["goal_reached"]`` says whether the chosen goal is reached."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         seen = observation["observation"]
-        achieved = checks.achieved_goal(self.goals, seen, action)
+        achieved = self._read(seen, action)
         reached = bool(self.goals.reached(achieved, self._desired))
-        info = info | {"goal_reached": reached}
-        return self._observe(seen, achieved), float(reward), terminated, truncated, info
-
-    def _observe(self, seen: Any, achieved: Array) -> Observation:
-        desired = self._desired.copy()
-        return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+        desired, info = self._desired.copy(), info | {"goal_reached": reached}
+        result = {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
+        return result, float(reward), terminated, truncated, info
