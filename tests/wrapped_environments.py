@@ -147,7 +147,7 @@ ENVS = {
     "embed in a cart": lambda: EmbedInstruction(text_cart(), encode),
     "embed in MiniGrid": lambda: EmbedInstruction(AddInstruction(minigrid(), TEXTS), encode),
     "tokenise in a maze": lambda: TokenizeInstruction(gymnasium.make(MAZE), TOKENISER),
-    "tokenise in a grid world": lambda: TokenizeInstruction(gymnasium.make(GRID), TOKENISER, 5),
+    "tokenise in a grid world": lambda: TokenizeInstruction(gymnasium.make(GRID), TOKENISER, 20),
     "tokenise in a mountain car": lambda: TokenizeInstruction(
         AddInstruction(gymnasium.make("MountainCarContinuous-v0"), TEXTS), TOKENISER
     ),

@@ -61,8 +61,8 @@ def worlds(world, tiny_language):
         "grid told": told,
         "maze embedded": lambda: EmbedInstruction(maze(), encode),
         "grid embedded": lambda: EmbedInstruction(grid(), encode),
-        "maze tokens": lambda: TokenizeInstruction(maze(), WORDS, 8),
-        "grid tokens": lambda: TokenizeInstruction(grid(), WORDS, 8),
+        "maze tokens": lambda: TokenizeInstruction(maze(), WORDS, 20),
+        "grid tokens": lambda: TokenizeInstruction(grid(), WORDS, 20),
         "maze batched": lambda: adapt(MAZE, 2, layout=world.layout.text),
         "grid batched": lambda: adapt(GRID, 2),
     }
