@@ -267,8 +267,9 @@ def diagnose(arguments: list[str]) -> None:
     """Diagnose the embeddings of two modalities."""
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
     check_results_folder(given.out or DIAGNOSES)
-    if looks_like_a_folder(given.model) and not Path(given.model).exists():
-        raise ConfigError(f"MODEL {given.model}: no such file or folder; check the path")
+    for model in filter(None, (given.model, given.other)):
+        if looks_like_a_folder(model) and not Path(model).exists():
+            raise ConfigError(f"MODEL {model}: no such file or folder; check the path")
     module = importlib.import_module("langrl.cli.diagnose")
     module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 
