@@ -26,7 +26,7 @@ from types import ModuleType
 
 from langrl.renamed import aliases
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 MAZE_IDS = {
     "langrl/StreetMaze-v0": "fork",
