@@ -44,12 +44,15 @@ def test_the_pendulum_follows_instructions(monkeypatch, tmp_path, capsys):
     success, steps, chance, steps_by_chance = printed
     assert success > 0.85  # 0.99 to 1.00 over seeds
     assert chance < 0.9
-    assert steps < 0.6 * steps_by_chance  # 20 to 22 of 92
-    _, info = example["task"]().reset(seed=0, options={"instruction": "point sideways"})
-    for side in ("left", "right"):  # an ambiguous instruction is believed to be ambiguous
-        belief = info["posterior"] @ example["fits"](info["candidates"], f"point {side}")
-        assert belief == pytest.approx(0.475, abs=0.12)
-    goals, fits = example["drawn"], example["fits"]
+    assert steps < 0.6 * steps_by_chance  # 18 to 21 of 90
+    task, fits = example["task"](), example["fits"]
+    beliefs = []
+    for seed in range(12):  # an ambiguous instruction is believed to be ambiguous
+        _, info = task.reset(seed=seed, options={"instruction": "point sideways"})
+        sides = [fits(info["candidates"], f"point {side}") for side in ("left", "right")]
+        beliefs.append([info["posterior"] @ side for side in sides])
+    assert np.mean(beliefs, 0) == pytest.approx([0.46, 0.46], abs=0.08)  # 0.44 and 0.48
+    goals = example["drawn"]
     described = [(goal, text) for goal, text in example["pairs"] if text != "point anywhere"]
     language = learn_language(*zip(*described, strict=True), steps=300)
     chooser = GoalChooser(language, "max_goal", ListedCandidates(goals[:200]))
@@ -64,7 +67,7 @@ def test_minigrids_own_missions_are_followed_for_minigrids_own_reward(
 ):
     pytest.importorskip("stable_baselines3")
     example, (fetched,) = run(FETCH, monkeypatch, tmp_path, capsys)
-    assert fetched > 0.75  # 0.83 to 0.93 over seeds; 0.46 by a random walk
+    assert fetched > 0.75  # 0.91 over seeds; 0.50 by a random walk
     env, room, right = example["env"], example["room"], []
     for seed in range(100):
         seen, _ = env.reset(seed=seed)

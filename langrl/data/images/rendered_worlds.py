@@ -49,7 +49,7 @@ class WorldImages:
         denotes nothing there fits none of its goals.
 
         Raises:
-            ConfigError: if no text fits a goal, again and again.
+            ConfigError: if no text fits a goal, again and again, or the denotation raises.
         """
         for _ in range(_TRIES):
             batch = self._draw(episodes, images, generator)
@@ -81,6 +81,12 @@ class WorldImages:
             denoted = self._env.denotation(goals, text)
         except InstructionError:
             denoted = None  # no such object is there
+        except Exception as error:
+            raise ConfigError(
+                f"environments: denotation of {self.name} raises {type(error).__name__}({error})"
+                f" for the instruction {text!r}; let it return None for a text that it does not"
+                " know"
+            ) from error
         return np.zeros(len(goals), bool) if denoted is None else np.asarray(denoted, bool)
 
 
