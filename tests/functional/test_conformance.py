@@ -3,6 +3,7 @@
 Axes are letters, of different sizes each; a case gives those of every argument.
 """
 
+import ast
 import importlib
 import inspect
 import re
@@ -265,6 +266,13 @@ def test_every_module_is_reached_and_described():
     for module in F._NAMES:
         assert getattr(F, module).__name__ == f"langrl.functional.{module}"
         assert f"``{module}``" in F.__doc__ or module in ("auto", "estimates")
+
+
+def test_type_checkers_see_every_name():
+    stub = ast.parse(Path(F.__file__).with_suffix(".pyi").read_text())
+    imported = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imported for alias in node.names}
+    assert seen == {name: f"langrl.functional.{module}" for name, module in F._HOMES.items()}
 
 
 def test_what_is_not_there_is_an_attribute_error():
