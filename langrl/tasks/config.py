@@ -2,12 +2,38 @@
 
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from langrl.settings import Settings
 from langrl.training.config import LoggingConfig
 
 DEFAULT_TASK = "street-maze"  # of a config file that does not name its task
+
+
+OFF = ("none",)  # methods of a run that is not evaluated
+
+
+class EvaluationConfig(Settings):
+    """Base of how agents that follow instructions are evaluated when their training ends."""
+
+    methods: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="strategies and baselines to compare after the training; all that fit by"
+        " default, none: do not evaluate",
+    )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, methods: Any) -> Any:
+        return (methods,) if isinstance(methods, str) else methods
+
+    @field_validator("methods")
+    @classmethod
+    def _none_is_alone(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if methods and methods != OFF and OFF[0] in methods:
+            raise ValueError("none turns the evaluation off; leave it or the other methods out")
+        return methods
 
 
 class RunConfig(Settings):

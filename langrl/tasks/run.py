@@ -11,7 +11,7 @@ from torch import Tensor
 from langrl.checkpoint import Checkpoint
 from langrl.errors import CheckpointError, ConfigError, GroundingError
 from langrl.settings import CONFIG_FILE, describe_invalid
-from langrl.tasks.config import RunConfig
+from langrl.tasks.config import OFF, RunConfig
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
@@ -125,7 +125,15 @@ def build_run(config: RunConfig, folder: Path) -> Any:
         LangRLError: naming the field or file and the repair.
     """
     use_device(config.device, config.threads)
+    _check_methods(config)
     return TASKS[config.task].module("run").build(config, folder)
+
+
+def _check_methods(config: Any) -> None:
+    """Refuse methods of evaluation that there are not: before the training, not after."""
+    methods = config.evaluation.methods if hasattr(config, "evaluation") else None
+    if methods and methods != OFF:
+        TASKS[config.task].module("suite").of(config).agents(_makes_no_agent, methods)
 
 
 def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:

@@ -9,10 +9,10 @@ from langrl.data.config import DataConfig
 from langrl.grounding.config import GroundingConfig
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.settings import Settings
-from langrl.tasks.config import RunConfig
+from langrl.tasks.config import EvaluationConfig, RunConfig
 
 
-class MazeEvaluationConfig(Settings):
+class MazeEvaluationConfig(EvaluationConfig):
     """How an agent is evaluated."""
 
     episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")
