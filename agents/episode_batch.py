@@ -35,6 +35,11 @@ class Scorer(Protocol):
     shared: dict[str, Any] | None
 
 
+def _digest(tensor: Tensor) -> str:
+    """Return the digest of a tensor of any dtype."""
+    return digest(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
+
+
 class _OfCandidates:
     """A tensor or array [N, M, ...]: too large to copy it whenever episodes are dropped.
 
@@ -151,7 +156,7 @@ class EpisodeBatch:
         goals, weights, self._drawn, after = self._once("candidates", agent.candidates, key, draw)
         generator.bit_generator.state = after  # as if they had been drawn here
         if shares:
-            key = self._drawn, goals.shape, digest(context.cpu().numpy())
+            key = self._drawn, goals.shape, _digest(context)
         embedded = self._once("embeddings", agent.critic, key, embed)
         self._put(rows, goals=goals, log_weights=weights, goal_embeddings=embedded)
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.benchmark.evaluation import evaluation
 from langrl.benchmark.wrappers import policy_size, wrappers
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
 from langrl.envs.grid.rooms import DONE, GRID_WORLDS
@@ -297,6 +298,7 @@ SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "marginals": marginals,
     "wrappers": wrappers,
     "policy-size": policy_size,
+    "evaluation": evaluation,
 }
 
 

@@ -17,7 +17,10 @@ class EvaluateArguments(Settings):
     run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[str, ...] | None = Field(
-        None, min_length=1, description="what to compare; all that fits the world by default"
+        None,
+        min_length=1,
+        description="strategies and baselines to compare; all that fit by default, which takes a"
+        " minute or more for all kinds and phrasings",
     )
     kinds: tuple[str, ...] | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
 from langrl.tasks.suite import Drawings, finish, suite_of, training_figure
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, print_table, write_results
+
+_LONG = 10.0  # seconds; a comparison that takes longer than this is announced
 
 
 def train(
@@ -57,7 +59,8 @@ def train(
         run, seconds = train_run(config, folder, f"{tasks[0].command} {folder.name}")
     report = finish(run, folder, command, seconds)
     _print_lines(report.notes)
-    print_table(report.title, report.shown or report.rows, report.columns)
+    if report.rows:
+        print_table(report.title, report.shown or report.rows, report.columns)
     console.print(f"results: {folder / 'results.json'}; figures: {folder / 'figures'}")
 
 
@@ -91,7 +94,7 @@ def evaluate(
     settings = suite.settings.model_copy(update=changes)
     agents = suite.agents(agent, methods)
     if instruction is None:
-        rows = suite.compare_types(agents, settings, kinds, phrasings)
+        rows = suite.compare_types(agents, settings, kinds, phrasings, _estimate())
     else:
         results = suite.follow(agents, settings, instruction)
         rows = [
@@ -160,6 +163,24 @@ def _longer(folder: Path, steps: int, command: str) -> str:
     flag = ".".join([*(name for name in ("learner", "policy") if name in fields), "steps"])
     words = ["langrl", command, "--config", file, "--start", folder, f"--{flag}", steps, "--out"]
     return shlex.join(map(str, [*words, new]))
+
+
+def _estimate() -> Callable[[int, int], None]:
+    """Return what says, after the first of several sets of tasks, how long the others will take."""
+    began = time.perf_counter()
+
+    def on_set(done: int, sets: int) -> None:
+        took = time.perf_counter() - began
+        left = took * (sets - 1)
+        if done == 1 and left > _LONG:
+            time_left = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+            console.print(
+                f"the first of {sets} sets of tasks, a kind of instruction in a phrasing, took"
+                f" {took:.0f} s: about {time_left} left; --methods, --kinds, --phrasings and"
+                " --episodes make it less"
+            )
+
+    return on_set
 
 
 def _print_lines(lines: Sequence[str]) -> None:

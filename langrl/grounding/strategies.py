@@ -70,7 +70,11 @@ Answer = tuple[Decision, Tensor | None]  # and what to remember
 
 
 class Grounding(Protocol):
-    """A strategy; ``needs`` names what it requires: "critic", "shared encoder"."""
+    """A strategy; ``needs`` names what it requires: "critic", "shared encoder".
+
+    One that also has ``keeps_goals = True`` is not asked again once every episode has a goal, until
+    a text changes.
+    """
 
     needs: ClassVar[frozenset[str]]
 

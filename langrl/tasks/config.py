@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from langrl.settings import Reference, Settings, with_absolute_paths
 from langrl.training.config import LoggingConfig
@@ -11,13 +11,34 @@ from langrl.training.config import LoggingConfig
 DEFAULT_TASK = "street-maze"  # of a config file that does not name its task
 
 
-class DuringConfig(Settings):
-    """How an agent is evaluated while it trains."""
+OFF = ("none",)  # methods of a run that is not evaluated
 
+
+class EvaluationConfig(Settings):
+    """Base of how agents that follow instructions are evaluated in training and at its end."""
+
+    methods: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="strategies and baselines to compare after the training; all that fit by"
+        " default, none: do not evaluate, nor during the training",
+    )
     every: int = Field(
         500, ge=0, le=100_000_000, description="steps between evaluations during training; 0: none"
     )
     episodes_during: int = Field(20, ge=1, le=10_000, description="episodes in each of them")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, methods: Any) -> Any:
+        return (methods,) if isinstance(methods, str) else methods
+
+    @field_validator("methods")
+    @classmethod
+    def _none_is_alone(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if methods and methods != OFF and OFF[0] in methods:
+            raise ValueError("none turns the evaluation off; leave it or the other methods out")
+        return methods
 
 
 class RunConfig(Settings):

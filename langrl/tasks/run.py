@@ -13,7 +13,7 @@ from torch import Tensor
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.errors import CheckpointError, ConfigError, GroundingError
 from langrl.settings import CONFIG_FILE, describe_invalid, with_absolute_paths
-from langrl.tasks.config import DuringConfig, RunConfig
+from langrl.tasks.config import OFF, EvaluationConfig, RunConfig
 from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
 from langrl.training.jobs import flushed_subnormals
@@ -139,7 +139,8 @@ class Run:
         """Train up to the last step and return the seconds it took."""
         config = self.config
         evaluation = getattr(config, "evaluation", None)
-        every = evaluation.every if isinstance(evaluation, DuringConfig) else 0
+        watched = isinstance(evaluation, EvaluationConfig) and evaluation.methods != OFF
+        every = evaluation.every if watched else 0
         training = Training(
             self.learner, config.last_step, folder, config.logging, self.snapshot, every,
             partial(self._evaluate, folder),
@@ -176,9 +177,17 @@ def build_run(config: RunConfig, folder: Path) -> Any:
         LangRLError: naming the field or file and the repair.
     """
     use_device(config.device, config.threads)
+    _check_methods(config)
     run = TASKS[config.task].module("run").build(config, folder)
     run.references = reference_digests(config)
     return run
+
+
+def _check_methods(config: Any) -> None:
+    """Refuse methods of evaluation that there are not: before the training, not after."""
+    methods = config.evaluation.methods if hasattr(config, "evaluation") else None
+    if methods and methods != OFF:
+        TASKS[config.task].module("suite").of(config).agents(_makes_no_agent, methods)
 
 
 def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:

@@ -24,7 +24,7 @@ from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.plots.base import curves_figure, save, types_figure
 from langrl.protocols import Agent
-from langrl.tasks.config import RunConfig
+from langrl.tasks.config import OFF, RunConfig
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.registry import TASKS
 from langrl.training.jobs import flushed_subnormals
@@ -160,19 +160,22 @@ class TaskSuite(ABC):
         return makers
 
     def report(self, run: Any, folder: Path, command: str, seconds: float) -> Report:
-        """Compare all methods on drawn instructions; see ``Suite.report``."""
-        results = self.compare(self.agents(run.agent), "evaluate")
-        rows = [{"method": name} | summarise(episodes) for name, episodes in results.items()]
-        return Report(
-            f"{folder} ({seconds:.0f} s of training)",
-            rows,
-            ("method", *COLUMNS),
-            lambda: {
-                "posterior": self.draw_posteriors(run.agent),
-                "training": training_figure(folder),
-            },
-            results=run.results,
-        )
+        """Compare the config's methods on drawn instructions, if any; see ``Suite.report``."""
+        title, columns = f"{folder} ({seconds:.0f} s of training)", ("method", *COLUMNS)
+
+        def draw() -> dict[str, Figure]:
+            beliefs = {"posterior": self.draw_posteriors(run.agent)} if rows else {}
+            return beliefs | {"training": training_figure(folder)}
+
+        rows: list[Row] = []
+        if (methods := self.settings.methods) == OFF:
+            notes = [
+                f"not evaluated: evaluation.methods is none; `langrl evaluate {folder}` does it"
+            ]
+            return Report(title, rows, columns, draw, results=run.results, notes=notes)
+        results = self.compare(self.agents(run.agent, methods), "evaluate")
+        rows += [{"method": name} | summarise(episodes) for name, episodes in results.items()]
+        return Report(title, rows, columns, draw, results=run.results)
 
     def compare(
         self, agents: Makers, label: str, settings: Any = None, **options: Any
@@ -187,8 +190,16 @@ class TaskSuite(ABC):
         settings: Any,
         types: Sequence[str] | None,
         phrasings: Sequence[Phrasing],
+        on_set: Callable[[int, int], None] | None = None,
     ) -> list[Row]:
         """Return a row for each phrasing, instruction type and method.
+
+        Args:
+            agents: how to make the agent of each method.
+            settings: of evaluations.
+            types: instruction types; all if not given.
+            phrasings: of the instructions.
+            on_set: called with (sets of tasks that are done, sets) after each type and phrasing.
 
         Raises:
             UnknownNameError: if there is no such instruction type here.
@@ -196,7 +207,8 @@ class TaskSuite(ABC):
         for name in types or ():
             lookup(dict.fromkeys(self.instruction_types), name, f"{self.type_name} of instruction")
         rows, shared = [], dict[str, Any]()
-        for phrasing, name in itertools.product(phrasings, types or self.instruction_types):
+        sets = list(itertools.product(phrasings, types or self.instruction_types))
+        for number, (phrasing, name) in enumerate(sets):
             make_env = partial(self.tasks, settings, (name,), phrasing)
             label = f"{name}, {phrasing}"
             results = compare(agents, make_env, settings.seed, label, shared=shared)
@@ -204,6 +216,8 @@ class TaskSuite(ABC):
                 {"method": method, self.type_name: name, "phrasing": phrasing} | summarise(episodes)
                 for method, episodes in results.items()
             ]
+            if on_set is not None:
+                on_set(number + 1, len(sets))
         return rows
 
     def watch(self, agent: Agent) -> dict[str, float]:

@@ -66,6 +66,7 @@ OTHER = {  # where the rule below gives no other value that is valid and makes a
     "grounding.temperature": 30.0,
     "grounding.language_weight": 90.0,
     "grounding.weighting": "none",
+    "evaluation.methods": ["random"],
 }  # fmt: skip
 
 

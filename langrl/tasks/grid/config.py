@@ -11,7 +11,7 @@ from langrl.errors import lookup, suggestion
 from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import GridCriticConfig
 from langrl.settings import Reference, Settings
-from langrl.tasks.config import DuringConfig, RunConfig
+from langrl.tasks.config import EvaluationConfig, RunConfig
 
 LANGUAGE = Reference("model", ("bundled",))
 
@@ -25,7 +25,7 @@ def check_worlds(worlds: tuple[str, ...]) -> None:
         raise ValueError("worlds names one twice; name each once")
 
 
-class GridEvaluationConfig(DuringConfig):
+class GridEvaluationConfig(EvaluationConfig):
     """How an agent of grid worlds is evaluated."""
 
     episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")

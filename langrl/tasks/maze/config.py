@@ -10,10 +10,10 @@ from langrl.data.config import DataConfig
 from langrl.grounding.config import GroundingConfig
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.settings import Reference, Settings
-from langrl.tasks.config import DuringConfig, RunConfig
+from langrl.tasks.config import EvaluationConfig, RunConfig
 
 
-class MazeEvaluationConfig(DuringConfig):
+class MazeEvaluationConfig(EvaluationConfig):
     """How an agent is evaluated."""
 
     episodes: int = Field(200, ge=1, le=100_000, description="episodes per method")

@@ -12,5 +12,7 @@ def of(config: Sb3RunConfig) -> MazeSuite | GridSuite:
     world, evaluation = WORLDS[config.world], config.evaluation
     if world.is_maze:
         return MazeSuite(world.name, evaluation, groundings(config))
-    settings = GridEvaluationConfig(episodes=evaluation.episodes, seed=evaluation.seed)
+    settings = GridEvaluationConfig(
+        episodes=evaluation.episodes, seed=evaluation.seed, methods=evaluation.methods
+    )
     return GridSuite(world.name, settings, groundings(config))
