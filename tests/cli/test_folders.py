@@ -99,7 +99,7 @@ def test_each_evaluation_has_a_folder_of_its_own_and_is_in_the_index(run, tmp_pa
         assert read_results(folder / entry["folder"])["command"] == entry["command"]
         assert entry["written"].endswith("+00:00")
     figures = {path.name for path in (folder / "drawn" / "figures").iterdir()}
-    assert figures == {"posterior.png"}
+    assert figures == {"posterior.png", "success.png"}
     assert "instruction.png" in {p.name for p in (folder / names[1] / "figures").iterdir()}
     assert str(folder / "go-to-column-2" / "results.json") in capsys.readouterr().out.replace(
         "\n", ""
@@ -113,7 +113,10 @@ def test_no_figure_of_earlier_results_stays_in_a_folder_that_is_named(run, tmp_p
     assert run_langrl("evaluate", run, *few, "--instruction", "go to row 3") == 0
     drawn = ["--kinds", "row", "--phrasings", "seen"]
     assert run_langrl("evaluate", run, *few, *drawn) == 0
-    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["posterior.png"]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "posterior.png",
+        "success.png",
+    }
     assert (tmp_path / "notes.txt").exists()
 
 

@@ -124,7 +124,7 @@ def test_the_page_is_right_in_fresh_processes(tmp_path):
             cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    assert float(done.stdout) > 0.97
+    assert float(done.stdout) > 0.9
 
 
 # -- what is refused --------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def embedded(size, **options):
 
 
 def tokens(texts):
-    return TokenizeInstruction(corridor(), WordTokeniser.learn(texts), 4)
+    return TokenizeInstruction(corridor(), WordTokeniser.learn(texts), 8)
 
 
 def silent():
