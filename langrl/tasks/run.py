@@ -137,10 +137,8 @@ class Run:
 
     def train(self, folder: Path, label: str) -> float:
         """Train up to the last step and return the seconds it took."""
-        config = self.config
-        evaluation = getattr(config, "evaluation", None)
-        watched = isinstance(evaluation, EvaluationConfig) and evaluation.methods != OFF
-        every = evaluation.every if watched else 0
+        config, evaluation = self.config, _evaluation(self.config)
+        every = 0 if evaluation is None or evaluation.methods == OFF else evaluation.every
         training = Training(
             self.learner, config.last_step, folder, config.logging, self.snapshot, every,
             partial(self._evaluate, folder),
@@ -183,11 +181,17 @@ def build_run(config: RunConfig, folder: Path) -> Any:
     return run
 
 
-def _check_methods(config: Any) -> None:
+def _evaluation(config: RunConfig) -> EvaluationConfig | None:
+    """Return how agents of a run are evaluated; None for families that train no agents."""
+    evaluation = getattr(config, "evaluation", None)
+    return evaluation if isinstance(evaluation, EvaluationConfig) else None
+
+
+def _check_methods(config: RunConfig) -> None:
     """Refuse methods of evaluation that there are not: before the training, not after."""
-    methods = config.evaluation.methods if hasattr(config, "evaluation") else None
-    if methods and methods != OFF:
-        TASKS[config.task].module("suite").of(config).agents(_makes_no_agent, methods)
+    evaluation = _evaluation(config)
+    if evaluation is not None and evaluation.methods and evaluation.methods != OFF:
+        TASKS[config.task].module("suite").of(config).agents(_makes_no_agent, evaluation.methods)
 
 
 def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:

@@ -3,7 +3,7 @@ from typing import Literal
 from pydantic import Field
 
 from langrl.settings import Settings
-from langrl.tasks.config import RunConfig
+from langrl.tasks.config import EvaluationConfig, RunConfig
 
 
 class CorridorLearnerConfig(Settings):
@@ -11,7 +11,7 @@ class CorridorLearnerConfig(Settings):
     learning_rate: float = Field(0.1, gt=0, description="Adam's, at first")
 
 
-class CorridorEvaluationConfig(Settings):
+class CorridorEvaluationConfig(EvaluationConfig):
     episodes: int = Field(20, ge=1, description="episodes per method")
     seed: int = Field(0, ge=0, description="of starts and instructions")
 

@@ -23,7 +23,7 @@ def test_none_turns_the_evaluation_off_and_the_run_can_be_evaluated_later(tmp_pa
     assert (folder / "checkpoints" / "step-2" / "manifest.json").is_file()
     flags = ["--episodes", 2, "--kinds", "row", "--phrasings", "seen"]
     assert run_langrl("evaluate", folder, *flags) == 0
-    assert len(read_results(folder / "evaluation")["rows"]) == 7
+    assert len(read_results(folder / "evaluation" / "drawn")["rows"]) == 7
 
 
 def test_chosen_methods_are_compared_and_no_others(tmp_path):
