@@ -287,12 +287,13 @@ def is_satisfied(
         ) from error
     if denoted is None:
         return False
-    if np.shape(denoted) != (1,):
+    fits = np.asarray(denoted)
+    if fits.shape != (1,) or fits.dtype != bool:  # scores other than 0 would all count as true
         raise ShapeError(
-            f"denotation gives {list(np.shape(denoted))} for goals {list(achieved.shape)}; let it"
-            " return bool [M], one for each"
+            f"denotation gives {list(fits.shape)} for goals {list(achieved.shape)}, as"
+            f" {fits.dtype}; let it return bool [M], one for each"
         )
-    return bool(denoted[0])
+    return bool(fits[0])
 
 
 def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) -> Array:

@@ -109,9 +109,14 @@ def _read(
         )
     found = read_modalities(files, "MODEL")
     called = tuple(found) if names is None else names
+    first, second = called
     if set(called) == set(found):
         found = {name: found[name] for name in called}
-    first, second = called
+    elif any(name in found and name != own for name, own in zip(called, found, strict=True)):
+        raise ConfigError(
+            f"--names {first} {second}: the arrays are {' and '.join(found)}; give these names in"
+            " either order, or new ones in this order"
+        )
     if first == second or {"", "measure", "both"} & {first, second}:
         raise ConfigError(
             f"--names {first} {second}: give the modalities two names, other than 'measure' and"

@@ -5,7 +5,7 @@ import difflib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import tyro
 from pydantic import create_model
@@ -82,6 +82,10 @@ def _plain(message: str, known: Mapping[str, Any]) -> str:
         value, flag, listed = found.groups()
         choices = sorted(choice.strip(" '") for choice in listed.split(","))
         return f"{flag} takes {' or '.join(map(repr, choices))}, got {value!r}"
+    if found := re.match(r"Error parsing (--\S+): no type matching ", message):
+        for kind in _types(known.get(found[1])):
+            if get_origin(kind) is tuple:
+                return f"{found[1]} takes {len(get_args(kind))} values"
     missing = r"Missing value for argument '(--\S+?)'|(--\S+): tuple should have at least 1 item"
     if found := re.match(missing, message):
         return f"{found[1] or found[2]} needs a value"

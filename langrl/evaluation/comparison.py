@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from langrl.envs.autoreset import autoreset_mode
 from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.evaluation.statistics import mean_and_sem
@@ -41,8 +42,13 @@ def compare(
         shared: the dict of an earlier comparison, whose agents have the same weights.
 
     Raises:
-        ConfigError: if what makes an agent or the environment is no function.
+        ConfigError: if what makes an agent or the environment is no function, or the environment
+            is no vector environment.
     """
+    if not isinstance(agents, Mapping):
+        raise ConfigError(
+            f"agents is a dict such as {{'mine': lambda: agent}}, got {type(agents).__name__}"
+        )
     for name, make in {**agents, "make_env": make_env}.items():
         if not callable(make) or (hasattr(make, "act") and not isinstance(make, type)):
             raise ConfigError(
@@ -51,6 +57,7 @@ def compare(
             )
     results, shared = {}, {} if shared is None else shared
     env = make_env()
+    autoreset_mode(env)  # or an error, before agents are made
     for name, make_agent in agents.items():
         agent = make_agent()
         if hasattr(agent, "shared"):

@@ -177,8 +177,8 @@ def _not_satisfied(started: Any) -> NDArray[np.int64]:
     counted = np.flatnonzero(~np.asarray(started, bool))
     if not len(counted):
         raise ConfigError(
-            f"each of the {len(started)} episodes starts where its instruction is satisfied; give"
-            " others, or other starts"
+            f"each of the {len(started)} episodes starts where its instruction is satisfied, or"
+            " its goal reached; give others, or other starts"
         )
     return counted
 

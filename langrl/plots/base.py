@@ -35,6 +35,7 @@ COLOURS = {
     "random": "#d9d9d9",
 }
 CEILING = "given goals"
+UNKNOWN = "Nothing is outlined: what the text denotes is not known, nor whether a walk succeeds."
 _LEGEND_COLUMN = 2.1  # inches
 _BORDER = 4  # pixels around the last frame of a film
 _CURVES = 3.6, 2.9  # a panel of training curves, in inches
@@ -165,7 +166,11 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
         ax.set_ylabel("share of episodes", fontsize=8)
         ax.set_title(f"{phrasing.replace('_', '-')} phrasings", fontsize=9)
     panels[-1].set_xlabel(f"{group} of instruction", fontsize=8)
-    explain(fig, "Higher is better. Lines at the tops of bars are standard errors over episodes.")
+    explain(
+        fig,
+        "Success: higher is better, and no bar is 0. Lines at the tops of bars are standard errors"
+        " over episodes. The oracle plans on the world, and random acts at random.",
+    )
     return with_legend(fig)
 
 
@@ -257,16 +262,18 @@ def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
         panels.setdefault(panel_of(name), []).append(name)
     fig, axes = panel_grid(len(panels), min(3, len(panels)), *_CURVES, title)
     for ax, (panel, lines) in zip(axes, panels.items(), strict=True):
-        _draw_curves(ax, panel, {n: [(r["step"], r[n]) for r in records if n in r] for n in lines})
+        points = {n: [(r["step"], r[n]) for r in records if n in r] for n in lines}
+        _draw_curves(ax, panel, {line_of(n, names): at for n, at in points.items()})
     return fig
 
 
 def _draw_curves(ax: Axes, panel: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """Draw the metrics of a panel, each a line through points (step, value)."""
-    for (name, points), colour in zip(lines.items(), itertools.cycle(_CURVE_COLOURS), strict=False):
+    """Draw the metrics of a panel by label, each a line through points (step, value)."""
+    colours = itertools.cycle(_CURVE_COLOURS)
+    for (label, points), colour in zip(lines.items(), colours, strict=False):
         few = "o" if len(points) < 10 else None  # a line through one point is invisible
         steps, values = zip(*points, strict=True)
-        ax.plot(steps, values, color=colour, lw=1.2, marker=few, ms=3, label=line_of(name))
+        ax.plot(steps, values, color=colour, lw=1.2, marker=few, ms=3, label=label)
     meaning, width = meaning_of(panel), _CURVES[0]
     if meaning.share:
         ax.set_ylim(-0.03, 1.03)

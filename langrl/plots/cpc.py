@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from langrl.envs.grid.env import MAX_STEPS
-from langrl.plots.base import PATH, Bar, Figure, draw_bars, figure
+from langrl.plots.base import PATH, Bar, Figure, draw_bars, explain, figure
 
 FEATURES = {
     "context": "#2166ac",
@@ -74,6 +74,11 @@ def training_figure(records: Sequence[Mapping[str, float]], title: str) -> Figur
     last.set(xlabel="steps ahead, k", ylabel="log N - loss (nats), at the end", xticks=horizons)
     for ax in (loss, curves, last):
         _tidy(ax)
+    explain(
+        fig,
+        "Good: the loss falls, then levels off; information rises, at most to log N (the dotted"
+        " line). What is further ahead is harder to predict.",
+    )
     return fig
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from langrl.envs.grid.rooms import AHEAD
-from langrl.plots.base import draw_path, figure, panel_grid, with_legend
+from langrl.plots.base import UNKNOWN, draw_path, explain, figure, panel_grid, with_legend
 from langrl.plots.text import wrap
 
 PIXELS = 32  # along a cell's side in images of rooms
@@ -87,6 +87,8 @@ def rooms_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
     for ax, panel in zip(axes, panels, strict=True):
         draw_room(ax, **panel)
     good = "Good: arrow heads point at what is outlined, and the walk ends beside it."
+    if all(panel.get("denoted") is None for panel in panels):
+        good = UNKNOWN
     return with_legend(fig, good)
 
 
@@ -103,6 +105,11 @@ def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> 
             ax.imshow(frames[number], interpolation="nearest")
             ax.set_title(f"step {number}", fontsize=7)
         row[0].set_ylabel(label, fontsize=8, parse_math=False)
+    explain(
+        fig,
+        "The red triangle is the agent. Good: the last frame has a green border, for success;"
+        " magenta is failure, and no border means that success is not known.",
+    )
     return fig
 
 

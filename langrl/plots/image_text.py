@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from langrl.evaluation.image_text import RoomSample
 from langrl.models.language_image.model import LanguageImageModel
-from langrl.plots.base import figure, panel_grid
+from langrl.plots.base import explain, figure, panel_grid
 
 _COLOURS = ("#2166ac", "#e08214", "#1b7837")
 _SHOWN = 12  # images in a grid
@@ -31,6 +31,7 @@ def reliability_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
     ax.set_title(title, fontsize=10)
+    explain(fig, "Good: lines on the diagonal; above it, the model is too unsure of matches.")
     return fig
 
 
@@ -51,6 +52,7 @@ def auc_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax.set(ylim=(0.4, 1.01), ylabel="ROC AUC; 0.5 is chance")
         ax.set_title(name, fontsize=9)
         ax.grid(axis="y", alpha=0.3)
+    explain(fig, "The chance that a match scores above a mismatch: higher is better, up to 1.")
     return fig
 
 
@@ -68,6 +70,7 @@ def grid_figure(model: LanguageImageModel, sample: RoomSample, title: str) -> Fi
             f"{_wrap(sample.texts[text])}\n{scores[text]:.2f}", fontsize=7, parse_math=False,
             color="black" if sample.matches[image, text] else "#c0392b",
         )  # fmt: skip
+    explain(fig, "Each image with its most likely text and P(match): black is right, red wrong.")
     return fig
 
 

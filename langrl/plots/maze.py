@@ -20,10 +20,12 @@ from langrl.plots.base import (
     DENOTED,
     HEAT,
     PATH,
+    UNKNOWN,
     WALL,
     Bar,
     draw_bars,
     draw_path,
+    explain,
     figure,
     panel_grid,
     to_image,
@@ -111,6 +113,8 @@ def posterior_figure(
             bar.ax.tick_params(labelsize=6)
             bar.set_label("belief: probability of a cell", fontsize=6)
     good = "Good: the heat lies within the outline, and walks end there."
+    if all(panel.get("denoted") is None for panel in panels):
+        good = UNKNOWN
     return with_legend(fig, good)
 
 
@@ -161,4 +165,9 @@ def followed_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ]  # fmt: skip
         draw_bars(ax, bars)
         ax.set_ylabel(f"success, {phrasing.replace('_', ' ')}")
+    explain(
+        fig,
+        "Higher is better. A bar far below its tick: the policy reaches goals, but instructions"
+        " are misread. Lines at the tops of bars are standard errors.",
+    )
     return with_legend(fig)

@@ -1,6 +1,7 @@
 """What the metrics of training are: their units, what is good, and which share a panel."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -87,7 +88,9 @@ def meaning_of(panel: str) -> Meaning:
     return MEANINGS.get(panel.rsplit("/", 1)[-1], _UNKNOWN)
 
 
-def line_of(name: str) -> str:
-    """Return what a legend calls a metric among others of its panel."""
+def line_of(name: str, beside: Collection[str] = ()) -> str:
+    """Return what a legend calls a metric among others of its panel, and of its run ``beside``."""
     last = name.rsplit("/", 1)[-1]
+    if last == name and "accuracy_action" in beside:  # a run of a critic alone names no part
+        name = f"critic/{name}"
     return _LINES.get(name, last.replace("_", " "))

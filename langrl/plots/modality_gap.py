@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from langrl.evaluation.diagnosis import EmbeddedPairs
 from langrl.functional.gap import AMOUNTS, shift_curve
 from langrl.functional.geometry import cosine_histogram, unit, unit_pairs
-from langrl.plots.base import figure
+from langrl.plots.base import explain, figure
 from langrl.plots.text import wrap
 
 FIRST, SECOND, MATCHED, GREY = "#2166ac", "#e08214", "#1b7837", "#777777"
@@ -51,6 +51,7 @@ def projection_figure(pairs: EmbeddedPairs, title: str) -> Figure:
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
     ax.set_title(wrap(title, fig.get_figwidth(), 10), fontsize=10, parse_math=False)
+    explain(fig, "Good: both clouds cover each other, and lines between partners are short.")
     return fig
 
 
@@ -79,6 +80,9 @@ def cosines_figure(pairs: EmbeddedPairs, title: str) -> Figure:
     ax.grid(alpha=0.3)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize=8)
     ax.set_title(wrap(title, fig.get_figwidth(), 10), fontsize=10, parse_math=False)
+    within = "Good within a modality: spread around 0; all near 1 is a narrow cone."
+    paired = " Good between them: paired lies to the right of not paired, with little overlap."
+    explain(fig, within + paired * pairs.comparable)
     return fig
 
 
@@ -96,13 +100,18 @@ def shifts_figure(pairs: EmbeddedPairs, scale: float, title: str) -> Figure:
     recall.plot(amounts, right, "o-", color=FIRST, ms=4, markevery=marks, label=to_second)
     recall.plot(amounts, left, "o-", color=SECOND, ms=4, markevery=marks, label=to_first)
     recall.set(ylabel="recall@1")
-    recall.set_ylim(bottom=0)
-    recall.legend(fontsize=8)
+    recall.set_ylim(0, 1.3 * max(*right, *left, 0.01))  # room for the legend
+    recall.legend(fontsize=8, loc="upper right")
     for ax in (loss, recall):
         ax.axvline(0, color="#444444", lw=0.8, ls=":")
         ax.set_xticks((-1, -0.5, 0, 0.5, 1))
         ax.set_xlabel("lambda: share of the gap that is closed")
         ax.grid(alpha=0.3)
+    explain(
+        fig,
+        "Lower loss and higher recall are better. Good: both are best at 0, as the model is; if"
+        " they are better elsewhere, shift its embeddings.",
+    )
     return fig
 
 
@@ -124,6 +133,7 @@ def layers_figure(rows: Rows, title: str) -> Figure:
         ax.set(xlabel=f"layers of {modality}", ylim=(lowest - 0.02, 1.02))
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("cosine within the modality")
+    explain(fig, "Good: the last layer is near 0; near 1 is a narrow cone. Bands: 5 % to 95 %.")
     return fig
 
 

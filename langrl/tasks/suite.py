@@ -288,7 +288,8 @@ def outcomes(episodes: Episodes) -> list[bool | None]:
 
 def describe_outcome(episodes: Episodes) -> str:
     """Say how the first of some episodes ended."""
-    success, steps = outcomes(episodes)[0], f"{episodes.steps[0]} steps"
+    success, count = outcomes(episodes)[0], episodes.steps[0]
+    steps = f"{count} step" if count == 1 else f"{count} steps"
     words = {True: f"success in {steps}", False: f"failure after {steps}", None: f"{steps}"}
     return words[success]
 

@@ -110,6 +110,8 @@ def test_wrong_files_of_two_modalities_are_one_clear_line(
         (["pairs.npz", "--pairs", "goto"], "leave --pairs out"),
         (["pairs.npz", "--names", "a", "a"], "two names"),
         (["pairs.npz", "--names", "both", "a"], "two names"),
+        (["pairs.npz", "--names", "text", "photo"], "the arrays are image and text; give these"),
+        (["pairs.npz", "--names", "image"], "--names takes 2 values"),
         (["bundled", "--pairs", "goto", "--names", "a", "b"], "--names is for .npy files"),
     ]
     for arguments, words in wrong:

@@ -130,6 +130,8 @@ class Called(torch.nn.Module):
         ({"mine": RandomAgent()}, tasks, "'mine' is a RandomAgent; give a lambda"),
         ({"mine": Called()}, tasks, "'mine' is a Called"),
         ({"mine": RandomAgent}, tasks(), "'make_env' is a"),
+        ([RandomAgent], tasks, "agents is a dict such as .*, got list"),
+        ({"mine": RandomAgent}, lambda: gym.make(MAZE), "gym.make_vec gives, got TimeLimit"),
     ],
 )
 def test_an_instance_where_a_function_belongs_is_refused(agents, make_env, says):

@@ -87,7 +87,13 @@ class WorldImages:
                 f" for the instruction {text!r}; let it return None for a text that it does not"
                 " know"
             ) from error
-        return np.zeros(len(goals), bool) if denoted is None else np.asarray(denoted, bool)
+        fits = np.zeros(len(goals), bool) if denoted is None else np.asarray(denoted)
+        if fits.shape != (len(goals),) or fits.dtype != bool:
+            raise ConfigError(
+                f"environments: denotation of {self.name} gives {fits.dtype} {list(fits.shape)} for"
+                f" {len(goals)} goals; let it return bool [M], one for each"
+            )
+        return fits
 
 
 def open_world(name: str) -> WorldImages:

@@ -60,3 +60,15 @@ def test_goals_that_fit_no_instruction_are_told(env):
 
     with pytest.raises(ConfigError, match="hardly a sampled goal of mute fits"):
         WorldImages(Mute(), "mute").draw(2, 4, np.random.default_rng(0))
+
+
+def test_denotations_that_are_scores_are_refused(env):
+    class Scores:
+        def __getattr__(self, name):
+            return getattr(env, name)
+
+        def denotation(self, goals, text):
+            return np.full(len(goals), 0.1)
+
+    with pytest.raises(ConfigError, match=r"of scores gives float64 \[4\] for 4 goals; let it"):
+        WorldImages(Scores(), "scores").draw(2, 4, np.random.default_rng(0))

@@ -175,6 +175,11 @@ def test_what_a_function_writes_is_checked():
             ShapeError,
             r"denotation gives \[\] for goals \[1, 1\]",
         ),
+        (
+            lambda: denoted_cart("go left", lambda goals, text: 0.1 * np.ones(len(goals))),
+            ShapeError,
+            "as float64; let it return bool",
+        ),
     ],
 )
 def test_wrong_instructions_goals_or_denotations_are_refused(make, error, says):
