@@ -67,6 +67,14 @@ class Estimate:
         return self.standard_error
 
 
+def _check_estimate(function: str, value: object) -> None:
+    if not isinstance(value, Estimate):
+        raise ShapeError(
+            f"{function} needs estimates, as monte_carlo(..., error_bars=True) returns them, got"
+            f" {type(value).__name__}"
+        )
+
+
 def check_target(target_error: float) -> None:
     """Raise DomainError unless the target is a finite number above 0."""
     if not 0 < target_error < math.inf:
@@ -136,6 +144,7 @@ def adaptive(
             " raise most"
         )
     estimate = draw(first)
+    _check_estimate("adaptive", estimate)
     while estimate._error().amax() > target_error and most - estimate.candidates > 1:
         more = min(estimate.candidates, most - estimate.candidates)
         estimate = pooled(estimate, draw(more))
@@ -144,6 +153,8 @@ def adaptive(
 
 def pooled(one: Estimate, other: Estimate) -> Estimate:
     """Return the estimate over the candidates of both; ShapeError if one has no error bars."""
+    for given in (one, other):
+        _check_estimate("pooled", given)
     sums = [e.value.double() + math.log(e.candidates) for e in (one, other)]
     squares = []
     for log_sum, e in zip(sums, (one, other), strict=True):

@@ -16,6 +16,7 @@ that do not fit and ``NonFiniteError`` for values that are not finite. Their pro
 
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -147,9 +148,9 @@ def gaussian_information(correlation: Tensor) -> Tensor:
 def gaussian_correlation(information: float, dimensions: int) -> float:
     """Return the one correlation of all dimensions with which I(x; y) is ``information`` nats.
 
-    Raises DomainError if the information is negative or there is no dimension.
+    Raises DomainError if the information is no number, negative, or there is no dimension.
     """
-    if not 0 <= information < math.inf or dimensions < 1:
+    if not isinstance(information, Real) or not 0 <= information < math.inf or dimensions < 1:
         raise DomainError(
             f"gaussian_correlation needs information >= 0 and a dimension, got {information} and"
             f" {dimensions}; give finite nats"

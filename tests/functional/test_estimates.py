@@ -335,3 +335,12 @@ def test_candidates_from_another_proposal_give_the_same_answer(energy):
         assert error.abs().max() < 3.5
     unweighted = monte_carlo_embeddings(left, right, theirs, energy=energy, error_bars=True)
     assert ((unweighted.value - truth) / unweighted.standard_error).abs().max() > 10
+
+
+@pytest.mark.parametrize("given", [torch.zeros(3), None, "0.5"])
+def test_what_is_no_estimate_is_refused_with_how_to_get_one(given):
+    one = monte_carlo(torch.zeros(2, 5), torch.zeros(5, 3), error_bars=True)
+    with pytest.raises(ShapeError, match="pooled needs estimates, as monte_carlo"):
+        pooled(one, given)
+    with pytest.raises(ShapeError, match="adaptive needs estimates, as monte_carlo"):
+        adaptive(lambda count: given, 0.1)
