@@ -13,10 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from langrl.threads import use_one_thread_after_fork
-
-use_one_thread_after_fork()  # the environments of an AsyncVectorEnv may hold models
-
 
 @runtime_checkable
 class Critic(Protocol):
