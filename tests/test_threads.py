@@ -93,3 +93,41 @@ def test_models_in_forked_environments_answer(tiny_language):
         pytest.fail("a forked environment does not answer")
     assert process.returncode == 0, errors[-2000:]
     assert printed.split("\n")[:-1] == [*NAMES, "4"]
+
+
+ONE_MODULE = """
+import multiprocessing
+
+import torch
+
+torch.set_num_threads(4)
+
+import langrl.models.{module}
+
+
+def compute():
+    return torch.ones(512, 512).mm(torch.ones(512, 512))
+
+
+compute()
+child = multiprocessing.get_context("fork").Process(target=compute)
+child.start()
+child.join(60)
+code = child.exitcode  # None if it still waits
+child.kill()
+print(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("module", ["critics.maze", "cpc"])
+def test_any_module_of_models_is_enough_for_forks_to_answer(module):
+    code = ONE_MODULE.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=os.environ | {"OMP_NUM_THREADS": "4"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "0\n"

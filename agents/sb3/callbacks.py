@@ -39,14 +39,14 @@ class InstructionEvaluation(BaseCallback):
             ``EmbedInstruction`` or ``TokenizeInstruction``.
         every: steps between evaluations; there is one at the end, too.
         episodes: E, for each level.
-        folder: of results.json; not written if not given.
+        folder: of results.json, made at once; not written if not given.
         seed: of the episodes, the same at every evaluation.
         draw: draw actions, instead of taking the best.
 
     Raises:
-        ConfigError: if there are no tasks, a task is no function, or a number is below 1; before
-            the first step of training, if the policy cannot act in a task, or a task does not
-            report ``is_success``.
+        ConfigError: if there are no tasks, a task is no function, a number is below 1, or the
+            folder cannot be made or has other results; before the first step of training, if the
+            policy cannot act in a task, or a task does not report ``is_success``.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class InstructionEvaluation(BaseCallback):
 
     def _init_callback(self) -> None:
         for level, make_env in self._tasks.items():
-            _check_task(self.model, level, make_env(), self._seed)
+            _check_task(self.model, level, make_env, self._seed)
 
     def _on_training_start(self) -> None:
         self._next = (self.model.num_timesteps // self._every + 1) * self._every
@@ -122,8 +122,14 @@ class InstructionEvaluation(BaseCallback):
 
 
 def _own_folder(folder: Path) -> Path:
-    """Return the folder; raises ConfigError if it has results of something else."""
+    """Make the folder; raises ConfigError if it cannot be, or has results of something else."""
     path = folder / "results.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {folder} cannot be made ({error.strerror}); give one that can"
+        ) from error
     try:
         other = path.is_file() and json.loads(path.read_text())["command"] != _COMMAND
     except (OSError, ValueError, KeyError, TypeError):
@@ -133,10 +139,10 @@ def _own_folder(folder: Path) -> Path:
     return folder
 
 
-def _check_task(policy: Any, name: str, env: Any, seed: int) -> None:
+def _check_task(policy: Any, name: str, make_env: Callable[[], Any], seed: int) -> None:
     """Raise ConfigError unless a policy can act in a task that says whether it succeeded."""
     try:
-        fault = _fault(policy, env, seed)
+        fault = _fault(policy, make_env(), seed)
     except Exception as error:  # policies and environments of others fail in any way
         raise ConfigError(f"task {name!r} does not fit the policy: {error}") from error
     if fault:

@@ -130,7 +130,7 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
     if is_trained(folder, config):
         console.print(f"using the run in {folder}; delete {out} to train anew")
     else:
-        train_run(config, folder, "train")
+        train_run(config, folder, "train", instruction)
     save(training_figure(folder), folder / "figures" / "training.png")
     agent = agents_of(folder)
     agents = suite.agents(agent)

@@ -13,10 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from langrl.threads import use_one_thread_after_fork
-
-use_one_thread_after_fork()  # the environments of an AsyncVectorEnv may hold models
-
 
 @runtime_checkable
 class Critic(Protocol):
@@ -110,15 +106,24 @@ def as_input(array: NDArray[Any], model: object, default: torch.device | str = "
         model: see ``device_of``.
         default: the device for a model that does not say where it is.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device_of(model, default))
-    return in_dtype_of(model, tensor)
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    weight = _weight(model)  # looked up once: this is done at every step
+    if weight is None:
+        return tensor.to(device_of(model, default))
+    dtype = weight.dtype if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(weight.device, dtype)
+
+
+def _weight(model: object) -> Tensor | None:
+    """Return a model's first weight that is a float, if it has one."""
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    return next((weight for weight in weights if weight.is_floating_point()), None)
 
 
 def in_dtype_of(model: object, tensor: Tensor) -> Tensor:
     """Return a tensor, floats in the dtype of a model's weights, where it has some."""
-    weights = model.parameters() if isinstance(model, nn.Module) else ()
-    dtype = next((weight.dtype for weight in weights if weight.is_floating_point()), tensor.dtype)
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    weight = _weight(model)
+    return tensor.to(weight.dtype) if weight is not None and tensor.is_floating_point() else tensor
 
 
 def device_of(model: object, default: torch.device | str = "cpu") -> torch.device:

@@ -148,11 +148,20 @@ class Run:
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure the agent of the present weights: a copy, so that training is left alone."""
-        task, config = TASKS[self.config.task], self.config
-        place = step_folder(folder, self.learner.step)
-        agent = task.module("agent").load(self.snapshot(), place, device=config.device)()
-        measured: dict[str, float] = task.module("suite").of(config).watch(agent)
+        suite = TASKS[self.config.task].module("suite").of(self.config)
+        measured: dict[str, float] = suite.watch(self._present_agent(folder))
         return measured
+
+    def check_instruction(self, folder: Path, instruction: str) -> None:
+        """Raise InstructionError if the run's agents do not read a text, such as a long one."""
+        suite = TASKS[self.config.task].module("suite").of(self.config)
+        suite.describe(self._present_agent(folder), instruction)
+
+    def _present_agent(self, folder: Path) -> Any:
+        """Return an agent of the present weights, on copies of them."""
+        place = step_folder(folder, self.learner.step)
+        load = TASKS[self.config.task].module("agent").load
+        return load(self.snapshot(), place, device=self.config.device)()
 
     def resume(self, folder: Path, label: str, newest: Newest) -> float:
         """Go on from the newest checkpoint, or from the beginning, and return the seconds."""
@@ -194,16 +203,27 @@ def _check_methods(config: RunConfig) -> None:
         TASKS[config.task].module("suite").of(config).agents(_makes_no_agent, evaluation.methods)
 
 
-def train_run(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
+def train_run(
+    config: RunConfig, folder: Path, label: str, instruction: str | None = None
+) -> tuple[Any, float]:
     """Train a new run in ``folder`` and return it with the seconds of training.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        label: for the progress bar.
+        instruction: what the trained agents will be told, to be checked before the training.
 
     Raises:
         ConfigError: if the folder holds something already; what ``build_run`` raises, too.
+        InstructionError: if agents of the run do not read the instruction.
     """
     config = config.resolved()
     check_empty(folder)
     run = build_run(config, folder)
     run.begin()
+    if instruction is not None:
+        run.check_instruction(folder, instruction)
     write_config(folder, config)
     return run, run.train(folder, label)
 

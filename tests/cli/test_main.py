@@ -131,6 +131,14 @@ def test_demo_writes_its_table_and_images(run, tmp_path, request):
     assert find_checkpoint(out / "run").stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("world", ["street", "grid"])
+def test_demo_refuses_a_text_that_is_not_read_to_its_end_before_training(world, tmp_path, fails):
+    text = "please " * 46 + "go to row 3"
+    error = fails("demo", "--world", world, "--out", tmp_path / "demo", "--instruction", text)
+    assert "50 words, of which the first" in error
+    assert not (tmp_path / "demo").exists()
+
+
 def test_reproduce_writes_the_promised_rows(run, tmp_path, monkeypatch):
     command = [
         "reproduce", "street-mazes", "--out", tmp_path, "--seeds", 1, "--episodes", 1,

@@ -122,6 +122,13 @@ def test_results_of_something_else_are_not_overwritten(tmp_path):
     assert "langrl train" in (tmp_path / "results.json").read_text()
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/run", "a" * 300):
+        with pytest.raises(ConfigError, match=r"cannot be made .*; give one that can"):
+            InstructionEvaluation({"a": task}, every=10, folder=tmp_path / folder)
+
+
 def test_an_environment_where_a_function_belongs_is_refused():
     with pytest.raises(ConfigError, match="give a function"):
         follow(Stays(), task(), episodes=1, seed=0)
@@ -185,10 +192,14 @@ def test_an_environment_that_fails_is_told_before_the_first_step():
     def fails():
         return TransformObservation(embedded(2), lambda seen: 1 / 0, None)
 
+    def is_not_made():
+        return 1 / 0
+
     model = stable_baselines3.PPO("MultiInputPolicy", task(), n_steps=32, batch_size=32)
-    with pytest.raises(ConfigError, match="task 'b' does not fit the policy: division by zero"):
-        model.learn(64, callback=InstructionEvaluation({"a": task, "b": fails}, every=2000))
-    assert model.num_timesteps == 0
+    for wrong in (fails, is_not_made):
+        with pytest.raises(ConfigError, match="task 'b' does not fit the policy: division by zero"):
+            model.learn(64, callback=InstructionEvaluation({"a": task, "b": wrong}, every=2000))
+        assert model.num_timesteps == 0
 
 
 def test_a_task_that_is_no_function_is_refused_when_the_evaluation_is_made():
