@@ -27,15 +27,18 @@ def takes_tensors(**axes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         parameters = signature(function).parameters
         names, title = tuple(parameters), function.__name__
         types = {name: _types(parameter.annotation) for name, parameter in parameters.items()}
+        ordered = [(name, types[name]) for name in names]
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = {**dict(zip(names, args, strict=False)), **kwargs}
-            for name, value in given.items():
+            for value, (name, allowed) in zip(args, ordered, strict=False):
+                if not isinstance(value, allowed):
+                    refuse_type(title, name, value)
+            for name, value in kwargs.items():
                 if not isinstance(value, types.get(name, object)):
                     refuse_type(title, name, value)
             if axes:
-                check_axes(title, axes, given)
+                check_axes(title, axes, {**dict(zip(names, args, strict=False)), **kwargs})
             return function(*args, **kwargs)
 
         return checked

@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
-from langrl.models.protocols import Language, as_input, evaluation_mode
+from langrl.models.protocols import Language, as_inputs, evaluation_mode
 from langrl.protocols import Array, Floats, check_instruction
 
 _CACHED_TEXTS = 10_000
@@ -114,10 +114,8 @@ class GoalChooser:
     ) -> tuple[Array, list[Posterior]]:
         """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
-        seen, candidates, weights = (
-            as_input(array, self.language, self._device)
-            for array in (observations, goals, log_weights)
-        )
+        arrays = observations, goals, log_weights
+        seen, candidates, weights = as_inputs(arrays, self.language, self._device)
         embedded = self.language.embed_goals(seen, candidates)
         encoded = self._embed_texts(texts).unsqueeze(1).to(embedded.device)  # [N, 1, J, D]
         compared = self.language.score(embedded, encoded).squeeze(-1)  # [N, M]

@@ -99,19 +99,29 @@ def shares_goal_encoder(critic: Critic, language: Language) -> bool:
 
 
 def as_input(array: NDArray[Any], model: object, default: torch.device | str = "cpu") -> Tensor:
-    """Return an array as a model takes it: where it is, floats in the dtype of its weights.
+    """Return an array as a model takes it; see ``as_inputs``."""
+    return as_inputs((array,), model, default)[0]
+
+
+def as_inputs(
+    arrays: Sequence[NDArray[Any]], model: object, default: torch.device | str = "cpu"
+) -> list[Tensor]:
+    """Return arrays as a model takes them: where it is, floats in the dtype of its weights.
 
     Args:
-        array: any numbers.
+        arrays: any numbers.
         model: see ``device_of``.
         default: the device for a model that does not say where it is.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     weight = _weight(model)  # looked up once: this is done at every step
     if weight is None:
-        return tensor.to(device_of(model, default))
-    dtype = weight.dtype if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(weight.device, dtype)
+        return [tensor.to(device_of(model, default)) for tensor in tensors]
+    floats, device = weight.dtype, weight.device
+    return [
+        tensor.to(device, floats if tensor.is_floating_point() else tensor.dtype)
+        for tensor in tensors
+    ]
 
 
 def _weight(model: object) -> Tensor | None:
