@@ -17,11 +17,12 @@ class Reference(NamedTuple):
     """What a field that names a file or folder refers to.
 
     Args:
-        use: training data; a model that training starts from; or one that agents go on using.
+        use: training data; weights that training begins with, and that are in the run's own
+            checkpoints from then on; a model that a run is built from; one that agents go on using.
         names: values that are names of our own, and never of a file.
     """
 
-    use: Literal["data", "start", "model"]
+    use: Literal["data", "weights", "start", "model"]
     names: tuple[str, ...] = ()
 
 

@@ -108,8 +108,6 @@ def evaluate(
         out = new_folder(run / EVALUATION, instruction or "drawn")
     clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
-    if out.parent == run / EVALUATION:
-        write_index(out.parent)
     if instruction is None:
         drawings = Drawings(
             {"success": suite.draw_types(rows), "posterior": suite.draw_posteriors(agent)}
@@ -117,6 +115,8 @@ def evaluate(
     else:
         drawings = suite.draw_instruction(agent, instruction, results)
     _store(drawings, out / "figures")
+    if out.parent == run / EVALUATION:
+        write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
 
 
@@ -158,7 +158,10 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
 
 def _longer(folder: Path, steps: int, command: str) -> str:
     """Return a command that trains a finished run on, in a folder of its own."""
-    file, new = folder / CONFIG_FILE, f"{folder}-longer"
+    file, new = (
+        folder / CONFIG_FILE,
+        f"{folder.resolve() if folder.name in ('', '..') else folder}-longer",
+    )
     fields = load_run_config(str(file)).model_dump()
     flag = ".".join([*(name for name in ("learner", "policy") if name in fields), "steps"])
     words = ["langrl", command, "--config", file, "--start", folder, f"--{flag}", steps, "--out"]

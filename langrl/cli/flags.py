@@ -128,7 +128,8 @@ def _unbox(text: str) -> str:
             invalid["field"] if group.lstrip("_")[:1].isupper() else f"{group}.{invalid['field']}"
         )
         flag = path.replace("_", "-")
-        return f"--{flag}: {invalid['problem'].lower()}, got {invalid['value']}"
+        problem = invalid["problem"].removeprefix("Value error, ")
+        return f"--{flag}: {problem[:1].lower()}{problem[1:]}, got {invalid['value']}"
     return message or "the arguments cannot be read; see --help"
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +16,8 @@ from langrl.settings import CONFIG_FILE
 EVALUATION = "evaluation"  # of a run folder: a folder for each evaluation
 DIAGNOSES = Path("runs") / "diagnose"
 INDEX = "index.json"
+RESULTS = "results.json"
+_TRIES = 10  # of making a folder
 _LONGEST_NAME = 60  # characters of a folder that is named after a text
 
 
@@ -26,41 +27,61 @@ def check_folder(path: Path, flag: str = "--out") -> Path:
     Raises:
         ConfigError: naming the flag, the folder and what is wrong with it.
     """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _try_to_write(path)
+            return path
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and tries_left:
+                continue  # a command beside this one has removed a folder that it made for a try
+            reason = (getattr(error, "strerror", None) or "it cannot be made").lower()
+            break
+    name = str(path) if len(str(path)) < 200 else f"...{str(path)[-80:]}"
+    raise ConfigError(f"{flag} {name}: {reason}; name a folder that can be made and written to")
+
+
+def _try_to_write(path: Path) -> None:
+    """Make a folder and a file in it, and remove what was made."""
     made: list[Path] = []
     try:
         for folder in reversed((path, *path.parents)):
             if not folder.exists():
-                folder.mkdir()
-                made.append(folder)
-        if not path.is_dir():
-            raise FileExistsError(0, "file exists")
+                with contextlib.suppress(FileExistsError):  # made by a command beside this one
+                    folder.mkdir()
+                    made.append(folder)
         with tempfile.TemporaryFile(dir=path):
             pass
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or "it cannot be made").lower()
-        name = str(path) if len(str(path)) < 200 else f"...{str(path)[-80:]}"
-        raise ConfigError(
-            f"{flag} {name}: {reason}; name a folder that can be made and written to"
-        ) from None
     finally:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    return path
 
 
 def check_results_folder(path: Path) -> Path:
-    """Refuse a folder for results, as ``check_folder`` does, and a run folder too."""
+    """Refuse a folder for results, as ``check_folder`` does, and one that has others' in it."""
     check_folder(path)
     if (path / CONFIG_FILE).is_file():
         raise ConfigError(f"--out {path} is a run folder, with results of its own; name another")
+    if (path / RESULTS).exists() and _command_of(path / RESULTS) is None:
+        raise ConfigError(f"--out {path} has a {RESULTS} that is not of langrl; name another")
     return path
 
 
 def clear_figures(folder: Path) -> None:
     """Remove the figures of earlier results, so that none of them is taken for a new one."""
-    if (folder / "results.json").is_file():
-        shutil.rmtree(folder / "figures", ignore_errors=True)
+    if _command_of(folder / RESULTS) is not None:
+        for path in (folder / "figures").glob("*"):
+            if path.suffix in (".png", ".gif", ".mp4"):
+                path.unlink()
+
+
+def _command_of(results: Path) -> str | None:
+    """Return the command that wrote a ``results.json``; None if it is not of langrl."""
+    try:
+        command = json.loads(results.read_text(encoding="utf-8"))["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return command if isinstance(command, str) else None
 
 
 def new_folder(parent: Path, text: str) -> Path:
@@ -81,14 +102,14 @@ def _numbered(name: str) -> Iterator[str]:
 
 def write_index(folder: Path) -> Path:
     """List the results in the folders below, oldest first, in ``index.json``; return its path."""
-    stored = sorted(folder.glob("*/results.json"), key=lambda path: path.stat().st_mtime)
     entries = [
         {
             "folder": path.parent.name,
-            "command": json.loads(path.read_text(encoding="utf-8"))["command"],
+            "command": command,
             "written": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat("T", "seconds"),
         }
-        for path in stored
+        for path in sorted(folder.glob(f"*/{RESULTS}"), key=lambda path: path.stat().st_mtime)
+        if (command := _command_of(path)) is not None
     ]
     write_atomically(folder / INDEX, json.dumps(entries, indent=1) + "\n")
     return folder / INDEX

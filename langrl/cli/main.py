@@ -48,7 +48,10 @@ from langrl.tasks.registry import (
 )
 
 _OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
-_TAKEN = ("--config", "--trajectories", "--trust-pickle", "--method")  # read before the others
+_TAKEN = {  # flags that are read before the others
+    "train": ("--config", "--trajectories", "--trust-pickle"),
+    "pretrain": ("--config", "--method"),
+}
 
 
 def train(arguments: list[str]) -> None:
@@ -114,7 +117,9 @@ def _train(
     flags = flags_of(type(base))
     default = flags(**base.model_dump())
     program = f"langrl {command}{usage.format(task=base.task)}"
-    given = parse(flags, rest, program, taken=_TAKEN, default=default, description=help_text)
+    given = parse(
+        flags, rest, program, taken=_TAKEN[command], default=default, description=help_text
+    )
     paths, config = split_paths(given, type(base))
     config = with_absolute_paths(config, Path.cwd())
     if paths.print_config:
@@ -257,8 +262,10 @@ def benchmark(arguments: list[str]) -> None:
     _, rest = subcommand(arguments, {"speed": "speed ratios"}, "langrl benchmark")
     given = parse(SpeedArguments, rest, "langrl benchmark speed")
     check_results_folder(given.out or Path("runs"))
-    from langrl.benchmark.speed import speed
+    from langrl.benchmark.speed import SPEED, speed
 
+    if given.only is not None:
+        lookup(SPEED, given.only, "speed benchmark")
     out = given.out or new_folder(Path("runs"), "speed")
     speed(given.only, given.rounds, out, _typed("benchmark", arguments))
 

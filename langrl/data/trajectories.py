@@ -21,7 +21,10 @@ ARRAYS = ("observations", "actions", "terminals")
 END_ARRAYS = ("terminals", "timeouts", "truncations", "terminations", "dones")
 """Arrays that mark last states: by D4RL (two), Minari and Gymnasium (two), and others (one)."""
 
-_LIKE_ENDS = re.compile("done|end|last|final|term|trunc|time_?out|first|start|reset", re.IGNORECASE)
+_LIKE_ENDS = re.compile(  # whole words of a name such as is_last, infos/timeouts, episode_starts
+    r"(?<![a-z])(done|end|last|final|term\w*|trunc\w*|time_?out|first|start|reset)s?(?![a-z])",
+    re.IGNORECASE,
+)
 _ROUNDING = 1e-3  # share of a step
 
 

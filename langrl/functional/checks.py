@@ -33,10 +33,11 @@ def takes_tensors(**axes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for value, (name, allowed) in zip(args, ordered, strict=False):
                 if not isinstance(value, allowed):
-                    refuse_type(title, name, value)
+                    refuse_type(title, name, value, Real in allowed)
             for name, value in kwargs.items():
-                if not isinstance(value, types.get(name, object)):
-                    refuse_type(title, name, value)
+                allowed = types.get(name, (object,))
+                if not isinstance(value, allowed):
+                    refuse_type(title, name, value, Real in allowed)
             if axes:
                 check_axes(title, axes, {**dict(zip(names, args, strict=False)), **kwargs})
             return function(*args, **kwargs)
@@ -54,13 +55,12 @@ def _types(annotation: Any) -> tuple[type, ...]:
     return tuple({Tensor: Tensor, float: Real, NoneType: NoneType}[each] for each in among)
 
 
-def refuse_type(function: str, name: str, value: object) -> None:
-    """Raise ShapeError for an argument that is no tensor."""
+def refuse_type(function: str, name: str, value: object, number: bool = False) -> None:
+    """Raise ShapeError for an argument that is no tensor, nor a number where one would do."""
     given = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
-    raise ShapeError(
-        f"{function} needs {name} as a torch.Tensor, got {given}; convert it with"
-        f" torch.as_tensor({name})"
-    )
+    wanted = "a number or a torch.Tensor" if number else "a torch.Tensor"
+    repair = "" if isinstance(value, str) else f"; convert it with torch.as_tensor({name})"
+    raise ShapeError(f"{function} needs {name} as {wanted}, got {given}{repair}")
 
 
 def check_axes(function: str, axes: Mapping[str, str], given: Mapping[str, Any]) -> None:

@@ -47,7 +47,7 @@ class RunConfig(Settings):
     A task family's config gives ``task`` a value of its own, by which the family is found.
     """
 
-    refers = {"start": Reference("start")}
+    refers = {"start": Reference("weights")}
 
     task: str = Field(description="the task family that this config is of")
     start: str | None = Field(

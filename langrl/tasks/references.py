@@ -51,5 +51,5 @@ def _compared(state: Any, config: RunConfig | None) -> Iterator[tuple[str, str, 
     stored = state.get("references", {}) if isinstance(state, Mapping) else {}
     present = {} if config is None else {field: path for field, _, path in references(config)}
     for field, entry in stored.items():
-        if config is not None or entry["use"] == "model":
+        if entry["use"] == "model" or (config is not None and entry["use"] == "start"):
             yield field, present.get(field, entry["path"]), entry["sha256"]

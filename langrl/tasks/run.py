@@ -1,6 +1,7 @@
 """Runs: from a config to a trained learner, through a run folder; what every task family shares."""
 
 import json
+import os.path
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.errors import CheckpointError, ConfigError, GroundingError
-from langrl.settings import CONFIG_FILE, describe_invalid, with_absolute_paths
+from langrl.settings import CONFIG_FILE, describe_invalid, references, with_absolute_paths
 from langrl.tasks.config import OFF, EvaluationConfig, RunConfig
 from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
@@ -23,9 +24,22 @@ from langrl.training.run_folder import check_empty, read_newest, use_device, wri
 
 START_REPAIR = (
     f"start: {{path}} does not fit this config: {{detail}}; give the {CONFIG_FILE} of that run as"
-    " --config, and leave its world and the sizes of its model as they are"
+    " --config, and leave its world, the sizes of its model and what its words come from (seed,"
+    " data) as they are"
 )
 Newest = tuple[Path, Checkpoint] | None  # a run's newest checkpoint, and where it is
+
+
+def _without(values: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Return nested values without some fields, which are dotted."""
+    for field_ in fields:
+        *groups, last = field_.split(".")
+        inner: Any = values
+        for group in groups:
+            inner = inner.get(group) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner.pop(last, None)
+    return values
 
 
 def _makes_no_agent(**_: Any) -> Any:
@@ -84,10 +98,15 @@ class Run:
             )
 
     def _different(self, checkpoint: Checkpoint) -> str | None:
-        """Return a field of the description that the checkpoint does not share; None if none."""
+        """Return a field of the description that the checkpoint does not share; None if none.
+
+        Where a model is does not count: ``check_references`` compares what is in its folder.
+        """
         stored = type(self.description).model_validate(checkpoint.documents[self.document])
+        paths = [f for f, _, path in references(self.description) if os.path.isabs(path)]
+        before, now = (_without(each.model_dump(), paths) for each in (stored, self.description))
         for name in self.compared or type(self.description).model_fields:
-            if getattr(stored, name) != getattr(self.description, name):
+            if before.get(name) != now.get(name):
                 return name
         return None
 

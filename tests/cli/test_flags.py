@@ -115,3 +115,15 @@ def test_a_reader_that_goes_away_is_no_error(words):
 )
 def test_a_name_that_is_too_long_is_one_line_wherever_it_is_given(flags, name, fails):
     assert "file name too long" in fails(*flags, name)
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "--method", "direct"], ["pretrain", "--trajectories", "x"]]
+)
+def test_a_flag_of_another_command_is_no_flag(command, fails):
+    assert f"no flag {command[1]}; " in fails(*command)
+
+
+def test_a_setting_that_is_refused_is_said_in_its_own_words(fails):
+    error = fails("train", "--evaluation.methods", "none", "direct")
+    assert "--evaluation.methods: none turns the evaluation off; leave it" in error

@@ -8,7 +8,7 @@ import pytest
 from command_line import read_results, run_langrl
 
 from langrl.checkpoint import find_checkpoint
-from langrl.cli.folders import check_folder, find_run, new_folder
+from langrl.cli.folders import check_folder, find_run, new_folder, write_index
 from langrl.errors import CheckpointError, ConfigError
 from langrl.reproduce.arguments import REPRODUCTIONS
 
@@ -35,7 +35,7 @@ COMMANDS = [
     ("out", "reason"),
     [
         ("file/run", "not a directory"),
-        ("file", "file exists"),
+        ("file", "not a directory"),
         ("new/" + "a" * 300, "file name too long"),
         ("new/a\0b", "it cannot be made"),
     ],
@@ -172,3 +172,39 @@ def test_a_model_that_is_not_there_is_refused_at_once(tmp_path, fails):
     for name in ("./nowhere", tmp_path / "no.npy", "a/b/c"):
         error = fails("diagnose", name, "--pairs", "goto", "--out", tmp_path / "out")
         assert f"MODEL {name}: no such file or" in error
+
+
+@pytest.mark.usefixtures("blank_images")
+def test_files_of_others_stay_beside_results(run, tmp_path, fails):
+    few = ["--episodes", 1, "--methods", "direct", "--kinds", "row", "--phrasings", "seen"]
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "drawing.svg").write_text("mine")
+    for _ in range(2):
+        assert run_langrl("evaluate", run, *few, "--out", tmp_path) == 0
+    assert (tmp_path / "figures" / "drawing.svg").read_text() == "mine"
+    (tmp_path / "results.json").write_text('{"mine": 1}')
+    assert "has a results.json that is not of langrl" in fails("evaluate", run, "--out", tmp_path)
+    assert (tmp_path / "results.json").read_text() == '{"mine": 1}'
+
+
+def test_the_index_leaves_out_results_of_others(tmp_path):
+    for name, text in (("ours", '{"command": "langrl"}'), ("a", "{"), ("b", "[]"), ("c", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(text)
+    index = json.loads(write_index(tmp_path).read_text())
+    assert [entry["folder"] for entry in index] == ["ours"]
+
+
+def test_folders_are_checked_beside_commands_that_make_and_remove_them(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from langrl.cli.folders import check_folder\n"
+        "for n in range(300): check_folder(Path(sys.argv[1]) / 'shared' / 'a' / str(n))"
+    )
+    beside = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in beside] == [0, 0]
+
+
+def test_an_unknown_benchmark_leaves_no_folder(tmp_path, monkeypatch, fails):
+    monkeypatch.chdir(tmp_path)
+    assert "no speed benchmark named 'foo'" in fails("benchmark", "speed", "--only", "foo")
+    assert not list(tmp_path.iterdir())

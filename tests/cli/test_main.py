@@ -243,7 +243,7 @@ def test_embeddings_that_are_not_there_are_one_clear_line(tmp_path, fails):
 def test_a_file_in_the_place_of_the_results_is_told_before_the_work(command, tmp_path, fails):
     (tmp_path / "out").touch()
     error = fails(*command, "--out", tmp_path / "out")
-    assert f"--out {tmp_path / 'out'}: file exists" in error
+    assert f"--out {tmp_path / 'out'}: not a directory" in error
 
 
 def test_help_of_reproduce_lists_its_names(capsys):

@@ -12,7 +12,7 @@ from small_runs import DQN, MAZE
 from langrl.checkpoint import find_checkpoint
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import TASKS, load_run_config
-from langrl.tasks.run import build_run, train_run
+from langrl.tasks.run import build_run, resume_run, train_run
 
 
 def weights_of(run):
@@ -115,6 +115,21 @@ def test_a_finished_run_with_more_steps_in_its_config_goes_on(small_run, tmp_pat
     (run / "config.yaml").write_text(text.replace("steps: 30", "steps: 32"))
     assert run_langrl("train", "--resume", run) == 0
     assert find_checkpoint(run).name == "step-32"
+
+
+def test_a_run_goes_on_when_the_one_that_it_started_from_has_gone_on(small_run, tmp_path):
+    first = shutil.copytree(small_run("maze"), tmp_path / "first")
+    config = load_run_config(str(first / "config.yaml"))
+    learner = config.learner.model_copy(update={"steps": 2})
+    config = config.model_copy(update={"learner": learner, "start": str(first)})
+    train_run(config, tmp_path / "second", "train")
+    text = (first / "config.yaml").read_text()
+    (first / "config.yaml").write_text(text.replace("steps: 30", "steps: 32"))
+    resume_run(first, "resume")
+    file = tmp_path / "second" / "config.yaml"
+    file.write_text(file.read_text().replace("steps: 2\n", "steps: 3\n"))
+    run, _ = resume_run(tmp_path / "second", "resume")
+    assert run.learner.step == 3
 
 
 def test_the_command_that_a_finished_run_names_is_understood(small_run, tmp_path, capsys):

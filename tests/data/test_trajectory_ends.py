@@ -133,3 +133,16 @@ def test_trajectories_that_run_into_one_another_are_refused_by_training(experts,
     error = fails(*command, "--trajectories", tmp_path / "mine.npz")
     assert "mine.npz: observations[" in error
     assert "longest step is 0.5; set timeouts[" in error
+
+
+@pytest.mark.parametrize("name", ["weekend", "infos/gender", "attend", "goal_rendered", "pretrend"])
+def test_other_flags_than_ends_are_no_ends(name):
+    arrays = {"terminals": np.array([0, 0, 1]), name: np.array([1, 0, 1])}
+    assert ends_of(arrays, 3).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["is_last", "infos/ends", "episode_starts", "is_terminal", "Done"])
+def test_flags_that_may_be_ends_are_refused(name):
+    arrays = {"terminals": np.array([0, 0, 1]), name: np.array([1, 0, 1])}
+    with pytest.raises(TrajectoryError, match=f"{name} looks as if it marked ends"):
+        ends_of(arrays, 3)

@@ -9,22 +9,32 @@ import torch
 import yaml
 
 from langrl.checkpoint import (
+    Checkpoint,
     content_digest,
     find_checkpoint,
     read_checkpoint,
     write_checkpoint,
 )
 from langrl.errors import CheckpointError
-from langrl.models.config import ImageTowerConfig, LanguageImageConfig, TextTowerConfig
+from langrl.grounding.config import GroundingConfig
+from langrl.models.config import (
+    CriticConfig,
+    ImageTowerConfig,
+    LanguageImageConfig,
+    TextConfig,
+    TextTowerConfig,
+)
+from langrl.models.critics.build import CriticsDescription
 from langrl.models.language_image.model import TowersDescription, build_language_image_model
 from langrl.models.language_image.model import load_language_image_model as load
 from langrl.settings import references, with_absolute_paths
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
+from langrl.tasks.maze.agent import MazeAgentDescription
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import TASKS, config_beside
-from langrl.tasks.run import resume_run, train_run
+from langrl.tasks.run import Run, resume_run, train_run
 
 
 def test_every_field_that_names_a_file_is_known():
@@ -192,3 +202,26 @@ def test_a_policy_is_not_used_with_other_critics_than_its_own(small_run, tmp_pat
     trusted = {"policy": copy / "policy.zip", "trust_pickle": True}
     with pytest.raises(CheckpointError, match="another model"):
         agents_of_run(copy, config, **trusted)
+
+
+def described(model):
+    text = TextConfig(model=model)
+    critics = CriticsDescription(
+        low=(0.0, 0.0), high=(3.0, 3.0), action_size=2, critic=CriticConfig(), text=text,
+        vocabulary=(), text_width=4,
+    )  # fmt: skip
+    return MazeAgentDescription(layout="...", critics=critics, grounding=GroundingConfig())
+
+
+def test_where_a_text_model_is_does_not_make_another_critic():
+    run = Run(MazeRunConfig(), None, described("/now/here"), "", compared=("layout", "critics"))
+
+    def check(model, **changes):
+        stored = described(model).model_dump(mode="json")
+        stored["critics"] |= changes
+        run.check(Checkpoint({run.document: stored}, {}), Path("before"))
+
+    check("models/here")  # as a run of before has stored it
+    check("/moved/here")
+    with pytest.raises(CheckpointError, match="its critics is another one"):
+        check("/now/here", action_size=3)
