@@ -594,8 +594,8 @@ def test_a_dqn_explores_by_the_given_generator_alone(dqn, observations):
 
 
 def test_a_start_that_was_not_said_is_warned_of_at_the_line_that_acts(make_agent):
-    agent, state = make_agent(), np.float32([[0.5, 0.5]])
-    with pytest.warns(UserWarning, match="no episode was said to start") as seen:
-        for text in ("go to row 0", "go to row 3"):
-            agent.act({"observation": state, "instruction": (text,)})
-    assert seen[0].filename == __file__
+    agent, seen = make_agent(), {"observation": np.float32([[0.5, 0.5]])}
+    agent.act(seen | {"instruction": ("go to row 0",)})
+    with pytest.warns(UserWarning, match="no episode was said to start") as warned:
+        agent.act(seen | {"instruction": ("go to row 3",)})
+    assert warned[0].filename == __file__
