@@ -85,6 +85,7 @@ class EpisodeBatch:
         self.text_embeddings: Tensor
         self.stored: dict[str, tuple[Any, Rows | None]] = {}  # see ``_OfCandidates``
         self._drawn: str | None = None  # digest of the goals, if all were drawn at once
+        self._has_shared = False  # whether other agents may have some of its tensors, too
 
     def embeddings_of(self, goals: Tensor, rows: slice = slice(None)) -> Tensor:
         """Return the embeddings [n, 1, D] of a candidate of each of some episodes [n]."""
@@ -182,7 +183,8 @@ class EpisodeBatch:
 
         key: tuple[Any, ...] | None = None
         if self._drawn and self._shares(rows):
-            key = self._drawn, digest(self.observations), agent.language_weight, tuple(texts)
+            shape = self.goals.shape
+            key = self._drawn, shape, digest(self.observations), agent.language_weight, tuple(texts)
         embedded, scores = self._once("scores", agent.language, key, compute)
         self._put(rows, text_embeddings=embedded, language_score=scores)
         if len(rows) == len(texts):
@@ -209,6 +211,7 @@ class EpisodeBatch:
     def keep(self, rows: Rows) -> None:
         """Go on with some of the episodes, and drop the others."""
         self.texts = [self.texts[n] for n in rows]
+        self._drawn = None  # it was of all
         for name, (value, kept) in self.stored.items():
             self.stored[name] = value, rows if kept is None else kept[rows]
         names = ["fresh", "acted", "observations", "context", "text_embeddings"]
@@ -231,6 +234,7 @@ class EpisodeBatch:
             return make()
         shared = self.agent.shared
         assert shared is not None
+        self._has_shared = True
         found = shared.get(name)
         if found is None or found[0] is not part or found[1] != key:
             found = shared[name] = (part, key, make())
@@ -242,6 +246,6 @@ class EpisodeBatch:
             if len(rows) == len(self.texts):
                 setattr(self, name, value)
                 continue
-            if self.agent.shared is not None:  # not in place: other agents have it, too
+            if self._has_shared:  # not in place: other agents have it, too
                 setattr(self, name, getattr(self, name)[np.arange(len(self.texts))])
             getattr(self, name)[rows] = value

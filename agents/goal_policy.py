@@ -136,7 +136,7 @@ class GoalPolicy(_PolicyAgent):
     def _inputs(self, states: Array, texts: list[str], starts: Mask, own: bool) -> dict[str, Array]:
         before = self._going_on(states, starts)
         if own and self._own:
-            warn_of_missed_starts(before, texts)
+            warn_of_missed_starts(before, texts, stacklevel=4)
         self._own = own
         self._set_instructions(states, before, texts)
         achieved = self._goals.achieved(states)

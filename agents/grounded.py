@@ -285,7 +285,7 @@ class GroundedAgent:
             self._batch.fresh |= starting
         self._batch.start(states, texts, self._generator)
         if own and self._own:
-            warn_of_missed_starts(self._batch.texts, texts)
+            warn_of_missed_starts(self._batch.texts, texts, stacklevel=5)
         self._own = own
         self._batch.set_instructions(texts)
         return self._batch

@@ -77,12 +77,15 @@ def check_mask(mask: Mask, episodes: int) -> Mask:
     return array
 
 
-def warn_of_missed_starts(before: Sequence[str | None], now: Sequence[str]) -> None:
+def warn_of_missed_starts(
+    before: Sequence[str | None], now: Sequence[str], stacklevel: int
+) -> None:
     """Warn where the text of an observation has changed and no episode was said to start.
 
     Args:
         before: the texts at the last action; None where an episode starts.
         now: the observations' own texts, which environments change when an episode starts.
+        stacklevel: as ``warnings.warn`` has it, of the line that calls ``act``.
     """
     changed = [n for n, text in enumerate(now) if before[n] not in (None, text)]
     if changed:
@@ -92,5 +95,5 @@ def warn_of_missed_starts(before: Sequence[str | None], now: Sequence[str]) -> N
             " step, pass act the argument starts= (langrl.envs.autoreset.EpisodeStarts), or call"
             " reset(mask=...); if it is one episode, pass its texts as the second argument of act",
             UserWarning,
-            stacklevel=5,  # where ``act`` is called
+            stacklevel=stacklevel,
         )

@@ -95,9 +95,12 @@ def undo_same_step(
     known: dict[str, Any] = dict(info)
     for name, values in ended.items():
         if not isinstance(values, Mapping):
-            merged = np.array(info.get(name, np.zeros_like(values)))
+            before = np.asarray(info.get(name, np.zeros_like(values)))
+            merged = before.astype(np.result_type(before, values))  # a copy that holds both
             merged[rows] = values[rows]
-            known[name] = merged
+            mask = np.array(info.get(f"_{name}", np.full(len(over), name in info)))
+            mask[rows] = final.get(f"_{name}", over)[rows]
+            known |= {name: merged, f"_{name}": mask}
     return _with_rows(observation, rows, list(info["final_obs"][rows])), known
 
 

@@ -20,6 +20,7 @@ from langrl.protocols import Floats
 COSINE_ERROR = 1e-6  # embeddings are of single precision
 _FRAMES, _STEPS = 16, 4  # of a walk; steps from one frame to the next
 _APART = 0.9  # share of pairs of frames that are told apart with half the distance to spare
+_COMPARED = 64  # frames at most, as every pair of them is compared
 _CONFUSED = 0.25  # share of pairs that are not told apart, from which we warn
 
 
@@ -53,7 +54,8 @@ def choose_similarity(
 ) -> float:
     """Return the given similarity, or one that few pairs of frames reach which differ.
 
-    The estimate is halfway between 1 and the cosine that nine of ten such pairs stay below.
+    The estimate is halfway between 1 and the cosine that nine of ten such pairs stay below. Of
+    more than 64 frames, 64 evenly spaced ones are compared.
 
     Args:
         frames: images [M, H, W, 3].
@@ -63,6 +65,9 @@ def choose_similarity(
     Warns:
         UserWarning: if many pairs of frames that differ count as alike.
     """
+    count = min(len(frames), _COMPARED)
+    kept = np.arange(count) * len(frames) // count
+    frames, embedded = frames[kept], embedded[kept]
     one, two = np.triu_indices(len(frames), 1)
     differ = np.array([(frames[a] != frames[b]).any() for a, b in zip(one, two, strict=True)], bool)
     cosines = (embedded[one[differ]].astype(np.float64) * embedded[two[differ]]).sum(1)
@@ -71,12 +76,14 @@ def choose_similarity(
         similarity = min((1 + nearest) / 2, 1.0)
     alike = (cosines >= similarity - COSINE_ERROR).mean() if len(cosines) else 1.0
     if alike > _CONFUSED and len(frames) > 1:
+        problem = (
+            f"{alike:.0%} of the pairs of frames that differ have a cosine of {similarity:.6g} or"
+            " more, and count as reached; give another encode_image or size, or a higher similarity"
+            if len(cosines)
+            else "all frames are the same; give images, or an environment whose frames change"
+        )
         warnings.warn(
-            f"goals as images can hardly be told apart: {alike:.0%} of the pairs of frames that"
-            f" differ have a cosine of {similarity:.6g} or more, and count as reached; give another"
-            " encode_image or size, or a higher similarity",
-            UserWarning,
-            stacklevel=4,
+            f"goals as images can hardly be told apart: {problem}", UserWarning, stacklevel=4
         )
     return similarity
 

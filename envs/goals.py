@@ -116,7 +116,8 @@ class BoxGoals:
     def as_dtype(self, dtype: Any) -> Self:
         """Return the same goals in another dtype."""
         goals = copy.copy(self)
-        goals.space = spaces.Box(-np.inf, np.inf, self.space.shape, dtype)
+        low, high = self.space.low.astype(dtype), self.space.high.astype(dtype)
+        goals.space = spaces.Box(low, high, dtype=dtype)
         return goals
 
     def achieved(self, observations: Array, actions: Array | None = None) -> Array:
@@ -127,10 +128,17 @@ class BoxGoals:
         return states[:, self.columns].astype(self.space.dtype)
 
     def check_space(self, space: spaces.Space[Any]) -> None:
-        """Raise ShapeError unless observations of a space are vectors with the goal's numbers."""
+        """Raise ShapeError unless observations of a space are vectors with the goal's numbers.
+
+        Each number is to be named once. It is asked where ``achieved`` is that of ``BoxGoals``.
+        """
         shape = space.shape or ()
         if len(shape) != 1 or not self._has_columns(shape[0]):
             raise self._refusal(shape)
+        if len({column % shape[0] for column in self.columns}) < len(self.columns):
+            raise ShapeError(
+                f"columns are {self.columns} of vectors of {shape[0]}; name each number once"
+            )
 
     def _has_columns(self, width: int) -> bool:
         return -width <= self._ends[0] and self._ends[1] < width

@@ -37,7 +37,8 @@ class _Unicode(Sequence[str]):
         return sys.maxunicode + 1
 
     def __getitem__(self, index: Any) -> Any:
-        return chr(index)
+        numbers = range(len(self))[index]
+        return "".join(map(chr, numbers)) if isinstance(index, slice) else chr(numbers)
 
     def __contains__(self, char: object) -> bool:
         return isinstance(char, str) and len(char) == 1

@@ -85,13 +85,16 @@ class TokenLimit:
     """Refuses texts with more tokens than a SentenceTransformer reads: it would cut them off.
 
     Args:
-        model: a SentenceTransformer, such as a CLIP; a model that names no limit has none.
+        model: a SentenceTransformer, such as a CLIP; a model that names no limit has none, nor
+            has one whose tokeniser is of another kind than those of Hugging Face.
     """
 
     def __init__(self, model: Any) -> None:
-        self._tokeniser = getattr(model, "tokenizer", None)
+        self._tokeniser = tokeniser = getattr(model, "tokenizer", None)
         most = getattr(model, "max_seq_length", None)
-        self._most = most if isinstance(most, int) and callable(self._tokeniser) else None
+        # As tokenisers and processors of Hugging Face have it; others take other arguments.
+        known = hasattr(tokeniser, "model_max_length") or hasattr(tokeniser, "tokenizer")
+        self._most = most if isinstance(most, int) and known and callable(tokeniser) else None
 
     def __call__(self, text: str) -> None:
         """Raise InstructionError if a text has too many tokens."""

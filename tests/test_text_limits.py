@@ -33,14 +33,19 @@ def small(**changes):
     return LanguageImageRunConfig.model_validate(settings | changes)
 
 
+class Words:
+    model_max_length = 8
+
+    def __call__(self, text, truncation, verbose):
+        assert not truncation
+        return {"input_ids": [0] * (len(text.split()) + 2)}
+
+
 class Tokeniser:
     """A SentenceTransformer of which only the limit is real: a token for each word, and two."""
 
     max_seq_length = 8
-
-    def tokenizer(self, text, truncation, verbose):
-        assert not truncation
-        return {"input_ids": [0] * (len(text.split()) + 2)}
+    tokenizer = Words()
 
     def encode(self, inputs, **options):
         return np.array([[len(inputs[0]["text"]), 1.0]], np.float32)
@@ -91,6 +96,14 @@ def test_a_named_model_refuses_more_tokens_than_it_reads():
 
 def test_a_model_that_names_no_limit_has_none():
     TokenLimit(object())("word " * 150)
+
+
+def test_an_encoder_of_ones_own_may_split_words_by_any_function():
+    class Own:
+        max_seq_length = 8
+        tokenizer = staticmethod(str.split)
+
+    TokenLimit(Own())("word " * 150)
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv"])

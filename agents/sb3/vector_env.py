@@ -141,7 +141,10 @@ class VectorAdapter(VecEnv):
         """
         chosen = set(self._get_indices(indices))
         some = len(chosen) < self.num_envs
-        if hasattr(self._base, "set_attr"):
+        if hasattr(self._base, "envs"):
+            for n in chosen:
+                self._base.envs[n].set_wrapper_attr(attr_name, value)
+        elif hasattr(self._base, "set_attr"):
             values = self.get_attr(attr_name) if some else [None] * self.num_envs
             self._base.set_attr(
                 attr_name, [value if n in chosen else old for n, old in enumerate(values)]

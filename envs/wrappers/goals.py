@@ -66,7 +66,7 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         desired = options.pop("desired_goal", None)
         if desired is not None:  # before anything is changed
             desired = checks.check_goal(desired, self.goals.space, "desired_goal")
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._restart(seed, options)
         self._generator = generator_of(name, seed, self._generator)
         seen = observation["observation"] if self._instructed else observation
         achieved = self._read(seen)
@@ -75,6 +75,9 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
         info = self._report(info, False) | {"started_satisfied": satisfied}
         desired = self._desired.copy()
         return {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}, info
+
+    def _restart(self, seed: int | None, options: Options) -> tuple[Any, dict[str, Any]]:
+        return self.env.reset(seed=seed, options=options)
 
     def _begin(
         self, seen: Any, achieved: Array, desired: Array | None, generator: Generator
@@ -105,10 +108,9 @@ class GoalEnv(gym.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
 
     def _report(self, info: dict[str, Any], reached: bool) -> dict[str, Any]:
         """Return what the environment reports, without what is unknown, and the success."""
-        info = info | {"is_success": reached}
-        for name in self._unknown:
-            info.pop(name, None)
-        return info
+        if self._unknown:
+            info = {name: value for name, value in info.items() if name not in self._unknown}
+        return info | {"is_success": reached}
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Array:
         """Return the rewards [...] for goals achieved [..., G] where others are desired."""
@@ -163,8 +165,8 @@ class RenderedGoals(GoalEnv):
         super().__init__(env, self._frames, step_cost)
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"]}
 
-    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
-        """Start an episode with a new goal; see ``GoalEnv.reset``."""
-        if seed is not None:
+    def _restart(self, seed: int | None, options: Options) -> tuple[Any, dict[str, Any]]:
+        start = super()._restart(seed, options)
+        if seed is not None:  # and nothing was refused
             self._frames.forget()
-        return super().reset(seed=seed, options=options)
+        return start

@@ -62,10 +62,14 @@ def compare(
         agent = make_agent()
         if hasattr(agent, "shared"):
             agent.shared = shared
-        with progress(f"{label}: {name}", env.num_envs) as bar:
-            results[name] = run_episodes(
-                env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
-            )
+        try:
+            with progress(f"{label}: {name}", env.num_envs) as bar:
+                results[name] = run_episodes(
+                    env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
+                )
+        finally:
+            if hasattr(agent, "shared"):
+                agent.shared = None  # its weights may be trained further
     env.close()
     return results
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
-from langrl.models.protocols import Language, as_inputs, evaluation_mode
+from langrl.models.protocols import Language, as_inputs, device_of, evaluation_mode
 from langrl.protocols import Array, Floats, check_instruction
 
 _CACHED_TEXTS = 10_000
@@ -86,6 +86,11 @@ class GoalChooser:
         self.language, self.grounding, self.candidates = language, grounding, candidates
         self.language_weight, self._device = language_weight, device
         self._embed_texts = TextCache(language)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the language side computes."""
+        return device_of(self.language, self._device)
 
     def choose(
         self, observations: Array, instructions: Sequence[str], generator: np.random.Generator

@@ -105,8 +105,9 @@ class InstructionToGoal(gym.Wrapper[Observation, Any, Any, Any], RecordConstruct
         achieved = self._read(seen)
         # In full here, and not at every step.
         reached = checks.check_reached(self.goals, achieved, self._desired)
-        if "shortest_steps" in info:  # of a world of langrl
-            info = {"started_satisfied": info["shortest_steps"] == 0} | info
+        shortest = info.get("shortest_steps", np.nan)  # of a world of langrl; nan where unknown
+        if not np.isnan(shortest):
+            info = {"started_satisfied": shortest == 0} | info
         desired = self._desired.copy()
         result = {"observation": seen, "achieved_goal": achieved, "desired_goal": desired}
         return result, info | {

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import Field, ValidationError, model_validator
 
-from langrl.checkpoint import Checkpoint, fill, read_checkpoint, write_checkpoint
+from langrl.checkpoint import MANIFEST, Checkpoint, fill, read_checkpoint, write_checkpoint
 from langrl.envs.goals import check_number
 from langrl.errors import CheckpointError, ConfigError, GroundingError, LangRLError, lookup
 from langrl.grounding.candidates import Candidates, ListedCandidates, ReplayedCandidates
@@ -22,6 +22,7 @@ from langrl.models.protocols import Language
 from langrl.settings import Settings, describe_invalid
 
 _DOCUMENT, _WEIGHTS, _CANDIDATES = "grounding", "language", "candidates"
+_FILES = {MANIFEST, f"{_DOCUMENT}.json", f"{_WEIGHTS}.safetensors", f"{_CANDIDATES}.safetensors"}
 
 
 class GroundingDescription(Settings):
@@ -120,8 +121,8 @@ def _name_of(grounding: Grounding | str) -> str:
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
     folder = folder.resolve()  # what is replaced is the folder itself, not a link to it
     try:
-        is_ours = (folder / f"{_DOCUMENT}.json").is_file()
-        if folder.exists() and not is_ours and (folder.is_file() or any(folder.iterdir())):
+        held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if folder.is_file() or held not in (set(), _FILES):
             raise ConfigError(f"{folder} holds something else; give a new folder")
         write_checkpoint(folder, checkpoint)
     except OSError as error:

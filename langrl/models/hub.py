@@ -1,6 +1,5 @@
 """Loads SentenceTransformers by folder or hub name, without waiting for a hub that is away."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +23,27 @@ def open_sentence_transformer(name: str, **options: Any) -> Any:
     """
     from sentence_transformers import SentenceTransformer
 
-    away = not Path(name).is_dir() and not _answers(name)
+    away = None if Path(name).is_dir() else _why_away(name)
     try:
-        return SentenceTransformer(name, device="cpu", local_files_only=away, **options)
+        return SentenceTransformer(name, device="cpu", local_files_only=bool(away), **options)
     except Exception as error:  # the hub's own errors come from several libraries
         if not away:
             raise
         raise ConfigError(
             f"no folder {name}, no such model in the local cache, and the hub of Hugging Face"
-            " does not answer; give a folder"
+            f" does not answer ({away}); give a folder"
         ) from error
 
 
-@lru_cache(maxsize=8)
-def _answers(name: str) -> bool:
+def _why_away(name: str) -> str | None:
+    """Return why the hub does not answer, None if it does."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         HfApi().model_info(name, timeout=_PATIENCE)
-    except HfHubHTTPError:
-        return True  # it says that there is no such model, or none for everyone
-    except Exception:  # no connection, offline mode: which errors depends on the hub's version
-        return False
-    return True
+    except (HfHubHTTPError, HFValidationError):
+        return None  # it says that there is no such model, or none for everyone
+    except Exception as error:  # no connection, offline mode: which errors depends on its version
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None

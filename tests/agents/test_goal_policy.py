@@ -591,3 +591,11 @@ def test_a_dqn_explores_by_the_given_generator_alone(dqn, observations):
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]
     assert set(drawn[0]) == {0, 1, 2, 3}
+
+
+def test_a_start_that_was_not_said_is_warned_of_at_the_line_that_acts(make_agent):
+    agent, seen = make_agent(), {"observation": np.float32([[0.5, 0.5]])}
+    agent.act(seen | {"instruction": ("go to row 0",)})
+    with pytest.warns(UserWarning, match="no episode was said to start") as warned:
+        agent.act(seen | {"instruction": ("go to row 3",)})
+    assert warned[0].filename == __file__

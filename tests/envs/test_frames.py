@@ -95,6 +95,14 @@ def test_embeddings_that_tell_every_frame_apart_leave_half_the_distance():
     assert choose_similarity(frames(8), np.eye(8, dtype=np.float32), None) == 0.5
 
 
+def test_of_many_frames_some_that_are_evenly_spaced_are_compared():
+    many = np.arange(6400, dtype=np.uint16).view(np.uint8).reshape(6400, 1, 2, 1).repeat(3, 3)
+    unit = noise(64, 4).astype(np.float32) - 128
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    expected = choose_similarity(frames(64), unit, None)
+    assert choose_similarity(many, unit.repeat(100, 0), None) == expected
+
+
 def test_a_given_similarity_stays():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -117,7 +125,7 @@ def test_frames_that_cannot_be_told_apart_are_warned_of(count, unit, similarity)
 
 
 def test_a_walk_without_a_change_is_warned_of():
-    with pytest.warns(UserWarning, match="hardly be told apart"):
+    with pytest.warns(UserWarning, match="told apart: all frames are the same; give images, or"):
         choose_similarity(frames(1).repeat(5, 0), np.ones((5, 1), np.float32), None)
 
 

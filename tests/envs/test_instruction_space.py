@@ -109,3 +109,12 @@ def test_every_character_has_a_number_and_the_space_is_that_of_any_world():
     text = AddInstruction(gymnasium.make("CartPole-v1"), ["go"]).observation_space["instruction"]
     assert text == space
     assert np.issubdtype(type(space.character_index("a")), np.integer)
+
+
+def test_characters_are_a_sequence_with_an_end():
+    characters = space_of().character_list
+    assert characters[65] == "A"
+    assert characters[65:68] == "ABC"
+    assert characters[-1] == chr(len(characters) - 1)
+    with pytest.raises(IndexError):
+        characters[len(characters)]

@@ -164,6 +164,20 @@ def test_what_a_step_led_to_is_found_again_behind_the_next_episode():
     assert observation["observation"][:, 0].tolist() == [0, 1]  # the caller's stays as it was
 
 
+def test_what_a_last_step_reported_is_whole_and_marked():
+    final = {"cost": np.array([0.5, 0.0]), "_cost": np.array([True, False])}
+    final |= {"word": np.array(["longer", ""]), "_word": np.array([True, False])}
+    info = {"cost": np.array([0, 3]), "_cost": np.array([False, True])}
+    info |= {"word": np.array(["a", "b"]), "more": np.array([1, 2]), "_more": np.ones(2, bool)}
+    info |= {"final_obs": np.array([np.ones(1), None], object), "final_info": final}
+    _, known = undo_same_step(np.zeros((2, 1)), info, np.array([True, False]))
+    assert known["cost"].tolist() == [0.5, 3]
+    assert known["_cost"].tolist() == [True, True]
+    assert known["word"].tolist() == ["longer", "b"]
+    assert info["_cost"].tolist() == [False, True]  # the caller's stays as it was
+    assert known["more"].tolist() == [1, 2]
+
+
 # -- which observations are first ones ------------------------------------------------------------
 
 

@@ -78,7 +78,15 @@ def test_comparisons_share_the_candidates_of_their_seed(tasks, makers, monkeypat
     assert embeddings.calls == 2
 
 
-def test_what_one_agent_starts_anew_stays_with_it(world, makers):
+def test_an_agent_forgets_what_it_shared_when_it_was_compared(tasks, makers):
+    agent, shared = makers["max_goal"](), {}
+    compare({"max_goal": lambda: agent}, tasks, 0, "x", shared=shared)
+    assert shared
+    assert agent.shared is None
+
+
+@pytest.mark.parametrize("goes_on_alone", [False, True])
+def test_what_one_agent_starts_anew_stays_with_it(world, makers, goes_on_alone):
     shared = {}
     first, second = makers["log_sum_exp"](), makers["log_sum_exp"]()
     first.shared = second.shared = shared
@@ -89,6 +97,7 @@ def test_what_one_agent_starts_anew_stays_with_it(world, makers):
     first.act(batch)
     kept = [value.clone() for value in shared["scores"][2]]
     goals = shared["candidates"][2][0].copy()
+    first.shared = None if goes_on_alone else shared
     first.reset(mask=np.array([True, False, False]))  # other candidates in one row
     first.act(batch | {"instruction": ("go to row 0", "go to column 4", "go to row 0")})
     second.act(batch)
@@ -143,3 +152,15 @@ def test_agents_do_not_see_the_tasks_that_follow_a_finished_one(tasks):
         shown = np.stack([states[n] for states in agent.seen])
         np.testing.assert_array_equal(shown[: len(path)], path[: len(shown)])
         assert (shown[len(path) :] == path[-1]).all()
+
+
+def test_scores_of_some_episodes_are_not_shared_as_those_of_all(world, makers):
+    states = world.sample_states(3, np.random.default_rng(0))
+    agent, shared = makers["max_goal"](), {}
+    agent.shared = shared
+    agent.reset(np.random.default_rng(1))
+    agent.act({"observation": states, "instruction": ("go to row 0",) * 3})
+    kept = shared["scores"]
+    agent.keep(np.array([True, False, True]))
+    agent.act({"observation": states[[0, 2]], "instruction": ("go to column 4",) * 2})
+    assert shared["scores"] is kept

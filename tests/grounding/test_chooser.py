@@ -119,6 +119,11 @@ def test_a_larger_language_weight_raises_the_probability_of_the_best_goals(langu
     assert posterior.probabilities == pytest.approx(weights / weights.sum(), abs=1e-6)
 
 
+def test_the_device_is_that_of_the_language_side(make_critics):
+    assert chooser(device="meta").device == torch.device("meta")  # without weights
+    assert chooser(language=make_critics()[1], device="meta").device == torch.device("cpu")
+
+
 def test_the_generator_decides():
     def draw(seed):
         states = np.zeros((20, 2), np.float32)

@@ -221,3 +221,11 @@ class RoomLanguage(PlaceLanguage):
 def test_a_text_that_no_world_takes_is_refused():
     env = follow_maze()
     refused(lambda: env.reset(options={"instruction": "x" * 1001}), InstructionError, "shorten it")
+
+
+def test_it_is_not_said_whether_the_start_satisfies_a_text_that_is_not_known():
+    env = follow_maze()
+    _, info = env.reset(seed=0, options={"instruction": "sing a song"})
+    assert np.isnan(info["shortest_steps"])
+    assert "started_satisfied" not in info
+    assert "started_satisfied" in env.reset(options={"instruction": "go to row 0"})[1]

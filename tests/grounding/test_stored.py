@@ -255,6 +255,13 @@ def test_nothing_else_is_overwritten(language, tmp_path, what):
     assert kept.read_text() == "keep me"
 
 
+def test_a_folder_with_files_of_others_beside_is_not_replaced(language, stored):
+    (stored / "notes.txt").write_text("keep me")
+    with pytest.raises(ConfigError, match="holds something else; give a new folder"):
+        save_grounding(stored, language, "max_goal", LISTED)
+    assert (stored / "notes.txt").read_text() == "keep me"
+
+
 def test_an_environment_takes_what_was_stored(stored):
     env = AddInstruction(gym.make("CartPole-v1"), ["go left", "go right"])
     env = InstructionToGoal(env, goals=BoxGoals([-2], [2], 0.1), **load_grounding(stored))

@@ -131,6 +131,12 @@ def test_methods_and_attributes_are_those_of_each_index(kind):
     env.close()
 
 
+def test_an_attribute_that_is_new_can_be_set_where_it_is_meant():
+    env = make()
+    env.set_attr("colour", "red", indices=[1])
+    assert [hasattr(each, "colour") for each in env.env.envs] == [False, True, False]
+
+
 def test_a_method_is_called_where_it_is_asked_for_alone():
     env = make()
     env.env_method("double", 1, indices=[1])

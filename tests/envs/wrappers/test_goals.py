@@ -134,6 +134,21 @@ def test_nothing_is_reported_of_a_task_that_is_none():
     assert env.step(np.float32([0, 1]))[4].keys() == {"is_success"}
 
 
+def test_the_success_is_reported_where_the_environment_does_not_know_its_own():
+    class Unsure(gymnasium.Wrapper):
+        def reset(self, **options):
+            observation, info = self.env.reset(**options)
+            return observation, info | {"is_success": float("nan"), "bits": float("nan")}
+
+        def step(self, action):
+            *told, info = self.env.step(action)
+            return *told, info | {"is_success": 0.0, "bits": 1.0, "speed": 2}
+
+    env = GoalEnv(Unsure(cart()), place_goals())
+    assert env.reset(seed=0)[1] == {"is_success": False, "started_satisfied": False}
+    assert env.step(0)[4] == {"is_success": False, "speed": 2}
+
+
 def test_a_time_limit_still_cuts_off():
     env = GoalEnv(cart(max_episode_steps=3), BoxGoals([5], [6], 0.1))
     env.reset(seed=0)
@@ -352,6 +367,17 @@ def test_frames_that_were_seen_become_goals_until_the_next_seed():
     seen = {env.reset()[0]["desired_goal"].tobytes() for _ in range(40)}
     assert seen - before
     assert {env.reset(seed=seed)[0]["desired_goal"].tobytes() for seed in range(15)} == before
+
+
+def test_frames_that_were_seen_stay_where_a_reset_is_refused():
+    env = drawn_cart()
+    env.reset(seed=0)
+    known = len(env.goals._known)
+    with pytest.raises(ShapeError):
+        env.reset(seed=0, options={"desired_goal": [1, 2, 3, 4, 5, 6, 7]})
+    assert len(env.goals._known) == known
+    env.reset(seed=0)
+    assert len(env.goals._known) == known
 
 
 def test_a_world_of_langrl_is_drawn_without_its_task():

@@ -300,6 +300,26 @@ def test_columns_that_are_none_are_refused(columns, says):
     refused(lambda: BoxGoals([0, 0], [1, 1], 0.1, columns), ShapeError, says)
 
 
+def test_a_number_that_is_named_from_both_ends_is_refused_when_made():
+    goals = BoxGoals([0, 0], [1, 1], 0.1, columns=[0, -4])
+    refused(lambda: GoalEnv(cart(), goals), ShapeError, r"\[0, -4\] of vectors of 4; name each")
+
+
+def test_goals_of_ones_own_read_what_they_like_within_their_own_bounds():
+    class Brightness(BoxGoals):
+        def __init__(self):
+            super().__init__([0.2], [0.8], 0.1, columns=[7])
+            self.space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+
+        def achieved(self, observations, actions=None):
+            return np.abs(observations[:, :1]).clip(0, 1).astype(self.space.dtype)
+
+    env = GoalEnv(cart(), Brightness())
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space
+    assert env.goals.as_dtype(np.float64).space == gymnasium.spaces.Box(0, 1, (1,), np.float64)
+
+
 def test_the_last_numbers_can_be_goals():
     goals = BoxGoals([-0.2, -1], [0.2, 1], 0.1, columns=[-2, np.int64(0)])
     observation, _ = GoalEnv(cart(), goals).reset(seed=0)
