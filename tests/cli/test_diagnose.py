@@ -104,7 +104,7 @@ def test_wrong_inputs_are_one_clear_line(embeddings, tiny_language, tmp_path, fa
         (["bundled", "--pairs", "goto", "--scale", "3"], "--scale is for .npy files"),
         (["bundled", "--pairs", "goto", "--count", "3"], "--count"),
         (["empty", "--pairs", "goto"], "holds no model"),
-        (["bundled", "--pairs", "goto", "--out", "file"], "--out file: file exists"),
+        (["bundled", "--pairs", "goto", "--out", "file"], "--out file: not a directory"),
         ([embeddings, "--pairs", "goto"], "leave --pairs out"),
         ([embeddings, "--scale", "0"], "--scale"),
         (["none.npy"], "MODEL none.npy: no such file"),
