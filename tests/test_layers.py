@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"langrl": "langrl", "envs": "langrl.envs", "agents": "langrl.agents"}
 RANKS = [  # a folder imports itself and folders of lower ranks; ``envs`` knows no torch
-    ("errors", "settings", "protocols", "words", "threads", "checkpoint", "renamed"),
+    ("errors", "settings", "protocols", "words", "checkpoint", "renamed"),
     ("functional",),
     ("training",),
     ("envs",),
@@ -136,7 +136,9 @@ def test_init_files_do_not_reexport():
         if path.name == "__init__.py" and module != "langrl":
             # langrl.functional looks its names up in a table, and imports a module when asked
             names = imports(path) - ({"importlib", "typing"} if "functional" in module else set())
-            assert names <= {"langrl.errors", "langrl.threads", "langrl.renamed.aliases"}, module
+            assert names <= {"langrl.errors", "langrl.training.forks", "langrl.renamed.aliases"}, (
+                module
+            )
 
 
 def test_no_module_lies_loose():

@@ -95,7 +95,7 @@ def test_a_named_model_refuses_more_tokens_than_it_reads():
 
 
 def test_a_model_that_names_no_limit_has_none():
-    TokenLimit(object())("word " * 150)
+    assert TokenLimit(object())("word " * 150) is None
 
 
 def test_an_encoder_of_ones_own_may_split_words_by_any_function():
@@ -103,7 +103,7 @@ def test_an_encoder_of_ones_own_may_split_words_by_any_function():
         max_seq_length = 8
         tokenizer = staticmethod(str.split)
 
-    TokenLimit(Own())("word " * 150)
+    assert TokenLimit(Own())("word " * 150) is None
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv"])

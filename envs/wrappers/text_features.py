@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, NonFiniteError, ShapeError
 from langrl.protocols import Array, Floats, check_instruction
-from langrl.threads import use_one_thread_after_fork
+from langrl.training.forks import use_one_thread_after_fork
 from langrl.words import TokenLimit, WordTokeniser, check_length
 
 use_one_thread_after_fork()  # encoders of any library may be in forked environments

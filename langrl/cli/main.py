@@ -125,12 +125,7 @@ def _train(
     if paths.print_config:
         print(dump_config(config), end="")
         return
-    first = next(iter(tasks_of(command)))
-    name = command + f"-{base.task}" * (base.task != first)
-    if source is not None:
-        name = Path(source).stem
-    elif start is not None:
-        name = f"{start.resolve().name}-longer"
+    name = _run_name(command, base.task, source, start)
     folder = _run_folder(paths, name, changed=source is not None or config != base)
     resumes = paths.resume is not None
     if trust_pickle and not resumes:
@@ -147,6 +142,15 @@ def _train(
         tasks=tasks,
         trust_pickle=trust_pickle,
     )
+
+
+def _run_name(command: Command, task: str, source: str | None, start: Path | None) -> str:
+    """Return what a run is called that has no ``--out``: after its config, or what it goes on."""
+    if source is not None:
+        return Path(source).stem
+    if start is not None:
+        return f"{start.resolve().name}-longer"
+    return command + f"-{task}" * (task != next(iter(tasks_of(command))))
 
 
 def _started_from(arguments: list[str]) -> tuple[Path | None, list[str]]:

@@ -105,7 +105,7 @@ def test_a_text_that_the_caller_gives_may_change_within_an_episode(agent):
         agent.act(state, "column 4")
         agent.act(own)
         agent.act(own, "column 4")
-        agent.act(own)
+        assert agent.act(own).shape == (2, 2)
 
 
 def test_starts_of_another_shape_or_dtype_are_refused(agent):

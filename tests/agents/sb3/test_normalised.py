@@ -111,4 +111,5 @@ def test_positions_and_rooms_of_trained_encoders_are_refused(worlds, maze_agent,
 
 
 def test_embedded_instructions_may_be_normalised(worlds):
-    learn(worlds["maze embedded"], InstructionExtractor, features=INSTRUCTED)
+    model = learn(worlds["maze embedded"], InstructionExtractor, features=INSTRUCTED)
+    assert model.num_timesteps > 0

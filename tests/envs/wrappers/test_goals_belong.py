@@ -140,7 +140,7 @@ def test_goals_of_other_observations_are_refused(wrapper, change):
 def test_goals_made_for_the_observations_here_are_taken(wrapper, change):
     env = TAKES[wrapper](CHANGES[change](line()), BoxGoals([0], [1], 0.1))
     env.reset(seed=0)
-    env.step(np.float32([1]))
+    assert env.step(np.float32([1]))[0] in env.observation_space
 
 
 @pytest.mark.parametrize("keeps", KEEPS)
@@ -148,7 +148,7 @@ def test_goals_made_for_the_observations_here_are_taken(wrapper, change):
 def test_wrappers_that_leave_observations_as_they_are_pass(wrapper, keeps):
     env = TAKES[wrapper](KEEPS[keeps](line()))
     env.reset(seed=0)
-    env.step(np.float32([1]))
+    assert env.step(np.float32([1]))[0] in env.observation_space
 
 
 def instructed(change):
@@ -195,11 +195,13 @@ def test_a_room_that_is_cropped_is_refused_with_the_goals_of_a_grid_world():
 
 
 def test_wrappers_of_text_change_no_goals():
-    GoalEnv(EmbedInstruction(small_maze(), encode)).reset(seed=0)
+    env = GoalEnv(EmbedInstruction(small_maze(), encode))
+    assert env.reset(seed=0)[0] in env.observation_space
     told = AddInstruction(
         FlattenObservation(FilterObservation(GoalEnv(line()), ["observation"])), TEXTS
     )
-    InstructionToGoal(told, RowLanguage(), "max_goal", ListedCandidates(np.float32([[1]])))
+    env = InstructionToGoal(told, RowLanguage(), "max_goal", ListedCandidates(np.float32([[1]])))
+    assert env.reset(seed=0)[0] in env.observation_space
 
 
 def test_goals_that_were_given_further_in_belong_to_the_observations_there():
