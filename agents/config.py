@@ -119,3 +119,42 @@ class PolicyConfig(Settings):
         if self.algorithm == "ppo" and self.step_cost:
             raise ValueError("policy.step_cost has no effect on ppo; leave it out")
         return self
+
+
+class GoalLearnerConfig(Settings):
+    """How a goal-reaching agent learns: a critic by contrast, and an actor that follows it."""
+
+    env_steps: int = Field(
+        1_000_000,
+        ge=1,
+        le=100_000_000_000,
+        description="acting: steps of all environments, in all",
+    )
+    updates: int = Field(16, ge=1, le=1_000_000, description="acting: gradient steps in a round")
+    steps: int = Field(
+        100_000, ge=1, le=100_000_000, description="recorded data: gradient steps in all"
+    )
+    batch_size: int = Field(256, ge=2, le=1_000_000, description="state-actions in a batch")
+    loss: str = Field("symmetric_info_nce", description="the critic's, of langrl.functional.losses")
+    logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared log-partition")
+    critic_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the critic")
+    actor_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the actor")
+    entropy_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the entropy coefficient")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the learning rates; cosine falls to 0"
+    )
+    action_weight: float = Field(
+        0.0, ge=0, description="weight of telling the action apart from others in the same state"
+    )
+    action_negatives: int = Field(8, ge=1, le=4096, description="other actions in each state")
+    actor_goals: Literal["relabelled", "random", "both"] = Field(
+        "relabelled", description="the actor's in training: futures, others' futures, or half each"
+    )
+    entropy: Literal["learned", "fixed"] = Field("learned", description="its coefficient")
+    entropy_coefficient: float = Field(1.0, ge=0, description="at first, or always")
+    target_entropy: float = Field(
+        -0.5, description="in nats for each number of an action; discrete: share of the largest"
+    )
+    behaviour_cloning: float = Field(
+        0.0, ge=0, description="weight of the data's action in the actor's loss (DDPG+BC)"
+    )

@@ -74,3 +74,48 @@ class ExplorationDataConfig(Settings):
     tail: Literal["clip", "renormalise"] = Field(
         "clip", description="futures beyond the end of a segment: all at its last state, or none"
     )
+
+
+class CollectConfig(Settings):
+    """How a goal-reaching agent acts to collect experience."""
+
+    envs: int = Field(16, ge=1, le=100_000, description="environments side by side")
+    engine: Literal["auto", "sync", "async", "array"] = Field(
+        "auto",
+        description="sync, async: gym.make_vec's; array: the world's own batched one; auto: array"
+        " where there is one, else sync",
+    )
+    unroll: int = Field(16, ge=1, le=100_000, description="steps of each environment in a round")
+    warmup: int = Field(
+        1000, ge=1, le=1_000_000_000, description="steps of all environments, at random, at first"
+    )
+    random_actions: float = Field(
+        0.0, ge=0, le=1, description="chance of a random action in the place of the agent's"
+    )
+
+
+class GoalReplayConfig(Settings):
+    """What a goal-reaching agent remembers, and how goals are relabelled."""
+
+    capacity: int = Field(
+        1_000_000, ge=2, le=10_000_000_000, description="states that are kept, of all environments"
+    )
+    discount: float = Field(0.99, ge=0, lt=1, description="of the geometric future")
+    tail: Literal["clip", "renormalise", "by_end"] = Field(
+        "renormalise",
+        description="futures beyond the end: at the last state, among those that exist, or by_end:"
+        " clip where an episode terminated, renormalise where a time limit cut it off",
+    )
+    memory_map: bool = Field(False, description="keep the arrays in files, not in memory")
+
+
+class RecordedDataConfig(Settings):
+    """Recorded trajectories that a goal-reaching agent learns from."""
+
+    refers = {"file": Reference("data")}
+
+    file: str | None = Field(
+        None,
+        description="trajectories: .npz or .hdf5 of OGBench or D4RL, a folder of Minari, or an .npz"
+        " of langrl; without it, the agent acts",
+    )

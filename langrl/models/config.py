@@ -131,4 +131,53 @@ class HistoryConfig(Settings):
         return self
 
 
+class GoalNetworkConfig(Settings):
+    """Sizes of a network of goal-reaching agents."""
+
+    width: int = Field(256, ge=1, le=8192, description="units in a hidden layer")
+    depth: int = Field(2, ge=0, le=1024, description="hidden layers")
+    residual: bool = Field(
+        False, description="add what a block of four layers is given to what it gives; depth / 4"
+    )
+    layer_norm: bool = Field(True, description="normalise each hidden layer")
+    activation: Literal["relu", "silu", "gelu"] = Field("silu", description="of hidden layers")
+
+    @model_validator(mode="after")
+    def _has_whole_blocks(self) -> Self:
+        if self.residual and (self.depth % 4 or not self.depth):
+            raise ValueError(f"depth counts four layers a residual block, got {self.depth}; use 4")
+        return self
+
+
+class StateGoalCriticConfig(GoalNetworkConfig):
+    """The critic f(s, a, g) of goal-reaching agents: an encoder of each side."""
+
+    embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
+    state_octaves: int = Field(0, ge=0, le=16, description="Fourier features of a state: octaves")
+    goal_octaves: int = Field(0, ge=0, le=16, description="Fourier features of a goal: octaves")
+    energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
+    temperature: Literal["learned", "fixed"] = Field(
+        "learned", description="of the energy; fixed: it is in nats as it is"
+    )
+
+
+class ActorConfig(GoalNetworkConfig):
+    """The actor of goal-reaching agents."""
+
+    kind: Literal["actor", "compare"] = Field(
+        "actor",
+        description="actor: a network proposes (tanh-Gaussian, or categorical where actions are"
+        " discrete); compare: none, the critic compares actions",
+    )
+    octaves: int = Field(0, ge=0, le=16, description="actor: Fourier features of state and goal")
+    log_std_low: float = Field(-5.0, le=2, description="actor: least log standard deviation")
+    log_std_high: float = Field(2.0, ge=-5, description="actor: largest log standard deviation")
+    compared: int = Field(
+        16, ge=2, le=4096, description="compare: actions of a box that are compared in a state"
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="compare: of the softmax of scores that actions come from"
+    )
+
+
 __getattr__ = names_of(__name__)

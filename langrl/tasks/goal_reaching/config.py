@@ -1,0 +1,55 @@
+"""The config of a goal-reaching run, in any goal environment; no torch here."""
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from langrl.agents.config import GoalLearnerConfig
+from langrl.data.config import CollectConfig, GoalReplayConfig, RecordedDataConfig
+from langrl.models.config import ActorConfig, StateGoalCriticConfig
+from langrl.tasks.config import EvaluationConfig, RunConfig
+
+
+class GoalEvaluationConfig(EvaluationConfig):
+    """How reaching goals, and following instructions, is evaluated."""
+
+    every: int = Field(
+        50_000,
+        ge=0,
+        description="steps of environments (recorded data: gradient steps) between"
+        " evaluations in training; 0: none",
+    )
+    episodes: int = Field(100, ge=1, le=100_000, description="episodes per method")
+    seed: int = Field(1000, ge=0, description="seed of starts and goals; training has others")
+    deterministic: bool = Field(True, description="the actor's mean or best action; else a draw")
+
+
+class GoalRunConfig(RunConfig):
+    """Everything that decides a run's bits, with the number of threads and the versions."""
+
+    task: Literal["goal-reaching"] = Field("goal-reaching", description="the task family")
+    env: str = Field("langrl/StreetMaze-Fork-v0", min_length=1, description="Gymnasium's id")
+    max_episode_steps: int | None = Field(
+        None, ge=1, description="time limit of an episode; the environment's own by default"
+    )
+    collect: CollectConfig = CollectConfig()
+    data: RecordedDataConfig = RecordedDataConfig()
+    replay: GoalReplayConfig = GoalReplayConfig()
+    critic: StateGoalCriticConfig = StateGoalCriticConfig()
+    actor: ActorConfig = ActorConfig()
+    learner: GoalLearnerConfig = GoalLearnerConfig()
+    evaluation: GoalEvaluationConfig = GoalEvaluationConfig()
+
+    @property
+    def rounds(self) -> int:
+        """How often the agent acts and then learns."""
+        collect = self.collect
+        left = max(self.learner.env_steps - collect.warmup, 0)
+        return math.ceil(left / (collect.envs * collect.unroll))
+
+    @property
+    def last_step(self) -> int:
+        """How many gradient steps the run takes."""
+        learner = self.learner
+        return learner.steps if self.data.file else max(self.rounds, 1) * learner.updates
