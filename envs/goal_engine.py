@@ -96,7 +96,7 @@ class GoalEngine(Protocol):
 
         Args:
             rows: int64 [n], in ascending order, none twice; at first all of them.
-            seeds: int64 [n], 0 to 2**63 - 1, a new one for every episode. Starts, goals, rooms and
+            seeds: int64 [n], 0 to 2**31 - 1, a new one for every episode. Starts, goals, rooms and
                 all noise until the next reset of a row are a function of rows and seeds, and of
                 nothing that was drawn before.
         """
