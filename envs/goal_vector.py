@@ -269,9 +269,8 @@ def _make(
     kwargs: dict[str, Any],
 ) -> _Episodes:
     if kind == "vector":
-        given = {} if limit is None else {"max_episode_steps": limit}
-        mode = gym.VectorizeMode.VECTOR_ENTRY_POINT
-        vector = gym.make_vec(spec, num_envs, vectorization_mode=mode, **given, **kwargs)
+        given: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
+        vector = gym.make_vec(spec, num_envs, "vector_entry_point", **given, **kwargs)
         return GivenEpisodes(vector, limit, seed)
     if kind == "array":
         module, _, name = ENGINES[spec.id].partition(":")
