@@ -143,6 +143,11 @@ def step_folder(run: Path, step: int) -> Path:
     return Path(run) / "checkpoints" / f"{_STEP}{step}"
 
 
+def best_folder(run: Path) -> Path:
+    """Return the folder of the checkpoint whose weights did best in evaluations of a run."""
+    return Path(run) / "checkpoints" / "best"
+
+
 def find_checkpoint(folder: Path) -> Path:
     """Return ``folder`` if it is a checkpoint, or the newest one of the run in it.
 
