@@ -155,7 +155,7 @@ def _import_modules(arguments: Sequence[str]) -> list[str]:
     """Import the modules that ``--import-module`` names; returns the other arguments."""
     modules, rest = take_flags(arguments, "--import-module")
     if modules:
-        from langrl.envs.goal_worlds import import_modules
+        from langrl.envs.registered import import_modules
 
         import_modules(modules)
     return rest

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from langrl.envs.goal_vector import GoalVector
+from langrl.envs.goal_vector import GoalVector, is_batched
 from langrl.evaluation.goal_reaching import (
     GoalEpisodes,
     GoalPolicy,
@@ -57,7 +57,7 @@ class GoalSuite:
         self, policy: GoalPolicy, episodes: int, seed: int, options: dict[str, Any] | None
     ) -> GoalEpisodes:
         config = self.config
-        widest = _WIDEST if is_array(config.env, options) else _FEW
+        widest = _WIDEST if is_batched(config.env) and not options else _FEW
         vector = GoalVector(
             config.env,
             min(episodes, widest),
