@@ -21,7 +21,7 @@ from langrl.envs.goal_parts import (
     joined_spaces,
 )
 from langrl.errors import CheckpointError, ShapeError
-from langrl.protocols import Array, Mask
+from langrl.protocols import Array, Floats, Mask
 
 
 class GivenEpisodes:
@@ -116,6 +116,9 @@ class GivenEpisodes:
         """Refuse, as ``state``."""
         self.state()
         raise AssertionError
+
+    def shortest_steps(self) -> Floats:
+        return np.full(self.num_envs, np.nan)
 
     def close(self) -> None:
         """Close the vector environment."""

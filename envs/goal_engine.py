@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.protocols import Array, Floats, Integers, Mask
@@ -38,6 +39,12 @@ class GoalSpaces:
         low, high = self._bounds()
         share = (np.clip(np.asarray(unit, np.float64), -1, 1) + 1) / 2
         return np.clip(low + share * (high - low), low, high).astype(self.action.dtype)
+
+    def sample_unit(self, count: int, generator: Generator) -> Array:
+        """Draw actions uniformly, as ``to_action`` takes them: [count, A], or int64 [count]."""
+        if isinstance(self.action, spaces.Discrete):
+            return generator.integers(self.action.n, size=count)
+        return generator.uniform(-1, 1, (count, *self.action.shape)).astype(np.float32)
 
     def to_unit(self, actions: Array) -> Array:
         """Return numbers from -1 to 1, float32 [..., A], for actions; discrete ones as they are."""
@@ -123,6 +130,14 @@ class GoalEngine(Protocol):
 
     def close(self) -> None:
         """Free processes and windows; nothing for arrays."""
+
+
+@runtime_checkable
+class KnowsShortest(Protocol):
+    """An engine of a world in which shortest ways are known."""
+
+    def shortest_steps(self) -> Floats:
+        """Return the steps from where each row is to its goal, at best [N]."""
 
 
 @dataclass(frozen=True, slots=True)

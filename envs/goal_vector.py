@@ -15,12 +15,12 @@ from gymnasium.envs.registration import EnvSpec
 
 from langrl import GRID_IDS, MAZE_IDS
 from langrl.envs.given_vector import GivenEpisodes
-from langrl.envs.goal_engine import GoalEngine, GoalSpaces, Moved, Seen
+from langrl.envs.goal_engine import GoalEngine, GoalSpaces, KnowsShortest, Moved, Seen
 from langrl.envs.goal_parts import check_limit
 from langrl.envs.gym_engine import GymEngine
 from langrl.envs.registered import spec_of
 from langrl.errors import CheckpointError, ConfigError, NonFiniteError, ShapeError, lookup
-from langrl.protocols import Array, Integers
+from langrl.protocols import Array, Floats, Integers
 
 Engine = Literal["auto", "sync", "async", "array"]
 
@@ -42,6 +42,7 @@ class _Episodes(Protocol):
     def move(self, actions: Array) -> Moved: ...
     def state(self) -> dict[str, Array]: ...
     def load_state(self, state: Mapping[str, Array]) -> Seen: ...
+    def shortest_steps(self) -> Floats: ...
     def close(self) -> None: ...
 
 
@@ -101,6 +102,10 @@ class GoalVector:
             self._episodes = GivenEpisodes(world, max_episode_steps, seed)
         self.spaces, self.num_envs = self._episodes.spaces, self._episodes.num_envs
         self._started = False
+
+    def shortest_steps(self) -> Floats:
+        """Return the steps from where each row is to its goal, at best [N]; nan if unknown."""
+        return self._episodes.shortest_steps()
 
     @property
     def restorable(self) -> bool:
@@ -222,8 +227,18 @@ class _SeededEpisodes:
         self._seed, self._numbers = int(state["seed"][0]), numbers.astype(np.int64)
         return seen
 
+    def shortest_steps(self) -> Floats:
+        if isinstance(self._engine, KnowsShortest):
+            return self._engine.shortest_steps()
+        return np.full(self.num_envs, np.nan)
+
     def close(self) -> None:
         self._engine.close()
+
+
+def is_batched(world: str) -> bool:
+    """Whether an environment has an engine of arrays here, by its id."""
+    return spec_of(world).id in ENGINES
 
 
 def episode_seeds(seed: int, rows: Integers, numbers: Integers) -> Integers:
