@@ -2,9 +2,20 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from langrl.errors import lookup
 from langrl.settings import Settings
+
+LOSS_NAMES = (  # of langrl.functional.losses, which imports torch
+    "forward_info_nce",
+    "backward_info_nce",
+    "symmetric_info_nce",
+    "binary_nce",
+    "sigmoid",
+    "triplet",
+)
+PENALISED = LOSS_NAMES[:3]  # those that take a penalty of the log-partition
 
 
 class LearnerConfig(Settings):
@@ -136,7 +147,15 @@ class GoalLearnerConfig(Settings):
     )
     batch_size: int = Field(256, ge=2, le=1_000_000, description="state-actions in a batch")
     loss: str = Field("symmetric_info_nce", description="the critic's, of langrl.functional.losses")
-    logsumexp_penalty: float = Field(0.1, ge=0, description="weight of the squared log-partition")
+    logsumexp_penalty: float = Field(
+        0.1, ge=0, description="InfoNCE losses: weight of the squared log-partition"
+    )
+    sigmoid_bias: float | None = Field(
+        None, description="sigmoid: added to scores; by default -log(negatives / positives)"
+    )
+    ignored_negatives: Literal["none", "equal_goals", "same_episode"] = Field(
+        "none", description="pairs of a batch that are no negatives, although they are no positives"
+    )
     critic_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the critic")
     actor_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the actor")
     entropy_learning_rate: float = Field(3e-4, gt=0, le=1, description="of the entropy coefficient")
@@ -147,14 +166,51 @@ class GoalLearnerConfig(Settings):
         0.0, ge=0, description="weight of telling the action apart from others in the same state"
     )
     action_negatives: int = Field(8, ge=1, le=4096, description="other actions in each state")
-    actor_goals: Literal["relabelled", "random", "both"] = Field(
-        "relabelled", description="the actor's in training: futures, others' futures, or half each"
+    other_actions: Literal["uniform", "behaviour"] = Field(
+        "uniform",
+        description="which: any (discrete: all others), or those that the data has in other states",
+    )
+    actor_goals: Literal["relabelled", "random", "both", "uniform"] = Field(
+        "relabelled",
+        description="the actor's in training: futures, others' futures, half each, or any later"
+        " state of the episode",
+    )
+    actor_action: Literal["sample", "mean"] = Field(
+        "sample", description="box: which action of the actor its loss scores"
     )
     entropy: Literal["learned", "fixed"] = Field("learned", description="its coefficient")
     entropy_coefficient: float = Field(1.0, ge=0, description="at first, or always")
     target_entropy: float = Field(
-        -0.5, description="in nats for each number of an action; discrete: share of the largest"
+        -0.5, description="box: the learned coefficient's aim, in nats for each number of an action"
+    )
+    discrete_target_entropy: float = Field(
+        0.3, ge=0, lt=1, description="discrete: its aim, a share of the largest entropy"
+    )
+    normalise_scores: bool = Field(
+        False, description="divide scores in the actor's loss by their mean size"
     )
     behaviour_cloning: float = Field(
         0.0, ge=0, description="weight of the data's action in the actor's loss (DDPG+BC)"
     )
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, name: str) -> str:
+        return lookup(dict(zip(LOSS_NAMES, LOSS_NAMES, strict=True)), name, "loss")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        usual = type(self).model_fields["logsumexp_penalty"].default
+        if self.loss not in PENALISED and self.logsumexp_penalty not in (0, usual):
+            raise ValueError(
+                f"learner.logsumexp_penalty has no effect on {self.loss}; leave it out, or use"
+                f" {' or '.join(PENALISED)}"
+            )
+        if self.loss != "sigmoid" and self.sigmoid_bias is not None:
+            raise ValueError(f"learner.sigmoid_bias has no effect on {self.loss}; leave it out")
+        if self.entropy == "learned" and not self.entropy_coefficient:
+            raise ValueError(
+                "learner.entropy_coefficient is 0, from which none is learned; set it above 0, or"
+                " learner.entropy to fixed"
+            )
+        return self

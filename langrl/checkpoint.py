@@ -143,6 +143,11 @@ def step_folder(run: Path, step: int) -> Path:
     return Path(run) / "checkpoints" / f"{_STEP}{step}"
 
 
+def best_folder(run: Path) -> Path:
+    """Return the folder of the checkpoint whose weights did best in evaluations of a run."""
+    return Path(run) / "checkpoints" / "best"
+
+
 def find_checkpoint(folder: Path) -> Path:
     """Return ``folder`` if it is a checkpoint, or the newest one of the run in it.
 
@@ -152,16 +157,28 @@ def find_checkpoint(folder: Path) -> Path:
     folder = Path(folder)
     if (folder / MANIFEST).is_file():
         return folder
-    steps = {
-        int(path.name.removeprefix(_STEP)): path
-        for path in (folder / "checkpoints").glob(f"{_STEP}*")
-        if path.name.removeprefix(_STEP).isdecimal()
-    }
+    steps = _checkpoints(folder)
     if not steps:
         below = " or ".join(str(path.parent) for path in sorted(folder.glob("*/checkpoints")))
         repair = f"did you mean {below}?" if below else "give a run folder of `langrl train`"
         raise CheckpointError(f"no checkpoint in {folder}; {repair}")
     return steps[max(steps)]
+
+
+def remove_checkpoints(run: Path, keep: int) -> None:
+    """Remove the checkpoints of a run but for the newest ``keep`` ones; none if that is 0."""
+    steps = _checkpoints(run)
+    for step in sorted(steps)[:-keep] if keep else ():
+        shutil.rmtree(steps[step])
+
+
+def _checkpoints(run: Path) -> dict[int, Path]:
+    """Return the checkpoints of a run by their step."""
+    return {
+        int(path.name.removeprefix(_STEP)): path
+        for path in (run / "checkpoints").glob(f"{_STEP}*")
+        if path.name.removeprefix(_STEP).isdecimal()
+    }
 
 
 def digest(*parts: NDArray[Any] | bytes) -> str:

@@ -136,12 +136,20 @@ def _unbox(text: str) -> str:
 def take_flag(
     arguments: list[str], flag: str, known: Sequence[str] = ()
 ) -> tuple[str | None, list[str]]:
-    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments.
+    """Split ``--flag VALUE`` or ``--flag=VALUE`` off the arguments; the last one counts.
 
     Raises:
         ConfigError: if the value is missing; names the ``known`` ones.
     """
-    rest, value = [], None
+    values, rest = take_flags(arguments, flag, known)
+    return (values[-1] if values else None), rest
+
+
+def take_flags(
+    arguments: Sequence[str], flag: str, known: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Split every ``--flag VALUE`` off the arguments; errors are those of ``take_flag``."""
+    rest, values = [], []
     remaining = iter(arguments)
     for argument in remaining:
         if argument == flag:
@@ -149,11 +157,12 @@ def take_flag(
             if value is None:
                 listed = f"; presets are {', '.join(known)}" if known else ""
                 raise ConfigError(f"{flag} needs a value{listed}")
+            values.append(value)
         elif argument.startswith(f"{flag}="):
-            value = argument.removeprefix(f"{flag}=")
+            values.append(argument.removeprefix(f"{flag}="))
         else:
             rest.append(argument)
-    return value, rest
+    return values, rest
 
 
 def flags_of(config: type[C]) -> Any:

@@ -21,7 +21,7 @@ from langrl.cli.arguments import (
     SpeedArguments,
     TrainPaths,
 )
-from langrl.cli.flags import flags_of, parse, split_paths, subcommand, take_flag
+from langrl.cli.flags import flags_of, parse, split_paths, subcommand, take_flag, take_flags
 from langrl.cli.folders import (
     DIAGNOSES,
     EVALUATION,
@@ -44,14 +44,18 @@ from langrl.tasks.registry import (
     demos,
     has_config,
     load_run_config,
+    preset_of,
     tasks_of,
 )
 
 _OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 _TAKEN = {  # flags that are read before the others
-    "train": ("--config", "--trajectories", "--trust-pickle"),
+    "train": ("--config", "--trajectories", "--data", "--import-module", "--trust-pickle"),
     "pretrain": ("--config", "--method"),
 }
+
+
+_SHORT = {"--trajectories": "--data.trajectories", "--data": "--data.file"}
 
 
 def train(arguments: list[str]) -> None:
@@ -59,12 +63,14 @@ def train(arguments: list[str]) -> None:
 
     The fields of the config are listed by ``langrl train --help``.
     """
-    trajectories, rest = take_flag(arguments, "--trajectories")
-    if trajectories is not None:
-        rest += ["--data.trajectories", trajectories]
+    rest = list(arguments)
+    for flag, field in _SHORT.items():
+        value, rest = take_flag(rest, flag)
+        rest += [] if value is None else [field, value]
+    rest = _import_modules(rest)
     trust_pickle = "--trust-pickle" in rest
     rest = [argument for argument in rest if argument != "--trust-pickle"]
-    usage = " [--config NAME_OR_FILE] [--trajectories FILE] [--trust-pickle]"
+    usage = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME] [--trust-pickle]"
     _train("train", arguments, rest, usage, _train_help(), trust_pickle)
 
 
@@ -107,7 +113,8 @@ def _train(
     if command == "train":
         start, rest = _started_from(rest)
     if source is not None:
-        base = load_run_config(source, *tasks)
+        env, _ = take_flag(rest, "--env")
+        base = load_run_config(preset_of(source, env or ""), *tasks)
     elif start is not None:
         base = config_beside(start)
     else:
@@ -142,6 +149,16 @@ def _train(
         tasks=tasks,
         trust_pickle=trust_pickle,
     )
+
+
+def _import_modules(arguments: Sequence[str]) -> list[str]:
+    """Import the modules that ``--import-module`` names; returns the other arguments."""
+    modules, rest = take_flags(arguments, "--import-module")
+    if modules:
+        from langrl.envs.registered import import_modules
+
+        import_modules(modules)
+    return rest
 
 
 def _run_name(command: Command, task: str, source: str | None, start: Path | None) -> str:
@@ -208,8 +225,9 @@ def _train_help() -> str:
         f" --config takes a preset ({', '.join(presets)}) or a YAML file and gives the"
         " defaults; every flag overrides a field of it. --start takes a run folder: its weights,"
         " and its config where no --config is given. --trajectories is short for"
-        " --data.trajectories; --trust-pickle lets --resume read a Stable-Baselines3 run's zip,"
-        " which runs code that is in it."
+        " --data.trajectories, and --data for --data.file; --import-module NAME imports a module"
+        " that registers environments; --trust-pickle lets --resume read a Stable-Baselines3"
+        " run's zip, which runs code that is in it."
     )
 
 
@@ -285,12 +303,19 @@ def diagnose(arguments: list[str]) -> None:
     module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 
 
+def data(arguments: list[str]) -> None:
+    """Describe recorded trajectories, or make a published data set."""
+    module = importlib.import_module("langrl.cli.data")
+    module.run(arguments, _typed("data", arguments))
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demo": (demo, "train in a world and follow a typed instruction, with figures"),
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
+    "data": (data, "describe recorded trajectories, or make a published data set anew"),
     "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
     "benchmark": (benchmark, "speed ratios: benchmark speed"),
 }

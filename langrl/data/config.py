@@ -1,6 +1,6 @@
 """Settings of the training data; no torch here, so that ``langrl --help`` is quick."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -100,13 +100,20 @@ class GoalReplayConfig(Settings):
     capacity: int = Field(
         1_000_000, ge=2, le=10_000_000_000, description="states that are kept, of all environments"
     )
-    discount: float = Field(0.99, ge=0, lt=1, description="of the geometric future")
+    discount: float = Field(0.99, ge=0, description="of the geometric future; below 1")
     tail: Literal["clip", "renormalise", "by_end"] = Field(
         "renormalise",
         description="futures beyond the end: at the last state, among those that exist, or by_end:"
         " clip where an episode terminated, renormalise where a time limit cut it off",
     )
     memory_map: bool = Field(False, description="keep the arrays in files, not in memory")
+
+    @field_validator("discount")
+    @classmethod
+    def _has_an_end(cls, discount: float) -> float:
+        if not discount < 1:
+            raise ValueError("a geometric future needs a discount below 1, such as 0.99")
+        return discount
 
 
 class RecordedDataConfig(Settings):
@@ -118,4 +125,10 @@ class RecordedDataConfig(Settings):
         None,
         description="trajectories: .npz or .hdf5 of OGBench or D4RL, a folder of Minari, or an .npz"
         " of langrl; without it, the agent acts",
+    )
+    goal_columns: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="which numbers of an observation are the goal, where the file has no achieved"
+        " goals; by default all of them, if goals have as many",
     )

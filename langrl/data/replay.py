@@ -34,14 +34,31 @@ def geometric_futures(
 
     Source: Eysenbach et al. 2022, arXiv:2206.07568, eq. 1 (the discounted future state).
     """
-    longest = ends - index
     uniform = torch.rand(index.shape, generator=generator, device=index.device, dtype=torch.float64)
+    return futures_at(uniform, index, ends, discount, tail == "clip")
+
+
+def futures_at(
+    uniform: Tensor, index: Tensor, ends: Tensor, discount: float, clip: bool | Tensor
+) -> Tensor:
+    """Return the futures that numbers drawn from [0, 1) stand for; see ``geometric_futures``.
+
+    Args:
+        uniform: float64 [B], one number for each state.
+        index, ends, discount: as there.
+        clip: tail ``clip``, else ``renormalise``; for all, or for each state, bool [B].
+
+    Returns:
+        Indices [B], index < future <= end.
+    """
     if discount == 0:
         return index + 1
-    if tail == "renormalise":  # inverse CDF of the geometric law, cut off after `longest`
-        uniform = uniform * (1 - discount ** longest.double())
+    longest = (ends - index).double()
+    if clip is not True:  # inverse CDF of the geometric law, cut off after `longest`
+        mass = 1 - discount**longest
+        uniform = uniform * (mass if clip is False else mass.where(~clip, 1.0))
     distance = 1 + torch.floor(torch.log1p(-uniform) / math.log(discount))
-    return index + torch.minimum(distance, longest.double()).long()
+    return index + torch.minimum(distance, longest).long()
 
 
 def futures_until_done(

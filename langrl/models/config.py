@@ -141,6 +141,7 @@ class GoalNetworkConfig(Settings):
     )
     layer_norm: bool = Field(True, description="normalise each hidden layer")
     activation: Literal["relu", "silu", "gelu"] = Field("silu", description="of hidden layers")
+    scaled: bool = Field(True, description="bring vectors from their range to -1 ... 1 at first")
 
     @model_validator(mode="after")
     def _has_whole_blocks(self) -> Self:
@@ -155,9 +156,18 @@ class StateGoalCriticConfig(GoalNetworkConfig):
     embedding: int = Field(64, ge=1, le=4096, description="numbers in an embedding (D)")
     state_octaves: int = Field(0, ge=0, le=16, description="Fourier features of a state: octaves")
     goal_octaves: int = Field(0, ge=0, le=16, description="Fourier features of a goal: octaves")
+    action_joins: Literal["early", "late"] = Field(
+        "late",
+        description="early: beside the state; late: at the last hidden layer, so that comparing"
+        " many actions in one state costs little",
+    )
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
-    temperature: Literal["learned", "fixed"] = Field(
-        "learned", description="of the energy; fixed: it is in nats as it is"
+    temperature: Literal["learned", "fixed"] = Field("learned", description="of the energy")
+    scale: float = Field(
+        1.0, gt=0, le=1000, description="what energies are multiplied by, at first or always"
+    )
+    critics: int = Field(
+        1, ge=1, le=64, description="critics side by side; the least of their scores counts"
     )
 
 
@@ -170,14 +180,26 @@ class ActorConfig(GoalNetworkConfig):
         " discrete); compare: none, the critic compares actions",
     )
     octaves: int = Field(0, ge=0, le=16, description="actor: Fourier features of state and goal")
-    log_std_low: float = Field(-5.0, le=2, description="actor: least log standard deviation")
-    log_std_high: float = Field(2.0, ge=-5, description="actor: largest log standard deviation")
+    bounds: Literal["tanh", "clip"] = Field(
+        "tanh", description="actor of a box: how its Gaussian is brought into -1 ... 1"
+    )
+    log_std_low: float = Field(-5.0, ge=-20, description="actor: least log standard deviation")
+    log_std_high: float = Field(2.0, le=10, description="actor: largest log standard deviation")
     compared: int = Field(
         16, ge=2, le=4096, description="compare: actions of a box that are compared in a state"
     )
     temperature: float = Field(
         1.0, gt=0, le=100, description="compare: of the softmax of scores that actions come from"
     )
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        if self.log_std_low > self.log_std_high:
+            raise ValueError(
+                f"actor.log_std_low is {self.log_std_low} and log_std_high {self.log_std_high};"
+                " exchange them"
+            )
+        return self
 
 
 __getattr__ = names_of(__name__)

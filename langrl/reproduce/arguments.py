@@ -116,6 +116,38 @@ class LawAutoArguments(LawArguments):
     )
 
 
+class CrlVsHerArguments(ParallelReproduction):
+    """Train contrastive agents from scratch, beside SAC with HER for the same seconds."""
+
+    seeds: int = Field(3, ge=1, le=1000, description="trainings in each environment")
+    envs: tuple[str, ...] = Field(
+        (
+            "langrl/StreetMaze-Fork-v0",
+            "langrl/StreetMaze-Island-v0",
+            "FetchReach-v4",
+            "PointMaze_UMaze-v3",
+        ),
+        min_length=1,
+        description="environments; each has the preset that `langrl train --config crl` gives it",
+    )
+    env_steps: int | None = Field(None, ge=1, description="of ours, instead of the presets'")
+    episodes: int = Field(100, ge=1, le=100_000, description="held-out goals of each evaluation")
+
+
+class OgbenchPointmazeArguments(ParallelReproduction):
+    """Learn from OGBench's PointMaze data, made anew, and reach their tasks."""
+
+    seeds: int = Field(3, ge=1, le=1000, description="trainings on each data set")
+    mazes: tuple[str, ...] = Field(
+        ("medium", "large", "giant"), min_length=1, description="sizes of the maze"
+    )
+    episodes: int = Field(50, ge=1, le=100_000, description="episodes of each of the five tasks")
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
+    data: Path | None = Field(
+        None, description="folder of pointmaze-SIZE-navigate.npz files; made in --out if unset"
+    )
+
+
 @dataclass(frozen=True)
 class PublishedResult:
     """A published result: its flags, what it is, and a package and an extra that it needs."""
@@ -147,6 +179,16 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
     ),
     "relating": PublishedResult(
         RelatingArguments, "generative models of related pairs, contrasted: half an hour"
+    ),
+    "crl-vs-her": PublishedResult(
+        CrlVsHerArguments,
+        "contrastive agents from scratch, beside SAC with HER",
+        ("stable_baselines3", "sb3"),
+    ),
+    "ogbench-pointmaze": PublishedResult(
+        OgbenchPointmazeArguments,
+        "agents of recorded data in OGBench's PointMaze",
+        ("ogbench", "ogbench"),
     ),
 }
 """Reproductions by name; ``reproduce`` is in the module of that name."""

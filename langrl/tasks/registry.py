@@ -5,7 +5,8 @@ have no ``agent``. Its modules are imported when they are used, so that this one
 """
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
@@ -40,6 +41,9 @@ class Task:
         extra: a package that it needs and the extra that installs it.
         demo: its demo, if it has one.
         pickle: a file of its run folders that a resumed run reads, and that may run code.
+        presets: by environment, the preset that ``--env`` chooses where ``--config`` names the
+            family's ``general`` one.
+        general: the preset for any environment.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Task:
     extra: tuple[str, str] | None = None
     demo: Demo | None = None
     pickle: str | None = None
+    presets: Mapping[str, str] = field(default_factory=dict)
+    general: str | None = None
 
     @property
     def config_class(self) -> type[RunConfig]:
@@ -67,6 +73,12 @@ class Task:
         return importlib.import_module(f"{self.folder}.{name}")
 
 
+GOAL_PRESETS = {
+    "FetchReach-v4": "crl-fetch-reach",
+    "PointMaze_UMaze-v3": "crl-point-maze",
+}
+"""Presets of goal-reaching agents by environment."""
+
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
@@ -84,6 +96,13 @@ TASKS: dict[str, Task] = {
         ),
         Task("grid-partial", "langrl.tasks.grid_partial", "GridPartialRunConfig"),
         Task(
+            "goal-reaching",
+            "langrl.tasks.goal_reaching",
+            "GoalRunConfig",
+            presets=GOAL_PRESETS,
+            general="crl",
+        ),
+        Task(
             "sb3",
             "langrl.tasks.sb3",
             "Sb3RunConfig",
@@ -99,6 +118,12 @@ TASKS: dict[str, Task] = {
         Task("cpc", "langrl.tasks.cpc", "CpcRunConfig", command="pretrain"),
     )
 }
+
+
+def preset_of(source: str, env: str) -> str:
+    """Return the preset of an environment, where a family's general one was named; else it."""
+    presets = next((task.presets for task in TASKS.values() if task.general == source), {})
+    return presets.get(env, source)
 
 
 def tasks_of(command: Command) -> dict[str, Task]:

@@ -157,13 +157,18 @@ class Run:
     def train(self, folder: Path, label: str) -> float:
         """Train up to the last step and return the seconds it took."""
         config, evaluation = self.config, _evaluation(self.config)
-        every = 0 if evaluation is None or evaluation.methods == OFF else evaluation.every
+        every = 0 if evaluation is None or evaluation.methods == OFF else self.evaluation_steps
         training = Training(
             self.learner, config.last_step, folder, config.logging, self.snapshot, every,
             partial(self._evaluate, folder),
         )  # fmt: skip
         with flushed_subnormals():
             return training.run(label)
+
+    @property
+    def evaluation_steps(self) -> int:
+        """Steps between evaluations in training; 0 for none."""
+        return int(self.config.evaluation.every)
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure the agent of the present weights: a copy, so that training is left alone."""

@@ -26,6 +26,10 @@ class Experience(Protocol):
         """Return the next batch, tensors by name; ``policy`` chooses actions, if any are taken."""
         ...
 
+    def metrics(self) -> Mapping[str, float]:
+        """Return what is to be reported of it beside the learner's metrics."""
+        ...
+
     def state(self) -> Batch:
         """Return all that decides the next batches beside the learner, as tensors by name."""
         ...
@@ -51,6 +55,10 @@ class OfflineReplay:
     def draw(self, policy: Policy) -> Batch:
         """Return the next batch; no action is taken."""
         return self._sample(*self._arguments)
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
 
     def state(self) -> Batch:
         """Return nothing."""
@@ -101,12 +109,12 @@ class GradientLearner(ABC):
         """Return the next training batch, tensors by name."""
         return self.experience.draw(self.act)
 
-    def update(self, batch: Batch) -> Batch:
+    def update(self, batch: Batch) -> dict[str, Any]:
         """Take one gradient step and return its metrics; see ``Learner.update``."""
         metrics = self.optimiser.update(batch, self.loss)
         for bound in self._bounds:
             bound()
-        return metrics
+        return metrics | dict(self.experience.metrics())
 
     def state(self) -> dict[str, Batch]:
         """Return weights, the optimiser's state and the experience's, if it has any, as tensors."""

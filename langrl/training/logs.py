@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -68,8 +68,14 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield f"{before}{name}", value if isinstance(value, int | float) else str(value)
 
 
+TIMES = "times.jsonl"  # beside the metrics, which the same config and seed give again
+
+
 class MetricsLog:
     """Writes metrics to ``metrics.jsonl``, which is read back, and to TensorBoard events.
+
+    The seconds that training took until then, which whoever trains adds to ``seconds``, go to
+    ``times.jsonl``.
 
     Args:
         folder: the run folder.
@@ -80,21 +86,30 @@ class MetricsLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = folder / "metrics.jsonl"
-        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = self.path.open("a", buffering=1)
+        self._file, _ = _reopen(self.path, step)
+        self._times, before = _reopen(folder / TIMES, step)
+        self.seconds = before[-1]["seconds"] if before else 0.0
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write the scalars of a step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._times.write(json.dumps({"step": step, "seconds": round(self.seconds, 3)}) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Close both files."""
+        """Close the files."""
         self._file.close()
+        self._times.close()
         self._board.close()
+
+
+def _reopen(path: Path, step: int) -> tuple[TextIO, list[dict[str, float]]]:
+    """Open a file of records to append to, without those of later steps; returns the others."""
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+    return path.open("a", buffering=1), kept
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from langrl.checkpoint import Checkpoint, step_folder, write_checkpoint
+from langrl.checkpoint import Checkpoint, remove_checkpoints, step_folder, write_checkpoint
 from langrl.errors import NonFiniteError
 from langrl.protocols import Learner
 from langrl.training.config import LoggingConfig
@@ -64,8 +64,9 @@ class Training:
         try:
             with progress(label, self.steps, learner.step) as bar:
                 while learner.step < self.steps:
-                    batch = learner.batch()
-                    metrics = self._update(batch)
+                    begun = time.perf_counter()
+                    metrics = self._update(learner.batch())
+                    log.seconds += time.perf_counter() - begun
                     step = learner.step
                     evaluated = self.evaluate() if self.every and step % self.every == 0 else {}
                     if step % logging.log_every == 0 or step == self.steps or evaluated:
@@ -74,6 +75,7 @@ class Training:
                         bar.update(step)
                     if step % logging.checkpoint_every == 0 or step == self.steps:
                         write_checkpoint(step_folder(self.folder, step), self.snapshot())
+                        remove_checkpoints(self.folder, logging.keep)
         finally:
             log.close()
         return time.perf_counter() - start

@@ -44,6 +44,7 @@ class Optimiser:
         clip: largest norm of all gradients together; longer ones are shortened.
         weight_decay: AdamW's, of parameters with more than one axis.
         betas: Adam's.
+        learning_rates: those of some parameters by name, which differ from the others'.
     """
 
     def __init__(
@@ -56,19 +57,26 @@ class Optimiser:
         clip: float | None = None,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
+        learning_rates: Mapping[str, float] | None = None,
     ) -> None:
         self.parameters = {name: p for name, p in parameters.items() if p.requires_grad}
         self.learning_rate, self.schedule, self.generator = learning_rate, schedule, generator
         self.clip = clip
         self.step = 0
-        matrices = [value for value in self.parameters.values() if value.ndim > 1]
-        others = [value for value in self.parameters.values() if value.ndim <= 1]
-        groups = [
-            {"params": part, "weight_decay": decay}
-            for part, decay in ((matrices, weight_decay), (others, 0.0))
-            if part
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}  # by learning rate and decay
+        for matrices in (True, False):
+            for name, value in self.parameters.items():
+                if (value.ndim > 1) == matrices:
+                    rate = (learning_rates or {}).get(name, learning_rate)
+                    groups.setdefault((rate, weight_decay if matrices else 0.0), []).append(value)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": part, "lr": rate, "highest": rate, "weight_decay": decay}
+                for (rate, decay), part in groups.items()
+            ],
+            betas=betas,
+            fused=True,
+        )
 
     def update(self, batch: Mapping[str, Tensor], loss: Loss) -> Batch:
         """Take one step on the loss of a batch and return its metrics.
@@ -100,7 +108,7 @@ class Optimiser:
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), self.clip, norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * self.schedule(self.step)
+            group["lr"] = group["highest"] * self.schedule(self.step)
         self.optimizer.step()
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm} | metrics

@@ -39,6 +39,9 @@ class Counters:
         batch = {"seen": seen, "taken": taken, "reward": rewards}
         return {name: torch.cat(values) for name, values in batch.items()}
 
+    def metrics(self):
+        return {"counter": float(self.counters.float().mean())}
+
     def state(self):
         return {"counters": self.counters, "steps": torch.tensor(self.steps)}
 

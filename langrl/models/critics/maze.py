@@ -4,7 +4,7 @@ Axes: ``N`` left sides, ``M`` right sides, ``K`` texts, ``J`` alternatives of a 
 embedding size; leading axes broadcast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +103,7 @@ class GoalCritic(nn.Module):
 
 
 @torch.no_grad()
-def encode_in_chunks(encoder: nn.Module, goals: Tensor) -> Tensor:
+def encode_in_chunks(encoder: Callable[[Tensor], Tensor], goals: Tensor) -> Tensor:
     """Encode goals [..., S] in chunks, so that hidden layers stay in a CPU's cache."""
     chunks = goals.flatten(0, -2).split(_GOALS_AT_ONCE)
     return torch.cat([encoder(chunk) for chunk in chunks]).unflatten(0, goals.shape[:-1])

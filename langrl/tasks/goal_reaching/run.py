@@ -1,0 +1,189 @@
+"""Goal-reaching runs: from a config to an agent that acts, or recorded data, and a learner.
+
+Axes: ``N`` environments, ``G`` numbers in a goal.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langrl.agents.contrastive_actor_critic import ContrastiveActorCritic
+from langrl.checkpoint import Checkpoint, best_folder, digest, write_checkpoint
+from langrl.data.collection import OnlineExperience
+from langrl.data.goal_replay import GoalReplay
+from langrl.data.recordings.reading import read_recording
+from langrl.data.recordings.recording import check_recording
+from langrl.envs.goal_engine import GoalSpaces
+from langrl.envs.goal_vector import GoalVector
+from langrl.models.goal_networks import InputDescription, describe_input
+from langrl.protocols import Array
+from langrl.tasks.goal_reaching.agent import GoalAgentDescription, build_networks
+from langrl.tasks.goal_reaching.config import GoalRunConfig
+from langrl.tasks.run import Run
+from langrl.tasks.suite import suite_of
+from langrl.training.learner import Experience, OfflineReplay
+
+_SCOUTS, _SCOUTED = (
+    16,
+    2000,
+)  # environments, and steps of all of them, that say how large numbers are
+_KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
+
+
+@dataclass(eq=False)
+class GoalRun(Run):
+    """A run that is evaluated by reaching goals, and whose best weights are kept.
+
+    Args:
+        replay: where achieved goals are drawn from.
+        best: the best success of an evaluation so far; -1 before the first.
+    """
+
+    replay: GoalReplay | None = None
+    best: float = field(default=-1.0)
+
+    @property
+    def evaluation_steps(self) -> int:
+        """Gradient steps between evaluations, of the config's steps of environments."""
+        config = self.config
+        every = config.evaluation.every
+        if config.data.file or not every:
+            return int(every)
+        round_ = config.collect.envs * config.collect.unroll
+        return max(1, round(every / round_)) * int(config.learner.updates)
+
+    def snapshot(self) -> Checkpoint:
+        """Return a checkpoint of the present state, from which training goes on bit for bit."""
+        self.tensors = {"goals": {"achieved": self._achieved_goals()}}
+        checkpoint = super().snapshot()
+        checkpoint.documents["state"] |= {"best": self.best}
+        return checkpoint
+
+    def restore(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Put the run into the state of a checkpoint; see ``Run.restore``."""
+        super().restore(checkpoint, path)
+        self.best = float(checkpoint.documents["state"].get("best", -1.0))
+
+    def _achieved_goals(self) -> Tensor:
+        """Return achieved goals of the replay [any, G], the same ones for the same state."""
+        assert self.replay is not None
+        if not len(self.replay):
+            return torch.zeros(0)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        goals: Tensor = self.replay.sample(_KEPT_GOALS, generator)["goal"]
+        return goals.cpu().contiguous()
+
+    def _evaluate(self, folder: Path) -> dict[str, float]:
+        """Measure how often the present weights reach held-out goals, and keep the best ones."""
+        measured: dict[str, float] = suite_of(self.config).watch(self.learner.policy)
+        success = measured["evaluation/success"]
+        if success > self.best:
+            self.best = success
+            whole = self.snapshot()
+            kept = {name: whole.tensors[name] for name in ("weights", "goals")}
+            write_checkpoint(best_folder(folder), Checkpoint(whole.documents, kept))
+        return measured
+
+
+def build(config: GoalRunConfig, folder: Path) -> GoalRun:
+    """Build everything that a run trains. The same config gives the same bits.
+
+    Raises:
+        LangRLError: naming the field or file and the repair.
+    """
+    seeds = np.random.SeedSequence(config.seed).generate_state(4, np.uint64) >> 1
+    acting, scouting, network, batches = (int(seed) for seed in seeds)
+    device = torch.device(config.device)
+    generator = torch.Generator(device).manual_seed(batches)
+    experience: Experience
+    if config.data.file is None:
+        vector = make_vector(config, config.collect.envs, acting, config.collect.engine)
+        spaces = vector.spaces
+        replay = GoalReplay(
+            spaces, vector.num_envs, config.replay, folder=folder / "replay", device=device
+        )
+        inputs = _describe_inputs(spaces, *_scout(config, scouting))
+        experience = OnlineExperience(
+            vector,
+            replay,
+            config.collect,
+            updates=config.learner.updates,
+            batch_size=config.learner.batch_size,
+            generator=generator,
+            seed=acting,
+        )
+        data_sha256 = ""
+    else:
+        spaces, replay, inputs, data_sha256 = _recorded(config, folder, device)
+        experience = OfflineReplay(replay.sample, config.learner.batch_size, generator)
+    description = GoalAgentDescription.of(config, spaces, *inputs)
+    critic, actor = build_networks(description, network)
+    learner = ContrastiveActorCritic(
+        critic.to(device), actor, experience, config.learner, config.last_step, generator
+    )
+    return GoalRun(
+        config,
+        learner,
+        description,
+        data_sha256,
+        compared=("env", "critic", "actor"),
+        replay=replay,
+    )
+
+
+def make_vector(config: GoalRunConfig, count: int, seed: int, engine: str = "auto") -> GoalVector:
+    """Return environments of a config side by side."""
+    return GoalVector(
+        config.env, count, engine, max_episode_steps=config.max_episode_steps, seed=seed
+    )
+
+
+def _recorded(
+    config: GoalRunConfig, folder: Path, device: torch.device
+) -> tuple[GoalSpaces, GoalReplay, tuple[InputDescription, InputDescription], str]:
+    """Return the environment's spaces, a replay of the data, the networks' inputs, a digest."""
+    assert config.data.file is not None
+    vector = make_vector(config, 1, 0)
+    spaces = vector.spaces
+    vector.close()
+    recording = check_recording(read_recording(Path(config.data.file)), spaces)
+    replay = GoalReplay(
+        GoalSpaces(spaces.observation, spaces.goal, spaces.action),
+        1,
+        config.replay,
+        folder=folder / "replay",
+        device=device,
+    )
+    replay.fill(recording)
+    inputs = _describe_inputs(spaces, recording.observations, recording.achieved)
+    arrays = (recording.observations, recording.actions, recording.last)
+    return spaces, replay, inputs, digest(*arrays)
+
+
+def _scout(config: GoalRunConfig, seed: int) -> tuple[Array, Array]:
+    """Return observations [any, ...] and goals [any, G] that a random policy meets."""
+    vector = make_vector(config, min(config.collect.envs, _SCOUTS), seed)
+    generator, seen = np.random.default_rng(seed), vector.reset()
+    observations, goals = [seen.observation], [seen.achieved, seen.desired]
+    for _ in range(math.ceil(_SCOUTED / vector.num_envs)):
+        unit = vector.spaces.sample_unit(vector.num_envs, generator)
+        seen = vector.step(vector.spaces.to_action(unit)).seen
+        observations.append(seen.observation)
+        goals += [seen.achieved, seen.desired]
+    vector.close()
+    return np.concatenate(observations), np.concatenate(goals)
+
+
+def _describe_inputs(
+    spaces: GoalSpaces, observations: Array, goals: Array
+) -> tuple[InputDescription, InputDescription]:
+    """Return how observations and goals are scaled, by their bounds or by what was met."""
+    pairs = ((spaces.observation, observations), (spaces.goal, goals))
+    one, two = (
+        describe_input(space.shape, space.low, space.high, samples) for space, samples in pairs
+    )
+    return one, two
