@@ -12,6 +12,7 @@ from langrl.models.actors import ActorDescription, build_actor
 from langrl.models.config import ActorConfig, StateGoalCriticConfig
 from langrl.models.critics.state_goal import StateGoalCriticDescription, build_state_goal_critic
 from langrl.models.goal_networks import InputDescription
+from langrl.training.learner import OfflineReplay
 
 SMALL = {"width": 32, "depth": 2}
 QUICK = dict.fromkeys(("critic_learning_rate", "actor_learning_rate"), 0.01)
@@ -24,8 +25,8 @@ def vector(size=1, low=-1.0, high=1.0):
 def world(discrete=False, states=1, goals=1, actions=1):
     actions = 2 if discrete else actions
     return {
-        "observation": vector(states),
-        "goal": vector(goals),
+        "observation": vector(states, -1.5, 1.5),
+        "goal": vector(goals, -1.5, 1.5),
         "actions": actions,
         "discrete": discrete,
     }
@@ -42,35 +43,23 @@ def make_actor(seed=0, sides=None, critic=None, **config):
     return build_actor(description, critic or make_critic(sides=sides), seed)
 
 
-class Line:
-    """Batches of single moves, drawn with a generator."""
-
-    def __init__(self, generator, discrete=False, size=64):
-        self.generator, self.discrete, self.size = generator, discrete, size
-
-    def draw(self, policy):
-        shape, options = (self.size, 1), {"generator": self.generator, "dtype": torch.float32}
-        options["device"] = self.generator.device
-        state = 2 * torch.rand(shape, **options) - 1
-        action = move = 2 * torch.rand(shape, **options) - 1
-        if self.discrete:
-            action = (action > 0).long().squeeze(1)
-            move = 2.0 * action.unsqueeze(1) - 1
-        goal = state + 0.5 * move + 0.05 * torch.randn(shape, **options)
-        return {
-            "state": state,
-            "action": action,
-            "goal": goal,
-            "random_goal": goal.roll(1, 0),
-            "uniform_goal": state + 0.25 * move,
-            "episode": torch.arange(self.size, device=state.device) // 2,
-        }
-
-    def state(self):
-        return {}
-
-    def load_state(self, state):
-        assert not state
+def moves(size, discrete, generator):
+    """Draw single moves."""
+    options = {"generator": generator, "device": generator.device, "dtype": torch.float32}
+    state = 2 * torch.rand(size, 1, **options) - 1
+    action = move = 2 * torch.rand(size, 1, **options) - 1
+    if discrete:
+        action = (action > 0).long().squeeze(1)
+        move = 2.0 * action.unsqueeze(1) - 1
+    goal = state + 0.5 * move + 0.05 * torch.randn(size, 1, **options)
+    return {
+        "state": state,
+        "action": action,
+        "goal": goal,
+        "random_goal": goal.roll(1, 0),
+        "uniform_goal": state + 0.25 * move,
+        "episode": torch.arange(size, device=state.device) // 2,
+    }
 
 
 def make_learner(
@@ -82,7 +71,7 @@ def make_learner(
     acting = make_actor(seed + 1, sides, model, **(actor or {})).to(device)
     generator = torch.Generator(device).manual_seed(seed)
     config = GoalLearnerConfig(**({"batch_size": 64} | QUICK | config))
-    experience = Line(generator, discrete, config.batch_size)
+    experience = OfflineReplay(moves, config.batch_size, discrete, generator)
     return ContrastiveActorCritic(model, acting, experience, config, generator, steps)
 
 
