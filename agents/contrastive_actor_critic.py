@@ -52,7 +52,7 @@ class GoalConditionedPolicy:
     ) -> None:
         self._actor, self._model, self._generator = actor, model, generator
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, observations: Mapping[str, Array]) -> Array:
         """Return actions, float32 [N, A] in [-1, 1] or int64 [N].
 
