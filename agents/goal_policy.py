@@ -214,7 +214,7 @@ class PolicyActions:
                     f" {list(self._goals.space.shape)}; draw candidates of its goals, in grid"
                     " worlds by ReachablePoses(said_done=True)"
                 )
-            drawn = _draw_goals(goals, beliefs, self._count, generator)
+            drawn = draw_goals(goals, beliefs, self._count, generator)
             achieved = self._goals.achieved(every)
             inputs = {"observation": every, "achieved_goal": achieved, "desired_goal": drawn}
         actions = predict(self._policy, inputs, generator if self._draw else None)
@@ -224,7 +224,7 @@ class PolicyActions:
         return actions.reshape(len(observations), self._count, *actions.shape[1:])
 
 
-def _draw_goals(goals: Array, beliefs: Floats, count: int, generator: Generator) -> Floats:
+def draw_goals(goals: Array, beliefs: Floats, count: int, generator: Generator) -> Floats:
     """Draw ``count`` candidates of each episode by their probabilities; returns [N * count, G]."""
     reached = beliefs.astype(np.float64).cumsum(1)  # [N, M]
     at = generator.random((len(goals), count)) * reached[:, -1:]  # [N, count]

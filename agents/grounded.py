@@ -5,8 +5,9 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -53,6 +54,14 @@ class Proposal(Protocol):
         """
 
 
+@runtime_checkable
+class Pursuit(Protocol):
+    """A proposal that acts by itself for a goal that a strategy has committed to."""
+
+    def pursue(self, observations: Array, goals: Array) -> Array:
+        """Return actions [N, ...] for observations [N, ...] with a goal each [N, G]."""
+
+
 class GroundedAgent:
     """Follows instructions by scoring candidate goals.
 
@@ -62,13 +71,16 @@ class GroundedAgent:
         grounding: the strategy.
         candidates: draws candidate goals for each new episode.
         actions: the actions to compare [A, ...], or a proposal of some for each observation, such
-            as ``langrl.agents.goal_policy.PolicyActions``.
+            as ``langrl.agents.goal_policy.PolicyActions``. One that is a ``Pursuit`` acts by itself
+            once the strategy has committed to goals.
         device: where the critic is; where its weights are if not given. The language side may be
             elsewhere, where its weights are.
         language_weight: factor on the language score h(g, l). 1 trusts its calibration; above 1,
             goals with the highest scores count for more.
         temperature: actions are drawn from the softmax of their scores, in nats, over this; 0
             takes the best. A small one keeps agents with few actions from going in circles.
+        to_action: returns the environment's actions [N, ...] for those that were chosen, where
+            the critic knows others.
         compare_separate: offer ``direct`` although the goal encoders are not shared, to show that
             comparing the embeddings of separate models is at chance. The embeddings of both must
             have one size.
@@ -88,6 +100,7 @@ class GroundedAgent:
         device: torch.device | str | None = None,
         language_weight: float = 1.0,
         temperature: float = 0.0,
+        to_action: Callable[[Array], Array] | None = None,
         compare_separate: bool = False,
     ) -> None:
         self.shares_goals = shares_goal_encoder(critic, language)
@@ -100,6 +113,7 @@ class GroundedAgent:
         self.grounding, self.candidates, self.actions = grounding, candidates, actions
         self.device = device_of(critic) if device is None else torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
+        self._to_action = to_action
         self.embed_texts = TextCache(language)
         self._own = False  # whether the last texts were those of the observations
         self.shared: dict[str, Any] | None = None
@@ -164,14 +178,33 @@ class GroundedAgent:
         batch = self._update(states, texts, starts, instructions is None)
         state = as_input(states, self.critic, self.device)
         batch.update_memory(state)
+        taken = self._pursue(states, batch)
+        if taken is None:
+            taken = self._compare(states, state, batch)
+            pursued = self._pursue(states, batch)  # where that has just committed to goals
+            taken = taken if pursued is None else pursued
+        # A copy: callers may write over the actions that they are given.
+        batch.taken, batch.acted = taken.copy(), np.ones(len(states), bool)
+        if self._to_action is not None:
+            taken = self._to_action(taken)
+        return taken[0] if single else taken
+
+    def _pursue(self, states: Array, batch: EpisodeBatch) -> Array | None:
+        """Return the actions [N, ...] of a ``Pursuit``, once every episode has a goal to keep."""
+        keeps = batch.is_committed and getattr(self.grounding, "keeps_goals", False)
+        if not (keeps and isinstance(self.actions, Pursuit)):
+            return None
+        assert batch.commitments is not None
+        rows = np.arange(len(states))
+        return self.actions.pursue(states, batch.goals[rows, batch.commitments.cpu().numpy()])
+
+    def _compare(self, states: Array, state: Tensor, batch: EpisodeBatch) -> Array:
+        """Return the best of the compared actions [N, ...], as the strategy scores them."""
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = as_input(actions, self.critic, self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
         chosen = self._pick(self._score_actions(embedded, batch))
-        taken = actions[np.arange(len(states)), chosen.cpu().numpy()]
-        # A copy: callers may write over the actions that they are given.
-        batch.taken, batch.acted = taken.copy(), np.ones(len(states), bool)
-        return taken[0] if single else taken
+        return actions[np.arange(len(states)), chosen.cpu().numpy()]
 
     def _propose(self, states: Array, batch: EpisodeBatch) -> Array:
         """Return the actions to compare in each state [N, A, ...]."""

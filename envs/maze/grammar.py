@@ -8,7 +8,7 @@ the same templates backwards, so whatever the grammar writes it can read.
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.random import Generator
 
 from langrl.envs.maze.layouts import Layout
-from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.phrasing import Meaning, Phrasing
+from langrl.envs.templates import Templates
 from langrl.errors import InstructionError, lookup
-from langrl.protocols import Mask, check_instruction
-from langrl.words import lower_text
+from langrl.protocols import Mask
 
 LEADS: dict[Phrasing, list[str]] = {
     "seen": [
@@ -72,7 +72,6 @@ VERTICAL, HORIZONTAL = ("top", "bottom"), ("left", "right")
 KIND_WEIGHTS = {"row": 4, "column": 4, "either": 6, "cell": 2, "corner": 2, "half": 3}
 """How often each kind is drawn when all of them are; relative."""
 
-_LONGEST_READ = 200  # characters; longer text is followed, but not read
 _MASKS_KEPT = 4096
 
 
@@ -81,6 +80,7 @@ class MazeGrammar:
     """Writes and reads instructions for one layout."""
 
     layout: Layout
+    kinds = KINDS
 
     @cached_property
     def lines(self) -> tuple[Meaning, ...]:
@@ -185,22 +185,7 @@ class MazeGrammar:
 
     def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
         """Return one of the texts for a meaning, drawn from a set of phrasings."""
-        lead = LEADS[phrasing][int(generator.integers(len(LEADS[phrasing])))]
-        return lead.format(self._name(meaning, generator, phrasing))
-
-    def _name(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
-        kind, *slots = meaning
-        templates = GOALS[kind][phrasing]
-        template = templates[int(generator.integers(len(templates)))]
-        names = []
-        for slot in slots:
-            if isinstance(slot, tuple):
-                names.append(self._name(slot, generator, phrasing))
-            elif isinstance(slot, str):
-                names.append(SIDES[slot][int(generator.integers(len(SIDES[slot])))])
-            else:
-                names.append(str(slot))
-        return template.format(*names)
+        return _TEMPLATES.write(meaning, generator, phrasing)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -210,13 +195,7 @@ class MazeGrammar:
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        words = re.sub(r"[\s,.!?]+|(?<=[a-z])-", " ", lower_text(check_instruction(text))).strip()
-        if len(words) > _LONGEST_READ:
-            return None
-        for lead in _LEAD_PATTERNS:
-            if (match := lead.fullmatch(words)) and (meaning := _parse_goal(match[1])):
-                return meaning
-        return None
+        return _TEMPLATES.parse(text)
 
     def denotation(self, text: str) -> Mask | None:
         """Return the cells that satisfy a text, bool [R, C]; None if the grammar cannot read it.
@@ -254,15 +233,6 @@ def _thresholds(kinds: tuple[str, ...]) -> list[float]:
     return [end / sum(weights) for end in accumulate(weights[:-1])]
 
 
-@lru_cache(maxsize=4096)  # without it, "... or ... or ..." would be read exponentially often
-def _parse_goal(words: str) -> Meaning | None:
-    for kind, read in _READERS:
-        for pattern in _GOAL_PATTERNS[kind]:
-            if (match := pattern.fullmatch(words)) and (meaning := read(kind, match.groups())):
-                return meaning
-    return None
-
-
 def _read_number(kind: str, groups: Sequence[str]) -> Meaning | None:
     return (kind, int(groups[0])) if re.fullmatch(r"[0-9]{1,6}", groups[0]) else None
 
@@ -276,24 +246,15 @@ def _read_sides(kind: str, groups: Sequence[str]) -> Meaning | None:
     return (kind, *sides)
 
 
-def _read_pair(kind: str, groups: Sequence[str]) -> Meaning | None:
-    first, second = _parse_goal(groups[0]), _parse_goal(groups[1])
-    return (kind, first, second) if first and second else None
-
-
-_READERS: list[tuple[str, Callable[[str, Sequence[str]], Meaning | None]]] = [
-    ("row", _read_number), ("column", _read_number), ("corner", _read_sides),
-    ("half", _read_sides), ("either", _read_pair), ("cell", _read_pair),
-]  # fmt: skip
-
-
-def _patterns(templates: dict[Phrasing, list[str]], slot: str) -> list[re.Pattern[str]]:
-    texts = [text for phrasing in PHRASINGS for text in templates[phrasing]]
-    return [re.compile(re.escape(text).replace(r"\{\}", slot)) for text in texts]
-
-
-_LEAD_PATTERNS = _patterns(LEADS, "(.+)")
-_GOAL_PATTERNS = {
-    kind: _patterns(templates, r"(.+?)" if kind in ("either", "cell") else r"(\S+)")
-    for kind, templates in GOALS.items()
-}
+_WORDS = (r"(\S+)", r"(\S+)")
+_TEMPLATES = Templates(
+    LEADS,
+    GOALS,
+    {
+        "row": _read_number, "column": _read_number, "corner": _read_sides,
+        "half": _read_sides, "either": None, "cell": None,
+    },
+    lambda kind, side, phrasing: SIDES[side],
+    dict.fromkeys(("row", "column", "corner", "half"), _WORDS),
+)  # fmt: skip
+_parse_goal = _TEMPLATES.read_goal

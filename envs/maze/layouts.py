@@ -95,6 +95,15 @@ class Layout:
         """``next_cells[g, i]``: the cell after i on a shortest path from i to g, int [F, F]."""
         return self._paths[1]  # the graph is symmetric: g's predecessor tree points towards g
 
+    def steps_to(self, rows: Integers, columns: Integers, masks: Mask) -> NDArray[np.float64]:
+        """Return how many cells free cells, rows [N] and columns [N], are from masks [N, R, C].
+
+        To the nearest cell of each, over 4-connected ones; inf where none can be reached.
+        """
+        distances = self.distances[self.cell_index[rows, columns]]  # [N, F]
+        there = masks[:, ~self.walls] & (distances >= 0)  # [N, F]
+        return np.where(there, distances, np.inf).min(1)
+
 
 def load_layout(source: str | Path | Layout) -> Layout:
     """Return the layout that ``source`` stands for.
@@ -126,8 +135,11 @@ def load_layout(source: str | Path | Layout) -> Layout:
     raise UnknownNameError(f"no layout named {str(source)!r}; {suggestion(str(source), LAYOUTS)}")
 
 
-def parse_layout(text: str, name: str) -> Layout:
-    """Parse an ASCII map; errors as ``load_layout``, starting with ``name``."""
+def parse_layout(text: str, name: str, connected: bool = True) -> Layout:
+    """Parse an ASCII map; errors as ``load_layout``, starting with ``name``.
+
+    ``connected`` refuses parts that no way over cells leads to.
+    """
     # Not splitlines, which would also break rows at characters that are no line's end.
     rows = [line.strip() for line in text.strip().split("\n")]
     if not rows[0]:
@@ -150,7 +162,7 @@ def parse_layout(text: str, name: str) -> Layout:
         raise LayoutError(f"{name} has no free cell; mark free cells with '.'")
     if count == 1:
         raise LayoutError(f"{name} has a single free cell, so there is nowhere to go; add another")
-    if (apart := layout.components != layout.components[0]).any():
+    if connected and (apart := layout.components != layout.components[0]).any():
         row, column = layout.free_cells[int(apart.argmax())]
         raise LayoutError(
             f"{name} has unreachable parts: no way leads from the first free cell to row {row},"

@@ -121,7 +121,5 @@ class StreetMaze:
         Counted as 4-connected cells, two steps each; nan where a mask is empty.
         """
         rows, columns = _cells(positions).T
-        distances = self.layout.distances[self.layout.cell_index[rows, columns]]  # [N, F]
-        free = masks[:, ~self.walls]  # [N, F]
-        nearest = np.where(free, distances, np.inf).min(1)
+        nearest = self.layout.steps_to(rows, columns, masks)
         return np.where(np.isfinite(nearest), nearest / STEP_SIZE, np.nan)

@@ -76,9 +76,10 @@ def compare(
 
 def summarise(episodes: Episodes) -> dict[str, Any]:
     """Return success and SPL with their standard errors over episodes; None where unknown."""
-    known = ~np.isnan(episodes.shortest_steps)
+    known = episodes.known
     if not known.any():
         return {"episodes": 0} | dict.fromkeys(COLUMNS)
     success = mean_and_sem(episodes.success[known].tolist())
-    spl = mean_and_sem(episodes.spl[known].tolist())
-    return {"episodes": int(known.sum())} | dict(zip(COLUMNS, (*success, *spl), strict=True))
+    spl = episodes.spl[~np.isnan(episodes.shortest_steps)].tolist()
+    shown = (*success, *(mean_and_sem(spl) if spl else (None, None)))
+    return {"episodes": int(known.sum())} | dict(zip(COLUMNS, shown, strict=True))

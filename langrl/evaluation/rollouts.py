@@ -56,7 +56,7 @@ class Episodes(Followed):
 
     Args:
         instructions: the texts, N of them.
-        shortest_steps: length of a shortest episode [N]; nan where the denotation is unknown.
+        shortest_steps: length of a shortest episode [N]; nan where it or the denotation is unknown.
         paths: states of each episode, N arrays [T + 1, ...].
     """
 
@@ -65,8 +65,15 @@ class Episodes(Followed):
     paths: list[NDArray[Any]]
 
     @property
+    def known(self) -> Mask:
+        """Where it is known what success is [N]: how much is denoted, or a shortest way there."""
+        return ~(np.isnan(self.ambiguity_bits) & np.isnan(self.shortest_steps))
+
+    @property
     def spl(self) -> NDArray[np.float64]:
         """Success weighted by path length [N]: success * shortest / max(steps, shortest).
+
+        It is nan where no shortest path is known.
 
         Source: Anderson et al. 2018, arXiv:1807.06757.
         """

@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from langrl.envs.region_words import AXES
+from langrl.errors import lookup
+from langrl.models.config import TextConfig
 from langrl.settings import Settings
 
 StrategyName = Literal["direct", "log_sum_exp", "sampled_goal", "nearest_goal", "max_goal"]
@@ -68,4 +71,61 @@ class PolicyGroundingConfig(Settings):
     )
     actions: int = Field(
         16, ge=1, le=10_000, description="actions that the policy proposes to a critic"
+    )
+
+
+NO_WORDS = "none"
+
+
+class WordsConfig(Settings):
+    """Words for goals: which, and how the language side is learned once an agent is trained."""
+
+    axes: tuple[str, ...] = Field(
+        (),
+        description="for each number of a goal, the words of its ends, least first, such as"
+        " left-right or near-far, or none; by default a maze's rows and columns, or what fits the"
+        " environment",
+    )
+    kinds: tuple[str, ...] = Field((), description="instruction types to learn from; all if empty")
+    pairs: int = Field(20_000, ge=2, le=10_000_000, description="pairs of a goal and a text")
+    steps: int = Field(800, ge=1, le=10_000_000, description="gradient steps")
+    batch_size: int = Field(256, ge=2, le=1_000_000, description="pairs in a step")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
+    text: TextConfig = Field(TextConfig(), description="the text encoder")
+
+    @field_validator("axes")
+    @classmethod
+    def _known_axes(cls, axes: tuple[str, ...]) -> tuple[str, ...]:
+        for axis in axes:
+            lookup({**AXES, NO_WORDS: ()}, axis, "axis")
+        return axes
+
+    @property
+    def named_axes(self) -> tuple[str | None, ...]:
+        """The axes, None for a number without words."""
+        return tuple(None if axis == NO_WORDS else axis for axis in self.axes)
+
+
+class GoalGroundingConfig(Settings):
+    """How an instruction becomes a choice of action in goal environments."""
+
+    strategy: StrategyName = Field(
+        "nearest_goal", description="how goals are marginalised or chosen"
+    )
+    candidates: int = Field(1000, ge=1, le=1_000_000, description="candidate goals per episode (M)")
+    language_weight: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="factor on the language score h(g, l); above 1, the best goals count for more",
+    )
+    actions: int = Field(
+        16, ge=1, le=10_000, description="actions that an actor proposes to the critic"
+    )
+    temperature: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="log_sum_exp, direct: of the softmax that compared actions are drawn from; 0:"
+        " the best",
     )

@@ -5,6 +5,7 @@ They are safetensors and JSON with digests: nothing is unpickled, and they conta
 Axes: ``M`` candidate goals, ``G`` numbers in a goal.
 """
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -76,6 +77,34 @@ def save_grounding(
             f"candidates of {type(candidates).__name__} are drawn by a function, which is not"
             " stored; draw some, and give ListedCandidates or ReplayedCandidates of them"
         )
+    description = GroundingDescription(
+        language=describe_language(language),
+        grounding=_name_of(grounding),
+        candidates="listed" if kind == "listed" else "replayed",
+        count=count,
+        language_weight=check_number(language_weight, "language_weight", 0, float("inf")),
+    )
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    assert isinstance(language, LanguageCritic)
+    weights = {name: value.detach() for name, value in language.named_parameters()}
+    write_folder(
+        Path(folder),
+        Checkpoint(
+            {_DOCUMENT: description.model_dump(mode="json")},
+            {_WEIGHTS: weights, _CANDIDATES: tensors},
+        ),
+        _FILES,
+    )
+
+
+def describe_language(language: Language) -> LanguageDescription:
+    """Return what shapes a language side that ``learn_language`` returned.
+
+    A folder of a text model is named by its absolute path, so that it is found from elsewhere.
+
+    Raises:
+        GroundingError: if it is something else, which says how to store it.
+    """
     described = getattr(language, "description", None)
     if type(language) is not LanguageCritic or not isinstance(described, LanguageDescription):
         raise GroundingError(
@@ -84,24 +113,9 @@ def save_grounding(
         )
     fields = {name: getattr(described, name) for name in LanguageDescription.model_fields}
     text = described.text
-    if text.model != "compact" and Path(text.model).is_dir():  # found from other folders, too
+    if text.model != "compact" and Path(text.model).is_dir():
         fields["text"] = text.model_copy(update={"model": str(Path(text.model).resolve())})
-    description = GroundingDescription(
-        language=LanguageDescription(**fields),
-        grounding=_name_of(grounding),
-        candidates="listed" if kind == "listed" else "replayed",
-        count=count,
-        language_weight=check_number(language_weight, "language_weight", 0, float("inf")),
-    )
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    weights = {name: value.detach() for name, value in language.named_parameters()}
-    _write(
-        Path(folder),
-        Checkpoint(
-            {_DOCUMENT: description.model_dump(mode="json")},
-            {_WEIGHTS: weights, _CANDIDATES: tensors},
-        ),
-    )
+    return LanguageDescription(**fields)
 
 
 def _name_of(grounding: Grounding | str) -> str:
@@ -118,11 +132,16 @@ def _name_of(grounding: Grounding | str) -> str:
     )
 
 
-def _write(folder: Path, checkpoint: Checkpoint) -> None:
+def write_folder(folder: Path, checkpoint: Checkpoint, files: Set[str]) -> None:
+    """Write a folder of these files, replacing one that holds the same ones and nothing else.
+
+    Raises:
+        ConfigError: if it holds something else, or cannot be written.
+    """
     folder = folder.resolve()  # what is replaced is the folder itself, not a link to it
     try:
         held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        if folder.is_file() or held not in (set(), _FILES):
+        if folder.is_file() or held not in (set(), files):
             raise ConfigError(f"{folder} holds something else; give a new folder")
         write_checkpoint(folder, checkpoint)
     except OSError as error:

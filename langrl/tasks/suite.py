@@ -279,10 +279,9 @@ def beliefs_of(agent: Any, observation: Any, instruction: str) -> Posterior | No
 
 def outcomes(episodes: Episodes) -> list[bool | None]:
     """Return whether each episode succeeded; None where nothing says what success is."""
-    known = ~np.isnan(episodes.shortest_steps)
     return [
         bool(success) if is_known else None
-        for success, is_known in zip(episodes.success, known, strict=True)
+        for success, is_known in zip(episodes.success, episodes.known, strict=True)
     ]
 
 
