@@ -259,7 +259,7 @@ class RegionFrame:
         share = np.nan_to_num((np.asarray(goals, np.float64) - low) / (high - low))
         return np.clip(np.floor(share * count), 0, count - 1).astype(np.int64)
 
-    def shortest_steps(self, goals: Array, mask: Mask) -> NDArray[np.float64]:
+    def shortest_steps(self, goals: Array, masks: Mask) -> NDArray[np.float64]:
         """Return nan [M]: nothing is known of ways here."""
         return np.full(len(goals), np.nan)
 
