@@ -175,17 +175,16 @@ class ContrastiveActorCritic(GradientLearner):
     def _other_actions(self, actions: Tensor) -> Tensor:
         """Return actions [B, J, A], or int64 [B, J], to tell those taken [B, A] apart from."""
         config, size, generator = self.config, len(actions), self.generator
-        shape = (size, config.action_negatives)
+        count, where = config.action_negatives, actions.device
         if config.other_actions == "behaviour":
-            pick = torch.randint(size, shape, generator=generator, device=actions.device)
+            pick = torch.randint(size, (size, count), generator=generator, device=where)
             return actions[pick]
         if self.critic.description.discrete:
             count = self.critic.description.actions
-            steps = torch.arange(1, count, device=actions.device)
+            steps = torch.arange(1, count, device=where)
             return (actions.unsqueeze(1) + steps) % count  # all others, each once
-        shape = (*shape, actions.shape[-1])
-        drawn = torch.rand(shape, generator=generator, device=actions.device, dtype=actions.dtype)
-        return 2 * drawn - 1
+        shape = (size, count, actions.shape[-1])
+        return 2 * torch.rand(shape, generator=generator, device=where, dtype=actions.dtype) - 1
 
     # -- the actor -----------------------------------------------------------------------------
 

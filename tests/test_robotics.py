@@ -7,8 +7,8 @@ import gymnasium as gym
 import pytest
 from documents import ROOT
 
-from langrl.data.images import rendered_worlds
 from langrl.data.images.rendered_worlds import open_world
+from langrl.envs.registered import MUJOCO_LIMIT
 from langrl.errors import ConfigError
 
 IDS = (
@@ -33,8 +33,8 @@ def test_one_of_each_kind_is_made(name):
 
 def test_the_pinned_version_is_one_that_the_extra_takes():
     (pinned,) = re.findall(r"^mujoco==(\d+)\.(\d+)", (ROOT / "constraints.txt").read_text(), re.M)
-    assert tuple(map(int, pinned)) < rendered_worlds._MUJOCO
-    first = ".".join(map(str, rendered_worlds._MUJOCO))
+    assert tuple(map(int, pinned)) < MUJOCO_LIMIT
+    first = ".".join(map(str, MUJOCO_LIMIT))
     assert f'"mujoco<{first}"' in (ROOT / "pyproject.toml").read_text()
 
 

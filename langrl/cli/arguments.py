@@ -81,6 +81,48 @@ class DiagnoseArguments(Settings):
     )
 
 
+class DescribeDataArguments(Settings):
+    """Say what is in a file of recorded trajectories, and whether it fits an environment."""
+
+    file: Annotated[Path, tyro.conf.Positional] = Field(
+        description="an .npz or .hdf5 file of OGBench, D4RL or langrl, or a folder of Minari"
+    )
+    env: str | None = Field(
+        None, min_length=1, description="id of an environment that the trajectories are to fit"
+    )
+    goal_columns: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="with --env: which numbers of an observation are the goal, where no achieved"
+        " goal is recorded; all of them by default",
+    )
+    out: Path | None = Field(
+        None, description="folder of results.json and figures; a new one in runs/data if unset"
+    )
+
+
+class MakeDataArguments(Settings):
+    """Make a published data set anew by its recipe: the same distribution, not the same bits."""
+
+    name: Annotated[str, tyro.conf.Positional] = Field(
+        min_length=1,
+        description="the data set: ogbench/pointmaze-{medium,large,giant}-{navigate,stitch}",
+    )
+    out: Path = Field(
+        description="the .npz file; validation episodes go beside it, to a file with -val"
+    )
+    episodes: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="for training, the published number by default; a tenth as many to validate",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the episodes")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="processes; one per core by default"
+    )
+
+
 class SpeedArguments(Settings):
     """Measure speed as a ratio against a baseline in the same run."""
 

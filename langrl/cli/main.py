@@ -155,7 +155,7 @@ def _import_modules(arguments: Sequence[str]) -> list[str]:
     """Import the modules that ``--import-module`` names; returns the other arguments."""
     modules, rest = take_flags(arguments, "--import-module")
     if modules:
-        from langrl.envs.goal_worlds import import_modules
+        from langrl.envs.registered import import_modules
 
         import_modules(modules)
     return rest
@@ -303,12 +303,19 @@ def diagnose(arguments: list[str]) -> None:
     module.run(**given.model_dump(), command=_typed("diagnose", arguments))
 
 
+def data(arguments: list[str]) -> None:
+    """Describe recorded trajectories, or make a published data set."""
+    module = importlib.import_module("langrl.cli.data")
+    module.run(arguments, _typed("data", arguments))
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demo": (demo, "train in a world and follow a typed instruction, with figures"),
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
+    "data": (data, "describe recorded trajectories, or make a published data set anew"),
     "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
     "benchmark": (benchmark, "speed ratios: benchmark speed"),
 }

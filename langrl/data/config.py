@@ -1,6 +1,6 @@
 """Settings of the training data; no torch here, so that ``langrl --help`` is quick."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -125,4 +125,10 @@ class RecordedDataConfig(Settings):
         None,
         description="trajectories: .npz or .hdf5 of OGBench or D4RL, a folder of Minari, or an .npz"
         " of langrl; without it, the agent acts",
+    )
+    goal_columns: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="which numbers of an observation are the goal, where the file has no achieved"
+        " goals; by default all of them, if goals have as many",
     )

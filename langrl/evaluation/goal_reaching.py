@@ -4,8 +4,8 @@ Axes: ``E`` episodes, ``N`` environments.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,16 @@ def reach_goals(
         steps=steps.ravel(),
         returns=returns.ravel(),
         shortest_steps=shortest.ravel(),
+    )
+
+
+def concatenate(parts: Sequence[GoalEpisodes]) -> GoalEpisodes:
+    """Return episodes of several batches as one."""
+    return GoalEpisodes(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(GoalEpisodes)
+        }
     )
 
 

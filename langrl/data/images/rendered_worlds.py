@@ -3,7 +3,6 @@
 Axes: ``E`` episodes, ``M`` images, ``K`` texts.
 """
 
-from importlib import metadata
 from typing import Any
 
 import gymnasium as gym
@@ -11,11 +10,11 @@ import numpy as np
 from numpy.random import Generator
 
 from langrl.data.images.grid_scenes import ImageTexts
+from langrl.envs.registered import unfit_versions
 from langrl.errors import ConfigError, InstructionError
 
 NEEDED = ("render_goal", "denotation", "sample_goals")
 _TRIES = 20  # batches until one is refused in which no text fits an image
-_MUJOCO = (3, 12)  # the first version with which gymnasium-robotics 1.4 makes no robots
 
 
 class WorldImages:
@@ -108,21 +107,6 @@ def open_world(name: str) -> WorldImages:
     except Exception as error:  # whatever the environment's own code raises
         detail = str(error) or type(error).__name__
         raise ConfigError(
-            f"environments: cannot make {name!r} ({detail}); {_unfit() or 'check the id'}"
+            f"environments: cannot make {name!r} ({detail}); {unfit_versions() or 'check the id'}"
         ) from error
     return WorldImages(env, name)
-
-
-def _unfit() -> str:
-    """Return which installed versions do not fit each other, and the repair; or nothing."""
-    try:
-        robotics, mujoco = metadata.version("gymnasium-robotics"), metadata.version("mujoco")
-    except metadata.PackageNotFoundError:
-        return ""
-    major, minor = mujoco.split(".")[:2]
-    if (int(major), int(minor)) < _MUJOCO:
-        return ""
-    return (
-        f"gymnasium-robotics {robotics} makes robots with mujoco below 3.12, and mujoco {mujoco} is"
-        ' installed; pip install "langrl[robotics]"'
-    )

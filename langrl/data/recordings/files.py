@@ -38,9 +38,15 @@ class Arrays(Mapping[str, Array]):
         except ValueError as error:
             if "allow_pickle" not in str(error):
                 raise
-            raise _objects(name) from error
+            raise TrajectoryError(
+                f"{name} is an array of Python objects, which langrl never reads; save numbers: all"
+                " trajectories one after another (np.concatenate), with 'terminals' to part them"
+            ) from error
         if values.dtype.kind == "O":
-            raise _objects(name)
+            raise TrajectoryError(
+                f"{name} is an array of Python objects or of images as JPEG, which langrl does not"
+                " read; save numbers (Minari: jpeg_encoding=False)"
+            )
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -48,13 +54,6 @@ class Arrays(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._source)
-
-
-def _objects(name: str) -> TrajectoryError:
-    return TrajectoryError(
-        f"{name} is an array of Python objects, which langrl never reads; save numbers: all"
-        " trajectories one after another (np.concatenate), with 'terminals' to part them"
-    )
 
 
 def numbers(arrays: Mapping[str, Array], name: str) -> Array:

@@ -16,6 +16,7 @@ from langrl.data.recordings.pointmaze import (
     RECIPES,
     VALIDATION,
     Expert,
+    Recipe,
     make_env,
     record_episode,
 )
@@ -74,9 +75,7 @@ def make_recording(
         ConfigError: if ``out`` is no .npz file or there is such a file.
         MissingExtraError: if ogbench is not installed.
     """
-    recipe = lookup(RECIPES, name, "data set that can be made")
-    check_out(out)
-    check_extra("ogbench", "ogbench")
+    recipe = check_request(name, out)
     folder = out.with_name(f".{out.name}.{Path(name).name}-seed-{seed}.parts")
     folder.mkdir(parents=True, exist_ok=True)
     counts = (episodes or recipe.episodes, (episodes or recipe.episodes) // VALIDATION)
@@ -99,12 +98,15 @@ def make_recording(
     return made[::-1]
 
 
-def check_out(out: Path) -> None:
-    """Raise ConfigError unless a data set can be written to a new .npz file of this name."""
+def check_request(name: str, out: Path) -> Recipe:
+    """Return the recipe of a data set; raises as ``make_recording``, before anything is done."""
+    recipe = lookup(RECIPES, name, "data set that can be made")
     if out.suffix != ".npz":
         raise ConfigError(f"--out {out}: name an .npz file")
     if out.exists():
         raise ConfigError(f"--out {out}: there is such a file; name another, or remove it")
+    check_extra("ogbench", "ogbench")
+    return recipe
 
 
 def _make_part(name: str, seed: int, part: _Part) -> None:

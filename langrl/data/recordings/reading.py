@@ -221,10 +221,10 @@ def _minari_episode(episode: Mapping[str, Array]) -> dict[str, Array]:
     root = "observations"
     achieved, desired = f"{root}/{_ACHIEVED}", f"{root}/{_DESIRED}"
     inner = f"{root}/observation"
-    is_dict = any(name.startswith(inner) for name in episode)
+    is_dict = any(name.startswith((inner, achieved, desired)) for name in episode)
     for name in ("actions", "terminations", "truncations"):
         if name not in episode:
-            raise TrajectoryError(f"there is no array {name!r}; Minari's {LAYOUTS['minari']}")
+            raise TrajectoryError(f"there is no array {name!r}; Minari has {LAYOUTS['minari']}")
     observations = _joined(episode, inner if is_dict else root)
     actions = _as_actions(episode)
     steps = len(actions)
@@ -255,7 +255,7 @@ def _joined(episode: Mapping[str, Array], root: str) -> Array:
         return _as_observations(episode, root)
     members = sorted(name for name in episode if name.startswith(f"{root}/"))
     if not members:
-        raise TrajectoryError(f"there is no array {root!r}; Minari's {LAYOUTS['minari']}")
+        raise TrajectoryError(f"there is no array {root!r}; Minari has {LAYOUTS['minari']}")
     flat = [_floats(episode, name) for name in members]
     return np.concatenate([values.reshape(len(values), -1) for values in flat], 1)
 

@@ -42,9 +42,11 @@ class EarlyJoin(nn.Module):
 
     def forward(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return embeddings; states and actions broadcast over leading axes."""
-        axes = torch.broadcast_shapes(features.shape[:-1], actions.shape[:-1])
-        parts = [part.expand(*axes, part.shape[-1]) for part in (features, actions)]
-        return self.net(torch.cat(parts, -1))
+        if features.shape[:-1] != actions.shape[:-1]:
+            axes = torch.broadcast_shapes(features.shape[:-1], actions.shape[:-1])
+            features = features.expand(*axes, features.shape[-1])
+            actions = actions.expand(*axes, actions.shape[-1])
+        return self.net(torch.cat([features, actions], -1))
 
 
 class LateJoin(nn.Module):

@@ -21,6 +21,13 @@ class GoalEvaluationConfig(EvaluationConfig):
         " evaluations in training; 0: none",
     )
     episodes: int = Field(100, ge=1, le=100_000, description="episodes per method")
+    tasks: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="tasks that the environment numbers from 1, by its option task_id (OGBench has"
+        " 5), which share the episodes; 0: the goals that it draws",
+    )
     seed: int = Field(1000, ge=0, description="seed of starts and goals; training has others")
     deterministic: bool = Field(True, description="the actor's mean or best action; else a draw")
 

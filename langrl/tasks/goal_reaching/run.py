@@ -15,12 +15,13 @@ from langrl.agents.contrastive_actor_critic import ContrastiveActorCritic
 from langrl.checkpoint import Checkpoint, best_folder, digest, write_checkpoint
 from langrl.data.collection import OnlineExperience
 from langrl.data.goal_replay import GoalReplay
-from langrl.data.recordings.reader import check_recording, read_recording
+from langrl.data.recordings.reading import read_recording
+from langrl.data.recordings.recording import check_recording
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import GoalVector
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
-from langrl.tasks.goal_reaching.agent import GoalAgentDescription, agent_maker, build_networks
+from langrl.tasks.goal_reaching.agent import GoalAgentDescription, build_networks
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.run import Run
 from langrl.tasks.suite import suite_of
@@ -122,14 +123,13 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
     learner = ContrastiveActorCritic(
-        critic.to(device), actor.to(device), experience, config.learner, generator, config.last_step
+        critic.to(device), actor, experience, config.learner, config.last_step, generator
     )
     return GoalRun(
         config,
         learner,
         description,
         data_sha256,
-        agent=agent_maker(description, learner, folder),
         compared=("env", "critic", "actor"),
         replay=replay,
     )

@@ -1,0 +1,44 @@
+"""Figures of recorded trajectories: how long they are, and which positions they visit.
+
+Axes: ``T`` states.
+"""
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from langrl.plots.base import HEAT, PATH, explain, figure
+from langrl.protocols import Array, Integers
+
+_BINS = 120  # of a map's longer side
+_LENGTHS = 40  # bins of lengths
+_NEVER = "#d9d9d9"  # colour of what is not visited
+
+
+def lengths_figure(lengths: Integers, title: str) -> Figure:
+    """How many states the trajectories have, as a histogram of ``lengths``."""
+    fig = figure(6.0, 3.6, title)
+    ax = fig.subplots()
+    low, high = int(lengths.min()), int(lengths.max())
+    ax.hist(lengths, bins=np.linspace(low - 0.5, high + 0.5, _LENGTHS + 1), color=PATH)
+    ax.set(xlabel="states of a trajectory", ylabel="trajectories")
+    ax.grid(alpha=0.3)
+    explain(fig, "Goals are taken from the same trajectory: none is further away than its length.")
+    return fig
+
+
+def visits_figure(positions: Array, title: str) -> Figure:
+    """Where the states are: a map of the first two numbers of observations, [T, 2]."""
+    low, high = positions.min(0), positions.max(0)
+    span = np.maximum(high - low, 1e-6)
+    bins = np.maximum(1, (_BINS * span / span.max()).astype(int))
+    counts, *edges = np.histogram2d(*positions.T, bins=bins, range=np.stack([low, low + span], 1))
+    fig = figure(6.0, 5.4, title)
+    ax = fig.subplots()
+    shown = np.ma.masked_equal(counts.T, 0)  # [y, x]
+    image = ax.pcolormesh(*edges, shown, cmap=HEAT, norm=LogNorm(0.5, max(2.0, counts.max())))
+    fig.colorbar(image, ax=ax, label="states")
+    ax.set(xlabel="observation, number 0", ylabel="observation, number 1", aspect="equal")
+    ax.set_facecolor(_NEVER)
+    explain(fig, "Grey is never visited: nothing can be learned about it from these trajectories.")
+    return fig
