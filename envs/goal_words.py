@@ -180,3 +180,15 @@ def find_words(
     name = "" if env.spec is None else env.spec.id
     found = tuple(axes) or axes_of(name, np.shape(goals)[1])
     return None if found is None else GoalWords(RegionFrame.of(goals, found))
+
+
+def goes_on(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return the arguments with which an environment's own goal ends no episode, if it has some.
+
+    Mazes of OGBench and gymnasium-robotics take such arguments; who follows an instruction there
+    is not to be stopped on the way.
+    """
+    base = env.unwrapped
+    if hasattr(base, "_terminate_at_goal"):
+        return {"terminate_at_goal": False}
+    return {"continuing_task": True} if hasattr(base, "continuing_task") else {}

@@ -68,7 +68,7 @@ class _GoalEpisodes(Episodes):
         return draw_unsatisfied(partial(self.draw, generator), is_satisfied)[0]
 
     def _start(self, rows: Integers, generator: Generator) -> None:
-        self._seen = self.engine.reset(rows, generator.integers(2**63, size=len(rows)))
+        self._seen = self.engine.reset(rows, generator.integers(2**31, size=len(rows)))
 
     def _note(self, rows: Integers) -> None:
         """Note how much the instructions of some rows denote, and the shortest ways."""
@@ -120,15 +120,16 @@ class InstructedGoals(InstructedVectorEnv):
     """N goal environments side by side, whose episodes are about instructions.
 
     Observations are {"observation": [N, ...], "instruction": texts}. The reward is 1 when what is
-    achieved first is what the instruction means, which ends the episode; the environment's own
-    reward and goals play no part, but where its own goal ends an episode, it ends. Episodes start
-    anew by ``reset(options={"reset_mask": [N]})``, and ``options={"instruction": text}`` sets the
-    text of all of them. ``info`` of both reports what mazes of langrl do, and
-    ``started_satisfied``: starts that satisfy the instruction are drawn again, where others exist.
-    ``run_episodes`` and ``compare`` of ``langrl.evaluation`` take it as it is.
+    achieved first is what the instruction means, which ends the episode. The environment's own
+    reward and goals play no part; but where its own goal ends an episode, it ends: ``goes_on`` of
+    ``langrl.envs.goal_words`` gives arguments with which some do not. Episodes start anew by
+    ``reset(options={"reset_mask": [N]})``, and ``options={"instruction": text}`` sets the text of
+    all of them. ``info`` reports what mazes of langrl do, and ``started_satisfied``: starts that
+    satisfy the instruction are drawn again, where others exist. ``run_episodes``, ``run_batches``
+    and ``compare`` of ``langrl.evaluation`` take it as it is.
 
     Args:
-        engine: the environments, such as ``GoalVector`` has inside.
+        engine: the environments; ``langrl.envs.goal_vector.make_engine`` makes them by an id.
         words: what texts mean.
         kinds: which instruction types to draw; all by default.
         phrasing: ``seen`` or ``held_out`` phrasings.

@@ -205,7 +205,8 @@ class RegionFrame:
 
     Raises:
         ShapeError: if they are not of one length.
-        DomainError: if a range is empty or not finite.
+        DomainError: if a range is empty or not finite, or axes are none of a grammar.
+        UnknownNameError: if there is no such axis.
     """
 
     axes: tuple[str | None, ...]
@@ -221,6 +222,7 @@ class RegionFrame:
         ends = np.array([self.low, self.high])
         if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
             raise DomainError("low and high must be finite, and low below high")
+        self.grammar  # noqa: B018  # or an error
 
     @classmethod
     def of(cls, goals: Array, axes: Sequence[str | None], tail: float = 0.01) -> Self:
