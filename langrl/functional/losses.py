@@ -32,6 +32,7 @@ from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.checks import check_dtypes, takes_tensors
 
 Result = tuple[Tensor, dict[str, Tensor]]
+_LEAST_MASS = 1e-30  # of a row: what has underflown beside it does not matter
 
 
 @takes_tensors()
@@ -111,9 +112,12 @@ def symmetric_info_nce(
     penalty = logsumexp_penalty
     rows, columns = penalty if isinstance(penalty, tuple) else (penalty, penalty)
     pairs = _pairs(logits, positives)
-    forward, right, information = _softmax("row", logits, pairs, negatives, 2 * rows)
-    backward, left, _ = _softmax("column", logits.mT, pairs.flipped(), None, 2 * columns)
-    loss = 0.5 * (forward + backward)
+    known = _plain_symmetric(logits, pairs, rows, columns) if negatives is None else None
+    if known is None:
+        forward, right, information = _softmax("row", logits, pairs, negatives, 2 * rows)
+        backward, left, _ = _softmax("column", logits.mT, pairs.flipped(), None, 2 * columns)
+        known = 0.5 * (forward + backward), right, left, information
+    loss, right, left, information = known
     _require_finite(loss, pairs, logits=logits, negatives=negatives)
     return loss, _metrics(accuracy_right=right, accuracy_left=left, information=information)
 
@@ -244,9 +248,15 @@ class _Pairs(NamedTuple):
     column: Tensor
     logits: Tensor
     diagonal: bool = False
+    all_count: bool = False  # no pair is ruled out
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether row i's one positive is column i and all others are negatives."""
+        return self.diagonal and self.all_count
 
     def flipped(self) -> "_Pairs":
-        return _Pairs(self.column, self.row, self.logits, self.diagonal)
+        return self._replace(row=self.column, column=self.row)
 
     def of(self, values: Tensor) -> Tensor:
         """Return the positives' entries of values [N, M]."""
@@ -264,7 +274,7 @@ def _pairs(logits: Tensor, positives: Tensor | None) -> _Pairs:
         )
     if positives is None:
         each = torch.arange(shape[0], device=logits.device)
-        return _Pairs(each, each, logits.diagonal(), diagonal=True)
+        return _Pairs(each, each, logits.diagonal(), True, _all_count(logits))
     if positives.shape != logits.shape or positives.dtype != torch.bool:
         got = f"{list(positives.shape)} of {positives.dtype}"
         raise ShapeError(f"positives must be {shape} of torch.bool, got {got}; mark each pair")
@@ -272,34 +282,48 @@ def _pairs(logits: Tensor, positives: Tensor | None) -> _Pairs:
     if lost.any():
         raise DomainError(f"row {_first(lost)[0]} of positives has none; mark one or drop the row")
     row, column = positives.nonzero(as_tuple=True)
-    return _Pairs(row, column, logits[row, column])
+    return _Pairs(row, column, logits[row, column], all_count=_all_count(logits))
+
+
+def _all_count(logits: Tensor) -> bool:
+    return logits.amin().item() != -math.inf
 
 
 def _counts(axis: str, logits: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
     """Return how many positives and negatives each row has; one with positives needs both."""
     positives = pairs.row.bincount(minlength=len(logits))  # [N]
     negatives = logits.shape[1] - positives  # [N]
-    if logits.amin() == -torch.inf:  # a cheap check first: most batches rule out nothing
+    if not pairs.all_count:
         negatives = (_without(logits, pairs) != -torch.inf).sum(1)
     lost = (positives > 0) & (negatives < 1)
     if lost.any():
-        where = f"{axis} {_first(lost)[0]}"
-        raise DomainError(f"{where} has no negative to contrast with; add pairs or negatives")
+        raise _no_negative(axis, _first(lost)[0])
     return positives, negatives
+
+
+def _no_negative(axis: str, index: int) -> DomainError:
+    return DomainError(f"{axis} {index} has no negative to contrast with; add pairs or negatives")
+
+
+def _check_penalty(penalty: float) -> None:
+    if not 0 <= penalty < math.inf:
+        raise DomainError(f"logsumexp_penalty is {penalty}; give a finite weight, 0 or above")
 
 
 def _softmax(
     axis: str, logits: Tensor, pairs: _Pairs, own: Tensor | None, penalty: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Contrast each row's positives with the rest of it: loss, accuracy, information."""
-    if not 0 <= penalty < torch.inf:
-        raise DomainError(f"logsumexp_penalty is {penalty}; give a finite weight, 0 or above")
+    _check_penalty(penalty)
     if own is not None:
         if own.ndim != 2 or len(own) != len(logits):
             shape = f"[{len(logits)}, J], got {list(own.shape)}"
             raise ShapeError(f"negatives must be {shape}; give each {axis} J of its own")
         check_dtypes("a loss", logits=logits, negatives=own)
         logits = torch.cat([logits, own], 1)  # [N, M + J]
+        pairs = pairs._replace(all_count=_all_count(logits))
+    if pairs.is_plain:
+        return _plain_softmax(axis, logits, pairs, penalty)
     count, negatives = _counts(axis, logits, pairs)
     anchors = count > 0  # [N]
     if not anchors.all():
@@ -314,6 +338,51 @@ def _softmax(
         log_partition = surprise + pairs.logits  # of a row, once for each of its positives
         loss = loss + penalty * (log_partition.square() * share).mean()
     return loss, _hits(logits, pairs) / len(logits), information
+
+
+def _plain_softmax(
+    axis: str, logits: Tensor, pairs: _Pairs, penalty: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``_softmax`` of plain pairs, in fewer steps."""
+    anchors, size = len(pairs.row), logits.shape[1]
+    if size < 2:
+        raise _no_negative(axis, 0)
+    rows = logits if anchors == len(logits) else logits[:anchors]  # a slice costs a copy
+    surprise = -pairs.of(_log_softmax(rows))
+    loss = surprise.mean()
+    information = math.log(size) - loss
+    if penalty:
+        loss = loss + penalty * (surprise + pairs.logits).square().mean()
+    return loss, _hits(logits, pairs) / anchors, information
+
+
+def _plain_symmetric(
+    logits: Tensor, pairs: _Pairs, rows: float, columns: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Contrast plain pairs in rows and columns: loss, both accuracies, information of rows.
+
+    Both axes share the exponentials, and nothing is read across memory on the way back, which is
+    several times faster than two softmaxes. None where this would not be exact: in half precision,
+    or if a row or a column is far below the rest.
+    """
+    if not pairs.is_plain or len(logits) < 2 or logits.dtype.itemsize < 4:
+        return None
+    _check_penalty(rows), _check_penalty(columns)
+    top, anchors = logits.detach().amax(), len(pairs.row)
+    mass = (logits - top).exp_()
+    sums = torch.stack([mass.sum(1), mass.sum(0)[:anchors]])  # [2, P]
+    if not sums.detach().amin().item() > _LEAST_MASS:
+        return None
+    surprise = sums.log() - (pairs.logits - top)  # -log softmax of the positives [2, P]
+    loss = surprise.mean()
+    information = math.log(logits.shape[1]) - surprise.detach()[0].mean()
+    if rows or columns:
+        squares = (surprise + pairs.logits).square().mean(1)  # of log-partitions [2]
+        loss = loss + (squares * squares.new_tensor([rows, columns])).sum()
+    with torch.no_grad():
+        rivals = logits.clone().fill_diagonal_(-torch.inf)
+        hits = [(pairs.logits > rivals.amax(axis)[:anchors]).sum() / anchors for axis in (1, 0)]
+    return loss, hits[0], hits[1], information
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
@@ -343,6 +412,9 @@ def _without(logits: Tensor, pairs: _Pairs) -> Tensor:
 @torch.no_grad()
 def _hits(logits: Tensor, pairs: _Pairs) -> Tensor:
     """Return in how many rows a positive comes before all negatives; a tie is no success."""
+    if pairs.diagonal:
+        rival = logits.clone().fill_diagonal_(-torch.inf).amax(1)
+        return (pairs.logits > rival[: len(pairs.row)]).sum()
     rival = _without(logits, pairs).amax(1)  # [N]
     best = torch.full_like(rival, -torch.inf)
     best = best.scatter_reduce(0, pairs.row, pairs.logits, "amax")

@@ -85,9 +85,9 @@ class Optimiser:
             NonFiniteError: before any weight changes, if the batch, the loss or a gradient is not
                 finite.
         """
-        batch = {name: self._in_dtype(value) for name, value in batch.items()}
+        batch = self._in_dtype(batch)
         for name, value in batch.items():
-            if value.is_floating_point() and not value.isfinite().all():
+            if value.is_floating_point() and not _is_finite(value):
                 raise NonFiniteError(f"{name!r} in the training batch is not finite; fix the data")
         try:
             value, metrics = loss(batch)
@@ -95,12 +95,13 @@ class Optimiser:
             raise NonFiniteError(
                 f"the loss is nan or inf: {error}; or lower the learning rate"
             ) from error
-        self.optimizer.zero_grad()
+        for parameter in self.parameters.values():
+            parameter.grad = None
         value.backward()
         # One norm of all gradients instead of a look at each: any NaN or inf shows in it.
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not (value + norm).isfinite():
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if not math.isfinite((value + norm).item()):
             raise NonFiniteError(
                 f"the loss is {value.item():g} and the gradient norm {norm.item():g};"
                 " lower the learning rate"
@@ -113,10 +114,13 @@ class Optimiser:
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm} | metrics
 
-    def _in_dtype(self, value: Tensor) -> Tensor:
-        """Return a tensor of a batch, floats in the dtype of the parameters."""
-        dtype = next((p.dtype for p in self.parameters.values()), value.dtype)
-        return value.to(dtype) if value.is_floating_point() else value
+    def _in_dtype(self, batch: Mapping[str, Tensor]) -> Batch:
+        """Return a batch, floats in the dtype of the parameters."""
+        dtype = next(iter(self.parameters.values())).dtype
+        return {
+            name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in batch.items()
+        }
 
     def state(self) -> Batch:
         """Return Adam's moments, the step and the generator, as tensors."""
@@ -144,3 +148,9 @@ class Optimiser:
                 # Laid out as the parameter is: the fused step goes through both in memory order.
                 moved = torch.empty_like(parameter).copy_(moved)
             self.optimizer.state[parameter][moment] = moved
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Return whether all numbers are finite."""
+    # A sum is quicker by far. It may overflow for large numbers: only then is each looked at.
+    return math.isfinite(values.sum().item()) or bool(values.isfinite().all())
