@@ -150,7 +150,9 @@ def _recorded(
     vector = make_vector(config, 1, 0)
     spaces = vector.spaces
     vector.close()
-    recording = check_recording(read_recording(Path(config.data.file)), spaces)
+    recording = check_recording(
+        read_recording(Path(config.data.file)), spaces, config.data.goal_columns
+    )
     replay = GoalReplay(
         GoalSpaces(spaces.observation, spaces.goal, spaces.action),
         1,
@@ -158,7 +160,7 @@ def _recorded(
         folder=folder / "replay",
         device=device,
     )
-    replay.fill(recording)
+    replay.fill(recording, config.data.loop_radius, config.data.mean_actions)
     inputs = _describe_inputs(spaces, recording.observations, recording.achieved)
     arrays = (recording.observations, recording.actions, recording.last)
     return spaces, replay, inputs, digest(*arrays)
