@@ -52,7 +52,7 @@ class GoalConditionedPolicy:
     ) -> None:
         self._actor, self._model, self._generator = actor, model, generator
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, observations: Mapping[str, Array]) -> Array:
         """Return actions, float32 [N, A] in [-1, 1] or int64 [N].
 
@@ -84,8 +84,8 @@ class ContrastiveActorCritic(GradientLearner):
         actor: a network, or what compares actions by the critic.
         experience: where batches come from.
         config: losses and learning rates.
-        steps: gradient steps in all, for the schedule of learning rates.
         generator: the only source of randomness, on the device of the weights.
+        steps: gradient steps in all, for the schedule of learning rates.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class ContrastiveActorCritic(GradientLearner):
         actor: NetworkActor | ComparingActor,
         experience: Experience,
         config: GoalLearnerConfig,
-        steps: int,
         generator: Generator,
+        steps: int,
     ) -> None:
         self.critic, self.actor, self.config, self.generator = critic, actor, config, generator
         self._contrast = _contrast(config)

@@ -284,9 +284,8 @@ def _make(
     kwargs: dict[str, Any],
 ) -> _Episodes:
     if kind == "vector":
-        given = {} if limit is None else {"max_episode_steps": limit}
-        mode = gym.VectorizeMode.VECTOR_ENTRY_POINT
-        vector = gym.make_vec(spec, num_envs, vectorization_mode=mode, **given, **kwargs)
+        given: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
+        vector = gym.make_vec(spec, num_envs, "vector_entry_point", **given, **kwargs)
         return GivenEpisodes(vector, limit, seed)
     return _SeededEpisodes(_engine(spec, kind, num_envs, limit, options, kwargs), seed)
 

@@ -160,14 +160,17 @@ class GoalReplay:
 
         Returns:
             ``state`` [B, S], ``action`` [B, A] or int64 [B], ``next_state`` [B, S], ``achieved``
-            in the state [B, G], ``goal`` [B, G], a future, ``random_goal`` [B, G], a future of
-            another transition, and ``episode`` int64 [B], which no two episodes share.
+            in the state [B, G], ``goal`` [B, G], a future, ``uniform_goal`` [B, G], any later
+            state's of the episode, ``random_goal`` [B, G], a future of another transition, and
+            ``episode`` int64 [B], which no two episodes share.
 
         Raises:
             ConfigError: if nothing is stored.
         """
         self._check_filled()
-        batch = self._relabelled(self._rings.draw(size, generator), generator)
+        states = self._rings.draw(size, generator)
+        batch = self._relabelled(states, generator)
+        batch["uniform_goal"] = self._later_goals(states, generator)
         others = self._rings.draw(size, generator)
         batch["random_goal"] = self._future_goals(others, self._rings.episodes(others), generator)
         return _moved_to(device or generator.device, batch)
@@ -306,6 +309,13 @@ class GoalReplay:
         uniform = self._uniform(states.number.shape, generator)
         future = futures_at(uniform, states.number, episodes.last, config.discount, clip)
         return self._read("achieved", self._rings.slots_of(States(states.row, future)))
+
+    def _later_goals(self, states: States, generator: Generator) -> Tensor:
+        """Return what is achieved in any later state of the episodes of states [B], [B, G]."""
+        left = self._rings.episodes(states).last - states.number  # [B], 1 or more
+        ahead = (self._uniform(left.shape, generator) * left).long().minimum(left - 1) + 1
+        later = States(states.row, states.number + ahead)
+        return self._read("achieved", self._rings.slots_of(later))
 
     def _uniform(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)

@@ -7,7 +7,7 @@ actions there are), ``K`` actions that are compared.
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -154,10 +154,14 @@ class ComparingActor:
         else:
             self.actions = compared_actions(description.actions, config.compared)
 
+    def to(self, device: torch.device | str) -> Self:
+        """Move what it compares to a device, as a network is moved; the critic stays."""
+        self.actions = self.actions.to(device)
+        return self
+
     def act(self, states: Tensor, goals: Tensor, generator: Generator | None = None) -> Tensor:
         """Return actions [B, A], or int64 [B]; see ``Actor.act``."""
-        features = self.critic.read(states)
-        actions = self.actions.to(features.device)
+        features, actions = self.critic.read(states), self.actions
         if actions.is_floating_point():
             actions = actions.to(features.dtype)
         embedded = self.critic.join(features.unsqueeze(1), actions)  # [B, K, D]

@@ -15,7 +15,9 @@ from langrl.settings import with_changes
 
 MODES = list(AutoresetMode)
 N = 5
-KEYS = {"state", "action", "next_state", "achieved", "goal", "random_goal", "episode"}
+KEYS = {
+    "state", "action", "next_state", "achieved", "goal", "uniform_goal", "random_goal", "episode"
+}  # fmt: skip
 
 
 def seeded(seed=0):
@@ -38,12 +40,16 @@ def walked(steps, mode=AutoresetMode.SAME_STEP, **settings):
 def violations(batch):
     """Return how many transitions are not of one episode, with its own action and a future."""
     state, goal = batch["state"], batch["goal"]
+    later = batch.get("uniform_goal", goal)
     length = 1 + (5 * state[:, 1] + 3 * state[:, 0]) % SPACES.max_episode_steps
     following = state + torch.tensor([0, 0, 1])
     right = (
         (goal[:, :2] == state[:, :2]).all(1)
         & (goal[:, 2] > state[:, 2])
         & (goal[:, 2] <= length)
+        & (later[:, :2] == state[:, :2]).all(1)
+        & (later[:, 2] > state[:, 2])
+        & (later[:, 2] <= length)
         & (batch["action"] == torch.from_numpy(action_in(state.numpy()))).all(1)
         & (batch["next_state"] == following).all(1)
         & (batch["achieved"] == state).all(1)
@@ -111,6 +117,9 @@ def test_futures_follow_the_geometric_law_to_the_end_of_the_episode(mode, tail):
         counts = np.bincount(batch["goal"][own][:, 2].long().numpy() - 1)
         assert len(counts) == length
         assert chisquare(counts, law_of(length, 0.7, clip) * counts.sum()).pvalue > 1e-3
+        evenly = np.bincount(batch["uniform_goal"][own][:, 2].long().numpy() - 1)
+        assert len(evenly) == length
+        assert chisquare(evenly).pvalue > 1e-3
 
 
 def test_the_futures_of_an_episode_that_goes_on_are_those_so_far():
@@ -145,7 +154,7 @@ def test_random_goals_are_futures_of_transitions_drawn_apart():
 def test_groups_are_transitions_of_one_episode_each(mode):
     replay = walked(150, mode)
     groups = replay.sample_groups(40, 25, seeded())
-    assert set(groups) == KEYS - {"random_goal"}
+    assert set(groups) == KEYS - {"random_goal", "uniform_goal"}
     assert groups["state"].shape == (40, 25, 3)
     assert groups["action"].shape == (40, 25, 2)
     assert (groups["episode"] == groups["episode"][:, :1]).all()

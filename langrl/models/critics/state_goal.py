@@ -6,6 +6,9 @@ embedding size; an embedding of all critics has C * D numbers. States and goals 
 [H, W, C] in the place of vectors.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -107,7 +110,8 @@ class StateGoalCritic(nn.Module):
         members = [
             join(self.input.size, description.actions, config) for _ in range(config.critics)
         ]
-        self.members, self._sizes = nn.ModuleList(members), [member.size for member in members]
+        self._sizes = [member.size for member in members]
+        self.members: Iterable[Any] = nn.ModuleList(members)  # EarlyJoin or LateJoin
         self.goal = GoalSide(description)
         self.energy, self.scale = ENERGIES[config.energy], Scale(config.scale)
         self.scale.log_scale.requires_grad_(config.temperature == "learned")
