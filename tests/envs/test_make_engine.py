@@ -29,7 +29,7 @@ def test_a_goal_world_follows_instructions_in_its_own_words():
     rows = np.floor(seen["observation"][:, 0])
     np.testing.assert_array_equal(info["shortest_steps"], 2 * (9 - rows))
     np.testing.assert_allclose(info["ambiguity_bits"], np.log2(10))
-    _, reward, terminated, _, info = env.step(np.tile([1.0, 0.0], (3, 1)))
+    _, reward, _, _, info = env.step(np.tile([1.0, 0.0], (3, 1)))
     np.testing.assert_array_equal(reward, info["is_success"])
     env.close()
 
