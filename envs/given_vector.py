@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from langrl.envs.autoreset import autoreset_mode, undo_same_step
 from langrl.envs.goal_engine import Moved, Seen
@@ -58,9 +58,8 @@ class GivenEpisodes:
                     " gymnasium.wrappers.vector.VectorizeTransformObservation around it"
                 )
         actions = check_actions_space(vector.single_action_space, self._name)
-        limit = getattr(vector, "max_episode_steps", None)
-        limit = vector.spec.max_episode_steps if limit is None and vector.spec else limit
-        limit = check_limit(limit if max_episode_steps is None else max_episode_steps, self._name)
+        limit = _limit_of(vector) if max_episode_steps is None else max_episode_steps
+        limit = check_limit(limit, self._name)
         self.spaces = joined_spaces(self._parts, actions, limit)
         self._over = np.zeros(self.num_envs, bool)
 
@@ -118,6 +117,7 @@ class GivenEpisodes:
         raise AssertionError
 
     def shortest_steps(self) -> Floats:
+        """Return nan for every row: nothing is known of the world."""
         return np.full(self.num_envs, np.nan)
 
     def close(self) -> None:
@@ -132,6 +132,17 @@ class GivenEpisodes:
 
     def _read(self, observation: Mapping[str, Any]) -> Seen:
         return Seen(*(self._parts[key].many(observation[key]) for key in GOAL_KEYS))
+
+
+def _limit_of(vector: gym.vector.VectorEnv[Any, Any, Any]) -> int | None:
+    """Return the time limit that a vector environment, or each of its environments, has."""
+    if (limit := getattr(vector, "max_episode_steps", None)) is not None:
+        return int(limit)
+    specs = [vector.spec]
+    if isinstance(vector.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+        specs = [*vector.unwrapped.get_attr("spec"), *specs]  # a limit of the user's stands here
+    limits = [spec.max_episode_steps for spec in specs if spec is not None]
+    return next((limit for limit in limits if limit is not None), None)
 
 
 def _successes(info: Mapping[str, Any], reward: Array, terminated: Mask) -> Mask:

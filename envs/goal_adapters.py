@@ -16,6 +16,8 @@ from langrl.envs.instructed import Options, Start, Step
 from langrl.errors import GroundingError, ShapeError
 from langrl.protocols import Array
 
+_GLOBAL: Any = np.random  # type stubs lack the functions that exchange its generator
+
 
 def is_success(info: dict[str, Any], reward: float, terminated: bool) -> bool:
     """Return whether a step has reached the goal.
@@ -67,12 +69,12 @@ class InfoGoalEnv(gym.Wrapper[Any, Any, Any, Any]):
     @contextmanager
     def _own_numbers(self) -> Iterator[None]:
         """Let NumPy's global generator be this environment's own for a while."""
-        before = np.random.get_bit_generator()
-        np.random.set_bit_generator(self._numbers)
+        before = _GLOBAL.get_bit_generator()
+        _GLOBAL.set_bit_generator(self._numbers)
         try:
             yield
         finally:
-            np.random.set_bit_generator(before)
+            _GLOBAL.set_bit_generator(before)
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode; options are the environment's, such as ``task_id`` of OGBench."""
@@ -98,7 +100,7 @@ class InfoGoalEnv(gym.Wrapper[Any, Any, Any, Any]):
         return {"observation": seen, "achieved_goal": seen.copy(), "desired_goal": desired}
 
 
-class FlatGoalEnv(gym.Wrapper[dict[str, Array], Any, Any, Any]):
+class FlatGoalEnv(gym.Wrapper[Any, Any, Any, Any]):
     """A goal environment with flat arrays, whatever it observes and however it is acted in.
 
     Observations are {"observation", "achieved_goal", "desired_goal"}, each float32 [S] or [G], or

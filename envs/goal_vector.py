@@ -5,7 +5,7 @@ Axes: ``N`` environments, ``n`` some of them, ``S`` numbers in an observation, `
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import gymnasium as gym
@@ -284,15 +284,53 @@ def _make(
     kwargs: dict[str, Any],
 ) -> _Episodes:
     if kind == "vector":
-        given = {} if limit is None else {"max_episode_steps": limit}
-        mode = gym.VectorizeMode.VECTOR_ENTRY_POINT
-        vector = gym.make_vec(spec, num_envs, vectorization_mode=mode, **given, **kwargs)
+        given: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
+        vector = gym.make_vec(spec, num_envs, "vector_entry_point", **given, **kwargs)
         return GivenEpisodes(vector, limit, seed)
+    return _SeededEpisodes(_engine(spec, kind, num_envs, limit, options, kwargs), seed)
+
+
+def make_engine(
+    world: str,
+    num_envs: int = 1,
+    engine: Engine = "auto",
+    max_episode_steps: int | None = None,
+    **kwargs: Any,
+) -> GoalEngine:
+    """Return what steps goal worlds of one kind, whose rows start anew only when they are told to.
+
+    Args:
+        world: Gymnasium's id, as ``make_goal_env`` takes it.
+        num_envs: how many, N.
+        engine: see ``GoalVector``.
+        max_episode_steps: time limit of an episode; the environment's own if not given.
+        kwargs: arguments of the environment.
+
+    Raises:
+        LangRLError: as ``GoalVector``; ConfigError also where a world is registered as a vector
+            environment only, whose rows start anew by themselves.
+    """
+    spec = spec_of(world)
+    kind = _kind(spec, engine, options=False)
+    if kind == "vector":
+        raise ConfigError(
+            f"env: {spec.id} is a vector environment, and its rows start anew by themselves;"
+            " register a single environment"
+        )
+    return _engine(spec, kind, num_envs, max_episode_steps, None, kwargs)
+
+
+def _engine(
+    spec: EnvSpec,
+    kind: str,
+    num_envs: int,
+    limit: int | None,
+    options: Mapping[str, Any] | None,
+    kwargs: dict[str, Any],
+) -> GoalEngine:
     if kind == "array":
         module, _, name = ENGINES[spec.id].partition(":")
-        make = getattr(importlib.import_module(module), name)
+        make: Callable[..., GoalEngine] = getattr(importlib.import_module(module), name)
         limit = check_limit(spec.max_episode_steps if limit is None else limit, spec.id)
-        engine = make(num_envs, max_episode_steps=limit, **{**spec.kwargs, **kwargs})
-        return _SeededEpisodes(engine, seed)
-    engine = GymEngine(spec, num_envs, limit, processes=kind == "async", options=options, **kwargs)
-    return _SeededEpisodes(engine, seed)
+        return make(num_envs, max_episode_steps=limit, **{**spec.kwargs, **kwargs})
+    return GymEngine(spec, num_envs, limit, processes=kind == "async", options=options, **kwargs)

@@ -55,8 +55,8 @@ class GoalFrame(Protocol):
     def cells(self, goals: Array) -> Integers:
         """Return the cells of goals [M, G], indices into the map, int [M, axes of the map]."""
 
-    def shortest_steps(self, goals: Array, mask: Mask) -> NDArray[np.float64]:
-        """Return the steps from goals [M, G] to the nearest cell of a mask, [M]; nan if unknown."""
+    def shortest_steps(self, goals: Array, masks: Mask) -> NDArray[np.float64]:
+        """Return the steps from goals [M, G] to the nearest cell of M masks; nan if unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,14 @@ class GoalWords:
         """The instruction types."""
         return self.frame.grammar.kinds
 
+    def mask(self, instruction: str) -> Mask | None:
+        """Return the cells that a text denotes; None if that is unknown.
+
+        Raises:
+            InstructionError: if the text cannot be an instruction, or denotes nothing.
+        """
+        return self.frame.grammar.denotation(instruction)
+
     def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """Return which goals [M, G] satisfy an instruction, bool [M]; None if that is unknown.
 
@@ -81,21 +89,25 @@ class GoalWords:
             InstructionError: if the text cannot be an instruction, or denotes nothing.
             ShapeError: if goals are not [M, G].
         """
-        mask = self.frame.grammar.denotation(instruction)
+        mask = self.mask(instruction)
         return None if mask is None else self.inside(goals, mask)
 
-    def inside(self, goals: Array, mask: Mask) -> Mask:
-        """Return whether goals [M, G] are in the cells of a mask, bool [M]; NaN is nowhere."""
-        found = mask[tuple(self.frame.cells(goals).T)]
-        return np.asarray(found & ~np.isnan(np.asarray(goals)).any(1))
+    def inside(self, goals: Array, masks: Mask) -> Mask:
+        """Return whether goals [M, G] are in cells of a mask, or of a mask each, bool [M].
+
+        NaN is nowhere.
+        """
+        cells = tuple(self.frame.cells(goals).T)
+        each = cells if masks.ndim == len(cells) else (np.arange(len(goals)), *cells)
+        return np.asarray(masks[each] & ~np.isnan(np.asarray(goals)).any(1))
 
     def check(self, instruction: str) -> None:
         """Raise InstructionError if a text cannot be an instruction, or denotes nothing here."""
-        self.frame.grammar.denotation(instruction)
+        self.mask(instruction)
 
     def ambiguity_bits(self, instruction: str) -> float:
         """Return log2 of the number of cells that a text denotes; nan if that is unknown."""
-        mask = self.frame.grammar.denotation(instruction)
+        mask = self.mask(instruction)
         return float("nan") if mask is None else float(np.log2(mask.sum()))
 
     def draw_texts(
@@ -168,3 +180,15 @@ def find_words(
     name = "" if env.spec is None else env.spec.id
     found = tuple(axes) or axes_of(name, np.shape(goals)[1])
     return None if found is None else GoalWords(RegionFrame.of(goals, found))
+
+
+def goes_on(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return the arguments with which an environment's own goal ends no episode, if it has some.
+
+    Mazes of OGBench and gymnasium-robotics take such arguments; who follows an instruction there
+    is not to be stopped on the way.
+    """
+    base = env.unwrapped
+    if hasattr(base, "_terminate_at_goal"):
+        return {"terminate_at_goal": False}
+    return {"continuing_task": True} if hasattr(base, "continuing_task") else {}

@@ -205,7 +205,8 @@ class RegionFrame:
 
     Raises:
         ShapeError: if they are not of one length.
-        DomainError: if a range is empty or not finite.
+        DomainError: if a range is empty or not finite, or axes are none of a grammar.
+        UnknownNameError: if there is no such axis.
     """
 
     axes: tuple[str | None, ...]
@@ -221,6 +222,7 @@ class RegionFrame:
         ends = np.array([self.low, self.high])
         if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
             raise DomainError("low and high must be finite, and low below high")
+        self.grammar  # noqa: B018  # or an error
 
     @classmethod
     def of(cls, goals: Array, axes: Sequence[str | None], tail: float = 0.01) -> Self:
@@ -259,7 +261,7 @@ class RegionFrame:
         share = np.nan_to_num((np.asarray(goals, np.float64) - low) / (high - low))
         return np.clip(np.floor(share * count), 0, count - 1).astype(np.int64)
 
-    def shortest_steps(self, goals: Array, mask: Mask) -> NDArray[np.float64]:
+    def shortest_steps(self, goals: Array, masks: Mask) -> NDArray[np.float64]:
         """Return nan [M]: nothing is known of ways here."""
         return np.full(len(goals), np.nan)
 

@@ -12,7 +12,7 @@ import torch
 from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
-from langrl.cli import commands, diagnose
+from langrl.cli import commands, data, diagnose
 from langrl.cli import main as cli
 from langrl.reproduce import (
     cpc,
@@ -137,6 +137,8 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (commands, "demo"),
         *((module, "reproduce") for module in REPRODUCED),
         (diagnose, "run"),
+        (data, "describe"),
+        (data, "make"),
         (benchmark, "speed"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))

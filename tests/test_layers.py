@@ -34,7 +34,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
         "langrl.cli.diagnose",
     ),
     "sklearn": ("langrl.data.digit_pairs",),
-    "minigrid": ("langrl.envs.grid.rendering",),
+    "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
     "yaml": ("langrl.settings", "langrl.tasks.presets"),

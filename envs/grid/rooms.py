@@ -7,13 +7,17 @@ Axes: ``N`` rooms, ``H`` rows, ``W`` columns, ``M`` poses.
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.grid.grammar import COLOURS, EMPTY, LEVELS, TYPES, WALL, beside
+from langrl.envs.draws import Draws, GeneratorDraws, KeyedDraws, Words, keys_of
+from langrl.envs.grid.bits import flood, one_of, pack, spread, unpack
+from langrl.envs.grid.grammar import COLOURS, EMPTY, LEVELS, TYPES, WALL
 from langrl.errors import LayoutError, ShapeError
 from langrl.protocols import Integers, Mask
 
@@ -26,7 +30,13 @@ AHEAD = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # (row, column) of each di
 UNREACHABLE = np.int16(10_000)
 DOOR = TYPES["door"]
 _THINGS = np.array([TYPES["key"], TYPES["ball"], TYPES["box"]], np.uint8)
+# Types with colours, two numbers of 8 bits as one of 16: objects, those of a type together; doors.
+_KINDS, _DOORS = (
+    np.array(list(itertools.product(types, COLOURS.values())), np.uint8).view(np.uint16)[:, 0]
+    for types in (_THINGS, [DOOR])
+)
 _DRAWS = 1000  # rounds of drawing before a world is called impossible
+_TOGETHER = 256  # rooms that are drawn in about the time of one
 
 
 @dataclass(frozen=True)
@@ -67,72 +77,103 @@ def draw_rooms(spec: RoomSpec, count: int, generator: Generator) -> Rooms:
     rooms = np.zeros((count, spec.size, spec.size, 2), np.uint8)
     missing = np.arange(count)
     for _ in range(_DRAWS):
-        drawn = _furnish(spec, len(missing), generator)
-        good = is_sound(drawn)
-        rooms[missing[good]] = drawn[good]
-        missing = missing[~good]
+        drawn = _furnish(spec, len(missing), GeneratorDraws(generator, len(missing)))
+        rooms[missing] = drawn  # those that are not sound are drawn again
+        missing = missing[~is_sound(drawn)]
         if not len(missing):
             return rooms
-    raise LayoutError(f"no sound room of size {spec.size} with {spec.objects[1]} objects; ask less")
+    raise _impossible(spec)
 
 
-def _furnish(spec: RoomSpec, count: int, generator: Generator) -> Rooms:
-    """Return walls, doors and objects, not yet checked [count, H, W, 2]."""
-    rooms = np.zeros((count, spec.size, spec.size, 2), np.uint8)
-    rooms[..., 0] = EMPTY
-    step = (spec.size - 1) // spec.rooms
-    for line in range(0, spec.size, step):
-        rooms[:, line] = rooms[:, :, line] = (WALL, COLOURS["grey"])
-    _put_doors(rooms, spec, step, generator)
-    inside = np.flatnonzero(rooms[0, :, :, 0] == EMPTY)  # walls are the same in all of them
-    numbers = generator.integers(spec.objects[0], spec.objects[1] + 1, size=count)
-    order = generator.permuted(np.tile(inside, (count, 1)), axis=1)[:, : spec.objects[1]]
-    for pair in range(spec.pairs):  # the second of each pair moves beside the first
-        turn = AHEAD[generator.integers(4, size=count)] @ [spec.size, 1]
-        order[:, 2 * pair + 1] = order[:, 2 * pair] + turn
-    each = np.arange(count)[:, None]
-    present = np.arange(order.shape[1]) < numbers[:, None]
-    kinds = _draw_kinds(spec, order.shape, generator)  # [count, objects, 2]
-    flat = rooms.reshape(count, -1, 2)
-    where = (each.repeat(order.shape[1], 1)[present], order[present])
-    flat[where] = kinds[present]
-    # An object on a wall or on another one: there are too few, and the room is drawn again.
-    outside = np.ones(spec.size**2, bool)
-    outside[inside] = False
-    twice = (flat[..., 0] >= _THINGS.min()).sum(1) != numbers
-    flat[(outside[order] & present).any(1) | twice] = 0
+def draw_keyed_rooms(spec: RoomSpec, keys: Words) -> Rooms:
+    """Draw rooms [n, H, W, 2] as ``draw_rooms``, each of them a function of its key alone [n]."""
+    rooms = np.zeros((len(keys), spec.size, spec.size, 2), np.uint8)
+    missing, begin = np.arange(len(keys)), 0
+    while begin < _DRAWS and len(missing):
+        # A room is the first sound one of a key's; where few are missing, several are tried at once
+        tries = np.arange(begin, begin + max(1, _TOGETHER // len(missing)))
+        each = keys_of(keys[missing, None], tries).reshape(-1)
+        drawn = _furnish(spec, len(each), KeyedDraws(each))
+        sound = is_sound(drawn).reshape(len(missing), len(tries))
+        rooms[missing] = drawn[np.arange(len(missing)) * len(tries) + sound.argmax(1)]
+        missing, begin = missing[~sound.any(1)], begin + len(tries)
+    if len(missing):
+        raise _impossible(spec)
     return rooms
 
 
-def _put_doors(rooms: Rooms, spec: RoomSpec, step: int, generator: Generator) -> None:
-    lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
-    count = len(rooms)
+def _impossible(spec: RoomSpec) -> LayoutError:
+    return LayoutError(
+        f"no sound room of size {spec.size} with {spec.objects[1]} objects; ask less"
+    )
+
+
+def _furnish(spec: RoomSpec, count: int, draws: Draws) -> Rooms:
+    """Return walls, doors and objects, not yet checked [count, H, W, 2]."""
+    empty, inside = _walls(spec)
+    cells = np.repeat(empty[None], count, 0)  # [count, H * W], type and colour in one number
     each = np.arange(count)
+    for door, colour in _draw_doors(spec, draws):
+        cells[each, door] = _DOORS[colour]
+    numbers = draws.integers(spec.objects[0], spec.objects[1] + 1, 1)[0]
+    order = draws.choose(inside, spec.objects[1])  # [objects, count]
+    for pair in range(spec.pairs):  # the second of each pair moves beside the first
+        turn = AHEAD[draws.integers(0, 4, 1)[0]] @ [spec.size, 1]
+        order[2 * pair + 1] = order[2 * pair] + turn
+    kinds = _KINDS[_draw_kinds(spec, len(order), draws)]  # [objects, count]
+    present = np.arange(len(order))[:, None] < numbers
+    cells.reshape(-1)[(order + each * empty.size)[present]] = kinds[present]
+    rooms = cells.view(np.uint8).reshape(count, spec.size, spec.size, 2)
+    if spec.pairs:
+        # An object on a wall or on another one: there are too few, and the room is drawn again.
+        outside = np.ones(spec.size**2, bool)
+        outside[inside] = False
+        twice = (rooms[..., 0] >= _THINGS.min()).sum((1, 2)) != numbers
+        rooms[(outside[order] & present).any(0) | twice] = 0
+    return rooms
+
+
+@lru_cache
+def _walls(spec: RoomSpec) -> tuple[NDArray[np.uint16], Integers]:
+    """Return the cells of a world without doors and objects [H * W], and which are inside."""
+    room = np.zeros((spec.size, spec.size, 2), np.uint8)
+    room[..., 0] = EMPTY
+    for line in range(0, spec.size, _side(spec)):
+        room[line] = room[:, line] = (WALL, COLOURS["grey"])
+    return room.view(np.uint16).reshape(-1), np.flatnonzero(room[..., 0] == EMPTY)
+
+
+def _side(spec: RoomSpec) -> int:
+    """Return how far apart the walls of neighbouring rooms are."""
+    return (spec.size - 1) // spec.rooms
+
+
+def _draw_doors(spec: RoomSpec, draws: Draws) -> Iterator[tuple[Integers, Integers]]:
+    """Yield the cell [count] and the colour [count] of each door."""
+    step = _side(spec)
+    lines, starts = range(step, spec.size - 1, step), range(0, spec.size - 1, step)
     # Drawn door by door, as it always was: runs that were stored before resume on the same rooms.
     for line, start, across in itertools.product(lines, starts, (False, True)):
-        at = start + generator.integers(1, step, size=count)
-        row, column = (line, at) if across else (at, line)
-        rooms[each, row, column, 0] = DOOR
-        rooms[each, row, column, 1] = generator.integers(len(COLOURS), size=count)
+        at = start + draws.integers(1, step, 1)[0]
+        cell = line * spec.size + at if across else at * spec.size + line
+        yield cell, draws.integers(0, len(COLOURS), 1)[0]
 
 
-def _draw_kinds(spec: RoomSpec, shape: tuple[int, ...], generator: Generator) -> NDArray[np.uint8]:
-    """Return a type and a colour for each object [count, objects, 2]."""
-    every = len(_THINGS) * len(COLOURS)
+def _draw_kinds(spec: RoomSpec, most: int, draws: Draws) -> Integers:
+    """Return a place in ``_KINDS`` for each of the objects [most, count]."""
     if spec.kinds is None:
-        number = generator.integers(every, size=shape)
-    else:
-        pool = generator.permuted(np.tile(np.arange(every), (shape[0], 1)), axis=1)
-        size = generator.integers(spec.kinds[0], spec.kinds[1] + 1, size=(shape[0], 1))
-        pick = generator.integers(size, size=shape)
-        pick = np.where(np.arange(shape[1]) < size, np.arange(shape[1]), pick)  # each at least once
-        number = np.take_along_axis(pool, pick, 1)
-    return np.stack([_THINGS[number // len(COLOURS)], number % len(COLOURS)], -1).astype(np.uint8)
+        return draws.integers(0, len(_KINDS), most)
+    pool = draws.choose(np.arange(len(_KINDS)), spec.kinds[1])
+    size = draws.integers(spec.kinds[0], spec.kinds[1] + 1, 1)[0]
+    pick = draws.integers(0, size, most)
+    places = np.arange(most)[:, None]
+    return np.take_along_axis(pool, np.where(places < size, places, pick), 0)  # each at least once
 
 
 def is_free(rooms: Rooms) -> Mask:
     """Return the cells that can be stood on: empty ones and doorways [..., H, W]."""
-    return (rooms[..., 0] == EMPTY) | (rooms[..., 0] == DOOR)
+    types = np.ascontiguousarray(rooms[..., 0])
+    return (types == EMPTY) | (types == DOOR)
 
 
 def is_object(rooms: Rooms) -> Mask:
@@ -142,13 +183,17 @@ def is_object(rooms: Rooms) -> Mask:
 
 def is_sound(rooms: Rooms) -> Mask:
     """Return which rooms [N] hang together, with every object facing a free cell."""
-    free = is_free(rooms)
-    first = free.reshape(len(free), -1).argmax(1)
-    seed = np.zeros_like(free)
-    seed.reshape(len(free), -1)[np.arange(len(free)), first] = True
-    whole = (connected(free, seed) == free).all((1, 2))
-    faced = beside(free) | free
-    return whole & (faced | ~is_object(rooms)).all((1, 2)) & free.any((1, 2))
+    free, objects = pack(is_free(rooms)), pack(is_object(rooms))
+    whole = (flood(free, one_of(free, rooms.shape[2])) == free).all(0)
+    faced = ((objects & ~spread(free)) == 0).all(0)
+    sound: Mask = whole & faced & free.any(0)
+    return sound
+
+
+def connected(free: Mask, seed: Mask) -> Mask:
+    """Return the free cells [N, H, W] that hang together with those of ``seed``."""
+    passable = pack(free)
+    return unpack(flood(passable, passable & pack(seed)), free.shape[2])
 
 
 def _in_a_row(masks: Mask) -> Mask:
@@ -161,21 +206,6 @@ def _in_a_row(masks: Mask) -> Mask:
     padded = np.zeros((*rest, count, height + 1, width + 1), bool)
     padded[..., :height, :width] = masks
     return padded.reshape(*rest, -1)
-
-
-def connected(free: Mask, seed: Mask) -> Mask:
-    """Return the free cells [N, H, W] that hang together with those of ``seed``."""
-    count, height, width = free.shape
-    passable, reached = _in_a_row(free), _in_a_row(seed & free)
-    while True:
-        grown = reached.copy()
-        for step in (1, width + 1):
-            grown[step:] |= reached[:-step]
-            grown[:-step] |= reached[step:]
-        grown &= passable
-        if np.count_nonzero(grown) == np.count_nonzero(reached):
-            return reached.reshape(count, height + 1, width + 1)[:, :height, :width]
-        reached = grown
 
 
 # -- poses ------------------------------------------------------------------------------------

@@ -97,17 +97,21 @@ class CellFrame:
         apart = np.abs(places[:, None] - (free + 0.5)) - 0.5  # [n, F, 2]
         return free[(np.maximum(apart, 0) ** 2).sum(-1).argmin(1)]
 
-    def shortest_steps(self, goals: Array, mask: Mask) -> NDArray[np.float64]:
-        """Return the steps from goals [M, G] to the nearest cell of a mask [R, C], [M].
+    def shortest_steps(self, goals: Array, masks: Mask) -> NDArray[np.float64]:
+        """Return the steps from goals [M, G] to the nearest cell of masks [M, R, C], [M].
 
         Counted over 4-connected cells; nan where that is not known, or no way leads there.
         """
         if self.steps_per_cell is None:
             return np.full(len(goals), np.nan)
         rows, columns = self.cells(goals).T
-        masks = np.broadcast_to(mask, (len(goals), *mask.shape))
         steps = self.steps_per_cell * self.layout.steps_to(rows, columns, masks)
         return np.where(np.isfinite(steps), steps, np.nan)
+
+
+def street_frame(world: StreetMaze) -> CellFrame:
+    """Return the cells of a street maze, whose positions are rows and columns."""
+    return CellFrame(tuple(world.layout.text.split("\n")), steps_per_cell=1 / STEP_SIZE)
 
 
 def cell_frame(env: gym.Env[Any, Any]) -> CellFrame | None:
@@ -121,7 +125,7 @@ def cell_frame(env: gym.Env[Any, Any]) -> CellFrame | None:
     """
     base: Any = env.unwrapped
     if isinstance(world := getattr(base, "world", None), StreetMaze):
-        return CellFrame(tuple(world.layout.text.split("\n")), steps_per_cell=1 / STEP_SIZE)
+        return street_frame(world)
     if hasattr(base, "maze_map") and callable(getattr(base, "ij_to_xy", None)):
         return _frame_of(base.maze_map, base.ij_to_xy)
     maze = getattr(base, "maze", None)

@@ -29,10 +29,12 @@ def unit(vectors: Array) -> Floats:
     vectors = np.asarray(vectors, np.float32)
     if not np.isfinite(vectors).all():
         raise NonFiniteError("an action is not finite; give a direction (row, column)")
-    largest = np.abs(vectors).max(1, keepdims=True)  # first, so that no square over- or underflows
-    vectors = vectors / np.where(largest > 0, largest, 1)
+    sizes = np.abs(vectors)
+    largest = np.maximum(sizes[:, 0], sizes[:, 1])  # first, so that no square over- or underflows
+    vectors = vectors / np.where(largest > 0, largest, np.float32(1))[:, None]
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return (vectors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    vectors /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
+    return vectors
 
 
 def rotate(directions: Floats, angles: Array) -> Floats:
@@ -54,20 +56,48 @@ def move(walls: Mask, positions: Positions, directions: Floats) -> Positions:
         New positions [N, 2].
     """
     ends = positions + directions * _FRACTIONS[-1]
-    from_cells, to_cells = _cells(positions), _cells(ends)
-    padded = np.ones((walls.shape[0] + 2, walls.shape[1] + 2), bool)
-    padded[1:-1, 1:-1] = walls
+    width = walls.shape[1] + 2
+    solid = np.ones((walls.shape[0] + 2, width), bool)
+    solid[1:-1, 1:-1] = walls
+    solid = solid.reshape(-1)
     # A step is shorter than a cell, so it stays within the corners of the box that it spans.
-    rows, columns = np.stack([from_cells, to_cells], -1).transpose(1, 0, 2) + 1  # [N, 2] each
-    free = ~padded[rows[:, :, None], columns[:, None, :]].any((1, 2))  # [N]
-    blocked = np.flatnonzero(~free)
+    top, left = (_cells(positions) + 1).T
+    bottom, right = (_cells(ends) + 1).T
+    top, bottom = top * width, bottom * width
+    near = solid[top + left] | solid[bottom + right] | solid[top + right] | solid[bottom + left]
+    blocked = np.flatnonzero(near)
     if len(blocked):
-        points = positions[blocked, None] + directions[blocked, None] * _FRACTIONS[:, None]
-        hit = padded[tuple((_cells(points) + 1).transpose(2, 0, 1))]  # [blocked, CHECKS]
-        steps = np.where(hit.any(1), hit.argmax(1), CHECKS)  # free points before the first wall
-        last = np.take_along_axis(points, np.maximum(steps - 1, 0)[:, None, None], 1)[:, 0]
-        ends[blocked] = np.where(steps[:, None] > 0, last, positions[blocked])
+        start, direction = positions[blocked], directions[blocked]
+        inside = _points_in_cell(start, direction)
+        corners = [each[blocked] for each in (top, bottom, left, right)]
+        steps = _free_points(solid, inside, *corners)
+        last = start + direction * _FRACTIONS[np.maximum(steps - 1, 0)][:, None]
+        ends[blocked] = np.where(steps[:, None] > 0, last, start)
     return ends
+
+
+def _points_in_cell(positions: Positions, directions: Floats) -> Integers:
+    """Return how many points of steps are in the row, and the column, of the first, [2, n]."""
+    start, direction = np.ascontiguousarray(positions.T), np.ascontiguousarray(directions.T)
+    points = direction * _FRACTIONS[:, None, None]
+    points += start  # [CHECKS, 2, n]; on a line, so that those in another row all come later
+    same = np.floor(points, out=points) == np.floor(start)
+    return same.view(np.uint8).sum(0, dtype=np.uint8).astype(np.int64)
+
+
+def _free_points(
+    solid: Mask, inside: Integers, top: Integers, bottom: Integers, left: Integers, right: Integers
+) -> Integers:
+    """Return how many points of steps come before the first in a wall, [n].
+
+    A step begins in the cell of top and left, ends in that of bottom and right, and crosses at
+    most one more, by way of the side that it meets first.
+    """
+    early, late = inside.min(0), inside.max(0)
+    between = np.where(inside[0] < inside[1], bottom + left, top + right)
+    steps = np.where((late < CHECKS) & solid[bottom + right], late, CHECKS)
+    steps = np.where((early < late) & solid[between], early, steps)
+    return np.where((early > 0) & solid[top + left], 0, steps)
 
 
 def _cells(positions: Floats) -> Integers:

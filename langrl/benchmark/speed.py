@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from langrl.benchmark.evaluation import evaluation
+from langrl.benchmark.grid_engine import grid_engine
 from langrl.benchmark.wrappers import policy_size, wrappers
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
 from langrl.envs.grid.rooms import DONE, GRID_WORLDS
@@ -295,6 +296,7 @@ def _seconds(rounds: int, run: Callable[[], Any]) -> float:
 SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "street-maze": street_maze,
     "grid-resets": grid_resets,
+    "grid-engine": grid_engine,
     "marginals": marginals,
     "wrappers": wrappers,
     "policy-size": policy_size,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from langrl.envs.goal_words import GoalWords
+from langrl.envs.maze.cells import street_frame
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
@@ -36,11 +38,6 @@ def maze_pairs(
     Source: arXiv:2501.11326, appendix on street mazes, where texts name a row or a column.
     """
     states = world.sample_states(count, generator)
-    cells = np.floor(states).astype(int).tolist()
-    grammar = world.grammar
-    texts = [
-        grammar.write(grammar.draw_meaning(generator, kinds, (row, column)), generator, phrasing)
-        for row, column in cells
-    ]
+    texts = GoalWords(street_frame(world)).draw_texts(states, generator, kinds, phrasing)
     distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return StateTextPairs(states, np.array([distinct[text] for text in texts]), tuple(distinct))

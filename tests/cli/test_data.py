@@ -48,6 +48,21 @@ def test_observations_of_one_number_have_no_map(tmp_path):
     assert [path.stem for path in (out / "figures").iterdir()] == ["lengths"]
 
 
+def test_whether_a_file_fits_an_environment_is_said(file, tmp_path, capsys):
+    fork = "langrl/StreetMaze-Fork-v0"
+    command = ("data", "describe", file, "--env", fork, "--out", tmp_path / "out")
+    assert run_langrl(*command) == 0
+    rows = {row["measure"]: row["value"] for row in read_results(tmp_path / "out")["rows"]}
+    assert rows["fits the environment"] == fork
+    arrays = {"observations": np.ones((6, 3)), "actions": np.zeros((6, 2)), "terminals": LAST}
+    np.savez(file, **arrays)
+    capsys.readouterr()
+    assert run_langrl(*command) == 2
+    told = capsys.readouterr().err
+    assert f"{file} does not fit {fork}: recorded observations have 3 numbers, and those" in told
+    assert run_langrl("data", "describe", file, "--env", "langrl/Nothing-v0") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

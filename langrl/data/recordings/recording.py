@@ -5,32 +5,19 @@ numbers in an action, ``G`` numbers in a goal.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langrl.errors import NonFiniteError, ShapeError, TrajectoryError
 from langrl.protocols import Array, Integers, Mask
 
+if TYPE_CHECKING:
+    from langrl.envs.goal_engine import GoalSpaces
+
 _ROUNDING = 1e-4  # share of the range of actions by which recorded ones may be outside it
-
-
-class GoalSpaces(Protocol):
-    """The spaces of a goal environment: ``Box`` of observations and goals, ``Box`` or ``Discrete``.
-
-    Of a ``Box``, ``shape``, ``low`` and ``high`` are read; of a ``Discrete``, ``n`` and ``start``.
-    """
-
-    @property
-    def observation(self) -> Any: ...  # noqa: D102
-
-    @property
-    def goal(self) -> Any: ...  # noqa: D102
-
-    @property
-    def action(self) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +135,12 @@ class Recording:
 
 
 def check_recording(
-    recording: Recording, spaces: GoalSpaces, goal_columns: Sequence[int] | None = None
-) -> None:
-    """Raise an error unless recorded trajectories fit the spaces of an environment.
+    recording: Recording, spaces: "GoalSpaces", goal_columns: Sequence[int] | None = None
+) -> Recording:
+    """Return recorded trajectories as an agent learns from them in an environment.
+
+    They have ``achieved`` goals; their actions are numbers from -1 to 1 between the environment's
+    bounds, or choices, and 0 at last states.
 
     Args:
         recording: what ``read_recording`` returns.
@@ -164,11 +154,14 @@ def check_recording(
     found, wanted = recording.observations.shape[1:], tuple(spaces.observation.shape)
     if found != wanted:
         raise ShapeError(
-            f"observations have {size(found)}, and those of the environment have {size(wanted)};"
-            " name the environment that was recorded, or record in this one"
+            f"recorded observations have {size(found)}, and those of the environment have"
+            f" {size(wanted)}; name the environment that was recorded, or record in this one"
         )
     _check_actions(recording, spaces.action)
-    achieved_goals(recording, spaces, goal_columns)
+    achieved = achieved_goals(recording, spaces, goal_columns)
+    actions = spaces.to_unit(recording.actions).copy()
+    actions[recording.last] = 0
+    return replace(recording, achieved=achieved, actions=actions)
 
 
 def _check_actions(recording: Recording, space: Any) -> None:
@@ -177,7 +170,7 @@ def _check_actions(recording: Recording, space: Any) -> None:
     of_file = "choices" if recording.discrete else size(recording.actions.shape[1:])
     if recording.discrete != (choices is not None) or (choices is None and of_file != of_env):
         raise ShapeError(
-            f"actions have {of_file}, and those of the environment have {of_env}; name the"
+            f"recorded actions have {of_file}, and those of the environment have {of_env}; name the"
             " environment that was recorded, or record in this one"
         )
     if choices is not None:
@@ -194,13 +187,13 @@ def _check_actions(recording: Recording, space: Any) -> None:
         first = int(outside.argmax())
         value = np.array2string(recording.actions[first], precision=4)
         raise TrajectoryError(
-            f"actions[{first}] is {value}, and the environment takes {bounds}"
+            f"recorded actions[{first}] is {value}, and the environment takes {bounds}"
             f" ({int(outside.sum())} such actions); scale or clip them before they are saved"
         )
 
 
 def achieved_goals(
-    recording: Recording, spaces: GoalSpaces, goal_columns: Sequence[int] | None = None
+    recording: Recording, spaces: "GoalSpaces", goal_columns: Sequence[int] | None = None
 ) -> Array:
     """Return the goal that each state reaches, [T, G] or images as in the observations.
 
@@ -228,7 +221,7 @@ def achieved_goals(
         )
     if goals.shape[1:] != wanted:
         raise ShapeError(
-            f"goals have {size(goals.shape[1:])}, and those of the environment have"
+            f"recorded goals have {size(goals.shape[1:])}, and those of the environment have"
             f" {size(wanted)}; name the environment that was recorded, or other goal_columns"
         )
     return goals

@@ -1,10 +1,9 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
 from langrl.data.recordings.recording import Recording, achieved_goals, check_recording
+from langrl.envs.goal_engine import GoalSpaces
 from langrl.errors import LangRLError, ShapeError, TrajectoryError
 
 STATES = 6
@@ -24,7 +23,7 @@ def spaces(observation=3, goal=3, action=2):
         return Box(-bound, bound, shape, np.float32)
 
     move = box(action, 1.0) if isinstance(action, int) else action
-    return SimpleNamespace(observation=box(observation), goal=box(goal), action=move)
+    return GoalSpaces(observation=box(observation), goal=box(goal), action=move)
 
 
 def test_without_recorded_goals_the_whole_observation_is_the_goal_if_sizes_are_equal():
@@ -43,14 +42,15 @@ def test_goal_columns_come_first():
     found = recording(achieved=np.ones((STATES, 2), np.float32))
     goals = achieved_goals(found, spaces(goal=2), (2, 0))
     assert np.array_equal(goals, found.observations[:, [2, 0]])
-    check_recording(found, spaces(goal=2), (2, 0))
+    assert np.array_equal(check_recording(found, spaces(goal=2), (2, 0)).achieved, goals)
 
 
 def test_discrete_actions_fit_choices():
     choices = np.array([0, 2, 9, 1, 2, 9])  # those at last states are not used
     found = recording(actions=choices)
     assert found.discrete
-    check_recording(found, spaces(action=Discrete(3)))
+    fitted = check_recording(found, spaces(action=Discrete(3)))
+    assert fitted.actions.tolist() == [0, 2, 0, 1, 2, 0]
     with pytest.raises(TrajectoryError, match=r"actions\[0\] is 0, and .* takes 1 to 3 \(1 such"):
         check_recording(found, spaces(action=Discrete(3, start=1)))
 
@@ -59,8 +59,18 @@ def test_bounds_allow_for_rounding_and_leave_out_last_states():
     actions = np.full((STATES, 2), 1.00001, np.float32)
     actions[LAST] = np.nan
     check_recording(recording(actions=actions), spaces())
-    unbounded = spaces(action=Box(-np.inf, np.inf, (2,)))
-    check_recording(recording(actions=np.full((STATES, 2), 1e9, np.float32)), unbounded)
+
+
+def test_what_is_learned_from_has_goals_and_actions_in_units_of_the_bounds():
+    actions = np.array([[0, -2], [4, 2], [np.nan, 0], [1, 1], [2, -1], [9, 9]], np.float32)
+    bounds = Box(np.array([0, -2], np.float32), np.array([4, 2], np.float32))
+    found = recording(actions=actions)
+    fitted = check_recording(found, spaces(action=bounds))
+    expected = [[-1, -1], [1, 1], [0, 0], [-0.5, 0.5], [0, -0.5], [0, 0]]
+    assert np.array_equal(fitted.actions, np.array(expected, np.float32))
+    assert fitted.achieved is found.observations
+    assert found.achieved is None
+    assert found.actions[1].tolist() == [4, 2]
 
 
 @pytest.mark.parametrize(
