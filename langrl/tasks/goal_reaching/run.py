@@ -123,7 +123,12 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
     learner = ContrastiveActorCritic(
-        critic.to(device), actor, experience, config.learner, config.last_step, generator
+        critic.to(device),
+        actor.to(device),
+        experience,
+        config.learner,
+        config.last_step,
+        generator,
     )
     return GoalRun(
         config,
