@@ -84,8 +84,8 @@ class ContrastiveActorCritic(GradientLearner):
         actor: a network, or what compares actions by the critic.
         experience: where batches come from.
         config: losses and learning rates.
-        generator: the only source of randomness, on the device of the weights.
         steps: gradient steps in all, for the schedule of learning rates.
+        generator: the only source of randomness, on the device of the weights.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class ContrastiveActorCritic(GradientLearner):
         actor: NetworkActor | ComparingActor,
         experience: Experience,
         config: GoalLearnerConfig,
-        generator: Generator,
         steps: int,
+        generator: Generator,
     ) -> None:
         self.critic, self.actor, self.config, self.generator = critic, actor, config, generator
         self._contrast = _contrast(config)

@@ -118,8 +118,8 @@ class RegionGrammar:
 
     @cached_property
     def _masks(self) -> Mask:
-        """What each of the meanings denotes, bool [P, Q, ..., Q]."""
-        return np.stack([self.mask(meaning) for meaning in self.meanings])
+        """What each of the meanings denotes, bool [Q, ..., Q, P]."""
+        return np.stack([self.mask(meaning) for meaning in self.meanings], -1)
 
     def draw_meaning(
         self,
@@ -184,7 +184,7 @@ def _chances(
     for kind in kinds:
         lookup(KIND_WEIGHTS, kind, "instruction type")
     counts = {kind: sum(m[0] == kind for m in grammar.meanings) for kind in kinds}
-    true = np.ones(len(grammar.meanings), bool) if cell is None else grammar._masks[:, *cell]
+    true = np.ones(len(grammar.meanings), bool) if cell is None else grammar._masks[cell]
     numbers = [n for n, m in enumerate(grammar.meanings) if true[n] and m[0] in counts]
     if not numbers:
         raise InstructionError(

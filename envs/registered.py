@@ -12,7 +12,13 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from langrl.errors import ConfigError, UnknownNameError, check_extra, suggestion
+from langrl.errors import (
+    ConfigError,
+    LangRLError,
+    UnknownNameError,
+    check_extra,
+    suggestion,
+)
 
 # Packages that register environments when they are imported: the extra, and how their ids begin.
 PROVIDERS = {
@@ -85,6 +91,8 @@ def make_registered(spec: EnvSpec, **kwargs: Any) -> gym.Env[Any, Any]:
     """
     try:
         return gym.make(spec, disable_env_checker=True, **kwargs)
+    except LangRLError:  # of langrl's own worlds, which say what to do
+        raise
     except Exception as error:
         raise ConfigError(
             f"env: cannot make {spec.id!r} ({_told(error)});"

@@ -6,6 +6,7 @@ A *meaning* is a nested tuple: its kind, and then its slots, which are names, nu
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from numpy.random import Generator
 
@@ -13,7 +14,7 @@ from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.protocols import check_instruction
 from langrl.words import lower_text
 
-Forms = Mapping[str, Sequence[str]]
+Forms = Mapping[Any, Sequence[str]]
 """Templates by phrasing, ``{}`` for a slot; those of other keys are read, and never written."""
 
 Reader = Callable[[str, Sequence[str]], Meaning | None]
@@ -36,7 +37,7 @@ class Templates:
 
     def __init__(
         self,
-        leads: Mapping[Phrasing, Sequence[str]] | Forms,
+        leads: Forms,
         goals: Mapping[str, Forms],
         readers: Mapping[str, Reader | None],
         names: Callable[[str, str, Phrasing], Sequence[str]],
@@ -99,7 +100,7 @@ def _pick(options: Sequence[str], generator: Generator) -> str:
     return options[int(generator.integers(len(options)))]
 
 
-def _patterns(forms: Mapping[str, Sequence[str]], slots: Sequence[str]) -> list[re.Pattern[str]]:
+def _patterns(forms: Forms, slots: Sequence[str]) -> list[re.Pattern[str]]:
     """Return the templates as regular expressions; the n-th slot of each is the n-th of slots."""
     found = []
     for texts in forms.values():

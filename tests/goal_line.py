@@ -72,7 +72,7 @@ def make_learner(
     generator = torch.Generator(device).manual_seed(seed)
     config = GoalLearnerConfig(**({"batch_size": 64} | QUICK | config))
     experience = OfflineReplay(moves, config.batch_size, discrete, generator)
-    return ContrastiveActorCritic(model, acting, experience, config, generator, steps)
+    return ContrastiveActorCritic(model, acting, experience, config, steps, generator)
 
 
 def share_towards_goals(learner):

@@ -23,12 +23,13 @@ from langrl.tasks.maze.baselines import OracleAgent
 WORLD, OTHER = "langrl/StreetMaze-Fork-v0", "CartPole-v1"
 COMMANDS = (
     "train", "pretrain", "evaluate", "demo", "diagnose", "benchmark speed",
+    "data describe", "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "InfoNCE", "MiniGrid", "MiniLM", "NaN", "NextStep", "NumPy", "PyTorch", "SameStep",
-    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
+    "AdamW", "D4RL", "InfoNCE", "MiniGrid", "MiniLM", "NaN", "NextStep", "NumPy", "PyTorch",
+    "SameStep", "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 

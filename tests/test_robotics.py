@@ -38,6 +38,13 @@ def test_the_pinned_version_is_one_that_the_extra_takes():
     assert f'"mujoco<{first}"' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_the_pinned_version_is_one_that_ogbench_takes():
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.M))
+    assert pins["mujoco"] != "3.9.0"  # ogbench 1.2.2 refuses it
+    assert pins["dm_control"] == "1.0.44"  # later ones need a mujoco from 3.12 on
+    assert "ogbench" in pins
+
+
 class Fails(gym.Env):
     """Fails as robots do with another mujoco: without a word."""
 

@@ -17,7 +17,7 @@ from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.goals import PoseGoals
 from langrl.envs.grid.rooms import Rooms, RoomSpec
 from langrl.errors import CheckpointError, LayoutError, lookup
-from langrl.protocols import Array, Integers, Mask
+from langrl.protocols import Array, Floats, Integers, Mask
 
 _TRIES = 8  # cells that are tried at once for one that is free
 _ROOM, _START, _GOAL = range(3)  # what is drawn for an episode, each with keys of its own
@@ -115,6 +115,15 @@ class GridGoalEngine:
     def _seen(self) -> Seen:
         goals = self._goals_by_number
         return Seen(self._shown.copy(), goals[self._number()], goals[self._goals])
+
+    def shortest_steps(self) -> Floats:
+        """Return the turns and steps from poses to goals [N], and one to say ``done``."""
+        free = self._free.reshape(self._shown.shape[:3])
+        targets = np.zeros((*free.shape, 4), bool)
+        each, shape = np.arange(self.num_envs), (self.num_envs, -1)
+        targets.reshape(shape)[each, self._goals // 2] = True
+        distances = grid.pose_distances(free, targets).reshape(shape)
+        return (distances[each, self._number() // 2] + 1).astype(np.float32)
 
     def state(self) -> dict[str, Array]:
         """Return copies of everything that decides what follows."""

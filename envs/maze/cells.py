@@ -128,7 +128,7 @@ def cell_frame(env: gym.Env[Any, Any]) -> CellFrame | None:
         return street_frame(world)
     if hasattr(base, "maze_map") and callable(getattr(base, "ij_to_xy", None)):
         return _frame_of(base.maze_map, base.ij_to_xy)
-    maze = getattr(base, "maze", None)
+    maze: Any = getattr(base, "maze", None)
     if hasattr(maze, "maze_map") and callable(getattr(maze, "cell_rowcol_to_xy", None)):
         return _frame_of(maze.maze_map, maze.cell_rowcol_to_xy)
     return None

@@ -16,7 +16,7 @@ from langrl.envs.engine_checks import check_state, refuse_unknown
 from langrl.envs.goal_engine import GoalSpaces, Seen, Stepped
 from langrl.envs.maze.goals import MazeGoals
 from langrl.envs.maze.layouts import Layout
-from langrl.envs.maze.world import Positions, StreetMaze, move, rotate, unit
+from langrl.envs.maze.world import STEP_SIZE, Positions, StreetMaze, move, rotate, unit
 from langrl.errors import CheckpointError, ConfigError
 from langrl.protocols import Array, Floats, Integers
 
@@ -91,6 +91,15 @@ class MazeGoalEngine:
     def _seen(self) -> Seen:
         positions: Positions = self._positions.copy()
         return Seen(positions, positions.copy(), self._goals.copy())
+
+    def shortest_steps(self) -> Floats:
+        """Return the steps from positions to goals [N], two for each of 4-connected cells."""
+        layout = self.world.layout
+        start, goal = (
+            layout.cell_index[tuple(np.floor(each).astype(np.int64).T)]
+            for each in (self._positions, self._goals)
+        )
+        return (layout.distances[start, goal] / STEP_SIZE).astype(np.float32)
 
     def state(self) -> dict[str, Array]:
         """Return copies of everything that decides what follows."""

@@ -34,7 +34,7 @@ def unit(vectors: Array) -> Floats:
     vectors = vectors / np.where(largest > 0, largest, np.float32(1))[:, None]
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     vectors /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
-    return vectors
+    return vectors.astype(np.float32, copy=False)
 
 
 def rotate(directions: Floats, angles: Array) -> Floats:

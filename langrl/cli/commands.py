@@ -89,7 +89,7 @@ def evaluate(
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
     config: Any = config_beside(run)
     agent = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
-    suite = suite_of(config)
+    suite = suite_of(config).for_agents(agent)
     changes = {"episodes": episodes} | ({} if seed is None else {"seed": seed})
     settings = suite.settings.model_copy(update=changes)
     agents = suite.agents(agent, methods)

@@ -1,8 +1,8 @@
 """Settings of the training data; no torch here, so that ``langrl --help`` is quick."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.errors import lookup
@@ -132,3 +132,20 @@ class RecordedDataConfig(Settings):
         description="which numbers of an observation are the goal, where the file has no achieved"
         " goals; by default all of them, if goals have as many",
     )
+    loop_radius: float = Field(
+        0.0,
+        ge=0,
+        description="futures end before a trajectory comes back to within this distance, in units"
+        " of goals: what lies behind a loop was a detour; 0: they do not",
+    )
+    mean_actions: bool = Field(
+        False,
+        description="learn from the mean action until the loop radius is left, or the goal is"
+        " reached, instead of single noisy ones",
+    )
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.mean_actions and not self.loop_radius:
+            raise ValueError("data.mean_actions needs data.loop_radius; set it above 0")
+        return self

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from langrl.data.config import GoalReplayConfig
 from langrl.data.episode_rings import EpisodeRings, Episodes, States
+from langrl.data.loops import Loops, find_loops
 from langrl.data.replay import futures_at
 from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.protocols import Array, Integers, Mask
@@ -83,6 +84,8 @@ class GoalReplay:
                 f" environments, and an episode has up to {states}; set it to"
                 f" {states * num_envs} or more"
             )
+        self._loops: Loops | None = None  # of recorded trajectories, where they are cut
+        self._sums: Tensor | None = None  # of recorded actions before each state [T + 1, A]
         self._make(slots)
 
     def __len__(self) -> int:
@@ -119,8 +122,17 @@ class GoalReplay:
         """End all open episodes as a time limit does: the environments were reset from outside."""
         self._rings.end(np.flatnonzero(self._rings.open))
 
-    def fill(self, trajectories: Recorded) -> None:
+    def fill(
+        self, trajectories: Recorded, loop_radius: float = 0.0, mean_actions: bool = False
+    ) -> None:
         """Keep recorded trajectories in the place of what there is, all of them in one row.
+
+        Args:
+            trajectories: what was recorded.
+            loop_radius: futures of a state end before the trajectory comes back to within this
+                distance of it, in units of goals; 0: at the trajectory's end.
+            mean_actions: whether the action of a state is the mean of those until its goal, or
+                until the trajectory has left the radius: what noisy behaviour does in the end.
 
         Raises:
             TrajectoryError: if the arrays are not those of the spaces, or without a transition.
@@ -147,6 +159,13 @@ class GoalReplay:
         for name, values in arrays.items():
             self._arrays[name][0].copy_(torch.from_numpy(np.ascontiguousarray(values)))
         self._rings.fill(last, trajectories.terminated)
+        if loop_radius:
+            found = find_loops(trajectories.achieved, last, loop_radius)
+            self._loops = Loops(*(values.to(self._device) for values in found))
+        if mean_actions:
+            zeros = np.zeros((1, trajectories.actions.shape[1]))
+            sums = np.concatenate([zeros, trajectories.actions.cumsum(0, np.float64)])
+            self._sums = torch.from_numpy(sums).to(self._device)
 
     def sample(
         self, size: int, generator: Generator, device: torch.device | str | None = None
@@ -172,7 +191,8 @@ class GoalReplay:
         batch = self._relabelled(states, generator)
         batch["uniform_goal"] = self._later_goals(states, generator)
         others = self._rings.draw(size, generator)
-        batch["random_goal"] = self._future_goals(others, self._rings.episodes(others), generator)
+        future = self._future(others, self._rings.episodes(others), generator)
+        batch["random_goal"] = self._read("achieved", self._rings.slots_of(future))
         return _moved_to(device or generator.device, batch)
 
     def sample_groups(
@@ -293,22 +313,36 @@ class GoalReplay:
         rings = self._rings
         here, then = rings.slots_of(states), rings.slots_of(states.after(1))
         episodes = rings.episodes(states)
+        future = self._future(states, episodes, generator)
+        action = self._read("action", here)
+        if self._sums is not None:
+            action = self._mean_action(states, future).to(action)
         return {
             "state": self._read("observation", here),
-            "action": self._read("action", here),
+            "action": action,
             "next_state": self._read("observation", then),
             "achieved": self._read("achieved", here),
-            "goal": self._future_goals(states, episodes, generator),
+            "goal": self._read("achieved", rings.slots_of(future)),
             "episode": episodes.name,
         }
 
-    def _future_goals(self, states: States, episodes: Episodes, generator: Generator) -> Tensor:
-        """Return what is achieved in a future of each of states [B], [B, G]."""
-        config = self.config
+    def _future(self, states: States, episodes: Episodes, generator: Generator) -> States:
+        """Return a geometric future of each of states [B]."""
+        config, ends = self.config, episodes.last
+        if self._loops is not None:
+            ends = self._loops.until[states.number]
         clip = episodes.terminated if config.tail == "by_end" else config.tail == "clip"
         uniform = self._uniform(states.number.shape, generator)
-        future = futures_at(uniform, states.number, episodes.last, config.discount, clip)
-        return self._read("achieved", self._rings.slots_of(States(states.row, future)))
+        future = futures_at(uniform, states.number, ends, config.discount, clip)
+        return States(states.row, future)
+
+    def _mean_action(self, states: States, future: States) -> Tensor:
+        """Return the mean of actions from states [B] until they are left, or until the future."""
+        assert self._loops is not None
+        assert self._sums is not None
+        end = torch.minimum(self._loops.left[states.number], future.number)
+        total = self._sums[end] - self._sums[states.number]
+        return total / (end - states.number).unsqueeze(1)
 
     def _later_goals(self, states: States, generator: Generator) -> Tensor:
         """Return what is achieved in any later state of the episodes of states [B], [B, G]."""

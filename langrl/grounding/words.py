@@ -138,8 +138,8 @@ def store_words(
         learned_from=learned_from,
     )
     documents = {_DOCUMENT: description.model_dump(mode="json")}
-    weights = {_WEIGHTS: dict(language.named_parameters())}
-    write_folder(Path(folder), Checkpoint(documents, weights), _FILES)
+    weights = {name: value.detach() for name, value in language.named_parameters()}
+    write_folder(Path(folder), Checkpoint(documents, {_WEIGHTS: weights}), _FILES)
 
 
 def load_words(

@@ -20,7 +20,8 @@ def lengths_figure(lengths: Integers, title: str) -> Figure:
     fig = figure(6.0, 3.6, title)
     ax = fig.subplots()
     low, high = int(lengths.min()), int(lengths.max())
-    ax.hist(lengths, bins=np.linspace(low - 0.5, high + 0.5, _LENGTHS + 1), color=PATH)
+    bins = np.linspace(low - 0.5, high + 0.5, _LENGTHS + 1).tolist()
+    ax.hist(lengths, bins=bins, color=PATH)
     ax.set(xlabel="states of a trajectory", ylabel="trajectories")
     ax.grid(alpha=0.3)
     explain(fig, "Goals are taken from the same trajectory: none is further away than its length.")
@@ -31,8 +32,9 @@ def visits_figure(positions: Array, title: str) -> Figure:
     """Where the states are: a map of the first two numbers of observations, [T, 2]."""
     low, high = positions.min(0), positions.max(0)
     span = np.maximum(high - low, 1e-6)
-    bins = np.maximum(1, (_BINS * span / span.max()).astype(int))
-    counts, *edges = np.histogram2d(*positions.T, bins=bins, range=np.stack([low, low + span], 1))
+    bins = [max(1, int(_BINS * side / span.max())) for side in span]
+    x, y = positions.T
+    counts, *edges = np.histogram2d(x, y, bins=bins, range=np.stack([low, low + span], 1))
     fig = figure(6.0, 5.4, title)
     ax = fig.subplots()
     shown = np.ma.masked_equal(counts.T, 0)  # [y, x]

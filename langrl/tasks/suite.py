@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -144,6 +144,10 @@ class TaskSuite(ABC):
     def published(self, method: str) -> dict[str, float | None]:
         """Return published numbers of a method; nothing where there are none."""
         return {}
+
+    def for_agents(self, agent: AgentMaker) -> Self:
+        """Return the suite for a run's agents, of whom it may have to know more than the config."""
+        return self
 
     def agents(self, agent: AgentMaker, methods: Sequence[str] | None = None) -> Makers:
         """Return how to make the agent of each method; ``agent(strategy=...)`` makes grounded ones.

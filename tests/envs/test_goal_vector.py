@@ -239,11 +239,12 @@ class TestRestoring:
         for name, values in copies.items():
             np.testing.assert_array_equal(state[name], values, err_msg=name)
 
+    @pytest.mark.parametrize("engine", ["sync", "auto"])
     @pytest.mark.parametrize(
         "name", ["langrl/StreetMaze-Fork-v0", "langrl/GridGoTo-v0", "toys/TaskLine-v0"]
     )
-    def test_it_is_exact_in_other_worlds(self, name):
-        _, one, two = self.restored(lambda seed: GoalVector(name, 2, "sync", seed=seed), 30, 30)
+    def test_it_is_exact_in_other_worlds(self, name, engine):
+        _, one, two = self.restored(lambda seed: GoalVector(name, 2, engine, seed=seed), 30, 30)
         assert_same(one, two)
 
     def test_noise_of_mazes_is_restored(self):

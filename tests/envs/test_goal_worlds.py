@@ -13,6 +13,7 @@ from langrl.envs.goal_worlds import make_goal_env, spaces_of
 from langrl.errors import (
     ConfigError,
     GroundingError,
+    LangRLError,
     MissingExtraError,
     ShapeError,
     UnknownNameError,
@@ -216,6 +217,7 @@ class TestGoalsInInfo:
         (LINE, {"actions": "whole"}, ShapeError, "Box of float numbers or Discrete"),
         (LINE, {"actions": "infinite"}, ShapeError, "infinite bounds"),
         (LINE, {"colour": 1}, ConfigError, "cannot make 'toys/Line-v0' .*colour"),
+        ("langrl/StreetMaze-v0", {"layout": "frok"}, LangRLError, "^no layout named 'frok'"),
         ("toys/Endless-v0", {}, ConfigError, "max_episode_steps: toys/Endless-v0 has no time"),
         (LINE, {"max_episode_steps": 0}, ConfigError, "a whole number from 1, got 0"),
         ("langrl/StreetMaze-Frok-v0", {}, UnknownNameError, "'langrl/StreetMaze-Fork-v0'"),

@@ -16,8 +16,9 @@ from langrl.tasks.suite import describe_outcome
     ],
 )
 def test_an_outcome_is_told_with_its_steps(success, shortest, steps, words):
+    bits = 0 * np.array([shortest])  # as unknown as the shortest way
     episodes = Episodes(
-        success=np.array([success]), steps=np.array([steps]), ambiguity_bits=np.zeros(1),
+        success=np.array([success]), steps=np.array([steps]), ambiguity_bits=bits,
         instructions=("go",), shortest_steps=np.array([shortest]), paths=[],
     )  # fmt: skip
     assert describe_outcome(episodes) == words

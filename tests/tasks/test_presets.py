@@ -6,6 +6,7 @@ from langrl.envs.maze.layouts import LAYOUTS
 from langrl.errors import ConfigError
 from langrl.settings import dump_config
 from langrl.tasks.cpc.config import CpcRunConfig
+from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.language_image.config import LanguageImageRunConfig
@@ -15,7 +16,7 @@ from langrl.tasks.sb3.config import Sb3RunConfig
 
 SORTS = (
     MazeRunConfig, GridRunConfig, GridPartialRunConfig, Sb3RunConfig, LanguageImageRunConfig,
-    CpcRunConfig
+    CpcRunConfig, GoalRunConfig
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ Source: Park et al. 2024, arXiv:2410.20092, and the project's data_gen_scripts.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -36,8 +36,8 @@ _SIDES = ((-1, 0), (0, -1), (1, 0), (0, 1))  # of equally short paths, the first
 class Recipe:
     """One published data set: its maze, how goals are drawn, and its size."""
 
-    maze: Literal["medium", "large", "giant"]
-    kind: Literal["navigate", "stitch"]
+    maze: str  # medium, large or giant
+    kind: str  # navigate or stitch
     episodes: int
     states: int  # of an episode
 

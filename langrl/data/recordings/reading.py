@@ -11,6 +11,7 @@ documentation of its data sets.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _read_flat(arrays: Mapping[str, Array]) -> Recording:
     for name in ("terminations", "terminals"):
         if name in arrays and (name == "terminations" or layout == "d4rl"):
             terminated |= arrays[name].astype(bool)
-    found = {
+    found: dict[str, Any] = {
         "observations": observations,
         "actions": actions,
         "last": last,
@@ -125,14 +126,12 @@ def _check_lengths(arrays: Mapping[str, Array], states: int, names: Iterable[str
         raise TrajectoryError(f"arrays have mixed lengths: {listed}; make them equal")
 
 
-def _without_single_states(found: dict[str, Array | None]) -> dict[str, Array | None]:
+def _without_single_states(found: dict[str, Any]) -> dict[str, Any]:
     """Return D4RL's arrays without trajectories of one state, with an end at the last state.
 
     D4RL's terminals stay 1 for as long as a task is solved, and its files are cut off anywhere.
     """
-    last, terminated = found["last"], found["terminated"]
-    assert last is not None
-    assert terminated is not None
+    last = found["last"]
     if not last.any():
         return found
     last = last.copy()
@@ -147,19 +146,17 @@ def _without_single_states(found: dict[str, Array | None]) -> dict[str, Array | 
     return kept | {"left_out": int(alone.sum())}
 
 
-def _with_last_states(found: dict[str, Array | None], following: Array) -> dict[str, Array | None]:
+def _with_last_states(found: dict[str, Any], following: Array) -> dict[str, Any]:
     """Return arrays of transitions with the state that each trajectory's last transition led to.
 
     Raises:
         TrajectoryError: if a transition does not lead to the next row's observation.
     """
-    observations, last = found["observations"], found["last"]
-    assert observations is not None
-    assert last is not None
+    last = found["last"]
     if last.any():
-        _check_order(observations, following, last)
+        _check_order(found["observations"], following, last)
     where = np.flatnonzero(last) + 1
-    longer: dict[str, Array | None] = {}
+    longer: dict[str, Any] = {}
     for name, values in found.items():
         if values is None:
             continue
@@ -209,11 +206,12 @@ def _read_minari(arrays: Mapping[str, Array]) -> Recording:
             raise TrajectoryError(f"{group}: {error}") from error
     if mixed := [name for name, values in parts.items() if len(values) != len(parts["last"])]:
         raise TrajectoryError(f"some episodes have {mixed[0]} and others do not; record it in all")
-    for name, values in parts.items():
-        if len(shapes := {part.shape[1:] for part in values}) > 1:
+    for name, same in parts.items():
+        if len(shapes := {part.shape[1:] for part in same}) > 1:
             listed = ", ".join(str(list(shape)) for shape in sorted(shapes))
             raise TrajectoryError(f"{name} differ in shape among episodes: {listed}")
-    return Recording("minari", **{name: np.concatenate(part) for name, part in parts.items()})
+    joined: dict[str, Any] = {name: np.concatenate(part) for name, part in parts.items()}
+    return Recording("minari", **joined)
 
 
 def _minari_episode(episode: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,17 +1,44 @@
-"""Goal-reaching agents: how they are described, composed and restored from a checkpoint."""
+"""Goal-reaching agents: how they are described, composed and restored from a checkpoint.
 
-from typing import Literal, Self
+Axes: ``M`` goals, ``G`` numbers in a goal, ``A`` numbers in an action.
+"""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from gymnasium import spaces as gym_spaces
+from torch import Generator, Tensor
+
+from langrl.agents.contrastive_actor_critic import GoalConditionedPolicy, named_weights
+from langrl.agents.following import following_agent
+from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.goal_engine import GoalSpaces
+from langrl.envs.goal_words import GoalWords, find_words
+from langrl.envs.goal_worlds import make_goal_env
+from langrl.envs.maze.world import StreetMaze
+from langrl.errors import CheckpointError, GroundingError
+from langrl.grounding.candidates import ReplayedCandidates
+from langrl.grounding.config import GoalGroundingConfig, WordsConfig
+from langrl.grounding.words import learned_words
 from langrl.models.actors import ActorDescription, ComparingActor, NetworkActor, build_actor
+from langrl.models.critics.maze import LanguageCritic
 from langrl.models.critics.state_goal import (
     StateGoalCritic,
     StateGoalCriticDescription,
     build_state_goal_critic,
 )
 from langrl.models.goal_networks import InputDescription
-from langrl.settings import Settings
+from langrl.protocols import Array
+from langrl.settings import Settings, with_changes
 from langrl.tasks.goal_reaching.config import GoalRunConfig
+from langrl.tasks.loading import read_description
+
+WORDS = "words"  # in a run folder: the language side, learned when it is first needed
 
 
 class GoalAgentDescription(Settings):
@@ -21,6 +48,12 @@ class GoalAgentDescription(Settings):
     env: str
     critic: StateGoalCriticDescription
     actor: ActorDescription
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    deterministic: bool
+    words: WordsConfig
+    grounding: GoalGroundingConfig
+    seed: int
 
     @classmethod
     def of(
@@ -31,18 +64,33 @@ class GoalAgentDescription(Settings):
         goal: InputDescription,
     ) -> Self:
         """Return the description of a run's agent; inputs say how numbers are scaled."""
-        discrete = hasattr(spaces.action, "n")
+        action = spaces.action
+        box = isinstance(action, gym_spaces.Box)
         world = {
             "observation": observation,
             "goal": goal,
-            "actions": int(spaces.action.n if discrete else spaces.action.shape[0]),
-            "discrete": discrete,
+            "actions": int(action.shape[0] if box else action.n),
+            "discrete": not box,
         }
         return cls(
             env=config.env,
             critic=StateGoalCriticDescription(**world, config=config.critic),
             actor=ActorDescription(**world, config=config.actor),
+            action_low=tuple(action.low.tolist()) if box else (),
+            action_high=tuple(action.high.tolist()) if box else (),
+            deterministic=config.evaluation.deterministic,
+            words=config.words,
+            grounding=config.grounding,
+            seed=config.seed,
         )
+
+    def to_action(self, unit: Array) -> Array:
+        """Return the environment's actions for those of the networks; see ``GoalSpaces``."""
+        if self.critic.discrete:
+            return np.asarray(unit, np.int64)
+        low, high = (np.array(bound, np.float32) for bound in (self.action_low, self.action_high))
+        box = gym_spaces.Box(low, high)
+        return GoalSpaces(box, box, box).to_action(unit)
 
 
 def build_networks(
@@ -51,3 +99,116 @@ def build_networks(
     """Return critic and actor, their weights initialised from a seed."""
     critic = build_state_goal_critic(description.critic, seed)
     return critic, build_actor(description.actor, critic, seed + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class GoalAgents:
+    """Makes agents that follow instructions, on trained networks; see ``AgentMaker``.
+
+    Args:
+        description: of the agent.
+        critic: f(s, a, g).
+        actor: acts towards a goal.
+        policy: makes the policy of the actor, drawing actions or taking the best ones.
+        achieved: returns goals that were achieved in training [M, G]: candidates, and what words
+            are learned from.
+        folder: of the run, where the language side is stored; None: it is not.
+    """
+
+    description: GoalAgentDescription
+    critic: StateGoalCritic
+    actor: NetworkActor | ComparingActor
+    policy: Callable[[bool], GoalConditionedPolicy]
+    achieved: Callable[[], Array]
+    folder: Path | None
+
+    @cached_property
+    def goals(self) -> Array:
+        """Goals that were achieved in training [M, G]."""
+        return self.achieved()
+
+    @cached_property
+    def words(self) -> GoalWords | None:
+        """Texts about the environment's goals; None where there are none."""
+        if len(self.description.critic.goal.shape) != 1:
+            return None
+        env = make_goal_env(self.description.env)
+        try:
+            return find_words(env, self.goals, self.description.words.named_axes)
+        finally:
+            env.close()
+
+    @cached_property
+    def language(self) -> LanguageCritic:
+        """The language side h(g, l), learned from the goals when it is first needed.
+
+        Raises:
+            GroundingError: if there are no words for the environment's goals.
+        """
+        if self.words is None:
+            raise GroundingError(
+                f"there are no words for the goals of {self.description.env}; name the axes of its"
+                " goals by --words.axes in training"
+            )
+        folder = None if self.folder is None else self.folder / WORDS
+        own = self.description
+        return learned_words(folder, self.goals, self.words, own.words, own.seed)
+
+    def __call__(self, **changes: object) -> GroundedAgent:
+        """Return an agent; ``changes`` are to fields of the grounding config."""
+        own = self.description
+        config = with_changes(own.grounding, changes, "grounding")
+        compared = None
+        if isinstance(self.actor, ComparingActor):
+            compared = self.actor.actions.cpu().numpy()
+        elif own.critic.discrete:
+            compared = np.arange(own.critic.actions)
+        return following_agent(
+            self.critic,
+            self.language,
+            self.policy(own.deterministic),
+            config.strategy,
+            ReplayedCandidates(self.goals, config.candidates),
+            compared=compared,
+            proposals=config.actions,
+            to_action=own.to_action,
+            language_weight=config.language_weight,
+            temperature=config.temperature,
+        )
+
+
+def load(
+    checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
+) -> GoalAgents:
+    """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s.
+
+    Args:
+        checkpoint: of a goal-reaching run.
+        path: where it was read: the language side is looked for in its run folder.
+        device: where to put the weights.
+        world: refused: the environment is named by its id.
+    """
+    if world is not None:
+        raise CheckpointError("it was trained in a goal environment; leave the layout out")
+    description = read_description(GoalAgentDescription, checkpoint, path)
+    critic, actor = build_networks(description, seed=0)
+    weights: dict[str, Tensor] = dict(named_weights(critic, actor))
+    stored = checkpoint.tensors["weights"]
+    fill(weights, {name: value for name, value in stored.items() if name in weights})
+    critic, actor = critic.to(device), actor.to(device)
+    goals = checkpoint.tensors["goals"]["achieved"].numpy()
+
+    def policy(deterministic: bool) -> GoalConditionedPolicy:
+        return acting(critic, actor, deterministic, description.seed)
+
+    return GoalAgents(description, critic, actor, policy, lambda: goals, path.parent.parent)
+
+
+def acting(
+    critic: StateGoalCritic, actor: NetworkActor | ComparingActor, deterministic: bool, seed: int
+) -> GoalConditionedPolicy:
+    """Return the policy of trained networks, which draws from a generator of its own."""
+    device = next(critic.parameters()).device
+    generator = None if deterministic else Generator(device).manual_seed(seed)
+    model: Any = critic if isinstance(actor, ComparingActor) else actor
+    return GoalConditionedPolicy(actor, model, generator)

@@ -7,8 +7,10 @@ from pydantic import Field
 
 from langrl.agents.config import GoalLearnerConfig
 from langrl.data.config import CollectConfig, GoalReplayConfig, RecordedDataConfig
+from langrl.grounding.config import GoalGroundingConfig, WordsConfig
 from langrl.models.config import ActorConfig, StateGoalCriticConfig
 from langrl.tasks.config import EvaluationConfig, RunConfig
+from langrl.training.config import LoggingConfig
 
 
 class GoalEvaluationConfig(EvaluationConfig):
@@ -46,7 +48,10 @@ class GoalRunConfig(RunConfig):
     critic: StateGoalCriticConfig = StateGoalCriticConfig()
     actor: ActorConfig = ActorConfig()
     learner: GoalLearnerConfig = GoalLearnerConfig()
+    words: WordsConfig = WordsConfig()
+    grounding: GoalGroundingConfig = GoalGroundingConfig()
     evaluation: GoalEvaluationConfig = GoalEvaluationConfig()
+    logging: LoggingConfig = LoggingConfig(log_every=200, checkpoint_every=5000, keep=1)
 
     @property
     def rounds(self) -> int:

@@ -4,7 +4,7 @@ Axes: ``N`` environments, ``G`` numbers in a goal.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,12 @@ from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import GoalVector
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
-from langrl.tasks.goal_reaching.agent import GoalAgentDescription, build_networks
+from langrl.tasks.goal_reaching.agent import (
+    GoalAgentDescription,
+    GoalAgents,
+    acting,
+    build_networks,
+)
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.run import Run
 from langrl.tasks.suite import suite_of
@@ -40,11 +45,25 @@ class GoalRun(Run):
 
     Args:
         replay: where achieved goals are drawn from.
+        folder: of the run.
         best: the best success of an evaluation so far; -1 before the first.
     """
 
     replay: GoalReplay | None = None
-    best: float = field(default=-1.0)
+    folder: Path | None = None
+    best: float = -1.0
+
+    def __post_init__(self) -> None:
+        """Make agents of the learner's own networks."""
+        learner = self.learner
+        self.agent = GoalAgents(
+            self.description,
+            learner.critic,
+            learner.actor,
+            lambda best: acting(learner.critic, learner.actor, best, self.config.seed),
+            lambda: self._achieved_goals().numpy(),
+            self.folder,
+        )
 
     @property
     def evaluation_steps(self) -> int:
@@ -79,7 +98,9 @@ class GoalRun(Run):
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure how often the present weights reach held-out goals, and keep the best ones."""
-        measured: dict[str, float] = suite_of(self.config).watch(self.learner.policy)
+        learner, best = self.learner, self.config.evaluation.deterministic
+        policy = acting(learner.critic, learner.actor, best, self.config.seed)
+        measured: dict[str, float] = suite_of(self.config).watch(policy)
         success = measured["evaluation/success"]
         if success > self.best:
             self.best = success
@@ -123,7 +144,12 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
     learner = ContrastiveActorCritic(
-        critic.to(device), actor, experience, config.learner, config.last_step, generator
+        critic.to(device),
+        actor.to(device),
+        experience,
+        config.learner,
+        config.last_step,
+        generator,
     )
     return GoalRun(
         config,
@@ -132,6 +158,7 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         data_sha256,
         compared=("env", "critic", "actor"),
         replay=replay,
+        folder=folder,
     )
 
 
@@ -150,7 +177,9 @@ def _recorded(
     vector = make_vector(config, 1, 0)
     spaces = vector.spaces
     vector.close()
-    recording = check_recording(read_recording(Path(config.data.file)), spaces)
+    recording = check_recording(
+        read_recording(Path(config.data.file)), spaces, config.data.goal_columns
+    )
     replay = GoalReplay(
         GoalSpaces(spaces.observation, spaces.goal, spaces.action),
         1,
@@ -158,7 +187,7 @@ def _recorded(
         folder=folder / "replay",
         device=device,
     )
-    replay.fill(recording)
+    replay.fill(recording, config.data.loop_radius, config.data.mean_actions)
     inputs = _describe_inputs(spaces, recording.observations, recording.achieved)
     arrays = (recording.observations, recording.actions, recording.last)
     return spaces, replay, inputs, digest(*arrays)

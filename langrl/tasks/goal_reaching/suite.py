@@ -1,10 +1,28 @@
-"""What goal-reaching agents are evaluated on: held-out goals of their environment."""
+"""What goal-reaching agents are evaluated on: held-out goals, and instructions about goals."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
 
-from langrl.envs.goal_vector import GoalVector, is_batched
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from matplotlib.figure import Figure
+from numpy.random import Generator
+
+from langrl import MAZE_IDS
+from langrl.agents.baselines import RandomAgent
+from langrl.envs.goal_engine import GoalSpaces
+from langrl.envs.goal_vector import GoalVector, is_batched, make_engine
+from langrl.envs.goal_words import GoalWords, goes_on
+from langrl.envs.goal_worlds import make_goal_env, spaces_of
+from langrl.envs.instructed_goals import InstructedGoals
+from langrl.envs.phrasing import Phrasing
+from langrl.errors import GroundingError
+from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.goal_reaching import (
     GoalEpisodes,
     GoalPolicy,
@@ -12,11 +30,34 @@ from langrl.evaluation.goal_reaching import (
     reach_goals,
     summarise_goals,
 )
+from langrl.evaluation.rollouts import Episodes, run_episodes
+from langrl.grounding.chooser import Posterior
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.plots.base import CEILING
+from langrl.plots.goals import goal_beliefs_figure
+from langrl.protocols import Array
+from langrl.tasks.config import OFF
 from langrl.tasks.goal_reaching.config import GoalEvaluationConfig, GoalRunConfig
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.suite import (
+    Drawings,
+    Makers,
+    Report,
+    Row,
+    TaskSuite,
+    describe_outcome,
+    outcomes,
+    training_figure,
+    uncertainty,
+    unknown_denotation,
+)
+from langrl.training.logs import progress
 
 _WIDEST = 256  # environments side by side at most, where they are arrays
 _FEW = 10  # where each is one of its own
 _DURING = 1  # added to the seed of evaluations in training: the best weights are chosen on others
+_EXAMPLES = 6  # instructions in a figure
+_WALKS = 5  # of each method in a figure
 
 
 def of(config: GoalRunConfig) -> "GoalSuite":
@@ -25,16 +66,66 @@ def of(config: GoalRunConfig) -> "GoalSuite":
 
 
 @dataclass(frozen=True)
-class GoalSuite:
-    """Goals in one environment.
+class GoalSuite(TaskSuite):
+    """Goals in one environment, and instructions about them where there are words.
 
     Args:
         config: of the run.
         settings: of evaluations.
+        words: texts about goals; see ``for_agents``.
+        groundings: strategies that agents can have.
     """
 
     config: GoalRunConfig
     settings: GoalEvaluationConfig
+    words: GoalWords | None = None
+    groundings: tuple[str, ...] = tuple(name for name in GROUNDINGS if name != "direct")
+
+    type_name = "kind"
+
+    @property
+    def name(self) -> str:
+        """What to call the environment in titles."""
+        return self.config.env
+
+    @property
+    def instruction_types(self) -> tuple[str, ...]:
+        """The kinds of instruction that there are."""
+        return self._known_words.kinds
+
+    @property
+    def baselines(self) -> Makers:
+        """How to make the agents that are not trained, by method."""
+        return {"random": self._random}
+
+    def _random(self) -> RandomAgent:
+        spaces = self._spaces
+
+        def draw(count: int, generator: Generator) -> Array:
+            return spaces.to_action(spaces.sample_unit(count, generator))
+
+        return RandomAgent(draw, len(spaces.observation.shape))
+
+    @property
+    def _spaces(self) -> GoalSpaces:
+        env = make_goal_env(self.config.env, self.config.max_episode_steps)
+        env.close()
+        return spaces_of(env)
+
+    def for_agents(self, agent: AgentMaker) -> Self:
+        """Return the suite with the words that a run's agents know."""
+        return replace(self, words=agent.words)
+
+    @property
+    def _known_words(self) -> GoalWords:
+        if self.words is None:
+            raise GroundingError(
+                f"there are no words for the goals of {self.config.env}; name the axes of its goals"
+                " by --words.axes in training"
+            )
+        return self.words
+
+    # -- reaching goals ------------------------------------------------------------------------
 
     def watch(self, policy: GoalPolicy) -> dict[str, float]:
         """Return how well a policy reaches a few held-out goals, as metrics."""
@@ -43,18 +134,32 @@ class GoalSuite:
         names = ("success", "spl", "return")
         return {f"evaluation/{name}": row[name] for name in names if row[name] is not None}
 
-    def reach(self, policy: GoalPolicy, episodes: int, seed: int) -> GoalEpisodes:
+    def reach(
+        self, policy: GoalPolicy, episodes: int, seed: int, label: str = "held-out goals"
+    ) -> GoalEpisodes:
         """Run a policy towards goals that a seed draws, in each of the environment's tasks."""
         tasks = self.settings.tasks
         count = math.ceil(episodes / max(tasks, 1))
-        parts = [
-            self._reach_in(policy, count, seed, {"task_id": task} if tasks else None)
-            for task in range(1, max(tasks, 1) + 1)
-        ]
+        parts = []
+        with progress(label, count * max(tasks, 1)) as bar:
+            for task in range(1, max(tasks, 1) + 1):
+                options = {"task_id": task} if tasks else None
+                done = count * (task - 1)
+                parts.append(
+                    self._reach_in(
+                        policy, count, seed, options,
+                        lambda finished, _, done=done: bar.update(done + finished, "episodes"),
+                    )
+                )  # fmt: skip
         return concatenate(parts)
 
     def _reach_in(
-        self, policy: GoalPolicy, episodes: int, seed: int, options: dict[str, Any] | None
+        self,
+        policy: GoalPolicy,
+        episodes: int,
+        seed: int,
+        options: dict[str, Any] | None,
+        on_step: Callable[[int, int], None],
     ) -> GoalEpisodes:
         config = self.config
         widest = _WIDEST if is_batched(config.env) and not options else _FEW
@@ -66,6 +171,150 @@ class GoalSuite:
             options=options,
         )
         try:
-            return reach_goals(vector, policy, episodes)
+            return reach_goals(vector, policy, episodes, on_step)
         finally:
             vector.close()
+
+    # -- following instructions ----------------------------------------------------------------
+
+    def tasks(
+        self,
+        settings: GoalEvaluationConfig,
+        types: tuple[str, ...] | None = None,
+        phrasing: Phrasing = "seen",
+    ) -> VectorEnv[Any, Any, Any]:
+        """Return the vector environment in which agents follow instructions."""
+        config, count = self.config, settings.episodes
+        if config.env in MAZE_IDS:
+            limit = (
+                {}
+                if config.max_episode_steps is None
+                else {"max_episode_steps": config.max_episode_steps}
+            )
+            kinds = types or ("row", "column")
+            return gym.make_vec(config.env, count, kinds=kinds, phrasing=phrasing, **limit)
+        single = make_goal_env(config.env, config.max_episode_steps)
+        kwargs = goes_on(single)
+        single.close()
+        engine = make_engine(
+            config.env, count, max_episode_steps=config.max_episode_steps, **kwargs
+        )
+        return InstructedGoals(engine, self._known_words, types, phrasing)
+
+    def check(self, instruction: str) -> None:
+        """Raise InstructionError if a text denotes nothing here."""
+        self._known_words.check(instruction)
+
+    def describe(self, agent: Any, instruction: str) -> list[str]:
+        """Return sentences: what an instruction denotes, and what the agent believes."""
+        words, posterior = self._known_words, self._posterior(agent, instruction)
+        denoted = words.denotation(posterior.goals, instruction)
+        belief = uncertainty(posterior.entropy_bits, "goals")
+        if denoted is None:
+            return [unknown_denotation(instruction), f"its belief over goals has {belief}"]
+        mass, bits = posterior.probabilities[denoted].sum(), words.ambiguity_bits(instruction)
+        return [
+            f"{instruction!r} denotes {denoted.mean():.0%} of the goals that were achieved in"
+            f" training ({bits:.1f} bits of ambiguity); the agent puts {mass:.0%} of its belief on"
+            " them",
+            f"its belief over goals has {belief}",
+        ]
+
+    def _posterior(self, agent: Any, instruction: str) -> Posterior:
+        """Return the belief of an agent at the first observation of an episode."""
+        vector = GoalVector(
+            self.config.env, 1, max_episode_steps=self.config.max_episode_steps, seed=0
+        )
+        observation = vector.reset().observation[0]
+        vector.close()
+        posterior: Posterior = agent.posterior({"observation": observation}, instruction)
+        return posterior
+
+    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
+        """Draw the posterior for several instructions, each with a walk."""
+        words, generator = self._known_words, np.random.default_rng(0)
+        drawn = [
+            words.draw_instruction(generator, (kind,))
+            for kind in words.kinds
+            for _ in range(math.ceil(_EXAMPLES / len(words.kinds)))
+        ]
+        single = self.settings.model_copy(update={"episodes": 1})
+        panels = []
+        for seed, text in enumerate(dict.fromkeys((*first, *drawn)).keys()):
+            if len(panels) == _EXAMPLES:
+                break
+            grounded = agent()
+            env = self.tasks(single)
+            episodes = run_episodes(env, grounded, seed, {"instruction": text})
+            env.close()
+            if not len(episodes.paths):
+                continue  # every start satisfies it
+            outcome = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
+            panels.append(self._panel(grounded, text, episodes, outcome, 1))
+        title = f"belief about goals (heat), what the words denote (green): {self.name}"
+        return goal_beliefs_figure(panels, title)
+
+    def draw_instruction(
+        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
+    ) -> Drawings:
+        """Draw the posterior for one text with walks of each method."""
+        grounded, panels = agent(), []
+        for method, episodes in results.items():
+            ends = outcomes(episodes)
+            share = "" if None in ends else f": {sum(map(bool, ends))} of {len(ends)} succeed"
+            panels.append(self._panel(grounded, instruction, episodes, f"{method}{share}", _WALKS))
+        return Drawings({"instruction": goal_beliefs_figure(panels, f"\u201c{instruction}\u201d")})
+
+    def _panel(
+        self, agent: Any, text: str, episodes: Episodes, title: str, walks: int
+    ) -> dict[str, Any]:
+        posterior = self._posterior(agent, text)
+        size = posterior.goals.shape[1]
+        # Where what is achieved is no part of what is seen, walks are not known as goals.
+        known = [path for path in episodes.paths[:walks] if path.shape[1] == size]
+        return {
+            "title": title,
+            "goals": posterior.goals,
+            "probabilities": posterior.probabilities,
+            "denoted": self._known_words.denotation(posterior.goals, text),
+            "paths": known,
+            "reached": outcomes(episodes)[: len(known)],
+        }
+
+    # -- a finished run ------------------------------------------------------------------------
+
+    def report(self, run: Any, folder: Path, command: str, seconds: float) -> Report:
+        """Reach held-out goals, and follow instructions where there are words."""
+        settings = self.settings
+        if settings.methods == OFF:
+            return super().report(run, folder, command, seconds)
+        suite = self.for_agents(run.agent)
+        rows: list[Row] = []
+        policies = {CEILING: run.agent.policy(settings.deterministic), "random": suite._wander()}
+        for name, policy in policies.items():
+            reached = suite.reach(policy, settings.episodes, settings.seed, f"goals: {name}")
+            rows.append({"method": name, "task": "goals"} | summarise_goals(reached))
+        drawn: Callable[[], dict[str, Figure]] = dict
+        if suite.words is not None:
+            results = suite.compare(suite.agents(run.agent, settings.methods), "instructions")
+            rows += [
+                {"method": name, "task": "instructions"} | summarise(episodes)
+                for name, episodes in results.items()
+            ]
+            drawn = partial(_posterior, suite, run.agent)
+
+        def draw() -> dict[str, Figure]:
+            return drawn() | {"training": training_figure(folder)}
+
+        title = f"{folder} ({seconds:.0f} s of training)"
+        columns = ("task", "method", *COLUMNS)
+        return Report(title, rows, columns, draw, results=run.results)
+
+    def _wander(self) -> GoalPolicy:
+        """Return a policy of goals that acts at random."""
+        spaces, generator = self._spaces, np.random.default_rng(self.settings.seed)
+        return lambda seen: spaces.sample_unit(len(seen["observation"]), generator)
+
+
+def _posterior(suite: GoalSuite, agent: AgentMaker) -> dict[str, Figure]:
+    return {"posterior": suite.draw_posteriors(agent)}

@@ -6,7 +6,8 @@ from scipy.stats import chisquare
 
 import langrl
 from langrl.benchmark.minigrid_level import MinigridLevel
-from langrl.envs.goal_engine import GoalEngine
+from langrl.envs.goal_engine import GoalEngine, KnowsShortest
+from langrl.envs.goal_vector import GoalVector
 from langrl.envs.grid.goal_engine import GridGoalEngine
 from langrl.envs.grid.rooms import (
     DONE,
@@ -248,6 +249,26 @@ def test_returned_arrays_are_the_callers():
     assert engine.step(np.zeros(4, np.int64)).seen.observation.any()
 
 
+@every_world
+def test_shortest_way_leads_to_the_goal_in_as_many_steps(world):
+    engine, _ = started(world, 30, max_episode_steps=200)
+    left = engine.shortest_steps()
+    for step in range(int(left.max())):
+        before = engine.state()
+        tried = []
+        for action in range(3):
+            engine.load_state(before)
+            engine.step(np.full(30, action))
+            tried.append(engine.shortest_steps())
+        best = np.argmin(tried, 0)
+        now = left - step
+        walking = now > 1
+        np.testing.assert_array_equal(np.min(tried, 0)[walking], now[walking] - 1)
+        engine.load_state(before)
+        stepped = engine.step(np.where(walking, best, DONE))
+        np.testing.assert_array_equal(stepped.success[now >= 1], now[now >= 1] == 1)
+
+
 # -- state -----------------------------------------------------------------------------------
 
 
@@ -313,4 +334,21 @@ def test_arguments_that_mean_nothing_here_are_refused():
 def test_it_is_an_engine():
     engine, _ = started()
     assert isinstance(engine, GoalEngine)
+    assert isinstance(engine, KnowsShortest)
     assert engine.close() is None
+
+
+def test_batches_of_goal_worlds_step_it_and_resume_in_it():
+    vector, other = (GoalVector(WORLDS["goto"], 5, seed=seed) for seed in (1, 2))
+    generator = np.random.default_rng(0)
+    vector.reset()
+    for _ in range(7):
+        vector.step(generator.integers(4, size=5))
+    other.load_state(vector.state())
+    for _ in range(20):
+        actions = generator.integers(4, size=5)
+        mine, others = vector.step(actions), other.step(actions)
+        for one, two in zip(parts(mine.seen), parts(others.seen), strict=True):
+            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(mine.started, actions == DONE)
+        np.testing.assert_array_equal(mine.final_achieved[:, 3], actions == DONE)

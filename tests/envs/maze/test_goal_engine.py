@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import chisquare, kstest
 
 from langrl import MAZE_IDS
-from langrl.envs.goal_engine import GoalEngine
+from langrl.envs.goal_engine import GoalEngine, KnowsShortest
 from langrl.envs.maze.goal_engine import MazeGoalEngine
 from langrl.envs.maze.layouts import LAYOUTS
 from langrl.envs.wrappers.goals import GoalEnv
@@ -123,6 +123,16 @@ def test_time_limit_counts_from_each_start_and_yields_to_the_goal():
     assert stepped.terminated.tolist() == [False, False, True]
 
 
+@every_layout
+def test_shortest_ways_are_those_of_the_maze_to_the_goals_cell(layout):
+    engine, seen = started(layout, 40)
+    masks = np.zeros((40, *engine.world.walls.shape), bool)
+    masks[np.arange(40), *np.floor(seen.desired).astype(int).T] = True
+    expected = engine.world.shortest_steps(seen.observation, masks)
+    np.testing.assert_array_equal(engine.shortest_steps(), expected)
+    assert (expected > 0).all()
+
+
 def test_noise_turns_actions_by_its_angle_and_is_new_at_every_step():
     engine, _ = started(LAYOUTS["blank"], 4000, angle_noise=15.0)
     turned = []
@@ -196,4 +206,5 @@ def test_arguments_that_mean_nothing_here_are_refused():
 def test_it_is_an_engine():
     engine, _ = started()
     assert isinstance(engine, GoalEngine)
+    assert isinstance(engine, KnowsShortest)
     assert engine.close() is None

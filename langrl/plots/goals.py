@@ -1,0 +1,62 @@
+"""Goals as points: what an agent believes that an instruction means, and where it went.
+
+Axes: ``M`` candidate goals, ``G`` numbers in a goal, ``T`` time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from langrl.plots.base import DENOTED, FAILED, HEAT, PATH, explain, panel_grid
+from langrl.plots.text import wrap
+
+_PANEL = 3.6, 3.4  # inches
+
+
+def goal_beliefs_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Draw candidate goals by their probability, a panel for each instruction.
+
+    Args:
+        panels: with ``title``, ``goals`` [M, G], ``probabilities`` [M], ``denoted`` bool [M] or
+            None, ``paths`` of goals that were achieved [T, G], and whether each ``reached`` it.
+        title: of the figure.
+    """
+    drawn = [(panel, pair) for panel in panels for pair in _pairs(panel["goals"].shape[1])]
+    fig, axes = panel_grid(len(drawn), min(3, len(drawn)), *_PANEL, title)
+    for ax, (panel, (x, y)) in zip(axes, drawn, strict=True):
+        goals, chance = panel["goals"], panel["probabilities"]
+        order = chance.argsort()  # likely ones on top
+        points = ax.scatter(
+            goals[order, x], goals[order, y], c=chance[order], cmap=HEAT, s=14, linewidths=0
+        )
+        fig.colorbar(points, ax=ax, shrink=0.7).ax.tick_params(labelsize=6)
+        if panel["denoted"] is not None:
+            meant = goals[panel["denoted"]]
+            ax.scatter(
+                meant[:, x], meant[:, y], s=26, facecolors="none", edgecolors=DENOTED,
+                linewidths=0.5,
+            )  # fmt: skip
+        for path, reached in zip(panel["paths"], panel["reached"], strict=True):
+            colour = FAILED if reached is False else PATH
+            ax.plot(path[:, x], path[:, y], color=colour, lw=1.3)
+            ax.plot(*path[0, [x, y]], "o", color="white", mec="#333333", ms=5)
+            ax.plot(*path[-1, [x, y]], "*" if reached else "X", color=colour, mec="white", ms=10)
+        ax.set_title(wrap(panel["title"], _PANEL[0], 9), fontsize=9, parse_math=False)
+        ax.set_xlabel(f"number {x} of a goal", fontsize=7)
+        ax.set_ylabel(f"number {y} of a goal", fontsize=7)
+        ax.tick_params(labelsize=6)
+    explain(
+        fig,
+        "Dots are goals that were achieved in training; the darker, the more likely meant. Green"
+        " rings are what the words denote; the dark dots should be the ringed ones. Lines are"
+        " walks, from a white circle to a star (success) or a cross.",
+    )
+    return fig
+
+
+def _pairs(numbers: int) -> list[tuple[int, int]]:
+    """Return which two numbers of a goal are drawn against each other."""
+    if numbers == 1:
+        return [(0, 0)]
+    return [(0, 1)] if numbers != 3 else [(0, 1), (0, 2)]
