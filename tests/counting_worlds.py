@@ -1,26 +1,30 @@
-"""A world whose observations say where they are from, and steps of a batch of them, by hand."""
+"""A world whose observations say where they are from, and walks of a batch of them.
+
+Everything goes through ``GoalVector``, as in training.
+"""
 
 from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-SPACES = SimpleNamespace(
-    observation=spaces.Box(-np.inf, np.inf, (3,), np.float32),
-    goal=spaces.Box(-np.inf, np.inf, (3,), np.float32),
-    action=spaces.Box(-np.inf, np.inf, (2,), np.float32),
-    max_episode_steps=9,
-)
+from langrl.envs.goal_engine import GoalSpaces, Seen
+from langrl.envs.goal_vector import GoalVector
+
+NUMBERS = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+SPACES = GoalSpaces(NUMBERS, NUMBERS, spaces.Box(-1e6, 1e6, (2,), np.float32), 9)
+"""Episodes have 1 to 9 steps."""
 
 
 class CountingWorld(gym.Env):
     """Observes (environment, episode, step); even episodes terminate, odd ones are cut off."""
 
-    observation_space = SPACES.observation
+    observation_space = spaces.Dict(
+        dict.fromkeys(("observation", "achieved_goal", "desired_goal"), NUMBERS)
+    )
     action_space = SPACES.action
 
     def __init__(self, number, first=0):
@@ -28,11 +32,12 @@ class CountingWorld(gym.Env):
 
     @property
     def length(self):
-        """Steps of the present episode: 1 to 9."""
+        """Steps of the present episode."""
         return 1 + (5 * self.episode + 3 * self.number) % SPACES.max_episode_steps
 
     def observe(self):
-        return np.array([self.number, self.episode, self.step_number], np.float32)
+        now = np.array([self.number, self.episode, self.step_number], np.float32)
+        return {"observation": now, "achieved_goal": now.copy(), "desired_goal": now.copy()}
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -40,7 +45,7 @@ class CountingWorld(gym.Env):
         return self.observe(), {}
 
     def step(self, action):
-        np.testing.assert_array_equal(action, action_in(self.observe()))
+        np.testing.assert_array_equal(action, action_in(self.observe()["observation"]))
         self.step_number += 1
         ended, even = self.step_number == self.length, self.episode % 2 == 0
         return self.observe(), 0.0, ended and even, ended and not even, {}
@@ -61,35 +66,21 @@ class Walk:
 
     def __post_init__(self):
         makers = [partial(CountingWorld, number, self.first) for number in range(self.num_envs)]
-        self.env = SyncVectorEnv(makers, autoreset_mode=self.mode)
-        self.now, _ = self.env.reset(seed=0)
-        self.ended = np.zeros(self.num_envs, bool)
+        env = SyncVectorEnv(makers, autoreset_mode=self.mode)
+        self.vector = GoalVector(env, max_episode_steps=SPACES.max_episode_steps)
+        self.reset()
+
+    def reset(self):
+        self.now = self.vector.reset()
 
     def step(self):
         """Return what was seen, the actions, and what they led to."""
-        before, waits = self.now, self.ended & (self.mode == AutoresetMode.NEXT_STEP)
-        actions = action_in(before)
-        after, _, terminated, truncated, info = self.env.step(actions)
-        ended, final, started = terminated | truncated, after.copy(), waits
-        if self.mode == AutoresetMode.SAME_STEP and ended.any():
-            final[ended] = np.stack(list(info["final_obs"][ended]))
-            started = ended
-        elif self.mode == AutoresetMode.DISABLED and ended.any():
-            after, _ = self.env.reset(options={"reset_mask": ended})
-            started = ended
-        self.now, self.ended = after.copy(), ended
-        moved = SimpleNamespace(
-            seen=seen(self.now),
-            acted=~waits,
-            terminated=terminated,
-            truncated=truncated,
-            final_observation=final,
-            final_achieved=final,
-            started=started,
-        )
-        return seen(before), actions, moved
+        before, actions = self.now, action_in(self.now.observation)
+        moved = self.vector.step(actions)
+        self.now = moved.seen
+        return before, actions, moved
 
 
 def seen(observations):
     """Return what agents act on: what is achieved is the observation."""
-    return SimpleNamespace(observation=observations, achieved=observations, desired=observations)
+    return Seen(observations, observations, observations)

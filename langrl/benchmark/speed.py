@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.benchmark.critic import critic
 from langrl.benchmark.evaluation import evaluation
 from langrl.benchmark.grid_engine import grid_engine
 from langrl.benchmark.wrappers import policy_size, wrappers
@@ -301,6 +302,7 @@ SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "wrappers": wrappers,
     "policy-size": policy_size,
     "evaluation": evaluation,
+    "critic": critic,
 }
 
 

@@ -8,7 +8,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,13 +18,11 @@ from langrl.data.config import GoalReplayConfig
 from langrl.data.episode_rings import EpisodeRings, Episodes, States
 from langrl.data.loops import Loops, find_loops
 from langrl.data.replay import futures_at
+from langrl.envs.goal_engine import GoalSpaces, Moved, Seen
 from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.protocols import Array, Integers, Mask
 
 Batch = dict[str, Tensor]
-if TYPE_CHECKING:
-    from langrl.envs.goal_engine import GoalSpaces, Moved, Seen
-
 _ARRAYS = ("observation", "achieved", "action")
 
 
@@ -64,7 +62,7 @@ class GoalReplay:
 
     def __init__(
         self,
-        spaces: "GoalSpaces",
+        spaces: GoalSpaces,
         num_envs: int,
         config: GoalReplayConfig,
         *,
@@ -92,7 +90,7 @@ class GoalReplay:
         """Return how many transitions there are."""
         return len(self._rings)
 
-    def add(self, seen: "Seen", actions: Array, moved: "Moved") -> None:
+    def add(self, seen: Seen, actions: Array, moved: Moved) -> None:
         """Store one step of all environments, whichever way their episodes start anew.
 
         Args:
@@ -292,7 +290,7 @@ class GoalReplay:
             )
         return torch.from_numpy(np.memmap(self._folder / f"{name}.bin", kind, "w+", shape=shape))
 
-    def _begin(self, rows: Integers, seen: "Seen") -> None:
+    def _begin(self, rows: Integers, seen: Seen) -> None:
         slots = self._rings.begin(rows)
         self._write(slots, observation=seen.observation[rows], achieved=seen.achieved[rows])
 

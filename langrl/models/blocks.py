@@ -38,6 +38,8 @@ class FourierFeatures(nn.Module):
                 " give observations of the world that the encoder was trained in"
             )
         scaled = 2 * (position - self.low) / (self.high - self.low) - 1  # [..., S]
+        if not self.octaves:
+            return scaled
         frequencies = (
             math.pi
             / 2

@@ -13,6 +13,7 @@ from langrl.errors import NonFiniteError
 from langrl.protocols import Learner
 from langrl.training.config import LoggingConfig
 from langrl.training.logs import MetricsLog, progress, versions
+from langrl.training.memory import keep_freed_memory
 
 BAD_BATCH = "nonfinite_batch.safetensors"
 
@@ -59,6 +60,7 @@ class Training:
                 weights and checkpoints stay as they were before it.
         """
         learner, logging = self.learner, self.logging
+        keep_freed_memory()
         log = MetricsLog(self.folder, learner.step)
         start = time.perf_counter()
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from langrl.errors import NonFiniteError
 
@@ -110,9 +111,35 @@ class Optimiser:
             torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), self.clip, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self.schedule(self.step)
-        self.optimizer.step()
+        self._move_parameters()
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm} | metrics
+
+    @torch.no_grad()
+    def _move_parameters(self) -> None:
+        """Take AdamW's step.
+
+        The same function as ``AdamW.step`` calls, which looks its state up for as long as the
+        numbers of a small network take.
+        """
+        groups = [
+            (group, [value for value in group["params"] if value.grad is not None])
+            for group in self.optimizer.param_groups
+        ]
+        states = [[self.optimizer.state[value] for value in used] for _, used in groups]
+        if not all(map(all, states)):  # the first step makes the moments
+            self.optimizer.step()
+            return
+        for (group, used), moments in zip(groups, states, strict=True):
+            first, second, steps = (
+                [moment[name] for moment in moments] for name in ("exp_avg", "exp_avg_sq", "step")
+            )
+            adamw(
+                used, [value.grad for value in used], first, second, [], steps,
+                fused=True, amsgrad=False, maximize=False, lr=group["lr"], eps=group["eps"],
+                beta1=group["betas"][0], beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+            )  # fmt: skip
 
     def _in_dtype(self, batch: Mapping[str, Tensor]) -> Batch:
         """Return a batch, floats in the dtype of the parameters."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.stats import chi2_contingency, chisquare
 
 from langrl.data.config import GoalReplayConfig
 from langrl.data.goal_replay import GoalReplay
+from langrl.envs.goal_engine import GoalSpaces
 from langrl.errors import CheckpointError, ConfigError, TrajectoryError
 from langrl.settings import with_changes
 
@@ -179,7 +181,7 @@ def test_cut_ends_open_episodes_as_a_time_limit_does():
     for _ in range(3):
         replay.add(*walk.step())
     replay.cut()
-    walk.now, _ = walk.env.reset()  # episodes begin anew in the middle
+    walk.reset()  # episodes begin anew in the middle
     before = len(replay)
     for _ in range(3):
         replay.add(*walk.step())
@@ -190,13 +192,13 @@ def test_cut_ends_open_episodes_as_a_time_limit_does():
 def test_rows_that_start_anew_without_an_end_are_cut_off():
     replay, walk = make_replay(), Walk(N, AutoresetMode.SAME_STEP)
     before, actions, moved = walk.step()
-    moved.terminated[:] = moved.truncated[:] = False
-    moved.started[:] = True
-    moved.seen = seen(before.observation + np.array([0, 7, 0], np.float32))
-    replay.add(before, actions, moved)
-    moved.started[:] = False
-    moved.final_observation = moved.final_achieved = moved.seen.observation + np.eye(3)[2]
-    replay.add(moved.seen, actions, moved)
+    never, always = np.zeros(N, bool), np.ones(N, bool)
+    moved = replace(moved, terminated=never, truncated=never)
+    first = seen(before.observation + np.array([0, 7, 0], np.float32))
+    replay.add(before, actions, replace(moved, seen=first, started=always))
+    then = first.observation + np.array([0, 0, 1], np.float32)
+    moved = replace(moved, final_observation=then, final_achieved=then, started=never)
+    replay.add(first, actions, moved)
     batch = replay.sample(500, seeded())
     assert torch.equal(batch["state"][:, 1], batch["goal"][:, 1])
     assert set(batch["state"][:, 1].tolist()) == {0, 7}
@@ -239,7 +241,7 @@ def test_a_replay_of_other_sizes_is_refused():
     state = walked(5).state()
     with pytest.raises(CheckpointError, match=r"5 environments with 37 states.*replay.capacity"):
         make_replay(capacity=N * 38).load_state(state)
-    other = SimpleNamespace(**{**vars(SPACES), "goal": spaces.Box(-1, 1, (2,), np.float32)})
+    other = replace(SPACES, goal=spaces.Box(-1, 1, (2,), np.float32))
     with pytest.raises(CheckpointError, match=r"achieved of the stored replay is \[3\]"):
         make_replay(spaces=other).load_state(state)
 
@@ -265,7 +267,7 @@ def test_files_need_a_folder_with_enough_space(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-PICTURES = SimpleNamespace(
+PICTURES = GoalSpaces(
     observation=spaces.Box(0, 255, (4, 3, 3), np.uint8),
     goal=spaces.Box(0, 255, (4, 3, 3), np.uint8),
     action=spaces.Discrete(4),
@@ -372,13 +374,13 @@ def test_an_episode_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match=r"45 states are 9 for each of 5.*up to 10.*to 50 or"):
         make_replay(capacity=N * 9)
     make_replay(capacity=N * 10)
-    endless = SimpleNamespace(**{**vars(SPACES), "max_episode_steps": None})
+    endless = replace(SPACES, max_episode_steps=None)
     with pytest.raises(ConfigError, match=r"up to 2; set it to 10 or more"):
         make_replay(capacity=N * 1, spaces=endless)
 
 
 def test_an_episode_without_a_limit_may_outgrow_its_ring():
-    endless = SimpleNamespace(**{**vars(SPACES), "max_episode_steps": None})
+    endless = replace(SPACES, max_episode_steps=None)
     replay, walk = make_replay(capacity=N * 4, spaces=endless), Walk(N, AutoresetMode.DISABLED)
     for _ in range(100):
         replay.add(*walk.step())

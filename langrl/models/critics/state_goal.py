@@ -91,7 +91,7 @@ class GoalSide(nn.Module):
     def forward(self, goals: Tensor) -> Tensor:
         """Return embeddings."""
         features = self.input(goals)
-        return torch.cat([member(features) for member in self.members], -1)
+        return _beside([member(features) for member in self.members])
 
 
 class StateGoalCritic(nn.Module):
@@ -121,7 +121,7 @@ class StateGoalCritic(nn.Module):
     def read(self, states: Tensor) -> Tensor:
         """Return what ``join`` takes of states [..., S]: [..., any]."""
         features = self.input(states)
-        return torch.cat([member.read(features) for member in self.members], -1)
+        return _beside([member.read(features) for member in self.members])
 
     def join(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return embeddings [..., C * D] of what ``read`` gave with actions [..., A].
@@ -131,7 +131,7 @@ class StateGoalCritic(nn.Module):
         if self.description.discrete:
             actions = functional.one_hot(actions, self.description.actions).to(features.dtype)
         parts = zip(self.members, features.split(self._sizes, -1), strict=True)
-        return torch.cat([member(part, actions) for member, part in parts], -1)
+        return _beside([member(part, actions) for member, part in parts])
 
     def embed_pairs(self, states: Tensor, actions: Tensor) -> Tensor:
         """Embed states [B, S] with an action each [B, A]; returns [B, C * D]."""
@@ -179,6 +179,11 @@ class StateGoalCritic(nn.Module):
     def features(self, observations: Tensor, goals: Tensor) -> Tensor:
         """Return features of states [B, S] with a goal each [B, G], for a policy: [B, any]."""
         return torch.cat([self.read(observations), self.goal(goals)], -1)
+
+
+def _beside(parts: list[Tensor]) -> Tensor:
+    """Return tensors one after another in the last axis; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
 def build_state_goal_critic(description: StateGoalCriticDescription, seed: int) -> StateGoalCritic:
