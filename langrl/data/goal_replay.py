@@ -29,16 +29,25 @@ _ARRAYS = ("observation", "achieved", "action")
 class Recorded(Protocol):
     """Recorded trajectories, one after another."""
 
-    observations: Array
-    """[T, ...]."""
-    actions: Array
-    """[T, ...]; those of last states have no meaning."""
-    achieved: Array
-    """[T, G], the goals that are achieved in the states."""
-    last: Mask
-    """[T], the last states of trajectories."""
-    terminated: Mask
-    """[T], last states that ended the task; a time limit cut the others off."""
+    @property
+    def observations(self) -> Array:
+        """What was seen [T, ...]."""
+
+    @property
+    def actions(self) -> Array:
+        """What was done [T, ...]; those of last states have no meaning."""
+
+    @property
+    def achieved(self) -> Array:
+        """The goals that are achieved in the states [T, G]."""
+
+    @property
+    def last(self) -> Mask:
+        """The last states of trajectories, bool [T]."""
+
+    @property
+    def terminated(self) -> Mask:
+        """Last states that ended the task, bool [T]; a time limit cut the others off."""
 
 
 class GoalReplay:

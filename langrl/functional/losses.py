@@ -367,7 +367,8 @@ def _plain_symmetric(
     """
     if not pairs.is_plain or len(logits) < 2 or logits.dtype.itemsize < 4:
         return None
-    _check_penalty(rows), _check_penalty(columns)
+    for penalty in (rows, columns):
+        _check_penalty(penalty)
     top, anchors = logits.detach().amax(), len(pairs.row)
     mass = (logits - top).exp_()
     sums = torch.stack([mass.sum(1), mass.sum(0)[:anchors]])  # [2, P]
