@@ -139,37 +139,39 @@ class GoalSuite(TaskSuite):
         self, policy: GoalPolicy, episodes: int, seed: int, label: str = "held-out goals"
     ) -> GoalEpisodes:
         """Run a policy towards goals that a seed draws, in each of the environment's tasks."""
-        tasks = self.settings.tasks
-        count = math.ceil(episodes / max(tasks, 1))
-        parts = []
-        with progress(label, count * max(tasks, 1)) as bar:
-            for task in range(1, max(tasks, 1) + 1):
-                options = {"task_id": task} if tasks else None
-                done = count * (task - 1)
+        count = max(self.settings.tasks, 1)
+        rows, quota = self._split(math.ceil(episodes / count))
+        parts: list[GoalEpisodes] = []
+        with progress(label, count * rows * quota) as bar:
+            for task in range(count):
+                done = task * rows * quota
+                options = {"task_id": task + 1} if self.settings.tasks else None
                 parts.append(
                     self._reach_in(
-                        policy, count, seed, options,
-                        lambda finished, _, done=done: bar.update(done + finished, "episodes"),
+                        policy, rows, rows * quota, seed, options,
+                        lambda now, _, done=done: bar.update(done + now, "episodes"),
                     )
                 )  # fmt: skip
         return concatenate(parts)
 
+    def _split(self, episodes: int) -> tuple[int, int]:
+        """Return how many environments run side by side, and how many episodes each runs."""
+        widest = _WIDEST if is_batched(self.config.env) and not self.settings.tasks else _FEW
+        quota = math.ceil(episodes / widest)
+        return math.ceil(episodes / quota), quota
+
     def _reach_in(
         self,
         policy: GoalPolicy,
+        rows: int,
         episodes: int,
         seed: int,
         options: dict[str, Any] | None,
         on_step: Callable[[int, int], None],
     ) -> GoalEpisodes:
         config = self.config
-        widest = _WIDEST if is_batched(config.env) and not options else _FEW
         vector = GoalVector(
-            config.env,
-            min(episodes, widest),
-            max_episode_steps=config.max_episode_steps,
-            seed=seed,
-            options=options,
+            config.env, rows, max_episode_steps=config.max_episode_steps, seed=seed, options=options
         )
         try:
             return reach_goals(vector, policy, episodes, on_step)
