@@ -47,8 +47,8 @@ class _Trunk(nn.Module):
     def __init__(self, description: ActorDescription, outputs: int) -> None:
         super().__init__()
         config = description.config
-        self.state = InputEncoder(description.observation, config.octaves, config.scaled)
-        self.goal = InputEncoder(description.goal, config.octaves, config.scaled)
+        self.state = InputEncoder(description.observation, config.octaves, config)
+        self.goal = InputEncoder(description.goal, config.octaves, config)
         self.net = network(self.state.size + self.goal.size, config, outputs)
 
     def forward(self, states: Tensor, goals: Tensor) -> Tensor:

@@ -49,6 +49,39 @@ class FourierFeatures(nn.Module):
         return torch.cat([scaled, angles.sin(), angles.cos()], -1)
 
 
+class RandomFeatures(nn.Module):
+    """A position with sines and cosines along random directions.
+
+    Maps [..., S] to [..., S + 2 F]; the position itself is scaled from its S bounds to [-1, 1].
+    Unlike octaves of each number, they tell places apart equally well in all directions. The
+    frequencies are drawn with the weights, stored with them, and not trained.
+
+    Args:
+        low: lower bounds of a position.
+        high: upper bounds.
+        count: number of directions F.
+        length: distance over which a feature changes by about a radian, in units of positions.
+
+    Source: Tancik et al. 2020, arXiv:2006.10739 (Gaussian Fourier features).
+    """
+
+    def __init__(
+        self, low: Sequence[float], high: Sequence[float], count: int, length: float
+    ) -> None:
+        super().__init__()
+        self.scaled = FourierFeatures(low, high, 0)
+        drawn = torch.randn(len(low), count) / length
+        self.frequencies = nn.Parameter(drawn, requires_grad=False)
+        self.size = len(low) + 2 * count
+
+    def forward(self, position: Tensor) -> Tensor:
+        """Map positions [..., S] to features; ShapeError if S differs."""
+        scaled = self.scaled(position)
+        centre = (self.scaled.low + self.scaled.high) / 2  # small angles are exact in float32
+        angles = (position - centre) @ self.frequencies
+        return torch.cat([scaled, angles.sin(), angles.cos()], -1)
+
+
 def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
     """Return ``depth`` hidden layers of linear, LayerNorm and SiLU, and a linear output."""
     layers: list[nn.Module] = []

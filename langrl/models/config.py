@@ -142,6 +142,15 @@ class GoalNetworkConfig(Settings):
     layer_norm: bool = Field(True, description="normalise each hidden layer")
     activation: Literal["relu", "silu", "gelu"] = Field("silu", description="of hidden layers")
     scaled: bool = Field(True, description="bring vectors from their range to -1 ... 1 at first")
+    random_features: int = Field(
+        0, ge=0, le=65536, description="Fourier features of vectors along so many random directions"
+    )
+    feature_length: float = Field(
+        1.0,
+        gt=0,
+        description="of the random features: the distance over which one changes by about a radian,"
+        " in units of the vector, such as half a corridor's width",
+    )
 
     @model_validator(mode="after")
     def _has_whole_blocks(self) -> Self:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from langrl.errors import ShapeError
-from langrl.models.blocks import FourierFeatures
+from langrl.models.blocks import FourierFeatures, RandomFeatures
 from langrl.models.config import GoalNetworkConfig
 from langrl.protocols import Array
 from langrl.settings import Settings
@@ -87,19 +87,26 @@ class GoalWorldDescription(Settings):
 class InputEncoder(nn.Module):
     """Maps vectors [..., S] or uint8 images [..., H, W, C] to features [..., size].
 
-    Vectors are scaled from their range to [-1, 1], with Fourier features if there are octaves.
+    Vectors are scaled from their range to [-1, 1], with Fourier features: random ones where the
+    config has some, else of each number if there are octaves.
     """
 
-    def __init__(self, description: InputDescription, octaves: int, scaled: bool) -> None:
+    def __init__(
+        self, description: InputDescription, octaves: int, config: GoalNetworkConfig
+    ) -> None:
         super().__init__()
         self.shape = description.shape
         self.read: nn.Module
         if len(self.shape) == 1:
             low, high = description.low, description.high
-            if not scaled:
+            if not config.scaled:
                 low, high = (-1.0,) * len(low), (1.0,) * len(high)
-            self.read = FourierFeatures(low, high, octaves)
-            self.size = self.read.size
+            features: FourierFeatures | RandomFeatures
+            if config.random_features:
+                features = RandomFeatures(low, high, config.random_features, config.feature_length)
+            else:
+                features = FourierFeatures(low, high, octaves)
+            self.read, self.size = features, features.size
             return
         height, width, channels = self.shape
         layers: list[nn.Module] = []

@@ -12,14 +12,14 @@ from langrl.training.seeding import seeded
 
 def test_vectors_are_scaled_from_their_range():
     description = InputDescription(shape=(2,), low=(0.0, -4.0), high=(10.0, 4.0))
-    encoder = InputEncoder(description, 0, scaled=True)
+    encoder = InputEncoder(description, 0, GoalNetworkConfig())
     assert encoder(torch.tensor([[0.0, 0.0], [10.0, 2.0]])).tolist() == [[-1, 0], [1, 0.5]]
-    raw = InputEncoder(description, 0, scaled=False)
+    raw = InputEncoder(description, 0, GoalNetworkConfig(scaled=False))
     assert raw(torch.tensor([[3.0, -7.0]])).tolist() == [[3, -7]]
 
 
 def test_octaves_add_sines_and_cosines():
-    encoder = InputEncoder(vector(1), 2, scaled=True)
+    encoder = InputEncoder(vector(1), 2, GoalNetworkConfig())
     features = encoder(torch.tensor([[0.5]]))
     angles = torch.tensor([0.25, 0.5]) * torch.pi
     torch.testing.assert_close(
@@ -31,7 +31,7 @@ def test_octaves_add_sines_and_cosines():
 @pytest.mark.parametrize("shape", [(7, 9, 3), (64, 64, 1), (1, 1, 4)])
 def test_images_become_features_whatever_their_leading_axes(shape):
     with seeded(0):
-        encoder = InputEncoder(InputDescription(shape=shape), 0, scaled=True)
+        encoder = InputEncoder(InputDescription(shape=shape), 0, GoalNetworkConfig())
     images = torch.randint(0, 256, (6, *shape), dtype=torch.uint8)
     features = encoder(images)
     assert features.shape == (6, encoder.size)
@@ -43,7 +43,7 @@ def test_images_become_features_whatever_their_leading_axes(shape):
 def test_inputs_of_another_shape_are_refused(shape, given):
     description = vector(2) if shape == (2,) else InputDescription(shape=shape)
     with pytest.raises(ShapeError, match=r"give those of the world"):
-        InputEncoder(description, 0, scaled=True)(torch.zeros(given))
+        InputEncoder(description, 0, GoalNetworkConfig())(torch.zeros(given))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class GoalSide(nn.Module):
     def __init__(self, description: StateGoalCriticDescription) -> None:
         super().__init__()
         config = description.config
-        self.input = InputEncoder(description.goal, config.goal_octaves, config.scaled)
+        self.input = InputEncoder(description.goal, config.goal_octaves, config)
         self.members = nn.ModuleList(
             network(self.input.size, config, config.embedding) for _ in range(config.critics)
         )
@@ -105,7 +105,7 @@ class StateGoalCritic(nn.Module):
         config = description.config
         self.description = description
         self.observation_axes = len(description.observation.shape)
-        self.input = InputEncoder(description.observation, config.state_octaves, config.scaled)
+        self.input = InputEncoder(description.observation, config.state_octaves, config)
         join = _JOINS[config.action_joins]
         members = [
             join(self.input.size, description.actions, config) for _ in range(config.critics)

@@ -21,7 +21,7 @@ from langrl.envs.goal_words import GoalWords, goes_on
 from langrl.envs.goal_worlds import make_goal_env, spaces_of
 from langrl.envs.instructed_goals import InstructedGoals
 from langrl.envs.phrasing import Phrasing
-from langrl.errors import GroundingError
+from langrl.errors import ConfigError, GroundingError
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.goal_reaching import (
     GoalEpisodes,
@@ -58,6 +58,7 @@ _FEW = 10  # where each is one of its own
 _DURING = 1  # added to the seed of evaluations in training: the best weights are chosen on others
 _EXAMPLES = 6  # instructions in a figure
 _WALKS = 5  # of each method in a figure
+_TRIES = 4  # starts, of which one may have something to do
 
 
 def of(config: GoalRunConfig) -> "GoalSuite":
@@ -138,37 +139,39 @@ class GoalSuite(TaskSuite):
         self, policy: GoalPolicy, episodes: int, seed: int, label: str = "held-out goals"
     ) -> GoalEpisodes:
         """Run a policy towards goals that a seed draws, in each of the environment's tasks."""
-        tasks = self.settings.tasks
-        count = math.ceil(episodes / max(tasks, 1))
-        parts = []
-        with progress(label, count * max(tasks, 1)) as bar:
-            for task in range(1, max(tasks, 1) + 1):
-                options = {"task_id": task} if tasks else None
-                done = count * (task - 1)
+        count = max(self.settings.tasks, 1)
+        rows, quota = self._split(math.ceil(episodes / count))
+        parts: list[GoalEpisodes] = []
+        with progress(label, count * rows * quota) as bar:
+            for task in range(count):
+                done = task * rows * quota
+                options = {"task_id": task + 1} if self.settings.tasks else None
                 parts.append(
                     self._reach_in(
-                        policy, count, seed, options,
-                        lambda finished, _, done=done: bar.update(done + finished, "episodes"),
+                        policy, rows, rows * quota, seed, options,
+                        lambda now, _, done=done: bar.update(done + now, "episodes"),
                     )
                 )  # fmt: skip
         return concatenate(parts)
 
+    def _split(self, episodes: int) -> tuple[int, int]:
+        """Return how many environments run side by side, and how many episodes each runs."""
+        widest = _WIDEST if is_batched(self.config.env) and not self.settings.tasks else _FEW
+        quota = math.ceil(episodes / widest)
+        return math.ceil(episodes / quota), quota
+
     def _reach_in(
         self,
         policy: GoalPolicy,
+        rows: int,
         episodes: int,
         seed: int,
         options: dict[str, Any] | None,
         on_step: Callable[[int, int], None],
     ) -> GoalEpisodes:
         config = self.config
-        widest = _WIDEST if is_batched(config.env) and not options else _FEW
         vector = GoalVector(
-            config.env,
-            min(episodes, widest),
-            max_episode_steps=config.max_episode_steps,
-            seed=seed,
-            options=options,
+            config.env, rows, max_episode_steps=config.max_episode_steps, seed=seed, options=options
         )
         try:
             return reach_goals(vector, policy, episodes, on_step)
@@ -238,21 +241,24 @@ class GoalSuite(TaskSuite):
             for kind in words.kinds
             for _ in range(math.ceil(_EXAMPLES / len(words.kinds)))
         ]
-        single = self.settings.model_copy(update={"episodes": 1})
-        panels = []
-        for seed, text in enumerate(dict.fromkeys((*first, *drawn)).keys()):
-            if len(panels) == _EXAMPLES:
-                break
-            grounded = agent()
-            env = self.tasks(single)
-            episodes = run_episodes(env, grounded, seed, {"instruction": text})
-            env.close()
-            if not len(episodes.paths):
-                continue  # every start satisfies it
-            outcome = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
-            panels.append(self._panel(grounded, text, episodes, outcome, 1))
+        panels: list[dict[str, Any]] = []
+        for seed, text in enumerate(dict.fromkeys((*first, *drawn))):
+            if len(panels) < _EXAMPLES:
+                panels += self._walked(agent(), text, seed)
         title = f"belief about goals (heat), what the words denote (green): {self.name}"
         return goal_beliefs_figure(panels, title)
+
+    def _walked(self, agent: Any, text: str, seed: int) -> list[dict[str, Any]]:
+        """Return the panel of an instruction with a walk; none if every start satisfies it."""
+        env = self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))
+        try:
+            episodes = run_episodes(env, agent, seed, {"instruction": text})
+        except ConfigError:
+            return []
+        finally:
+            env.close()
+        title = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
+        return [self._panel(agent, text, episodes, title, 1)]
 
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
