@@ -63,6 +63,10 @@ class _Epochs:
         rows, self._queue = self._queue[: self._size], self._queue[self._size :]
         return {name: value[rows.to(value.device)] for name, value in self._data.items()}
 
+    def metrics(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
     def state(self) -> Batch:
         """Return the pairs of this epoch that have not been drawn yet."""
         return {"queue": self._queue}

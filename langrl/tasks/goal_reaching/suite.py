@@ -296,7 +296,9 @@ class GoalSuite(TaskSuite):
             return super().report(run, folder, command, seconds)
         suite = self.for_agents(run.agent)
         rows: list[Row] = []
-        policies = {CEILING: run.agent.policy(settings.deterministic), "random": suite._wander()}
+        policies: dict[str, GoalPolicy] = {CEILING: run.agent.policy(settings.deterministic)}
+        if settings.methods is None or "random" in settings.methods:
+            policies["random"] = suite._wander()
         for name, policy in policies.items():
             reached = suite.reach(policy, settings.episodes, settings.seed, f"goals: {name}")
             rows.append({"method": name, "task": "goals"} | summarise_goals(reached))
