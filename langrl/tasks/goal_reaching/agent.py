@@ -64,20 +64,19 @@ class GoalAgentDescription(Settings):
         goal: InputDescription,
     ) -> Self:
         """Return the description of a run's agent; inputs say how numbers are scaled."""
-        action = spaces.action
-        box = isinstance(action, gym_spaces.Box)
-        world = {
+        box = spaces.action if isinstance(spaces.action, gym_spaces.Box) else None
+        world: dict[str, Any] = {
             "observation": observation,
             "goal": goal,
-            "actions": int(action.shape[0] if box else action.n),
-            "discrete": not box,
+            "actions": spaces.number_of_actions,
+            "discrete": box is None,
         }
         return cls(
             env=config.env,
             critic=StateGoalCriticDescription(**world, config=config.critic),
             actor=ActorDescription(**world, config=config.actor),
-            action_low=tuple(action.low.tolist()) if box else (),
-            action_high=tuple(action.high.tolist()) if box else (),
+            action_low=() if box is None else tuple(box.low.tolist()),
+            action_high=() if box is None else tuple(box.high.tolist()),
             deterministic=config.evaluation.deterministic,
             words=config.words,
             grounding=config.grounding,

@@ -24,7 +24,7 @@ from langrl.data.goal_replay import GoalReplay
 from langrl.data.recordings.reading import read_recording
 from langrl.data.recordings.recording import Recording, check_recording
 from langrl.envs.goal_engine import GoalSpaces
-from langrl.envs.goal_vector import GoalVector
+from langrl.envs.goal_vector import Engine, GoalVector
 from langrl.errors import CheckpointError, ShapeError, TrajectoryError
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
@@ -35,8 +35,8 @@ from langrl.tasks.goal_reaching.agent import (
     build_networks,
 )
 from langrl.tasks.goal_reaching.config import GoalRunConfig
+from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.run import Run
-from langrl.tasks.suite import suite_of
 from langrl.training.learner import Experience, OfflineReplay
 
 _SCOUTS, _SCOUTED = (
@@ -107,7 +107,7 @@ class GoalRun(Run):
         """Measure how often the present weights reach held-out goals, and keep the best ones."""
         learner, best = self.learner, self.config.evaluation.deterministic
         policy = acting(learner.critic, learner.actor, best, self.config.seed)
-        measured: dict[str, float] = suite_of(self.config).watch(policy)
+        measured: dict[str, float] = HeldOutGoals(self.config).watch(policy)
         success = measured["evaluation/success"]
         if success > self.best:
             self.best = success
@@ -170,7 +170,9 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     )
 
 
-def make_vector(config: GoalRunConfig, count: int, seed: int, engine: str = "auto") -> GoalVector:
+def make_vector(
+    config: GoalRunConfig, count: int, seed: int, engine: Engine = "auto"
+) -> GoalVector:
     """Return environments of a config side by side."""
     return GoalVector(
         config.env, count, engine, max_episode_steps=config.max_episode_steps, seed=seed
@@ -193,6 +195,7 @@ def _recorded(
         device=device,
     )
     replay.fill(recording, config.data.loop_radius, config.data.mean_actions)
+    assert recording.achieved is not None
     inputs = _describe_inputs(spaces, recording.observations, recording.achieved)
     arrays = (recording.observations, recording.actions, recording.last)
     return spaces, replay, inputs, digest(*arrays)
