@@ -46,7 +46,7 @@ VARIANTS = {  # of the config, by what makes some fields count
     "weighted": {"learner": {"action_weight": 1.0, "critic_learning_rate": 0.01}},
     "drawing": {"evaluation": {"deterministic": False}},
     "choices": {"env": "toys/Choices-v0"},
-    "recorded": {"data": {"goal_columns": [2], "loop_radius": 4.0}},
+    "recorded": {"data": {"goal_columns": [2], "loop_radius": 4.0, "mean_actions": True}},
 }  # fmt: skip
 IN = {  # the variant in which a field counts; acting for the others
     "actor.compared": "comparing",
@@ -67,10 +67,10 @@ IN = {  # the variant in which a field counts; acting for the others
     "learner.steps": "recorded",
 }
 OTHER = {
-    "env": "toys/ArrayLine-v0",
+    "env": "toys/Choices-v0",
     "max_episode_steps": 5,
     "data.goal_columns": [1],
-    "data.loop_radius": 0.0,
+    "data.loop_radius": 1.0,
     "replay.capacity": 24,
     "actor.log_std_low": 1.0,
     "actor.log_std_high": -3.0,
@@ -104,17 +104,17 @@ def file(tmp_path_factory):
 def what_it_does(config, folder):
     """Return a digest of trained weights, of actions, of beliefs and of the run's length."""
     run = build_run(config, folder)
-    learner, suite = run.learner, suite_of(config).for_agents(run.agent)
+    learner = run.learner
     metrics = [learner.update(learner.batch()) for _ in range(5)]
-    agent = run.agent()
+    agent, suite = run.agent(), suite_of(config).for_agents(run.agent)
     env = suite.tasks(suite.settings)
-    observation, _ = env.reset(seed=suite.settings.seed)
-    agent.reset(np.random.default_rng(0))
-    parts = [list(observation["instruction"]), torch.get_num_threads(), learner.optimiser.step]
-    for _ in range(3):
-        actions = agent.act(observation)
-        parts += [observation["observation"].tobytes().hex(), np.array(actions).tobytes().hex()]
-        observation, *_ = env.step(actions)
+    parts = [torch.get_num_threads()]
+    for number in range(3):
+        observation, _ = env.reset(seed=suite.settings.seed + number)
+        agent.reset(np.random.default_rng(0))
+        actions = np.array(agent.act(observation))
+        arrays = (observation["observation"], actions, env.step(actions)[0]["observation"])
+        parts += [list(observation["instruction"]), *(array.tolist() for array in arrays)]
     text = "go to the far right" if "left-right" in config.words.axes else "go to the far end"
     posterior = agent.posterior({"observation": observation["observation"][0]}, text)
     parts.append(posterior.probabilities.tobytes().hex())
