@@ -29,6 +29,13 @@ class GoalSpaces:
     action: "spaces.Box[Any] | spaces.Discrete"
     max_episode_steps: int | None = None
 
+    @property
+    def number_of_actions(self) -> int:
+        """How many numbers an action has; of discrete actions, how many there are."""
+        if isinstance(self.action, spaces.Discrete):
+            return int(self.action.n)
+        return int(np.prod(self.action.shape))
+
     def to_action(self, unit: Array) -> Array:
         """Return the world's actions [..., A] for numbers from -1 to 1; discrete ones as they are.
 

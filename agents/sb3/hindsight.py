@@ -95,7 +95,7 @@ def policy_of(model: SAC, spaces: GoalSpaces) -> GoalPolicy:
     def act(observations: Mapping[str, Array]) -> Array:
         seen: dict[str, Any] = {name: np.asarray(values) for name, values in observations.items()}
         if normalizer is not None:
-            seen = normalizer.normalize_obs(seen)
+            seen = dict(normalizer.normalize_obs(seen))
         actions, _ = model.predict(seen, deterministic=True)
         return spaces.to_unit(actions)
 

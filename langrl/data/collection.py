@@ -3,12 +3,12 @@
 Axes: ``N`` environments, ``B`` batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from langrl.data.config import CollectConfig
 from langrl.data.goal_replay import GoalReplay
@@ -33,8 +33,7 @@ class OnlineExperience:
         replay: remembers what they showed.
         config: lengths of rounds, and how often an action is random.
         updates: batches in a round.
-        batch_size: state-actions in a batch.
-        generator: of the batches; stored with the optimiser.
+        sample: draws a batch of the replay.
         seed: of the random actions.
     """
 
@@ -45,17 +44,11 @@ class OnlineExperience:
         config: CollectConfig,
         *,
         updates: int,
-        batch_size: int,
-        generator: Generator,
+        sample: Callable[[], Batch],
         seed: int,
     ) -> None:
         self.vector, self.replay, self.config = vector, replay, config
-        self.updates, self.batch_size, self.generator, self.seed = (
-            updates,
-            batch_size,
-            generator,
-            seed,
-        )
+        self.updates, self.sample, self.seed = updates, sample, seed
         self.steps = 0  # of all environments
         self._left = 0  # batches until the next round
         self._outcomes: list[float] = []  # of the episodes that ended last
@@ -70,7 +63,7 @@ class OnlineExperience:
                 self._move(policy)
             self._left = self.updates
         self._left -= 1
-        return self.replay.sample(self.batch_size, self.generator)
+        return self.sample()
 
     def _move(self, policy: Policy | None) -> None:
         """Take one step of every environment; at random without a policy."""

@@ -38,7 +38,7 @@ class Recorded(Protocol):
         """What was done [T, ...]; those of last states have no meaning."""
 
     @property
-    def achieved(self) -> Array:
+    def achieved(self) -> Array | None:
         """The goals that are achieved in the states [T, G]."""
 
     @property
@@ -144,9 +144,12 @@ class GoalReplay:
         Raises:
             TrajectoryError: if the arrays are not those of the spaces, or without a transition.
         """
+        achieved = trajectories.achieved
+        if achieved is None:
+            raise TrajectoryError("nothing says which goals states achieve; see check_recording")
         arrays = {
             "observation": trajectories.observations,
-            "achieved": trajectories.achieved,
+            "achieved": achieved,
             "action": trajectories.actions,
         }
         last = trajectories.last.copy()
@@ -167,7 +170,7 @@ class GoalReplay:
             self._arrays[name][0].copy_(torch.from_numpy(np.ascontiguousarray(values)))
         self._rings.fill(last, trajectories.terminated)
         if loop_radius:
-            found = find_loops(trajectories.achieved, last, loop_radius)
+            found = find_loops(achieved, last, loop_radius)
             self._loops = Loops(*(values.to(self._device) for values in found))
         if mean_actions:
             zeros = np.zeros((1, trajectories.actions.shape[1]))

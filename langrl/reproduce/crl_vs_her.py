@@ -19,9 +19,9 @@ from langrl.plots.learning_curves import learning_curves_figure
 from langrl.reproduce.arguments import CrlVsHerArguments
 from langrl.reproduce.common import train_once, with_given, write_report
 from langrl.tasks.goal_reaching.config import GoalRunConfig
+from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import preset_of
-from langrl.tasks.suite import suite_of
 from langrl.training.jobs import chained, run_jobs
 from langrl.training.logs import TIMES, print_table, read_metrics
 from langrl.training.result_cache import ResultCache, Row
@@ -96,7 +96,7 @@ def curve_of(run: Path) -> list[Row]:
 
 
 def _hindsight(config: GoalRunConfig, seconds: float) -> list[Row]:
-    suite = suite_of(config)
+    goals = HeldOutGoals(config)
 
     def make_env() -> Any:
         return make_goal_env(config.env, config.max_episode_steps)
@@ -104,7 +104,7 @@ def _hindsight(config: GoalRunConfig, seconds: float) -> list[Row]:
     return learn_with_hindsight(
         make_env,
         spaces_of(make_env()),
-        lambda policy: suite.watch(policy)["evaluation/success"],
+        lambda policy: goals.watch(policy)["evaluation/success"],
         settings=HindsightSettings(gamma=_LONG.get(config.env, _DISCOUNT)),
         seed=config.seed,
         every=max(1000, round(seconds * _HER_RATE / _HER_POINTS)),
@@ -113,13 +113,13 @@ def _hindsight(config: GoalRunConfig, seconds: float) -> list[Row]:
     )
 
 
-def _curves(points: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
+def _curves(points: Sequence[Row]) -> Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]:
     return group_rows(points, ("env", "agent", "seed"))
 
 
 def _last_points(points: Sequence[Row]) -> list[Row]:
     """Return the last point of each curve."""
-    return [curve[-1] | {"method": key[1]} for key, curve in _curves(points).items()]
+    return [dict(curve[-1]) | {"method": key[1]} for key, curve in _curves(points).items()]
 
 
 def _over_seeds(points: Sequence[Row]) -> list[Row]:
@@ -130,9 +130,10 @@ def _over_seeds(points: Sequence[Row]) -> list[Row]:
         curves = [c for key, c in _curves(points).items() if key[:2] == (row["env"], row["agent"])]
         reached = [first_reaching(curve, MARK) for curve in curves]
         for axis in ("steps", "seconds"):
-            values = [each[axis] for each in reached]
-            known = None not in values  # a mean over those that did would flatter
-            row[f"to_{MARK}_{axis}"] = float(np.mean(values)) if known else None
+            values = [value for each in reached if (value := each[axis]) is not None]
+            # Of all seeds or none: a mean over those that got there would flatter.
+            mean = float(np.mean(values)) if len(values) == len(reached) else None
+            row[f"to_{MARK}_{axis}"] = mean
         rows.append(row)
     return rows
 

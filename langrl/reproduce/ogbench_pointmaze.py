@@ -7,7 +7,7 @@ follows instructions, which it has never seen in training.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langrl.data.recordings.making import make_recording
 from langrl.evaluation.comparison import summarise
@@ -16,7 +16,9 @@ from langrl.evaluation.statistics import labelled_groups, means_and_sems
 from langrl.plots.base import Bar, draw_bars, explain, figure, with_legend
 from langrl.reproduce.arguments import OgbenchPointmazeArguments
 from langrl.reproduce.common import train_timed, with_given, write_report
+from langrl.tasks.goal_reaching.agent import GoalAgents
 from langrl.tasks.goal_reaching.config import GoalRunConfig
+from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.goal_reaching.suite import GoalSuite
 from langrl.tasks.loading import agents_of
 from langrl.tasks.presets import load_config
@@ -102,17 +104,21 @@ def run_cell(
     }
 
 
+def _agents(run: Path) -> GoalAgents:
+    return cast(GoalAgents, agents_of(run))
+
+
 def _reach(run: Path, config: GoalRunConfig) -> Row:
     """Return the success over the five tasks."""
-    agents, settings = agents_of(run), config.evaluation
-    suite = GoalSuite(config, settings)
-    policy = agents.policy(settings.deterministic)
-    return summarise_goals(suite.reach(policy, settings.episodes, settings.seed, run.name))
+    settings = config.evaluation
+    policy = _agents(run).policy(settings.deterministic)
+    goals = HeldOutGoals(config)
+    return summarise_goals(goals.reach(policy, settings.episodes, settings.seed, run.name))
 
 
 def _follow(run: Path, config: GoalRunConfig, episodes: int) -> Row:
     """Return the success in following drawn instructions, as many as episodes of a task."""
-    agents = agents_of(run)
+    agents = _agents(run)
     suite = GoalSuite(config, config.evaluation).for_agents(agents)
     settings = config.evaluation.model_copy(update={"episodes": episodes})
     methods = suite.agents(agents, (STRATEGY,))

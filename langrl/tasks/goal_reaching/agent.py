@@ -35,8 +35,9 @@ from langrl.models.critics.state_goal import (
 from langrl.models.goal_networks import InputDescription
 from langrl.protocols import Array
 from langrl.settings import Settings, with_changes
+from langrl.tasks.goal_reaching import rooms
 from langrl.tasks.goal_reaching.config import GoalRunConfig
-from langrl.tasks.loading import read_description
+from langrl.tasks.loading import AgentMaker, read_description
 
 WORDS = "words"  # in a run folder: the language side, learned when it is first needed
 
@@ -64,20 +65,19 @@ class GoalAgentDescription(Settings):
         goal: InputDescription,
     ) -> Self:
         """Return the description of a run's agent; inputs say how numbers are scaled."""
-        action = spaces.action
-        box = isinstance(action, gym_spaces.Box)
-        world = {
+        box = spaces.action if isinstance(spaces.action, gym_spaces.Box) else None
+        world: dict[str, Any] = {
             "observation": observation,
             "goal": goal,
-            "actions": int(action.shape[0] if box else action.n),
-            "discrete": not box,
+            "actions": spaces.number_of_actions,
+            "discrete": box is None,
         }
         return cls(
             env=config.env,
             critic=StateGoalCriticDescription(**world, config=config.critic),
             actor=ActorDescription(**world, config=config.actor),
-            action_low=tuple(action.low.tolist()) if box else (),
-            action_high=tuple(action.high.tolist()) if box else (),
+            action_low=() if box is None else tuple(box.low.tolist()),
+            action_high=() if box is None else tuple(box.high.tolist()),
             deterministic=config.evaluation.deterministic,
             words=config.words,
             grounding=config.grounding,
@@ -179,7 +179,7 @@ class GoalAgents:
 
 def load(
     checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
-) -> GoalAgents:
+) -> AgentMaker:
     """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s.
 
     Args:
@@ -190,6 +190,8 @@ def load(
     """
     if world is not None:
         raise CheckpointError("it was trained in a goal environment; leave the layout out")
+    if "rooms" in checkpoint.documents["agent"]:
+        return rooms.load(checkpoint, path, device)
     description = read_description(GoalAgentDescription, checkpoint, path)
     critic, actor = build_networks(description, seed=0)
     weights: dict[str, Tensor] = dict(named_weights(critic, actor))

@@ -8,7 +8,7 @@ from pydantic import Field
 from langrl.agents.config import GoalLearnerConfig
 from langrl.data.config import CollectConfig, GoalReplayConfig, RecordedDataConfig
 from langrl.grounding.config import GoalGroundingConfig, WordsConfig
-from langrl.models.config import ActorConfig, StateGoalCriticConfig
+from langrl.models.config import ActorConfig, GridCriticConfig, StateGoalCriticConfig
 from langrl.tasks.config import EvaluationConfig, RunConfig
 from langrl.training.config import LoggingConfig
 
@@ -46,6 +46,9 @@ class GoalRunConfig(RunConfig):
     data: RecordedDataConfig = RecordedDataConfig()
     replay: GoalReplayConfig = GoalReplayConfig()
     critic: StateGoalCriticConfig = StateGoalCriticConfig()
+    rooms: GridCriticConfig = Field(
+        GridCriticConfig(), description="grid worlds: the critic, in the place of the other one"
+    )
     actor: ActorConfig = ActorConfig()
     learner: GoalLearnerConfig = GoalLearnerConfig()
     words: WordsConfig = WordsConfig()

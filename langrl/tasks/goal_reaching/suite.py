@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,37 +13,30 @@ from gymnasium.vector import VectorEnv
 from matplotlib.figure import Figure
 from numpy.random import Generator
 
-from langrl import MAZE_IDS
+from langrl import GRID_IDS, MAZE_IDS
 from langrl.agents.baselines import RandomAgent
-from langrl.envs.goal_engine import GoalSpaces
-from langrl.envs.goal_vector import GoalVector, is_batched, make_engine
+from langrl.envs.goal_vector import GoalVector, make_engine
 from langrl.envs.goal_words import GoalWords, goes_on
-from langrl.envs.goal_worlds import make_goal_env, spaces_of
+from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.instructed_goals import InstructedGoals
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import ConfigError, GroundingError
 from langrl.evaluation.comparison import COLUMNS, summarise
-from langrl.evaluation.goal_reaching import (
-    GoalEpisodes,
-    GoalPolicy,
-    concatenate,
-    reach_goals,
-    summarise_goals,
-)
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.base import CEILING
 from langrl.plots.goals import goal_beliefs_figure
 from langrl.protocols import Array
 from langrl.tasks.config import OFF
+from langrl.tasks.goal_reaching.agent import GoalAgents
 from langrl.tasks.goal_reaching.config import GoalEvaluationConfig, GoalRunConfig
+from langrl.tasks.goal_reaching.held_out import HeldOutGoals
+from langrl.tasks.goal_reaching.rooms import RoomSuite, suite_of_rooms
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import (
     Drawings,
     Makers,
     Report,
-    Row,
     TaskSuite,
     describe_outcome,
     outcomes,
@@ -51,18 +44,16 @@ from langrl.tasks.suite import (
     uncertainty,
     unknown_denotation,
 )
-from langrl.training.logs import progress
 
-_WIDEST = 256  # environments side by side at most, where they are arrays
-_FEW = 10  # where each is one of its own
-_DURING = 1  # added to the seed of evaluations in training: the best weights are chosen on others
 _EXAMPLES = 6  # instructions in a figure
 _WALKS = 5  # of each method in a figure
 _TRIES = 4  # starts, of which one may have something to do
 
 
-def of(config: GoalRunConfig) -> "GoalSuite":
+def of(config: GoalRunConfig) -> "GoalSuite | RoomSuite":
     """Return the suite of a run."""
+    if config.env in GRID_IDS:
+        return suite_of_rooms(config)
     return GoalSuite(config, config.evaluation)
 
 
@@ -100,7 +91,7 @@ class GoalSuite(TaskSuite):
         return {"random": self._random}
 
     def _random(self) -> RandomAgent:
-        spaces = self._spaces
+        spaces = self.goals.spaces
 
         def draw(count: int, generator: Generator) -> Array:
             return spaces.to_action(spaces.sample_unit(count, generator))
@@ -108,14 +99,13 @@ class GoalSuite(TaskSuite):
         return RandomAgent(draw, len(spaces.observation.shape))
 
     @property
-    def _spaces(self) -> GoalSpaces:
-        env = make_goal_env(self.config.env, self.config.max_episode_steps)
-        env.close()
-        return spaces_of(env)
+    def goals(self) -> HeldOutGoals:
+        """Goals to reach."""
+        return HeldOutGoals(self.config)
 
     def for_agents(self, agent: AgentMaker) -> Self:
         """Return the suite with the words that a run's agents know."""
-        return replace(self, words=agent.words)
+        return replace(self, words=cast(GoalAgents, agent).words)
 
     @property
     def _known_words(self) -> GoalWords:
@@ -125,58 +115,6 @@ class GoalSuite(TaskSuite):
                 " by --words.axes in training"
             )
         return self.words
-
-    # -- reaching goals ------------------------------------------------------------------------
-
-    def watch(self, policy: GoalPolicy) -> dict[str, float]:
-        """Return how well a policy reaches a few held-out goals, as metrics."""
-        count, seed = self.settings.episodes_during, self.settings.seed + _DURING
-        row = summarise_goals(self.reach(policy, count, seed))
-        names = ("success", "spl", "return")
-        return {f"evaluation/{name}": row[name] for name in names if row[name] is not None}
-
-    def reach(
-        self, policy: GoalPolicy, episodes: int, seed: int, label: str = "held-out goals"
-    ) -> GoalEpisodes:
-        """Run a policy towards goals that a seed draws, in each of the environment's tasks."""
-        count = max(self.settings.tasks, 1)
-        rows, quota = self._split(math.ceil(episodes / count))
-        parts: list[GoalEpisodes] = []
-        with progress(label, count * rows * quota) as bar:
-            for task in range(count):
-                done = task * rows * quota
-                options = {"task_id": task + 1} if self.settings.tasks else None
-                parts.append(
-                    self._reach_in(
-                        policy, rows, rows * quota, seed, options,
-                        lambda now, _, done=done: bar.update(done + now, "episodes"),
-                    )
-                )  # fmt: skip
-        return concatenate(parts)
-
-    def _split(self, episodes: int) -> tuple[int, int]:
-        """Return how many environments run side by side, and how many episodes each runs."""
-        widest = _WIDEST if is_batched(self.config.env) and not self.settings.tasks else _FEW
-        quota = math.ceil(episodes / widest)
-        return math.ceil(episodes / quota), quota
-
-    def _reach_in(
-        self,
-        policy: GoalPolicy,
-        rows: int,
-        episodes: int,
-        seed: int,
-        options: dict[str, Any] | None,
-        on_step: Callable[[int, int], None],
-    ) -> GoalEpisodes:
-        config = self.config
-        vector = GoalVector(
-            config.env, rows, max_episode_steps=config.max_episode_steps, seed=seed, options=options
-        )
-        try:
-            return reach_goals(vector, policy, episodes, on_step)
-        finally:
-            vector.close()
 
     # -- following instructions ----------------------------------------------------------------
 
@@ -189,13 +127,10 @@ class GoalSuite(TaskSuite):
         """Return the vector environment in which agents follow instructions."""
         config, count = self.config, settings.episodes
         if config.env in MAZE_IDS:
-            limit = (
-                {}
-                if config.max_episode_steps is None
-                else {"max_episode_steps": config.max_episode_steps}
-            )
-            kinds = types or ("row", "column")
-            return gym.make_vec(config.env, count, kinds=kinds, phrasing=phrasing, **limit)
+            own: dict[str, Any] = {"kinds": types or ("row", "column"), "phrasing": phrasing}
+            if config.max_episode_steps is not None:
+                own["max_episode_steps"] = config.max_episode_steps
+            return gym.make_vec(config.env, count, **own)
         single = make_goal_env(config.env, config.max_episode_steps)
         kwargs = goes_on(single)
         single.close()
@@ -295,13 +230,8 @@ class GoalSuite(TaskSuite):
         if settings.methods == OFF:
             return super().report(run, folder, command, seconds)
         suite = self.for_agents(run.agent)
-        rows: list[Row] = []
-        policies: dict[str, GoalPolicy] = {CEILING: run.agent.policy(settings.deterministic)}
-        if settings.methods is None or "random" in settings.methods:
-            policies["random"] = suite._wander()
-        for name, policy in policies.items():
-            reached = suite.reach(policy, settings.episodes, settings.seed, f"goals: {name}")
-            rows.append({"method": name, "task": "goals"} | summarise_goals(reached))
+        with_random = settings.methods is None or "random" in settings.methods
+        rows = self.goals.rows(run.agent.policy(settings.deterministic), with_random)
         drawn: Callable[[], dict[str, Figure]] = dict
         if suite.words is not None:
             results = suite.compare(suite.agents(run.agent, settings.methods), "instructions")
@@ -317,11 +247,6 @@ class GoalSuite(TaskSuite):
         title = f"{folder} ({seconds:.0f} s of training)"
         columns = ("task", "method", *COLUMNS)
         return Report(title, rows, columns, draw, results=run.results)
-
-    def _wander(self) -> GoalPolicy:
-        """Return a policy of goals that acts at random."""
-        spaces, generator = self._spaces, np.random.default_rng(self.settings.seed)
-        return lambda seen: spaces.sample_unit(len(seen["observation"]), generator)
 
 
 def _posterior(suite: GoalSuite, agent: AgentMaker) -> dict[str, Figure]:
