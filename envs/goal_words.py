@@ -26,8 +26,9 @@ from langrl.protocols import Array, Integers, Mask
 class CellGrammar(Protocol):
     """Writes and reads instructions that denote cells of a map."""
 
-    kinds: tuple[str, ...]
-    """The instruction types."""
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The instruction types."""
 
     def denotation(self, text: str) -> Mask | None:
         """Return the cells that a text denotes; None if it is unknown.

@@ -129,11 +129,18 @@ class GymEngine:
         return {
             "seeds": self._seeds.copy(),
             "elapsed": self._elapsed.copy(),
-            "actions": self._actions[:, : int(self._elapsed.max())].copy(),
+            "actions": self._past_actions(),
             "observation": self._seen.observation.copy(),
             "achieved": self._seen.achieved.copy(),
             "desired": self._seen.desired.copy(),
         }
+
+    def _past_actions(self) -> Array:
+        """Return the actions of the episodes that go on [N, T, ...], and 0 after them."""
+        steps = np.arange(int(self._elapsed.max()))
+        actions = self._actions[:, : len(steps)].copy()
+        actions[steps >= self._elapsed[:, None]] = 0  # earlier episodes left others there
+        return actions
 
     def load_state(self, state: Mapping[str, Array]) -> Seen:
         """Repeat the episodes so far; as ``GoalEngine``.

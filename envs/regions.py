@@ -45,7 +45,6 @@ class RegionGrammar:
     """
 
     axes: tuple[str | None, ...]
-    kinds = KINDS
 
     def __post_init__(self) -> None:
         named = [lookup(AXES, axis, "axis") for axis in self.axes if axis is not None]
@@ -53,6 +52,12 @@ class RegionGrammar:
             raise DomainError("no number of a goal has words; name an axis, such as 'left-right'")
         if len({frozenset(ends) for ends in named}) < len(named):
             raise DomainError(f"two of the axes {self.axes} have the same words; name each once")
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The instruction types; along a single axis, nothing is on two sides."""
+        there = {meaning[0] for meaning in self.meanings}
+        return tuple(kind for kind in KINDS if kind in there)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

@@ -39,6 +39,10 @@ class ConfigError(LangRLError, ValueError):
     """A config file, a preset or a flag is wrong."""
 
 
+class NothingToDoError(ConfigError):
+    """Every episode starts where its instruction is satisfied, or its goal reached."""
+
+
 class InstructionError(LangRLError, ValueError):
     """A text cannot serve as an instruction, or denotes nothing in this world."""
 

@@ -22,14 +22,15 @@ from langrl.tasks.maze.baselines import OracleAgent
 
 WORLD, OTHER = "langrl/StreetMaze-Fork-v0", "CartPole-v1"
 COMMANDS = (
-    "train", "pretrain", "evaluate", "demo", "diagnose", "benchmark speed",
+    "train", "train --config crl", "pretrain", "evaluate", "demo", "diagnose", "benchmark speed",
     "data describe", "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "D4RL", "InfoNCE", "MiniGrid", "MiniLM", "NaN", "NextStep", "NumPy", "PyTorch",
-    "SameStep", "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
+    "AdamW", "AdroitHand", "D4RL", "FrankaKitchen", "HandManipulate", "HandReach", "InfoNCE",
+    "MiniGrid", "MiniLM", "NaN", "NextStep", "NumPy", "PointMaze", "PyTorch", "SameStep",
+    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 
@@ -188,7 +189,13 @@ def _resolves(parts):
 
 
 def test_a_class_that_a_message_names_exists():
-    known = {*dir(gym.wrappers), *dir(gym.spaces), *dir(gym.vector), *NOT_CLASSES}
+    known = {
+        *dir(gym.wrappers),
+        *dir(gym.wrappers.vector),
+        *dir(gym.spaces),
+        *dir(gym.vector),
+        *NOT_CLASSES,
+    }
     for tree in sources().values():
         known |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     names = dict(found(r"(?<![\w-])[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+\b"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.autoreset import autoreset_mode, undo_same_step
 from langrl.envs.wrappers.checks import check_instructed
-from langrl.errors import ConfigError, ShapeError
+from langrl.errors import ConfigError, NothingToDoError, ShapeError
 from langrl.evaluation.policies import Policy, RandomActions, check_policy, predict
 from langrl.protocols import Agent, Array, Mask, check_agent
 
@@ -183,7 +183,7 @@ def _not_satisfied(started: Any) -> NDArray[np.int64]:
     """Return the episodes that count, of which ``started`` [N] says that there is nothing to do."""
     counted = np.flatnonzero(~np.asarray(started, bool))
     if not len(counted):
-        raise ConfigError(
+        raise NothingToDoError(
             f"each of the {len(started)} episodes starts where its instruction is satisfied, or"
             " its goal reached; give others, or other starts"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from langrl.errors import ShapeError
+from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.blocks import FourierFeatures, RandomFeatures
 from langrl.models.config import GoalNetworkConfig
 from langrl.protocols import Array
@@ -59,6 +59,9 @@ def describe_input(
         low: lower bounds of the space [S]; unused for images, as the next two.
         high: upper bounds [S].
         samples: what has been seen [any, S].
+
+    Raises:
+        NonFiniteError: if a sample is NaN or infinite.
     """
     if len(shape) != 1:
         return InputDescription(shape=tuple(shape))
@@ -66,6 +69,10 @@ def describe_input(
     known = (np.abs(lower) <= _LARGEST) & (np.abs(upper) <= _LARGEST) & (lower < upper)
     middle, half = np.zeros(lower.shape), np.ones(lower.shape)
     if samples is not None and len(samples):
+        if not np.isfinite(samples).all():
+            raise NonFiniteError(
+                "what the environment shows at first is NaN or inf somewhere; fix the environment"
+            )
         middle, spread = samples.mean(0, np.float64), samples.std(0, np.float64)
         half = np.where(spread > 1e-6 * (1 + np.abs(middle)), _SPREAD * spread, 1.0)
     return InputDescription(

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl.envs.phrasing import Phrasing
-from langrl.errors import lookup
+from langrl.errors import NothingToDoError, lookup
 from langrl.evaluation.comparison import COLUMNS, compare, summarise
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
@@ -198,6 +198,8 @@ class TaskSuite(ABC):
     ) -> list[Row]:
         """Return a row for each phrasing, instruction type and method.
 
+        Where every start satisfies what is drawn of a type, its rows are of no episode.
+
         Args:
             agents: how to make the agent of each method.
             settings: of evaluations.
@@ -215,11 +217,13 @@ class TaskSuite(ABC):
         for number, (phrasing, name) in enumerate(sets):
             make_env = partial(self.tasks, settings, (name,), phrasing)
             label = f"{name}, {phrasing}"
-            results = compare(agents, make_env, settings.seed, label, shared=shared)
-            rows += [
-                {"method": method, self.type_name: name, "phrasing": phrasing} | summarise(episodes)
-                for method, episodes in results.items()
-            ]
+            group = {self.type_name: name, "phrasing": phrasing}
+            try:
+                results = compare(agents, make_env, settings.seed, label, shared=shared)
+                found = {method: summarise(episodes) for method, episodes in results.items()}
+            except NothingToDoError:  # worlds that always start alike have such types
+                found = dict.fromkeys(agents, {"episodes": 0} | dict.fromkeys(COLUMNS))
+            rows += [{"method": method} | group | row for method, row in found.items()]
             if on_set is not None:
                 on_set(number + 1, len(sets))
         return rows

@@ -41,6 +41,8 @@ JAXGCRL = {
     "critic.critics": 1,
     "critic.action_joins": "early",  # state and action side by side
     "critic.scaled": False,
+    "critic.random_features": 0,
+    "actor.random_features": 0,
     "critic.state_octaves": 0,
     "critic.goal_octaves": 0,
     "learner.loss": "forward_info_nce",  # contrastive_loss_fn fwd_infonce
@@ -99,6 +101,8 @@ OGBENCH = {
     "critic.action_joins": "early",
     "critic.scaled": False,
     "actor.scaled": False,
+    "critic.random_features": 0,
+    "actor.random_features": 0,
     "critic.state_octaves": 0,
     "critic.goal_octaves": 0,
     "actor.octaves": 0,
@@ -132,6 +136,7 @@ def test_a_field_is_what_the_project_has(preset, field):
 def test_no_field_that_counts_is_left_out(preset, part):
     config = getattr(load_config(preset, GoalRunConfig), part)
     of_others = {"compared", "temperature"} if part == "actor" else set()
+    of_others |= {"feature_length"}  # of random features
     if part == "learner":  # of compared and of discrete actions, of other losses, of acting
         of_others = {"action_negatives", "other_actions", "discrete_target_entropy"}
         of_others |= {"steps", "sigmoid_bias"} if preset == "jaxgcrl" else set()

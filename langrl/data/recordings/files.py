@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from langrl.errors import TrajectoryError, check_extra
+from langrl.errors import LangRLError, TrajectoryError, check_extra
 from langrl.protocols import Array
 
 MAIN_FILE = "main_data.hdf5"  # of a Minari folder
@@ -88,7 +88,7 @@ def open_arrays(path: Path) -> Iterator[Arrays]:
                 yield Arrays(dict(_datasets(content)))
         else:
             raise TrajectoryError(_what_else(start))
-    except TrajectoryError:
+    except LangRLError:  # of what is in the arrays, too
         raise
     except _UNREADABLE as error:
         reason = str(error).strip("'\"") or type(error).__name__

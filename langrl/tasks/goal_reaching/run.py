@@ -14,13 +14,20 @@ from torch import Tensor
 
 from langrl import GRID_IDS
 from langrl.agents.contrastive_actor_critic import ContrastiveActorCritic
-from langrl.checkpoint import Checkpoint, best_folder, digest, write_checkpoint
+from langrl.checkpoint import (
+    Checkpoint,
+    best_folder,
+    digest,
+    find_checkpoint,
+    write_checkpoint,
+)
 from langrl.data.collection import OnlineExperience
 from langrl.data.goal_replay import GoalReplay
 from langrl.data.recordings.reading import read_recording
-from langrl.data.recordings.recording import check_recording
+from langrl.data.recordings.recording import Recording, check_recording
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import Engine, GoalVector
+from langrl.errors import CheckpointError, ShapeError, TrajectoryError
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
@@ -128,6 +135,7 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     else:
         spaces, replay, inputs, data_sha256 = _recorded(config, folder, device)
         experience = OfflineReplay(replay.sample, config.learner.batch_size, generator)
+    inputs = _begun_inputs(config, folder) or inputs
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
     critic, actor = critic.to(device), actor.to(device)
@@ -189,13 +197,10 @@ def _recorded(
     config: GoalRunConfig, folder: Path, device: torch.device
 ) -> tuple[GoalSpaces, GoalReplay, tuple[InputDescription, InputDescription], str]:
     """Return the environment's spaces, a replay of the data, the networks' inputs, a digest."""
-    assert config.data.file is not None
     vector = make_vector(config, 1, 0)
     spaces = vector.spaces
     vector.close()
-    recording = check_recording(
-        read_recording(Path(config.data.file)), spaces, config.data.goal_columns
-    )
+    recording = _read_data(config, spaces)
     replay = GoalReplay(
         GoalSpaces(spaces.observation, spaces.goal, spaces.action),
         1,
@@ -208,6 +213,35 @@ def _recorded(
     inputs = _describe_inputs(spaces, recording.observations, recording.achieved)
     arrays = (recording.observations, recording.actions, recording.last)
     return spaces, replay, inputs, digest(*arrays)
+
+
+def _read_data(config: GoalRunConfig, spaces: GoalSpaces) -> Recording:
+    """Return the recorded trajectories, which fit the environment; errors name their file."""
+    assert config.data.file is not None
+    recording = read_recording(Path(config.data.file))
+    try:
+        return check_recording(recording, spaces, config.data.goal_columns)
+    except (ShapeError, TrajectoryError) as error:
+        raise type(error)(f"{config.data.file} does not fit {config.env}: {error}") from error
+
+
+def _begun_inputs(
+    config: GoalRunConfig, folder: Path
+) -> tuple[InputDescription, InputDescription] | None:
+    """Return how inputs are scaled for the weights that training starts from; None if for none.
+
+    Other experience would give other ranges, which these weights do not know. What is wrong with
+    the checkpoint, ``begin`` says.
+    """
+    if config.start is None:
+        return None
+    begun = (folder / "checkpoints").is_dir()  # the run that it started from may have gone
+    try:
+        document = find_checkpoint(folder if begun else Path(config.start)) / "agent.json"
+        critic = GoalAgentDescription.model_validate_json(document.read_bytes()).critic
+    except (CheckpointError, OSError, ValueError):
+        return None
+    return critic.observation, critic.goal
 
 
 def _scout(config: GoalRunConfig, seed: int) -> tuple[Array, Array]:

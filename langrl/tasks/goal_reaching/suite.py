@@ -20,7 +20,7 @@ from langrl.envs.goal_words import GoalWords, goes_on
 from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.instructed_goals import InstructedGoals
 from langrl.envs.phrasing import Phrasing
-from langrl.errors import ConfigError, GroundingError
+from langrl.errors import GroundingError, NothingToDoError
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
@@ -188,7 +188,7 @@ class GoalSuite(TaskSuite):
         env = self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))
         try:
             episodes = run_episodes(env, agent, seed, {"instruction": text})
-        except ConfigError:
+        except NothingToDoError:
             return []
         finally:
             env.close()
