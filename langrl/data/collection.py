@@ -34,6 +34,7 @@ class OnlineExperience:
         config: lengths of rounds, and how often an action is random.
         updates: batches in a round.
         sample: draws a batch of the replay.
+        explore: draws random actions [N, ...] for N environments; uniform ones if not given.
         seed: of the random actions.
     """
 
@@ -46,9 +47,11 @@ class OnlineExperience:
         updates: int,
         sample: Callable[[], Batch],
         seed: int,
+        explore: Callable[[int, np.random.Generator], Array] | None = None,
     ) -> None:
         self.vector, self.replay, self.config = vector, replay, config
         self.updates, self.sample, self.seed = updates, sample, seed
+        self._explore = vector.spaces.sample_unit if explore is None else explore
         self.steps = 0  # of all environments
         self._left = 0  # batches until the next round
         self._outcomes: list[float] = []  # of the episodes that ended last
@@ -72,7 +75,7 @@ class OnlineExperience:
         seen, count = self._seen, self.vector.num_envs
         # A stream for each step: nothing of it has to be stored.
         generator = np.random.default_rng([self.seed, self.steps])
-        actions = self.vector.spaces.sample_unit(count, generator)
+        actions = self._explore(count, generator)
         if policy is not None:
             chosen = policy({"observation": seen.observation, "desired_goal": seen.desired})
             by_chance = generator.random(count) < self.config.random_actions
