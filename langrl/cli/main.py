@@ -114,7 +114,10 @@ def _train(
         start, rest = _started_from(rest)
     if source is not None:
         env, _ = take_flag(rest, "--env")
-        base = load_run_config(preset_of(source, env or ""), *tasks)
+        chosen = preset_of(source, env or "")
+        if chosen != source and "--print-config" not in rest:
+            print(f"{env}: its preset {chosen}", flush=True)
+        base = load_run_config(chosen, *tasks)
     elif start is not None:
         base = config_beside(start)
     else:

@@ -27,7 +27,7 @@ from langrl.data.recordings.reading import read_recording
 from langrl.data.recordings.recording import Recording, check_recording
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import Engine, GoalVector
-from langrl.errors import CheckpointError, ShapeError, TrajectoryError
+from langrl.errors import CheckpointError, ConfigError, ShapeError, TrajectoryError
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
@@ -174,6 +174,11 @@ def _in_rooms(config: GoalRunConfig, folder: Path, seeds: tuple[int, int, int]) 
 def _world(config: GoalRunConfig, folder: Path, seed: int) -> tuple[GoalVector, GoalReplay]:
     """Return the environments that a run acts in, and what it remembers of them."""
     vector = make_vector(config, config.collect.envs, seed, config.collect.engine)
+    if not vector.restorable:
+        raise ConfigError(
+            f"env: {config.env} is registered as a vector environment only, which cannot be resumed"
+            " within an episode; register a single environment, or train in Python"
+        )
     replay = GoalReplay(
         vector.spaces,
         vector.num_envs,
