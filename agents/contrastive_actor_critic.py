@@ -24,7 +24,13 @@ from torch import Generator, Tensor, nn
 from langrl.agents.config import PENALISED, GoalLearnerConfig
 from langrl.errors import NonFiniteError
 from langrl.functional.losses import LOSSES, ranking_info_nce
-from langrl.models.actors import CategoricalActor, ComparingActor, GaussianActor, NetworkActor
+from langrl.models.actors import (
+    Actor,
+    CategoricalActor,
+    ComparingActor,
+    GaussianActor,
+    NetworkActor,
+)
 from langrl.models.critics.state_goal import StateGoalCritic
 from langrl.models.protocols import as_inputs
 from langrl.protocols import Array
@@ -46,7 +52,7 @@ class GoalConditionedPolicy:
 
     def __init__(
         self,
-        actor: NetworkActor | ComparingActor,
+        actor: Actor,
         model: nn.Module,
         generator: Generator | None = None,
     ) -> None:

@@ -17,7 +17,7 @@ LABELS = {"method", "world", "phrasing", "step", "fps", "seconds", "time"}
 def test_the_citation_and_the_changelog_name_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == langrl.__version__
-    latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    latest = re.search(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest is not None
     assert latest[1] == langrl.__version__
 

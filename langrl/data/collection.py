@@ -3,12 +3,12 @@
 Axes: ``N`` environments, ``B`` batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from langrl.data.config import CollectConfig
 from langrl.data.goal_replay import GoalReplay
@@ -33,8 +33,8 @@ class OnlineExperience:
         replay: remembers what they showed.
         config: lengths of rounds, and how often an action is random.
         updates: batches in a round.
-        batch_size: state-actions in a batch.
-        generator: of the batches; stored with the optimiser.
+        sample: draws a batch of the replay.
+        explore: draws random actions [N, ...] for N environments; uniform ones if not given.
         seed: of the random actions.
     """
 
@@ -45,17 +45,13 @@ class OnlineExperience:
         config: CollectConfig,
         *,
         updates: int,
-        batch_size: int,
-        generator: Generator,
+        sample: Callable[[], Batch],
         seed: int,
+        explore: Callable[[int, np.random.Generator], Array] | None = None,
     ) -> None:
         self.vector, self.replay, self.config = vector, replay, config
-        self.updates, self.batch_size, self.generator, self.seed = (
-            updates,
-            batch_size,
-            generator,
-            seed,
-        )
+        self.updates, self.sample, self.seed = updates, sample, seed
+        self._explore = vector.spaces.sample_unit if explore is None else explore
         self.steps = 0  # of all environments
         self._left = 0  # batches until the next round
         self._outcomes: list[float] = []  # of the episodes that ended last
@@ -70,7 +66,7 @@ class OnlineExperience:
                 self._move(policy)
             self._left = self.updates
         self._left -= 1
-        return self.replay.sample(self.batch_size, self.generator)
+        return self.sample()
 
     def _move(self, policy: Policy | None) -> None:
         """Take one step of every environment; at random without a policy."""
@@ -79,7 +75,7 @@ class OnlineExperience:
         seen, count = self._seen, self.vector.num_envs
         # A stream for each step: nothing of it has to be stored.
         generator = np.random.default_rng([self.seed, self.steps])
-        actions = self.vector.spaces.sample_unit(count, generator)
+        actions = self._explore(count, generator)
         if policy is not None:
             chosen = policy({"observation": seen.observation, "desired_goal": seen.desired})
             by_chance = generator.random(count) < self.config.random_actions

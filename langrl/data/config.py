@@ -92,6 +92,9 @@ class CollectConfig(Settings):
     random_actions: float = Field(
         0.0, ge=0, le=1, description="chance of a random action in the place of the agent's"
     )
+    ending_chance: float = Field(
+        0.02, ge=0, le=1, description="grid worlds: of `done`, which ends an episode, among those"
+    )
 
 
 class GoalReplayConfig(Settings):

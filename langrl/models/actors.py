@@ -134,7 +134,7 @@ class CategoricalActor(nn.Module):
 
     def act(self, states: Tensor, goals: Tensor, generator: Generator | None = None) -> Tensor:
         """Return actions int64 [B]; see ``Actor.act``."""
-        return _choose(self(states, goals), generator)
+        return choose(self(states, goals), generator)
 
 
 class ComparingActor:
@@ -166,10 +166,10 @@ class ComparingActor:
             actions = actions.to(features.dtype)
         embedded = self.critic.join(features.unsqueeze(1), actions)  # [B, K, D]
         scores = self.critic.score(embedded, self.critic.goal(goals).unsqueeze(1))  # [B, K, 1]
-        return actions[_choose(scores.squeeze(-1) / self.temperature, generator)]
+        return actions[choose(scores.squeeze(-1) / self.temperature, generator)]
 
 
-def _choose(logits: Tensor, generator: Generator | None) -> Tensor:
+def choose(logits: Tensor, generator: Generator | None) -> Tensor:
     """Return the largest of logits [B, K], or draw from their softmax; int64 [B]."""
     if generator is None:
         return logits.argmax(-1)

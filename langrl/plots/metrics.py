@@ -59,6 +59,17 @@ MEANINGS = {
     "actor_loss": Meaning("loss", "The policy's loss: it should not grow for long."),
     "critic_loss": Meaning("loss", "Error of predicted returns: it should not grow for long."),
     "ent_coef": Meaning("weight", "Weight of the policy's entropy: it falls as the policy learns."),
+    "return": Meaning("reward", "Sum of an episode's rewards: higher is better.", True),
+    "env_steps": Meaning("steps", "Steps of all environments so far, of which there is a budget."),
+    "states": Meaning("transitions", "What can be learned from: it grows up to the capacity."),
+    "score": Meaning("nats", "How likely goals are by the actor's actions: it rises, then levels."),
+    "entropy": Meaning(
+        "nats", "How varied the actor's actions are: it nears its target; far below, none is new."
+    ),
+    "coefficient": Meaning(
+        "weight", "Weight of the actor's entropy: learned, neither high nor low is better."
+    ),
+    "cloning": Meaning("nats", "How unlikely the actor finds the data's actions: lower is nearer."),
     "ep_rew_mean": Meaning("reward", "Mean reward of an episode of training: higher is better."),
     "ep_len_mean": Meaning("steps", "Mean length of an episode of training: lower is better."),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
 
-from langrl import MAZE_IDS
+from langrl import GRID_IDS, MAZE_IDS
 from langrl.errors import CheckpointError, ConfigError, check_extra, lookup
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
@@ -76,6 +76,7 @@ class Task:
 
 GOAL_PRESETS = {
     **dict.fromkeys(MAZE_IDS, "crl-street-maze"),
+    **dict.fromkeys(GRID_IDS, "crl-grid-goto"),
     "FetchReach-v4": "crl-fetch-reach",
     "PointMaze_UMaze-v3": "crl-point-maze",
     "pointmaze-medium-v0": "crl-pointmaze-medium",

@@ -105,6 +105,11 @@ class GradientLearner(ABC):
         """How many gradient steps have been taken."""
         return self.optimiser.step
 
+    @property
+    def weights(self) -> Batch:
+        """The parameters that a checkpoint holds, by name."""
+        return dict(self._stored)
+
     def batch(self) -> Batch:
         """Return the next training batch, tensors by name."""
         return self.experience.draw(self.act)
@@ -118,7 +123,7 @@ class GradientLearner(ABC):
 
     def state(self) -> dict[str, Batch]:
         """Return weights, the optimiser's state and the experience's, if it has any, as tensors."""
-        parts = {"weights": dict(self._stored), "optimizer": self.optimiser.state()}
+        parts = {"weights": self.weights, "optimizer": self.optimiser.state()}
         experience = self.experience.state()
         return parts | ({"experience": experience} if experience else {})
 

@@ -115,7 +115,7 @@ class GridCritic(nn.Module):
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
         """Embed observations [N, H, W, 3] with actions, numbers [N, A]; returns [N, A, D]."""
-        every = self.embed_poses(context, _agents(observations).unsqueeze(1)).squeeze(1)
+        every = self.embed_poses(context, agent_poses(observations).unsqueeze(1)).squeeze(1)
         return every.gather(1, actions.unsqueeze(-1).expand(-1, -1, every.shape[-1]))
 
     def features(self, observations: Tensor, goals: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class GridCritic(nn.Module):
         embedding of the goal [B, A + A D + D].
         """
         context = self.initial_context(observations)
-        states = self.embed_poses(context, _agents(observations).unsqueeze(1)).squeeze(1)
+        states = self.embed_poses(context, agent_poses(observations).unsqueeze(1)).squeeze(1)
         goal = self.embed_goals(context, goals.long().unsqueeze(1))  # [B, 1, D]
         scores = self.score(states, goal).squeeze(-1)  # [B, A]
         return torch.cat([scores, states.flatten(1), goal.squeeze(1)], -1)
@@ -139,7 +139,7 @@ class GridCritic(nn.Module):
         return self.scale(self.energy(state_actions, goals))
 
 
-def _agents(observations: Tensor) -> Tensor:
+def agent_poses(observations: Tensor) -> Tensor:
     """Return the poses [N, 3] of the agents in observations [N, H, W, 3]."""
     agent = observations[..., 2].flatten(1).long()  # [N, H * W], direction + 1 in one cell
     turn, cell = agent.max(1)

@@ -35,8 +35,9 @@ from langrl.models.critics.state_goal import (
 from langrl.models.goal_networks import InputDescription
 from langrl.protocols import Array
 from langrl.settings import Settings, with_changes
+from langrl.tasks.goal_reaching import rooms
 from langrl.tasks.goal_reaching.config import GoalRunConfig
-from langrl.tasks.loading import read_description
+from langrl.tasks.loading import AgentMaker, read_description
 
 WORDS = "words"  # in a run folder: the language side, learned when it is first needed
 
@@ -178,7 +179,7 @@ class GoalAgents:
 
 def load(
     checkpoint: Checkpoint, path: Path, *, device: str = "cpu", world: StreetMaze | None = None
-) -> GoalAgents:
+) -> AgentMaker:
     """Return what makes the agents of a checkpoint; errors are as ``load_agent``'s.
 
     Args:
@@ -189,6 +190,8 @@ def load(
     """
     if world is not None:
         raise CheckpointError("it was trained in a goal environment; leave the layout out")
+    if "rooms" in checkpoint.documents["agent"]:
+        return rooms.load(checkpoint, path, device)
     description = read_description(GoalAgentDescription, checkpoint, path)
     critic, actor = build_networks(description, seed=0)
     weights: dict[str, Tensor] = dict(named_weights(critic, actor))

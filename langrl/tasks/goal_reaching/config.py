@@ -1,14 +1,15 @@
 """The config of a goal-reaching run, in any goal environment; no torch here."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from langrl import GRID_IDS
 from langrl.agents.config import GoalLearnerConfig
 from langrl.data.config import CollectConfig, GoalReplayConfig, RecordedDataConfig
 from langrl.grounding.config import GoalGroundingConfig, WordsConfig
-from langrl.models.config import ActorConfig, StateGoalCriticConfig
+from langrl.models.config import ActorConfig, GridCriticConfig, StateGoalCriticConfig
 from langrl.tasks.config import EvaluationConfig, RunConfig
 from langrl.training.config import LoggingConfig
 
@@ -46,12 +47,23 @@ class GoalRunConfig(RunConfig):
     data: RecordedDataConfig = RecordedDataConfig()
     replay: GoalReplayConfig = GoalReplayConfig()
     critic: StateGoalCriticConfig = StateGoalCriticConfig()
+    rooms: GridCriticConfig = Field(
+        GridCriticConfig(), description="grid worlds: the critic, in the place of the other one"
+    )
     actor: ActorConfig = ActorConfig()
     learner: GoalLearnerConfig = GoalLearnerConfig()
     words: WordsConfig = WordsConfig()
     grounding: GoalGroundingConfig = GoalGroundingConfig()
     evaluation: GoalEvaluationConfig = GoalEvaluationConfig()
     logging: LoggingConfig = LoggingConfig(log_every=200, checkpoint_every=5000, keep=1)
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        idle = ("critic", "words", "data") if self.env in GRID_IDS else ("rooms",)
+        for name in idle:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} has no effect in {self.env}; leave it out")
+        return self
 
     @property
     def rounds(self) -> int:

@@ -5,12 +5,14 @@ Axes: ``N`` environments, ``G`` numbers in a goal.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from langrl import GRID_IDS
 from langrl.agents.contrastive_actor_critic import ContrastiveActorCritic
 from langrl.checkpoint import (
     Checkpoint,
@@ -45,13 +47,12 @@ from langrl.tasks.goal_reaching.agent import (
 )
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
+from langrl.tasks.goal_reaching.rooms import RoomAgents, learner_of
 from langrl.tasks.run import Run
 from langrl.training.learner import Experience, OfflineReplay
+from langrl.training.loop import run_state
 
-_SCOUTS, _SCOUTED = (
-    16,
-    2000,
-)  # environments, and steps of all of them, that say how large numbers are
+_SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
 _KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
 
 
@@ -61,25 +62,11 @@ class GoalRun(Run):
 
     Args:
         replay: where achieved goals are drawn from.
-        folder: of the run.
         best: the best success of an evaluation so far; -1 before the first.
     """
 
     replay: GoalReplay | None = None
-    folder: Path | None = None
     best: float = -1.0
-
-    def __post_init__(self) -> None:
-        """Make agents of the learner's own networks."""
-        learner = self.learner
-        self.agent = GoalAgents(
-            self.description,
-            learner.critic,
-            learner.actor,
-            lambda best: acting(learner.critic, learner.actor, best, self.config.seed),
-            lambda: self._achieved_goals().numpy(),
-            self.folder,
-        )
 
     @property
     def evaluation_steps(self) -> int:
@@ -104,26 +91,28 @@ class GoalRun(Run):
         self.best = float(checkpoint.documents["state"].get("best", -1.0))
 
     def _achieved_goals(self) -> Tensor:
-        """Return achieved goals of the replay [any, G], the same ones for the same state."""
         assert self.replay is not None
-        if not len(self.replay):
-            return torch.zeros(0)
-        generator = torch.Generator().manual_seed(self.config.seed)
-        goals: Tensor = self.replay.sample(_KEPT_GOALS, generator)["goal"]
-        return goals.cpu().contiguous()
+        return achieved_goals(self.replay, self.config.seed)
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure how often the present weights reach held-out goals, and keep the best ones."""
-        learner, best = self.learner, self.config.evaluation.deterministic
-        policy = acting(learner.critic, learner.actor, best, self.config.seed)
-        measured: dict[str, float] = HeldOutGoals(self.config).watch(policy)
-        success = measured["evaluation/success"]
-        if success > self.best:
+        policy = self.agent.policy(self.config.evaluation.deterministic)  # type: ignore[attr-defined]
+        measured = HeldOutGoals(self.config).watch(policy)
+        if (success := measured["evaluation/success"]) > self.best:
             self.best = success
-            whole = self.snapshot()
-            kept = {name: whole.tensors[name] for name in ("weights", "goals")}
-            write_checkpoint(best_folder(folder), Checkpoint(whole.documents, kept))
+            state = run_state(self.learner, self.config.threads, self.data_sha256)
+            documents = {self.document: self.description.model_dump(mode="json")}
+            kept = {"weights": self.learner.weights, "goals": {"achieved": self._achieved_goals()}}
+            write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
         return measured
+
+
+def achieved_goals(replay: GoalReplay, seed: int) -> Tensor:
+    """Return goals that were achieved in training [any, G], the same ones for the same replay."""
+    if not len(replay):
+        return torch.zeros(0)
+    goals: Tensor = replay.sample(_KEPT_GOALS, torch.Generator().manual_seed(seed))["goal"]
+    return goals.cpu().contiguous()
 
 
 def build(config: GoalRunConfig, folder: Path) -> GoalRun:
@@ -133,26 +122,23 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         LangRLError: naming the field or file and the repair.
     """
     seeds = np.random.SeedSequence(config.seed).generate_state(4, np.uint64) >> 1
-    acting, scouting, network, batches = (int(seed) for seed in seeds)
+    acting_seed, scouting, network, batches = (int(seed) for seed in seeds)
     device = torch.device(config.device)
     generator = torch.Generator(device).manual_seed(batches)
+    if config.env in GRID_IDS:
+        return _in_rooms(config, folder, (acting_seed, network, batches))
     experience: Experience
     if config.data.file is None:
-        vector = make_vector(config, config.collect.envs, acting, config.collect.engine)
-        _check_restorable(vector, config.env)
+        vector, replay = _world(config, folder, acting_seed)
         spaces = vector.spaces
-        replay = GoalReplay(
-            spaces, vector.num_envs, config.replay, folder=folder / "replay", device=device
-        )
         inputs = _describe_inputs(spaces, *_scout(config, scouting))
         experience = OnlineExperience(
             vector,
             replay,
             config.collect,
             updates=config.learner.updates,
-            batch_size=config.learner.batch_size,
-            generator=generator,
-            seed=acting,
+            sample=partial(replay.sample, config.learner.batch_size, generator),
+            seed=acting_seed,
         )
         data_sha256 = ""
     else:
@@ -162,23 +148,55 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     inputs = _begun_inputs(config, folder) or inputs
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
+    critic, actor = critic.to(device), actor.to(device)
     learner = ContrastiveActorCritic(
-        critic.to(device),
-        actor.to(device),
-        experience,
-        config.learner,
-        config.last_step,
-        generator,
+        critic, actor, experience, config.learner, config.last_step, generator
+    )
+    agents = GoalAgents(
+        description,
+        critic,
+        actor,
+        lambda best: acting(critic, actor, best, config.seed),
+        lambda: achieved_goals(replay, config.seed).numpy(),
+        folder,
     )
     return GoalRun(
         config,
         learner,
         description,
         data_sha256,
+        agent=agents,
         compared=("env", "critic", "actor"),
         replay=replay,
-        folder=folder,
     )
+
+
+def _in_rooms(config: GoalRunConfig, folder: Path, seeds: tuple[int, int, int]) -> GoalRun:
+    """Build a run in a grid world."""
+    vector, replay = _world(config, folder, seeds[0])
+    description, learner = learner_of(config, vector, replay, seeds)
+    agents = RoomAgents(description, learner.critic, config.device)
+    return GoalRun(
+        config, learner, description, "", agent=agents, compared=("env", "rooms"), replay=replay
+    )
+
+
+def _world(config: GoalRunConfig, folder: Path, seed: int) -> tuple[GoalVector, GoalReplay]:
+    """Return the environments that a run acts in, and what it remembers of them."""
+    vector = make_vector(config, config.collect.envs, seed, config.collect.engine)
+    if not vector.restorable:
+        raise ConfigError(
+            f"env: {config.env} is registered as a vector environment only, which cannot be resumed"
+            " within an episode; register a single environment, or train in Python"
+        )
+    replay = GoalReplay(
+        vector.spaces,
+        vector.num_envs,
+        config.replay,
+        folder=folder / "replay",
+        device=config.device,
+    )
+    return vector, replay
 
 
 def make_vector(
@@ -188,15 +206,6 @@ def make_vector(
     return GoalVector(
         config.env, count, engine, max_episode_steps=config.max_episode_steps, seed=seed
     )
-
-
-def _check_restorable(vector: GoalVector, env: str) -> None:
-    if not vector.restorable:
-        vector.close()
-        raise ConfigError(
-            f"env: {env} runs as a vector environment of its own, whose episodes cannot be stored;"
-            " register the single environment, and set collect.engine to sync or async"
-        )
 
 
 def _check_words(config: GoalRunConfig, spaces: GoalSpaces) -> None:

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 from matplotlib.figure import Figure
 from numpy.random import Generator
 
-from langrl import MAZE_IDS
+from langrl import GRID_IDS, MAZE_IDS
 from langrl.agents.baselines import RandomAgent
 from langrl.envs.goal_vector import GoalVector, make_engine
 from langrl.envs.goal_words import GoalWords, goes_on
@@ -31,6 +31,7 @@ from langrl.tasks.config import OFF
 from langrl.tasks.goal_reaching.agent import GoalAgents
 from langrl.tasks.goal_reaching.config import GoalEvaluationConfig, GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
+from langrl.tasks.goal_reaching.rooms import RoomSuite, suite_of_rooms
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import (
     Drawings,
@@ -49,8 +50,10 @@ _WALKS = 5  # of each method in a figure
 _TRIES = 4  # starts, of which one may have something to do
 
 
-def of(config: GoalRunConfig) -> "GoalSuite":
+def of(config: GoalRunConfig) -> "GoalSuite | RoomSuite":
     """Return the suite of a run."""
+    if config.env in GRID_IDS:
+        return suite_of_rooms(config)
     return GoalSuite(config, config.evaluation)
 
 

@@ -86,7 +86,17 @@ OTHER = {
     "grounding.candidates": 5,
     "grounding.temperature": 30.0,
 }
-FIELDS = [path for path in leaves(GoalRunConfig) if path not in ELSEWHERE]
+ROOMS = {  # in a grid world, which has a critic of its own
+    "env": "langrl/GridGoTo-v0",
+    "max_episode_steps": 9,
+    "collect": {"envs": 3, "unroll": 2, "warmup": 40},
+    "rooms": {"embedding": 64, "channels": 4, "depth": 1, "width": 6},
+    "learner": {"env_steps": 80, "updates": 2, "batch_size": 8},
+    "replay": {"capacity": 300},
+}
+IN_ROOMS = [path for path in leaves(GoalRunConfig) if path.startswith("rooms.")]
+IN_ROOMS.append("collect.ending_chance")
+FIELDS = [path for path in leaves(GoalRunConfig) if path not in ELSEWHERE and path not in IN_ROOMS]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,3 +152,17 @@ def test_a_field_changes_something(path, tmp_path, tmp_path_factory, file):
     folder = tmp_path_factory.getbasetemp() / "before"
     changed = another(config_of(variant, file), path, OTHER)
     assert what_it_does(changed, tmp_path) != before(variant, folder, file)
+
+
+def trained_in_rooms(config, folder):
+    learner = build_run(config, folder).learner
+    for _ in range(3):
+        learner.update(learner.batch())
+    return digest(*(value.detach().numpy() for value in learner.state()["weights"].values()))
+
+
+@pytest.mark.parametrize("path", IN_ROOMS)
+def test_a_field_of_grid_worlds_changes_something(path, tmp_path):
+    config = GoalRunConfig.model_validate(ROOMS)
+    changed = another(config, path, {"rooms.embedding": 32})
+    assert trained_in_rooms(changed, tmp_path) != trained_in_rooms(config, tmp_path)
