@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from langrl.models.blocks import FourierFeatures, mlp
+from langrl.errors import ShapeError
+from langrl.models.blocks import FourierFeatures, RandomFeatures, mlp
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,37 @@ def test_an_mlp_learns_a_function_that_is_not_linear():
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05 * target.var().item()
+
+
+def test_random_features_worked_by_hand():
+    block = RandomFeatures([0.0, 10.0], [2.0, 30.0], count=2, length=1.0)
+    with torch.no_grad():
+        block.frequencies.copy_(torch.tensor([[math.pi, 0.0], [0.0, math.pi / 20]]))
+    features = block(torch.tensor([[1.5, 30.0]]))
+    # scaled to 0.5 and 1; half a unit and ten units from the centre (1, 20) are quarters of a turn
+    expected = [[0.5, 1, 1, 1, 0, 0]]
+    assert torch.allclose(features, torch.tensor(expected), atol=1e-6)
+    assert block.size == 6
+
+
+def test_random_frequencies_are_as_high_as_the_length_says():
+    torch.manual_seed(0)
+    for length in (0.5, 4.0):
+        frequencies = RandomFeatures([0.0] * 3, [9.0] * 3, 20_000, length).frequencies
+        assert frequencies.shape == (3, 20_000)
+        assert float(frequencies.std()) == pytest.approx(1 / length, rel=0.02)
+
+
+def test_random_frequencies_are_stored_and_not_trained():
+    block, other = (RandomFeatures([0.0], [1.0], 4, 1.0) for _ in range(2))
+    position = torch.rand(5, 1)
+    assert not torch.equal(block(position), other(position))
+    other.load_state_dict(block.state_dict())
+    assert torch.equal(block(position), other(position))
+    assert [name for name, _ in block.named_parameters()] == ["frequencies"]
+    assert not any(weight.requires_grad for weight in block.parameters())
+
+
+def test_random_features_are_for_positions_of_one_size():
+    with pytest.raises(ShapeError, match="a state has 2 numbers here"):
+        RandomFeatures([0.0, 0.0], [1.0, 1.0], 4, 1.0)(torch.zeros(3, 1))

@@ -159,6 +159,34 @@ def test_the_arrays_are_in_files_where_that_is_asked_for(tmp_path):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("kind", ["actor", "compare"])
+def test_random_features_come_back_from_a_checkpoint(kind, tmp_path):
+    features = {"random_features": 5, "feature_length": 0.5}
+    config = tiny({"critic": features, "actor": {**features, "kind": kind}})
+    run, _ = train_run(config, tmp_path / "run", "train")
+    stored = read_checkpoint(find_checkpoint(tmp_path / "run")).tensors["weights"]
+    frequencies = [name for name in stored if name.endswith("frequencies")]
+    assert len(frequencies) == (2 if kind == "compare" else 4)
+    fresh = build_run(config, tmp_path / "fresh").learner.state()["weights"]
+    assert all(torch.equal(fresh[name], stored[name]) for name in frequencies)  # not trained
+    generator = np.random.default_rng(0)
+    seen = {
+        "observation": generator.normal(size=(9, 3)),
+        "desired_goal": generator.normal(size=(9, 1)),
+    }
+    loaded = agents_of(tmp_path / "run")
+    assert np.array_equal(loaded.policy(True)(seen), run.agent.policy(True)(seen))
+    arrays = [np.float32(array) for array in seen.values()]
+    energies = [
+        each.critic.score(
+            each.critic.join(each.critic.read(torch.tensor(arrays[0])), torch.zeros(9, 2)),
+            each.critic.goal(torch.tensor(arrays[1])),
+        )
+        for each in (loaded, run.agent)
+    ]
+    assert torch.equal(*energies)
+
+
 # -- recorded data ----------------------------------------------------------------------------
 
 
