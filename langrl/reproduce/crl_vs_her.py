@@ -13,6 +13,7 @@ import numpy as np
 
 from langrl.agents.sb3.hindsight import HindsightSettings, learn_with_hindsight
 from langrl.envs.goal_worlds import make_goal_env, spaces_of
+from langrl.errors import ConfigError
 from langrl.evaluation.learning_curves import band_of, first_reaching
 from langrl.evaluation.statistics import group_rows, labelled_groups, means_and_sems
 from langrl.plots.learning_curves import learning_curves_figure
@@ -39,6 +40,8 @@ _DISCOUNT = 0.98
 
 def reproduce(options: CrlVsHerArguments, command: str) -> None:
     """Train both in each environment and write rows, curves, results.json and the figure."""
+    for env in options.envs:
+        _check_relabels(env)
     jobs = [
         (options.out / "runs", env, seed, options.env_steps, options.episodes)
         for env in options.envs
@@ -57,12 +60,30 @@ def reproduce(options: CrlVsHerArguments, command: str) -> None:
     write_report(options.out, command, config, rows, figures, summary=shown, curves=points)
 
 
+def _check_relabels(name: str) -> None:
+    """Raise ConfigError unless hindsight can ask an environment for the reward of another goal."""
+    env = make_goal_env(name)
+    try:
+        if not env.has_wrapper_attr("compute_reward"):
+            raise ConfigError(
+                f"--envs: {name} has no compute_reward(achieved, desired, info), by which SAC with"
+                " HER relabels; add it, or train by `langrl train` alone"
+            )
+    finally:
+        env.close()
+
+
 def _config(env: str, seed: int, env_steps: int | None, episodes: int) -> GoalRunConfig:
     config = load_config(preset_of("crl", env), GoalRunConfig)
     evaluation = config.evaluation.model_copy(update={"episodes_during": episodes})
     learner = with_given(config.learner, env_steps=env_steps)
     changed = {"env": env, "seed": seed, "evaluation": evaluation, "learner": learner}
-    return config.model_copy(update=changed)
+    config = config.model_copy(update=changed)
+    # A short training is evaluated at its end at least.
+    whole = config.rounds * config.collect.envs * config.collect.unroll
+    every = min(evaluation.every, max(whole, 1))
+    evaluation = evaluation.model_copy(update={"every": every})
+    return config.model_copy(update={"evaluation": evaluation})
 
 
 def run_cell(folder: Path, env: str, seed: int, env_steps: int | None, episodes: int) -> list[Row]:
