@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from langrl.envs.maze.cells import cell_frame
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
-from langrl.envs.regions import RegionFrame, axes_of
-from langrl.errors import GroundingError, NonFiniteError, lookup
+from langrl.envs.regions import RegionFrame, RegionGrammar, axes_of
+from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask
 
 
@@ -181,6 +181,21 @@ def find_words(
     name = "" if env.spec is None else env.spec.id
     found = tuple(axes) or axes_of(name, np.shape(goals)[1])
     return None if found is None else GoalWords(RegionFrame.of(goals, found))
+
+
+def find_grammar(
+    env: gym.Env[Any, Any], numbers: int, axes: Sequence[str | None] = ()
+) -> CellGrammar | None:
+    """Return the grammar of the words for goals of so many numbers, before goals are known.
+
+    Arguments and errors are as those of ``find_words``.
+    """
+    if not axes and (frame := cell_frame(env)) is not None:
+        return frame.grammar
+    found = tuple(axes) or axes_of("" if env.spec is None else env.spec.id, numbers)
+    if found is not None and len(found) != numbers:
+        raise ShapeError(f"goals have {numbers} numbers, and there are {len(found)} axes")
+    return None if found is None else RegionGrammar(found)
 
 
 def goes_on(env: gym.Env[Any, Any]) -> dict[str, Any]:

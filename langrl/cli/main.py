@@ -112,18 +112,18 @@ def _train(
     start = None
     if command == "train":
         start, rest = _started_from(rest)
-    if source is not None:
-        env, _ = take_flag(rest, "--env")
-        chosen = preset_of(source, env or "")
-        if chosen != source and "--print-config" not in rest:
-            print(f"{env}: its preset {chosen}", flush=True)
-        base = load_run_config(chosen, *tasks)
+    env, _ = take_flag(rest, "--env")
+    preset = None if source is None else preset_of(source, env or "")
+    if preset is not None:
+        base = load_run_config(preset, *tasks)
     elif start is not None:
         base = config_beside(start)
     else:
         base = tasks[0].config_class.model_validate({})
     if (extra := TASKS[base.task].extra) is not None:
         check_extra(*extra)
+    if env is not None and "env" not in type(base).model_fields:
+        raise ConfigError(f"--env is no flag of {base.task} runs; add --config crl to reach goals")
     flags = flags_of(type(base))
     default = flags(**base.model_dump())
     program = f"langrl {command}{usage.format(task=base.task)}"
@@ -143,6 +143,8 @@ def _train(
     check_folder(folder, "--resume" if resumes else "--out")
     if source is None and not resumes:
         print(_what_is_trained(base, start, presets), flush=True)
+    if preset != source and not resumes:
+        print(f"--config {source}: {env} has a preset, {preset}", flush=True)
     from langrl.cli import commands
 
     commands.train(

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
+from config_fields import another, leaves
 
 from langrl.checkpoint import digest
 from langrl.tasks.registry import TASKS
@@ -14,6 +15,7 @@ from langrl.tasks.suite import suite_of
 
 ELSEWHERE = {  # how often a run reports and stores, and where it computes
     "task": "the family's own name",
+    "logging.keep": "tests/training/test_loop.py",
     "logging.log_every": "tests/training/test_loop.py",
     "logging.checkpoint_every": "tests/training/test_loop.py",
     "device": "tests/training/test_run_folder.py",
@@ -70,46 +72,6 @@ OTHER = {  # where the rule below gives no other value that is valid and makes a
 }  # fmt: skip
 
 
-def leaves(model, before=""):
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if hasattr(inner, "model_fields"):
-            yield from leaves(inner, f"{before}{name}.")
-        else:
-            yield f"{before}{name}"
-
-
-def value_at(config, path):
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
-
-
-def another(config, path):
-    """Return a config with another value of a field."""
-    value = value_at(config, path)
-    if path in OTHER:
-        changed = OTHER[path]
-    elif isinstance(value, bool):
-        changed = not value
-    elif isinstance(value, int):
-        changed = value + 1
-    elif isinstance(value, float):
-        changed = value / 2 if value else 0.5
-    else:
-        *groups, name = path.split(".")
-        model = type(value_at(config, ".".join(groups)) if groups else config)
-        choices = model.model_json_schema()["properties"][name]["enum"]
-        changed = next(choice for choice in choices if choice != value)
-    document = config.model_dump()
-    place = document
-    *groups, name = path.split(".")
-    for group in groups:
-        place = place[group]
-    place[name] = changed
-    return type(config).model_validate(document)
-
-
 def what_it_does(config, folder):
     """Return a digest of trained weights, of actions, and of the tasks of evaluation."""
     run = build_run(config, folder)
@@ -143,10 +105,10 @@ FIELDS = [
     for name in TINY
     for path in leaves(TASKS[name].config_class)
     if path not in ELSEWHERE
-]
+]  # those of goal-reaching runs: tests/tasks/goal_reaching/test_fields.py
 
 
 @pytest.mark.parametrize(("name", "path"), FIELDS)
 def test_a_field_changes_something(name, path, tmp_path):
     config = TASKS[name].config_class.model_validate(TINY[name])
-    assert what_it_does(another(config, path), tmp_path) != before(name, tmp_path)
+    assert what_it_does(another(config, path, OTHER), tmp_path) != before(name, tmp_path)

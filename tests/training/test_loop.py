@@ -29,13 +29,12 @@ class Counter:
         return {"total": self.total}
 
 
-def training(learner, folder, steps=25):
+def training(learner, folder, steps=25, keep=0):
     def snapshot():
         return Checkpoint({"state": {"step": learner.step}}, {"weights": {"total": learner.total}})
 
-    return Training(
-        learner, steps, folder, LoggingConfig(log_every=5, checkpoint_every=10), snapshot
-    )
+    logging = LoggingConfig(log_every=5, checkpoint_every=10, keep=keep)
+    return Training(learner, steps, folder, logging, snapshot)
 
 
 def test_records_and_checkpoints_come_as_often_as_asked_and_at_the_end(tmp_path):
@@ -50,6 +49,16 @@ def test_records_and_checkpoints_come_as_often_as_asked_and_at_the_end(tmp_path)
     steps = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert steps == {"step-10", "step-20", "step-25"}
     assert float(read_checkpoint(find_checkpoint(tmp_path)).tensors["weights"]["total"]) == 300.0
+
+
+@pytest.mark.parametrize(
+    ("keep", "names"), [(1, {"25"}), (2, {"20", "25"}), (9, {"10", "20", "25"})]
+)
+def test_only_so_many_of_the_newest_checkpoints_are_kept(keep, names, tmp_path):
+    (tmp_path / "checkpoints" / "best").mkdir(parents=True)
+    training(Counter(), tmp_path, keep=keep).run("count")
+    kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {"best"} | {f"step-{name}" for name in names}
 
 
 def test_a_nan_stops_training_saves_the_batch_and_leaves_the_last_checkpoint(tmp_path):

@@ -27,7 +27,16 @@ from langrl.data.recordings.reading import read_recording
 from langrl.data.recordings.recording import Recording, check_recording
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import Engine, GoalVector
-from langrl.errors import CheckpointError, ConfigError, ShapeError, TrajectoryError
+from langrl.envs.goal_words import find_grammar
+from langrl.envs.goal_worlds import make_goal_env
+from langrl.errors import (
+    CheckpointError,
+    ConfigError,
+    DomainError,
+    ShapeError,
+    TrajectoryError,
+    lookup,
+)
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
@@ -135,6 +144,7 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     else:
         spaces, replay, inputs, data_sha256 = _recorded(config, folder, device)
         experience = OfflineReplay(replay.sample, config.learner.batch_size, generator)
+    _check_words(config, spaces)
     inputs = _begun_inputs(config, folder) or inputs
     description = GoalAgentDescription.of(config, spaces, *inputs)
     critic, actor = build_networks(description, network)
@@ -174,11 +184,7 @@ def _in_rooms(config: GoalRunConfig, folder: Path, seeds: tuple[int, int, int]) 
 def _world(config: GoalRunConfig, folder: Path, seed: int) -> tuple[GoalVector, GoalReplay]:
     """Return the environments that a run acts in, and what it remembers of them."""
     vector = make_vector(config, config.collect.envs, seed, config.collect.engine)
-    if not vector.restorable:
-        raise ConfigError(
-            f"env: {config.env} is registered as a vector environment only, which cannot be resumed"
-            " within an episode; register a single environment, or train in Python"
-        )
+    _check_restorable(vector, config.env)
     replay = GoalReplay(
         vector.spaces,
         vector.num_envs,
@@ -196,6 +202,32 @@ def make_vector(
     return GoalVector(
         config.env, count, engine, max_episode_steps=config.max_episode_steps, seed=seed
     )
+
+
+def _check_restorable(vector: GoalVector, env: str) -> None:
+    if not vector.restorable:
+        vector.close()
+        raise ConfigError(
+            f"env: {env} runs as a vector environment of its own, whose episodes cannot be stored;"
+            " register the single environment, and set collect.engine to sync or async"
+        )
+
+
+def _check_words(config: GoalRunConfig, spaces: GoalSpaces) -> None:
+    """Refuse words that do not fit the goals: before the training, not after."""
+    words = config.words
+    if len(spaces.goal.shape) != 1 or not (words.axes or words.kinds):
+        return
+    env = make_goal_env(config.env, config.max_episode_steps)
+    try:
+        grammar = find_grammar(env, spaces.goal.shape[0], words.named_axes)
+    except (ShapeError, DomainError) as error:
+        raise ConfigError(f"words.axes: {error}") from error
+    finally:
+        env.close()
+    known = () if grammar is None else grammar.kinds
+    for kind in words.kinds if known else ():
+        lookup(dict.fromkeys(known), kind, "instruction type of words.kinds")
 
 
 def _recorded(
