@@ -113,11 +113,9 @@ def _train(
     if command == "train":
         start, rest = _started_from(rest)
     env, _ = take_flag(rest, "--env")
-    if source is not None:
-        chosen = preset_of(source, env or "")
-        if chosen != source and "--print-config" not in rest:
-            print(f"{env}: its preset {chosen}", flush=True)
-        base = load_run_config(chosen, *tasks)
+    preset = None if source is None else preset_of(source, env or "")
+    if preset is not None:
+        base = load_run_config(preset, *tasks)
     elif start is not None:
         base = config_beside(start)
     else:
@@ -145,6 +143,8 @@ def _train(
     check_folder(folder, "--resume" if resumes else "--out")
     if source is None and not resumes:
         print(_what_is_trained(base, start, presets), flush=True)
+    if preset != source and not resumes:
+        print(f"--config {source}: {env} has a preset, {preset}", flush=True)
     from langrl.cli import commands
 
     commands.train(

@@ -73,7 +73,7 @@ WRONG = {
     ),
     "episodes that cannot be stored": (
         [*TINY_RUN, "--env", "toys/OnlyBatched-v0"],
-        ["env: toys/OnlyBatched-v0 is registered as a vector environment only", "a single"],
+        ["env: toys/OnlyBatched-v0 runs as a vector environment", "sync or async"],
     ),
     "no engine of arrays": (
         [*TINY_RUN, "--collect.engine", "array"],
@@ -155,7 +155,7 @@ def test_an_environment_chooses_its_preset(env, capsys):
 def test_the_preset_that_is_chosen_is_said(monkeypatch, capsys):
     monkeypatch.setattr("langrl.cli.commands.train", lambda *_, **__: None)
     assert run_langrl("train", *CRL, "--env", "FetchReach-v4") == 0
-    assert capsys.readouterr().out == "FetchReach-v4: its preset crl-fetch-reach\n"
+    assert capsys.readouterr().out == "--config crl: FetchReach-v4 has a preset, crl-fetch-reach\n"
     for flags in ([*CRL, "--env", LINE], ["--config", "crl-point-maze", "--env", "FetchReach-v4"]):
         assert run_langrl("train", *flags) == 0
         assert capsys.readouterr().out == ""

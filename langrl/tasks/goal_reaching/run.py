@@ -184,11 +184,7 @@ def _in_rooms(config: GoalRunConfig, folder: Path, seeds: tuple[int, int, int]) 
 def _world(config: GoalRunConfig, folder: Path, seed: int) -> tuple[GoalVector, GoalReplay]:
     """Return the environments that a run acts in, and what it remembers of them."""
     vector = make_vector(config, config.collect.envs, seed, config.collect.engine)
-    if not vector.restorable:
-        raise ConfigError(
-            f"env: {config.env} is registered as a vector environment only, which cannot be resumed"
-            " within an episode; register a single environment, or train in Python"
-        )
+    _check_restorable(vector, config.env)
     replay = GoalReplay(
         vector.spaces,
         vector.num_envs,
@@ -206,6 +202,15 @@ def make_vector(
     return GoalVector(
         config.env, count, engine, max_episode_steps=config.max_episode_steps, seed=seed
     )
+
+
+def _check_restorable(vector: GoalVector, env: str) -> None:
+    if not vector.restorable:
+        vector.close()
+        raise ConfigError(
+            f"env: {env} runs as a vector environment of its own, whose episodes cannot be stored;"
+            " register the single environment, and set collect.engine to sync or async"
+        )
 
 
 def _check_words(config: GoalRunConfig, spaces: GoalSpaces) -> None:
