@@ -39,7 +39,10 @@ NETWORK = {
     "layer_norm": False,
     "activation": "gelu",
     "scaled": False,
+    "random_features": 3,
+    "feature_length": 0.3,
 }
+NEEDS = {"residual": {"depth": 4}, "feature_length": {"random_features": 3}}  # to have an effect
 CRITIC = NETWORK | {
     "embedding": 4,
     "state_octaves": 1,
@@ -98,13 +101,13 @@ def test_every_choice_of_goals_is_another(goals):
 
 @pytest.mark.parametrize("name", CRITIC)
 def test_a_setting_of_the_critic_has_an_effect(name):
-    base = {"depth": 4} if name == "residual" else {}
+    base = NEEDS.get(name, {})
     assert differ(trace(critic=base), trace(critic=base | {name: CRITIC[name]}))
 
 
 @pytest.mark.parametrize("name", ACTOR)
 def test_a_setting_of_the_actor_has_an_effect(name):
-    base = {"depth": 4} if name == "residual" else {}
+    base = NEEDS.get(name, {})
     if name in ("compared", "temperature"):
         base = {"kind": "compare"}
     assert differ(trace(actor=base), trace(actor=base | {name: ACTOR[name]}))
