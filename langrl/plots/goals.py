@@ -12,6 +12,7 @@ from langrl.plots.base import DENOTED, FAILED, HEAT, PATH, explain, panel_grid
 from langrl.plots.text import wrap
 
 _PANEL = 3.6, 3.4  # inches
+_EVERY = "#d0d4d9"  # goals that are hardly meant
 
 
 def goal_beliefs_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
@@ -27,9 +28,11 @@ def goal_beliefs_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figu
     for ax, (panel, (x, y)) in zip(axes, drawn, strict=True):
         goals, chance = panel["goals"], panel["probabilities"]
         order = chance.argsort()  # likely ones on top
+        ax.scatter(goals[:, x], goals[:, y], color=_EVERY, s=14, linewidths=0)
         points = ax.scatter(
-            goals[order, x], goals[order, y], c=chance[order], cmap=HEAT, s=14, linewidths=0
-        )
+            goals[order, x], goals[order, y], c=chance[order], cmap=HEAT, s=14, linewidths=0,
+            alpha=(chance[order] / chance.max()).clip(0.0, 1.0),
+        )  # fmt: skip
         fig.colorbar(points, ax=ax, shrink=0.7).ax.tick_params(labelsize=6)
         if panel["denoted"] is not None:
             meant = goals[panel["denoted"]]

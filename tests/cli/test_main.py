@@ -258,6 +258,8 @@ def test_help_of_reproduce_lists_its_names(capsys):
         "modality-gap",
         "cpc",
         "relating",
+        "crl-vs-her",
+        "ogbench-pointmaze",
     ]
 
 

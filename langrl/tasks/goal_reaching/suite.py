@@ -200,10 +200,14 @@ class GoalSuite(TaskSuite):
     ) -> Drawings:
         """Draw the posterior for one text with walks of each method."""
         grounded, panels = agent(), []
+        shares = []
         for method, episodes in results.items():
             ends = outcomes(episodes)
             share = "" if None in ends else f": {sum(map(bool, ends))} of {len(ends)} succeed"
-            panels.append(self._panel(grounded, instruction, episodes, f"{method}{share}", _WALKS))
+            shares.append(f"{method}{share}")
+            panels.append(self._panel(grounded, instruction, episodes, shares[-1], _WALKS))
+        if not any(panel["paths"] for panel in panels):  # all show the same belief
+            panels = [panels[0] | {"title": "\n".join(shares)}]
         return Drawings({"instruction": goal_beliefs_figure(panels, f"\u201c{instruction}\u201d")})
 
     def _panel(
