@@ -3,7 +3,7 @@
 Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``A`` actions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ from numpy.random import Generator
 from langrl.agents.goal_policy import draw_goals
 from langrl.agents.grounded import GroundedAgent
 from langrl.errors import ConfigError, lookup
+from langrl.evaluation.goal_reaching import GoalPolicy
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.strategies import GROUNDINGS, Grounding
 from langrl.models.protocols import Critic, Language
 from langrl.protocols import Array, Floats
-
-GoalPolicy = Callable[[Mapping[str, Array]], Array]
-"""From ``observation`` and ``desired_goal`` [N, ...] to actions [N, ...] that the critic takes."""
 
 
 class GoalActions:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from langrl import GRID_IDS, MAZE_IDS
+from langrl.envs.draws import keys_of
 from langrl.envs.given_vector import GivenEpisodes
 from langrl.envs.goal_engine import GoalEngine, GoalSpaces, KnowsShortest, Moved, Seen
 from langrl.envs.goal_parts import check_limit
@@ -242,19 +243,8 @@ def is_batched(world: str) -> bool:
 
 
 def episode_seeds(seed: int, rows: Integers, numbers: Integers) -> Integers:
-    """Return the seeds [n], below 2**31, of episodes by their numbers [n] in rows [n].
-
-    Mixed by the finaliser of SplitMix64 (Steele et al. 2014), whose every output bit depends on
-    every input bit.
-    """
-    mixed = np.full(len(rows), seed, np.uint64)
-    for part in (np.zeros(len(rows), np.uint64), rows, numbers):
-        mixed = mixed ^ np.asarray(part).astype(np.uint64)
-        mixed = mixed + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = mixed ^ (mixed >> np.uint64(31))
-    return (mixed >> np.uint64(33)).astype(np.int64)
+    """Return the seeds [n], below 2**31, of episodes by their numbers [n] in rows [n]."""
+    return (keys_of(seed, rows, numbers) >> np.uint64(33)).astype(np.int64)
 
 
 def _kind(spec: EnvSpec, engine: str, options: bool) -> str:

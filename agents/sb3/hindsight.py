@@ -15,9 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from langrl.envs.goal_engine import GoalSpaces
+from langrl.evaluation.goal_reaching import GoalPolicy
 from langrl.protocols import Array
-
-GoalPolicy = Callable[[Mapping[str, Array]], Array]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Axes: ``E`` episodes, ``N`` environments.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,7 +15,7 @@ from langrl.envs.goal_vector import GoalVector
 from langrl.evaluation.statistics import mean_and_sem
 from langrl.protocols import Array
 
-GoalPolicy = Callable[[dict[str, Array]], Array]
+GoalPolicy = Callable[[Mapping[str, Array]], Array]
 """From ``observation`` and ``desired_goal`` [N, ...] to actions [N, ...]; see ``GoalSpaces``."""
 
 
