@@ -64,7 +64,8 @@ def test_agents_of_data_reach_the_five_tasks_beside_the_published_ones(
     assert row["instructions"] == pytest.approx(
         np.mean([each["instructions"] for each in measured])
     )
-    assert row["train_seconds"] > 0
+    seconds = [each["train_seconds"] for each in measured]  # rounded: 0.0 where they are few
+    assert row["train_seconds"] == pytest.approx(np.mean(seconds))
     assert results["config"]["medium"]["evaluation"]["episodes"] == 5 * 2
     assert (tmp_path / "out" / "figures" / "ogbench-pointmaze.png").stat().st_size > 5000
 
