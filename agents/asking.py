@@ -7,25 +7,20 @@ Axes: ``N`` episodes, ``I`` cells of the map, ``Q`` questions.
 """
 
 import copy
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from langrl.agents.narrowing import Follower, exact_posterior
+from langrl.agents.narrowing import Follower
 from langrl.agents.observations import check_mask, read_observations, read_single
 from langrl.errors import ShapeError
 from langrl.functional.asking import ACT
 from langrl.grounding.asking import Asking
+from langrl.grounding.beliefs import Beliefs, posterior_of
 from langrl.grounding.chooser import Posterior
-from langrl.grounding.intents import Intents
 from langrl.grounding.strategies import Decision, Scores
 from langrl.protocols import Array, Instructions, Integers, Mask, Observation
-
-Beliefs = Callable[[Intents, Array, Sequence[str]], Tensor]
-"""Returns log p(i|l) [N, I], given intents, first observations [N, ...] and texts."""
 
 
 class AskingAgent:
@@ -37,16 +32,13 @@ class AskingAgent:
 
     Args:
         follower: what acts.
-        intents: of the world, with its questions.
+        beliefs: what is believed of the intents of the world.
         asking: when to ask.
-        beliefs: what is believed, such as ``exact_log_posterior``, which knows what texts denote;
-            what the follower believes if not given.
     """
 
-    def __init__(
-        self, follower: Follower, intents: Intents, asking: Asking, beliefs: Beliefs | None = None
-    ) -> None:
-        self.follower, self.intents, self.asking, self.beliefs = follower, intents, asking, beliefs
+    def __init__(self, follower: Follower, beliefs: Beliefs, asking: Asking) -> None:
+        self.follower, self.beliefs, self.asking = follower, beliefs, asking
+        self.intents = beliefs.intents
         self.decision: Decision | None = None
         """The last decision, on the episodes in which there was something to decide."""
         self.reset(np.random.default_rng(0))
@@ -115,11 +107,7 @@ class AskingAgent:
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
         """Return goals with what is believed of the intents that they reach; changes no episode."""
         states, texts = read_single(observation, instruction, self.intents.observation_axes)
-        if self.beliefs is None:
-            return self.follower.posterior(states[0], texts[0])
-        return exact_posterior(
-            self.intents, states[0], self.beliefs(self.intents, states, texts)[0]
-        )
+        return posterior_of(self.beliefs, states[0], texts[0])
 
     def _read(
         self, observations: Observation, instructions: Instructions
@@ -178,11 +166,7 @@ class AskingAgent:
         """Note what is believed at the start of some episodes."""
         self._labels[rows] = self.intents.labels(states[rows])
         self._possible[rows] = self.intents.possible(states[rows])
-        if self.beliefs is None:
-            found = self.follower.log_beliefs(states, texts, rows)
-        else:
-            found = self.beliefs(self.intents, states[rows], [texts[n] for n in rows])
-        self._beliefs[rows] = found.to(self._beliefs)
+        self._beliefs[rows] = self.beliefs.log_posterior(states[rows], [texts[n] for n in rows])
         self._memory[rows] = ACT
 
     def _decide(self, rows: Integers, offered: bool) -> None:
@@ -205,5 +189,5 @@ class AskingAgent:
             self._memory[rows] = memory
         assert self.decision.question is not None
         self._question[rows] = self.decision.question.numpy() if offered else ACT
-        told = (answers >= 0).any(1) | (self.beliefs is not None) | self.follower.is_exact
-        self.follower.narrow(rows[told], kept.numpy()[told])
+        told = (answers >= 0).any(1) | self.beliefs.is_exact | self.follower.must_be_told
+        self.follower.narrow(rows[told], self.decision.posterior.numpy()[told])

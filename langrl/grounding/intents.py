@@ -96,12 +96,13 @@ class GridIntents:
     Args:
         questions: what can be asked, such as ``grid_questions(size)``, ``size`` being the cells
             along a side.
+        said_done: whether goals are those of ``PoseGoals`` [4], with ``done`` taken.
     """
 
     observation_axes = 3
 
-    def __init__(self, questions: Questions) -> None:
-        self.questions, self.shape = questions, questions.shape
+    def __init__(self, questions: Questions, said_done: bool = False) -> None:
+        self.questions, self.shape, self._said_done = questions, questions.shape, said_done
 
     def possible(self, observations: Array) -> Mask:
         """Return the objects [N, I] of observations [N, H, W, 3]."""
@@ -133,19 +134,11 @@ class GridIntents:
         return numbers
 
     def goals(self, observation: Array) -> Integers:
-        """Return the poses [M, 3] that face objects."""
+        """Return the poses [M, 3] or [M, 4] that face objects."""
         rooms, _ = read_observation(observation[None])
         poses = list_poses(is_free(rooms)[0])
-        return poses[facing(is_object(rooms), is_free(rooms))[0][tuple(poses.T)]]
-
-
-def exact_log_posterior(intents: Intents, observations: Array, texts: Sequence[str]) -> Tensor:
-    """Return the posterior that knows what texts denote: uniform over it; logarithms [N, I].
-
-    It is uniform over all intents where the grammar cannot read a text.
-    """
-    denoted = torch.from_numpy(intents.denoted(observations, texts))
-    return torch.where(denoted, 0.0, -torch.inf).double().log_softmax(-1)
+        poses = poses[facing(is_object(rooms), is_free(rooms))[0][tuple(poses.T)]]
+        return np.column_stack([poses, np.ones_like(poses[:, 0])]) if self._said_done else poses
 
 
 @takes_tensors(log_posterior="N M", log_prior="N M")
