@@ -4,12 +4,16 @@ A world subclasses ``Episodes``; the single and the vector environment keep thei
 same arrays and move them by the same functions. Whatever is refused changes nothing: not the
 episodes of other rows, and no generator.
 
-Axes: ``N`` environments.
+An *intent* is a cell that an instruction can mean: of a maze, or of an object in a grid world. An
+instruction denotes some of them. In mode ``any``, each denoted one will do; in mode ``hidden``, one
+of them, uniformly drawn, is meant, and the words do not say which.
+
+Axes: ``N`` environments, ``R`` rows, ``C`` columns, ``M`` intents.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +23,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
 from langrl.envs.autoreset import Autoreset
-from langrl.errors import InstructionError, ShapeError
+from langrl.envs.draws import pick_each
+from langrl.envs.questions import Questions
+from langrl.errors import InstructionError, ShapeError, UnknownNameError, lookup
 from langrl.protocols import Array, Integers, Mask, check_instruction
 
 Observation = dict[str, Any]  # or of N environments
@@ -27,16 +33,43 @@ Options = dict[str, Any] | None
 Start = tuple[Observation, dict[str, Any]]  # what ``reset`` returns
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
+Mode = Literal["any", "hidden"]
+MODES: tuple[Mode, ...] = ("any", "hidden")
+"""Whether each denoted intent will do, or one of them is meant."""
+_EARLIER_MODES = {"disjunctive": "any", "hidden_intent": "hidden"}
+
+
+def check_mode(mode: str) -> Mode:
+    """Return a mode; raises UnknownNameError for another name, and says what an earlier one is."""
+    if now := _EARLIER_MODES.get(str(mode)):
+        raise UnknownNameError(f"mode {mode!r} is now called {now!r}; use that name")
+    return lookup({name: name for name in MODES}, str(mode), "mode")
+
 
 class Episodes:
-    """The state of N episodes: what is observed, the instructions, and what is reported."""
+    """The state of N episodes: what is observed, the instructions, and what is reported.
 
-    outcomes: tuple[str, ...] = ("is_success",)
-    """What an action can lead to; the last is the reward."""
+    Args:
+        count: how many episodes, N.
+        options: names of the reset options, "instruction" first and "intended" last.
+        shape: rows and columns of the world.
+        mode: one of ``MODES``.
+    """
 
-    def __init__(self, count: int, options: tuple[str, ...]) -> None:
+    questions: Questions
+    """What can be asked about what is meant."""
+
+    def __init__(
+        self, count: int, options: tuple[str, ...], shape: tuple[int, int], mode: Mode
+    ) -> None:
         self.count, self._option_names = count, options
+        self.mode = check_mode(mode)
+        self.outcomes = ("is_success",) if mode == "any" else ("is_success", "intended_success")
+        """What an action can lead to; the last is the reward."""
         self.instructions = [""] * count
+        self.denoted = np.zeros((count, *shape), bool)
+        self.intended = np.zeros((count, *shape), bool)  # at most one of the denoted intents
+        self.waiting = np.zeros(count, bool)  # who sits out the next step
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
         self.stream: Generator | None = None  # of layouts or noise
@@ -49,8 +82,18 @@ class Episodes:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         raise NotImplementedError
 
+    def narrow(self, row: int, cells: Mask) -> None:
+        """Leave only those intents of one episode that are in some cells [R, C]."""
+        self.denoted[row] &= cells
+
+    def rooms_of(self, row: int) -> Array | None:
+        """Return the room [R, C, 2] of an episode; None in a world without rooms."""
+        return None
+
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
         """Return the actions of N agents, those of the ignored rows replaced by doing nothing.
+
+        Doing nothing neither moves an agent nor ends its episode.
 
         Raises:
             LangRLError: if they are of another shape, or one that counts is no action.
@@ -94,6 +137,51 @@ class Episodes:
             texts = [check_instruction(text) for text in texts]
         return texts, others
 
+    def read_intended(self, given: Any, rows: Integers) -> Integers | None:
+        """Return the option ``intended`` as cells [n, 2] of some rows; None if it is not given.
+
+        Raises:
+            ShapeError: if it is no cell (row, column), and not N of them.
+        """
+        if given is None:
+            return None
+        cells = np.asarray(given)
+        if cells.shape not in ((2,), (self.count, 2)) or cells.dtype.kind not in "iu":
+            raise ShapeError(
+                f"the option 'intended' is whole numbers [2] or [{self.count}, 2] (row, column),"
+                f" got {list(cells.shape)} of {cells.dtype}"
+            )
+        return np.broadcast_to(cells, (self.count, 2))[rows].astype(np.int64)
+
+    def mean(self, denoted: Mask, cells: Integers | None, generator: Generator | None) -> Mask:
+        """Return which intent is meant by each of some instructions, bool [n, R, C].
+
+        Args:
+            denoted: the intents that they denote [n, R, C].
+            cells: which of them are meant [n, 2].
+            generator: draws one of each, where they are not given; nothing is meant without it.
+
+        Raises:
+            InstructionError: if a given cell is not denoted.
+        """
+        flat = denoted.reshape(len(denoted), -1)
+        intended = np.zeros_like(flat)
+        if cells is not None:
+            height, width = denoted.shape[1:]
+            inside = ((cells >= 0) & (cells < (height, width))).all(1)
+            places = np.where(inside, cells @ (width, 1), 0)
+            fits = inside & flat[np.arange(len(flat)), places]
+            if not fits.all():
+                raise InstructionError(
+                    f"the option 'intended' is {tuple(cells[~fits][0].tolist())}, which the"
+                    " instruction does not denote; give the row and the column of what it denotes"
+                )
+            intended[np.arange(len(flat)), places] = True
+        elif generator is not None:
+            some = np.flatnonzero(flat.any(1))
+            intended[some, pick_each(flat[some], generator)] = True
+        return intended.reshape(denoted.shape)
+
     def check_started(self) -> None:
         """Raise ResetNeeded before the first reset."""
         if self.stream is None:
@@ -127,6 +215,7 @@ def _begin(
     if seed is not None or episodes.stream is None:
         episodes.seed(env.np_random)
     episodes.begin(rows, env.np_random, options)
+    episodes.waiting[rows] = False
 
 
 class InstructedEnv(gym.Env[dict[str, Any], Any]):
@@ -144,8 +233,9 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
     def step(self, action: Any) -> Step:
         """Act once; the class says what the actions are."""
         episodes = self._episodes
-        actions = episodes.check_actions(np.asarray(action)[None], np.zeros(0, np.int64))
+        actions = episodes.check_actions(np.asarray(action)[None], np.flatnonzero(episodes.waiting))
         ended, outcomes = episodes.advance(actions)
+        episodes.waiting[:] = False
         reward = float(outcomes[-1][0])
         return self._observe(), reward, bool(ended[0]), False, self._info(outcomes)
 
@@ -190,11 +280,13 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
     def step(self, actions: Array) -> tuple[dict[str, Any], Array, Array, Array, dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
         episodes, starting = self._episodes, self._autoreset.renew()
-        actions = episodes.check_actions(actions, starting)
+        ignored = np.union1d(starting, np.flatnonzero(episodes.waiting))
+        actions = episodes.check_actions(actions, ignored)
         if len(starting):
             with _nothing_on_refusal(self, episodes):
                 episodes.begin(starting, self.np_random, {})
         ended, outcomes = episodes.advance(actions)
+        episodes.waiting[:] = False
         for each in (ended, *outcomes):
             each[starting] = False
         truncated = self._autoreset.count(starting, ended)

@@ -1,0 +1,102 @@
+"""Drawing situations in which an instruction is ambiguous, with a twin that is not.
+
+A *situation* is a start in a room or maze, an instruction's meaning, the intents that it denotes,
+the one that is meant, and another meaning that denotes that one alone. The intended intent is
+uniform over the denoted ones, whatever they are, so that nobody can do better than 1/n without
+asking: situations are chosen before it is known, and only those are in which each denoted intent
+has a meaning of its own.
+
+Axes: ``n`` intents that a meaning denotes, ``R`` rows, ``C`` columns.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from langrl.envs.phrasing import Meaning
+from langrl.errors import ConfigError
+from langrl.protocols import Integers, Mask
+
+MOST_BITS = 4  # the last level of ambiguity: so many bits, or more
+_TRIES = 1000  # texts that are written for a meaning
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+class Situation(NamedTuple):
+    """One situation; see the module.
+
+    Args:
+        kind: instruction type of the meaning.
+        meaning: what is said.
+        start: position (row, column) in a maze, pose (row, column, direction) in a grid world.
+        room: type and colour of each cell, uint8 [R, C, 2]; None in a maze.
+        denoted: row and column of each intent that the meaning denotes [n, 2].
+        intended: the place in ``denoted`` of the one that is meant.
+        steps: fewest steps from the start to each of them [n].
+        twin_kind: instruction type of the twin.
+        twin: a meaning that denotes the intended one alone.
+    """
+
+    kind: str
+    meaning: Meaning
+    start: tuple[float, ...]
+    room: NDArray[np.uint8] | None
+    denoted: Integers
+    intended: int
+    steps: NDArray[np.float64]
+    twin_kind: str
+    twin: Meaning
+
+
+def level_of(count: int) -> int:
+    """Return the level of ambiguity of n denoted intents: log2 n rounded, at most 4."""
+    return min(MOST_BITS, round(float(np.log2(count))))
+
+
+def spread_choices(count: int, generator: Generator) -> Iterator[float]:
+    """Yield ``count`` numbers in [0, 1), each uniform, that are spread evenly together.
+
+    A Kronecker sequence with a random shift: of any few of them in a row, about half are below 1/2,
+    and so on. An agent that always walks to the nearest intent is then right as often as it should.
+    """
+    shift = generator.random()
+    for number in range(count):
+        yield (shift + number * _GOLDEN) % 1
+
+
+def choose_intended(steps: NDArray[np.float64], choice: float, generator: Generator) -> int:
+    """Return which of n intents is meant; a number in [0, 1) says how far away it is.
+
+    Args:
+        steps: to each of them [n].
+        choice: 0 for the nearest, almost 1 for the farthest.
+        generator: orders those that are equally far away.
+    """
+    shuffled = generator.permutation(len(steps))
+    order = shuffled[np.argsort(steps[shuffled], kind="stable")]
+    return int(order[int(choice * len(steps))])
+
+
+def write_readable(
+    write: Callable[[], str], read: Callable[[str], Mask | None], denoted: Mask
+) -> str:
+    """Return a text that is read back as what it should denote, bool [R, C].
+
+    A slip of spelling may leave open which word was meant, and then another text is written.
+
+    Args:
+        write: writes a text.
+        read: returns what a text denotes [R, C]; None where that is unknown.
+        denoted: what it should denote.
+
+    Raises:
+        ConfigError: if no text can be read.
+    """
+    for _ in range(_TRIES):
+        text = write()
+        if (cells := read(text)) is not None and np.array_equal(cells, denoted):
+            return text
+    raise ConfigError(f"no readable text for an instruction such as {text!r}; use another phrasing")
