@@ -53,6 +53,8 @@ def success_by_bits_figure(curves: Sequence[Curve], ceiling: Curve | None) -> Fi
     if ceiling is not None:
         _draw_ceiling(ax, ceiling)
     _share_axis(ax, "success")
+    lowest = min((np.nanmin(curve.low, initial=0.0) for curve in curves), default=0.0)
+    ax.set_ylim(bottom=min(lowest, 0.0) - 0.03)  # questions may cost more than they bring
     ticks = np.unique(np.concatenate([curve.x for curve in curves]))
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xlabel("ambiguity [bits]", fontsize=_SMALL)
@@ -119,7 +121,10 @@ def asking_figure(curves: Sequence[Curve], ceiling: Curve) -> Figure:
     _draw_ceiling(ax, ceiling)
     _plain_axis(ax)
     ax.set_ylabel("utility", fontsize=_SMALL)
+    if len(ceiling.x) > 1 and ceiling.x.min() > 0:
+        ax.set_xscale("log")
     ax.set_xticks(ceiling.x, [f"{price:g}" for price in ceiling.x])
+    ax.minorticks_off()
     ax.set_xlabel("price of a question", fontsize=_SMALL)
     _legend(fig, ax, columns=2)
     return fig
