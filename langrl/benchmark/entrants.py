@@ -1,0 +1,211 @@
+"""Who takes part in the benchmark, by name; a run folder and an agent of one's own can, too.
+
+An entrant makes an agent for one world. The references are no methods: they are what any method is
+compared with. ``oracle`` and ``posterior-*`` know what a text denotes, by the grammar that wrote it.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from langrl.agents.baselines import RandomAgent
+from langrl.benchmark.families import FAMILIES, Kind, World
+from langrl.benchmark.profiles import ASKING, STRATEGIES
+from langrl.envs.maze.world import StreetMaze
+from langrl.errors import ConfigError, lookup
+from langrl.protocols import Agent, check_agent
+from langrl.tasks.grid.baselines import (
+    AXES,
+    GridPlanner,
+    any_object,
+    denoted_objects,
+    random_actions,
+)
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.maze.baselines import OracleAgent
+
+BOTH: tuple[Kind, ...] = ("street", "grid")
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What an agent is made for.
+
+    Args:
+        world: where it acts.
+        price: of a question; None where none may be asked.
+        trained: makes the agents of its family's run; None for entrants that are not trained.
+        threshold: of conformal sets, calibrated on tasks apart; None if there is none.
+    """
+
+    world: World
+    price: float | None = None
+    trained: AgentMaker | None = None
+    threshold: float | None = None
+
+    @property
+    def maze(self) -> StreetMaze:
+        """The maze, in a world that is one."""
+        return StreetMaze(self.world.own_name)
+
+    def make(self, **grounding: object) -> Any:
+        """Return an agent of the family's run, with changes to its grounding."""
+        assert self.trained is not None
+        return self.trained(**grounding)
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """Who takes part.
+
+    Args:
+        name: in results, and of its folder there.
+        about: what it is, in a few words.
+        make: makes its agent for a setting; one with a method ``ask`` is evaluated at each price
+            of a question as well.
+        family: what has to be trained for it, of ``FAMILIES``.
+        kinds: types of world that it can act in.
+        role: "reference" for what methods are compared with.
+    """
+
+    name: str
+    about: str
+    make: Callable[[Setting], Agent]
+    family: str | None = None
+    kinds: tuple[Kind, ...] = BOTH
+    role: Literal["method", "reference"] = "method"
+
+
+def _oracle(setting: Setting) -> Agent:
+    if setting.world.kind == "street":
+        return OracleAgent(setting.maze)
+    return GridPlanner(denoted_objects)
+
+
+def _random(setting: Setting) -> Agent:
+    if setting.world.kind == "street":
+        return RandomAgent()
+    return RandomAgent(random_actions, AXES)
+
+
+def _references() -> list[Entrant]:
+    reference = partial(Entrant, role="reference")
+    return [
+        reference("oracle", "walks to the nearest of what the text denotes", _oracle),
+        reference(
+            "nearest_object",
+            "walks to the nearest object, whatever the text says",
+            lambda setting: GridPlanner(any_object),
+            kinds=("grid",),
+        ),
+        reference("random", "acts at random", _random),
+    ]
+
+
+def _grounded(family: str, strategy: str) -> Entrant:
+    def make(setting: Setting) -> Agent:
+        agent: Agent = setting.make(strategy=strategy)
+        return agent
+
+    own = FAMILIES[family]
+    kinds = BOTH if strategy != "direct" else ("street",)  # where one encoder is for both
+    about = f"{strategy}: {own.about}"
+    return Entrant(f"{family}-{strategy}", about, make, family, kinds)
+
+
+def _as_trained(family: str) -> Entrant:
+    own = FAMILIES[family]
+    return Entrant(family, own.about, lambda setting: setting.make(), family, tuple(own.presets))
+
+
+def _all() -> list[Entrant]:
+    contrastive = ("offline", "online")
+    return [
+        *_references(),
+        *(_grounded(family, how) for family in contrastive for how in STRATEGIES),
+        _grounded("offline", "direct"),
+        *(_grounded("sb3_goals", how) for how in ("max_goal", "sampled_goal")),
+        _as_trained("sb3_reads"),
+        _as_trained("cloning"),
+    ]
+
+
+ENTRANTS: dict[str, Entrant] = {entrant.name: entrant for entrant in _all()}
+
+
+# -- one's own ---------------------------------------------------------------------------------
+
+
+def entrant_of_agent(name: str, agent: Any) -> Entrant:
+    """Return the entrant of an agent, or of a function that makes one.
+
+    Args:
+        name: in results.
+        agent: see ``langrl.protocols.Agent``; it may have ``posterior`` and ``ask``, too. A
+            function is called for each world, with its name as ``world`` if it has such an
+            argument.
+
+    Raises:
+        ConfigError: if the name is taken or is no name of a folder, or it is no agent.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"an entrant's name is letters, digits, '-', '_' and '.', got {name!r}")
+    if name in ENTRANTS:
+        raise ConfigError(f"{name!r} is an entrant of the benchmark; give yours another name")
+    is_agent = hasattr(agent, "act") and not isinstance(agent, type)
+    if not is_agent and not callable(agent):
+        check_agent(agent)  # says what is missing
+
+    def make(setting: Setting) -> Agent:
+        made: Any = agent if is_agent else _call(agent, setting.world.name)
+        check_agent(made)
+        checked: Agent = made
+        return checked
+
+    return Entrant(name, f"{type(agent).__name__}", make)
+
+
+def _call(maker: Callable[..., Any], world: str) -> Any:
+    """Call what makes an agent, with the world if it asks for it."""
+    try:
+        takes_world = "world" in inspect.signature(maker).parameters
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        takes_world = False
+    return maker(world=world) if takes_world else maker()
+
+
+def entrant_of_import(path: str) -> Entrant:
+    """Return the entrant that an import path names: "mypackage:MyAgent".
+
+    The working directory is looked in, too.
+
+    Raises:
+        ConfigError: if there is no such module or name, which says why.
+    """
+    return entrant_of_agent(path.rpartition(":")[2].rpartition(".")[2], imported(path))
+
+
+def imported(path: str) -> Any:
+    """Return what an import path "package.module:Name" names; errors are as ``entrant_of_import``."""
+    module, colon, name = path.partition(":")
+    if not (module and colon and name):
+        raise ConfigError(f"--agent takes an import path as in mypackage:MyAgent, got {path!r}")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # whatever the module's own code raises
+        repair = f"python -c 'import {module}' shows where"
+        if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+            repair = "install it, or start the command in its folder"
+        raise ConfigError(f"--agent: cannot import {module!r} ({error}); {repair}") from error
+    for part in name.split("."):
+        names = [known for known in vars(found) if not known.startswith("_")]
+        found = lookup({**dict.fromkeys(names), **vars(found)}, part, f"agent in {module}")
+    return found
