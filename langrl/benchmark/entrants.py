@@ -1,7 +1,8 @@
 """Who takes part in the benchmark, by name; a run folder and an agent of one's own can, too.
 
-An entrant makes an agent for one world. The references are no methods: they are what any method is
-compared with. ``oracle`` and ``posterior-*`` know what a text denotes, by the grammar that wrote it.
+An entrant makes an agent for one world. The references are no methods: they are what methods are
+compared with. ``oracle`` and ``posterior-*`` know what a text denotes, by the grammar that wrote
+it.
 """
 
 import importlib
@@ -16,7 +17,8 @@ from typing import Any, Literal
 
 from langrl.agents.baselines import RandomAgent
 from langrl.benchmark.families import FAMILIES, Kind, World
-from langrl.benchmark.profiles import ASKING, STRATEGIES
+from langrl.benchmark.profiles import STRATEGIES
+from langrl.checkpoint import find_checkpoint
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Agent, check_agent
@@ -27,8 +29,9 @@ from langrl.tasks.grid.baselines import (
     denoted_objects,
     random_actions,
 )
-from langrl.tasks.loading import AgentMaker
+from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.maze.baselines import OracleAgent
+from langrl.tasks.registry import config_beside
 
 BOTH: tuple[Kind, ...] = ("street", "grid")
 
@@ -192,7 +195,11 @@ def entrant_of_import(path: str) -> Entrant:
 
 
 def imported(path: str) -> Any:
-    """Return what an import path "package.module:Name" names; errors are as ``entrant_of_import``."""
+    """Return what an import path "package.module:Name" names.
+
+    Raises:
+        ConfigError, UnknownNameError: if there is no such module or name, which says why.
+    """
     module, colon, name = path.partition(":")
     if not (module and colon and name):
         raise ConfigError(f"--agent takes an import path as in mypackage:MyAgent, got {path!r}")
@@ -209,3 +216,33 @@ def imported(path: str) -> Any:
         names = [known for known in vars(found) if not known.startswith("_")]
         found = lookup({**dict.fromkeys(names), **vars(found)}, part, f"agent in {module}")
     return found
+
+
+def entrant_of_run(folder: Path) -> Entrant:
+    """Return the entrant of a run folder, an agent as it was trained.
+
+    Raises:
+        CheckpointError, ConfigError: if there is no such run, or its agent cannot be loaded.
+    """
+    config_beside(folder)
+    find_checkpoint(folder)  # says what is wrong, if there is none
+    return entrant_of_agent(folder.resolve().name, partial(_loaded, folder))
+
+
+def _loaded(folder: Path) -> Agent:
+    agent: Agent = agents_of_run(folder, config_beside(folder))()
+    return agent
+
+
+def find_entrant(name: str, source: str) -> Entrant:
+    """Return an entrant by its name, and by where it comes from if it is none of the benchmark's.
+
+    Args:
+        name: of the entrant.
+        source: an import path or a run folder; "" for entrants of the benchmark.
+    """
+    if not source:
+        return lookup(ENTRANTS, name, "entrant")
+    if Path(source).is_dir():
+        return entrant_of_run(Path(source))
+    return entrant_of_import(source)

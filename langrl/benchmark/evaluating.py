@@ -1,8 +1,8 @@
 """Evaluating one entrant in one world: a cell of the benchmark's last wave."""
 
+import itertools
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.profiles import PROFILES, Profile
 from langrl.benchmark.rollout import Rollout, roll_out
 from langrl.benchmark.suites import suite_named
-from langrl.benchmark.tasks import WORLDS, BenchmarkTask
+from langrl.benchmark.tasks import WORLDS
+from langrl.envs.grid.rooms import read_observation
 from langrl.envs.instructed import MODES
 from langrl.tasks.loading import AgentMaker
 from langrl.training.logs import versions
 
 SCHEMA = "langrl-cell-1"
-_EXAMPLES = 1  # of episodes that succeed, and as many that do not
 
 
 def evaluate(
@@ -114,3 +114,43 @@ def evaluate_entrant(
         "outcomes": joined.to_json(),
         "examples": [example.to_json() for example in _examples(entrant, rollouts)] * (seed == 0),
     }
+
+
+def _examples(entrant: Entrant, rollouts: Sequence[Rollout]) -> list[Example]:
+    """Return an ambiguous episode that succeeds and one that does not, where there are such."""
+    shown = [rollout for rollout in rollouts if rollout.posteriors is not None]
+    found = []
+    for succeeds in (True, False):
+        episodes = (
+            _example(entrant, rollout, int(n))
+            for rollout in shown
+            for n in np.flatnonzero(
+                (rollout.outcomes.intended == succeeds) & ~rollout.outcomes.twin
+            )
+        )
+        found += list(itertools.islice(episodes, 1))
+    return found
+
+
+def _example(entrant: Entrant, rollout: Rollout, n: int) -> Example:
+    """Return an episode as the report shows it, with what was believed at its start."""
+    assert rollout.posteriors is not None
+    task, posterior, path = rollout.tasks[n], rollout.posteriors[n], rollout.paths[n]
+    own: Any = WORLDS[task.world]
+    if task.room is None:
+        place = {"layout": own.maze.layout.text, "path": path}
+    else:
+        place = {"room": task.room_array, "path": read_observation(path)[1]}
+    numbers = place["path"].shape[1]
+    return Example(
+        entrant=entrant.name,
+        task=task.name,
+        world=task.world,
+        instruction=task.instruction,
+        candidates=posterior.goals[:, :numbers],
+        probabilities=posterior.probabilities,
+        denoted=np.array(task.denoted),
+        success=bool(rollout.outcomes.intended[n]),
+        intended=np.array(task.intended) if task.mode == "hidden" else None,
+        **place,
+    )

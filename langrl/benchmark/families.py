@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from langrl import GRID_IDS, MAZE_IDS
 from langrl.benchmark.profiles import PROFILES, Recipe
+from langrl.envs.maze.layouts import LAYOUTS
 from langrl.errors import check_extra
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import OFF, RunConfig
@@ -57,6 +58,20 @@ class World:
         tables: dict[Kind, Mapping[str, str]] = {"street": MAZE_IDS, "grid": GRID_IDS}
         kind: Kind = "street" if env_id in MAZE_IDS else "grid"
         return cls(f"{kind}-{tables[kind][env_id].replace('_', '-')}")
+
+
+def worlds_of(config: Any) -> tuple[str, ...]:
+    """Return the worlds of the benchmark that a run of a config is trained in; there may be none.
+
+    Agents of partly seen grid worlds have none: they do not see what the benchmark shows.
+    """
+    if config.task == "street-maze":
+        return tuple(f"street-{name}" for name in LAYOUTS if name == config.world.layout)
+    if config.task == "grid":
+        return tuple(World.of(_IDS["grid"][name]).name for name in config.world.worlds)
+    where = {"goal-reaching": "env", "sb3": "world"}.get(config.task)
+    env_id = None if where is None else getattr(config, where)
+    return (World.of(env_id).name,) if env_id in {**MAZE_IDS, **GRID_IDS} else ()
 
 
 @dataclass(frozen=True)
