@@ -69,7 +69,7 @@ class Episodes:
         self.instructions = [""] * count
         self.denoted = np.zeros((count, *shape), bool)
         self.intended = np.zeros((count, *shape), bool)  # at most one of the denoted intents
-        self.waiting = np.zeros(count, bool)  # who sits out the next step
+        self.waiting = np.zeros(count, bool)  # who does nothing at a step
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
         self.stream: Generator | None = None  # of layouts or noise
@@ -82,11 +82,7 @@ class Episodes:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         raise NotImplementedError
 
-    def narrow(self, row: int, cells: Mask) -> None:
-        """Leave only those intents of one episode that are in some cells [R, C]."""
-        self.denoted[row] &= cells
-
-    def rooms_of(self, row: int) -> Array | None:
+    def room_of(self, row: int) -> Array | None:
         """Return the room [R, C, 2] of an episode; None in a world without rooms."""
         return None
 
@@ -215,13 +211,17 @@ def _begin(
     if seed is not None or episodes.stream is None:
         episodes.seed(env.np_random)
     episodes.begin(rows, env.np_random, options)
-    episodes.waiting[rows] = False
 
 
 class InstructedEnv(gym.Env[dict[str, Any], Any]):
     """One episode at a time; observations are {"observation": ..., "instruction": text}."""
 
     _episodes: Episodes
+
+    @property
+    def questions(self) -> Questions:
+        """What can be asked about what is meant."""
+        return self._episodes.questions
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode; the class says which options there are."""
@@ -235,7 +235,6 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
         episodes = self._episodes
         actions = episodes.check_actions(np.asarray(action)[None], np.flatnonzero(episodes.waiting))
         ended, outcomes = episodes.advance(actions)
-        episodes.waiting[:] = False
         reward = float(outcomes[-1][0])
         return self._observe(), reward, bool(ended[0]), False, self._info(outcomes)
 
@@ -265,6 +264,11 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
         self.observation_space = batch_space(space, episodes.count)
         self.action_space = batch_space(actions, episodes.count)
 
+    @property
+    def questions(self) -> Questions:
+        """What can be asked about what is meant."""
+        return self._episodes.questions
+
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start every episode, or those of the option ``reset_mask`` [N].
 
@@ -286,7 +290,6 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
             with _nothing_on_refusal(self, episodes):
                 episodes.begin(starting, self.np_random, {})
         ended, outcomes = episodes.advance(actions)
-        episodes.waiting[:] = False
         for each in (ended, *outcomes):
             each[starting] = False
         truncated = self._autoreset.count(starting, ended)

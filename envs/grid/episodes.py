@@ -198,7 +198,7 @@ class GridEpisodes(Episodes):
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 
-    def rooms_of(self, row: int) -> Rooms:
+    def room_of(self, row: int) -> Rooms:
         """Return the room [H, W, 2] of an episode."""
         return self.rooms[row]
 

@@ -23,6 +23,7 @@ from langrl.benchmark.drawing import Situation, level_of
 from langrl.benchmark.grid_world import GridWorld
 from langrl.benchmark.maze_world import MazeWorld
 from langrl.envs.instructed import MODES, Mode, check_mode
+from langrl.envs.wrappers.asking import AskQuestions
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Mask
 
@@ -258,4 +259,4 @@ def make_tasks_env(
         ConfigError: if there are no tasks, or they differ in world or mode; see ``AskQuestions``.
     """
     env = TasksEnv(tasks)
-    return env
+    return env if price is None else AskQuestions(env, price)
