@@ -7,6 +7,7 @@ it.
 
 import importlib
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -15,12 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from langrl.agents.asking import AskingAgent
 from langrl.agents.baselines import RandomAgent
+from langrl.agents.narrowing import Follower, GroundedFollower, PlannedFollower
+from langrl.benchmark.beliefs import intents_of
 from langrl.benchmark.families import FAMILIES, Kind, World
 from langrl.benchmark.profiles import STRATEGIES
 from langrl.checkpoint import find_checkpoint
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import ConfigError, lookup
+from langrl.grounding.asking import ASK_RULES, Asking, AskRule
+from langrl.grounding.beliefs import ExactBeliefs, LanguageBeliefs
 from langrl.protocols import Agent, check_agent
 from langrl.tasks.grid.baselines import (
     AXES,
@@ -33,6 +39,13 @@ from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.maze.baselines import OracleAgent
 from langrl.tasks.registry import config_beside
 
+EXACT = "posterior"
+_RULES: dict[AskRule, str] = {
+    "never": "never asks",
+    "always": "asks as long as an answer can tell anything",
+    "pays": "asks where the expected success rises by more than the price",
+    "conformal": "asks until one intent of its conformal set is left",
+}
 BOTH: tuple[Kind, ...] = ("street", "grid")
 
 
@@ -45,12 +58,14 @@ class Setting:
         price: of a question; None where none may be asked.
         trained: makes the agents of its family's run; None for entrants that are not trained.
         threshold: of conformal sets, calibrated on tasks apart; None if there is none.
+        temperature: of the posterior over intents, fitted on tasks apart.
     """
 
     world: World
     price: float | None = None
     trained: AgentMaker | None = None
     threshold: float | None = None
+    temperature: float = 1.0
 
     @property
     def maze(self) -> StreetMaze:
@@ -127,6 +142,36 @@ def _as_trained(family: str) -> Entrant:
     return Entrant(family, own.about, lambda setting: setting.make(), family, tuple(own.presets))
 
 
+def _asking(base: str, rule: AskRule) -> Entrant:
+    """Return the entrant that asks by a rule: on the exact posterior, or on that of a family."""
+
+    def make(setting: Setting) -> Agent:
+        intents = intents_of(setting.world.name)
+        price = 0.0 if setting.price is None else setting.price
+        threshold = math.inf if setting.threshold is None else setting.threshold
+        asking = Asking(rule, price, threshold)
+        if base == EXACT:
+            planner: Any = GridPlanner
+            if setting.world.kind == "street":
+                planner = partial(OracleAgent, setting.maze)
+            follower: Follower = PlannedFollower(planner, intents.shape)
+            return AskingAgent(follower, ExactBeliefs(intents), asking)
+        agent = setting.make()
+        beliefs = LanguageBeliefs(
+            agent.language,
+            intents,
+            language_weight=agent.language_weight,
+            temperature=setting.temperature,
+        )
+        return AskingAgent(GroundedFollower(agent, intents), beliefs, asking)
+
+    about = _RULES[rule]
+    if base == EXACT:
+        about = f"{about}; knows what the text denotes, and plans"
+        return Entrant(f"{base}-{rule}", about, make, role="reference")
+    return Entrant(f"{base}-{rule}", f"{about}; {FAMILIES[base].about}", make, base)
+
+
 def _all() -> list[Entrant]:
     contrastive = ("offline", "online")
     return [
@@ -136,6 +181,7 @@ def _all() -> list[Entrant]:
         *(_grounded("sb3_goals", how) for how in ("max_goal", "sampled_goal")),
         _as_trained("sb3_reads"),
         _as_trained("cloning"),
+        *(_asking(base, rule) for base in (EXACT, *contrastive) for rule in ASK_RULES),
     ]
 
 
