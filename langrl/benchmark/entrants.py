@@ -57,15 +57,15 @@ class Setting:
         world: where it acts.
         price: of a question; None where none may be asked.
         trained: makes the agents of its family's run; None for entrants that are not trained.
-        threshold: of conformal sets, calibrated on tasks apart; None if there is none.
         temperature: of the posterior over intents, fitted on tasks apart.
+        threshold: of its conformal sets, calibrated on tasks apart; infinity: all intents are in.
     """
 
     world: World
     price: float | None = None
     trained: AgentMaker | None = None
-    threshold: float | None = None
     temperature: float = 1.0
+    threshold: float = math.inf
 
     @property
     def maze(self) -> StreetMaze:
@@ -89,6 +89,8 @@ class Entrant:
             of a question as well.
         family: what has to be trained for it, of ``FAMILIES``.
         kinds: types of world that it can act in.
+        calibrated: as what: entrants with one posterior share its temperature and threshold;
+            None for those that do not say what they believe.
         role: "reference" for what methods are compared with.
     """
 
@@ -97,6 +99,7 @@ class Entrant:
     make: Callable[[Setting], Agent]
     family: str | None = None
     kinds: tuple[Kind, ...] = BOTH
+    calibrated: str | None = None
     role: Literal["method", "reference"] = "method"
 
 
@@ -134,7 +137,7 @@ def _grounded(family: str, strategy: str) -> Entrant:
     own = FAMILIES[family]
     kinds = BOTH if strategy != "direct" else ("street",)  # where one encoder is for both
     about = f"{strategy}: {own.about}"
-    return Entrant(f"{family}-{strategy}", about, make, family, kinds)
+    return Entrant(f"{family}-{strategy}", about, make, family, kinds, family)
 
 
 def _as_trained(family: str) -> Entrant:
@@ -148,8 +151,7 @@ def _asking(base: str, rule: AskRule) -> Entrant:
     def make(setting: Setting) -> Agent:
         intents = intents_of(setting.world.name)
         price = 0.0 if setting.price is None else setting.price
-        threshold = math.inf if setting.threshold is None else setting.threshold
-        asking = Asking(rule, price, threshold)
+        asking = Asking(rule, price, setting.threshold)
         if base == EXACT:
             planner: Any = GridPlanner
             if setting.world.kind == "street":
@@ -168,8 +170,9 @@ def _asking(base: str, rule: AskRule) -> Entrant:
     about = _RULES[rule]
     if base == EXACT:
         about = f"{about}; knows what the text denotes, and plans"
-        return Entrant(f"{base}-{rule}", about, make, role="reference")
-    return Entrant(f"{base}-{rule}", f"{about}; {FAMILIES[base].about}", make, base)
+        return Entrant(f"{base}-{rule}", about, make, calibrated=base, role="reference")
+    about = f"{about}; {FAMILIES[base].about}"
+    return Entrant(f"{base}-{rule}", about, make, base, calibrated=base)
 
 
 def _all() -> list[Entrant]:

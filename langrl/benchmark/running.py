@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from langrl.benchmark.entrants import (
     ENTRANTS,
     Entrant,
@@ -18,10 +20,19 @@ from langrl.benchmark.entrants import (
     entrant_of_import,
     entrant_of_run,
 )
-from langrl.benchmark.evaluating import evaluate, evaluate_entrant, run_folder, training_file
+from langrl.benchmark.evaluating import (
+    calibration_file,
+    evaluate,
+    evaluate_entrant,
+    fit,
+    run_folder,
+    training_file,
+)
 from langrl.benchmark.families import World, config_of, run_name, train, worlds_of
 from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.results import load_results
 from langrl.benchmark.suites import SUITES, Suite
+from langrl.benchmark.tables import leaderboard, print_rows
 from langrl.checkpoint import content_digest, find_checkpoint, write_atomically
 from langrl.errors import ConfigError, ResultsError, lookup
 from langrl.tasks.registry import config_beside
@@ -32,6 +43,7 @@ from langrl.training.engines.local import LocalEngine
 SUITE = "langrl/AmbiguousInstructions-v1"
 ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 _SCHEMA = "langrl-benchmark-1"
+_SHOWN = ("entrant", "role", "iqm", "success", "intended", "utility", "regret", "ambdif", "ssc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +245,27 @@ def training_cells(made: Plan) -> list[Cell]:
     ]
 
 
+def calibration_cells(made: Plan) -> list[Cell]:
+    """Return the cells of the second wave: a calibration for each posterior, world and seed."""
+    first: dict[str, Entrant] = {}
+    for entrant in made.entrants:
+        if entrant.calibrated is not None:
+            first.setdefault(entrant.calibrated, entrant)
+    return [
+        Cell(
+            fit,
+            (entrant.name, world, seed, made.profile, str(made.out)),
+            calibration_file(made.out, name, world, seed),
+            f"calibration of {name} in {world}, seed {seed}",
+            key=[name, world, seed, _about(made)],
+        )
+        for world in made.worlds
+        for seed in made.seeds
+        for name, entrant in first.items()
+        if World(world).kind in entrant.kinds
+    ]
+
+
 def evaluation_cells(made: Plan) -> list[Cell]:
     """Return the cells of the last wave: each entrant in each world, for each seed."""
     cells = []
@@ -263,7 +296,7 @@ def _evaluation(
         named = (entrant.name, source, world, seed, made.profile, made.suite.name, str(made.out))
         return evaluate, named
     # An object of the caller's, which other processes may not find.
-    return evaluate_entrant, (entrant, world, seed, PROFILES[made.profile], made.suite.name)
+    return evaluate_entrant, (entrant, world, seed, made.profile, made.suite.name)
 
 
 def run_plan(made: Plan, engine: Engine | None = None) -> None:
@@ -281,7 +314,21 @@ def run_plan(made: Plan, engine: Engine | None = None) -> None:
     made.out.mkdir(parents=True, exist_ok=True)
     write_atomically(made.out / ABOUT, json.dumps(_about(made), indent=1) + "\n")
     run_cells(training_cells(made), engine, "training")
+    run_cells(calibration_cells(made), engine, "calibrating")
     cells = evaluation_cells(made)
     objects = [cell for cell in cells if cell.function is evaluate_entrant]
     run_cells([cell for cell in cells if cell.function is evaluate], engine, "evaluating")
     run_cells(objects, LocalEngine(1), "evaluating agents of your own")
+
+
+def finish(made: Plan, command: str) -> Path:
+    """Write the report of a folder and print its leaderboard; returns the report's path.
+
+    Args:
+        made: what was run; the report is of all that is in its folder.
+        command: what the user typed, for the record.
+    """
+    results = load_results(made.out, made.suite.version_hash)
+    rows = leaderboard(results, np.random.default_rng(0))
+    print_rows(f"{made.suite.name}, {made.profile}", rows, _SHOWN)
+    return made.out
