@@ -51,7 +51,8 @@ def best_question(weights: Tensor, labels: Tensor, price: float) -> AskPlan:
         price: of a question, in successes; at 1 or more, and at infinity, asking never pays.
 
     Returns:
-        The plan. Where asking is worth exactly as much as acting, it is to act.
+        The plan. Where asking is worth exactly as much as acting, it is to act; a question that all
+        possible intents answer alike is never asked.
 
     Raises:
         ShapeError: if the axes do not fit together.
@@ -164,7 +165,9 @@ def _solve(
                 value = values[asked | {q}].sum(q + 1, keepdim=True) - price * known
                 best = torch.maximum(best, value)
                 if not asked:
-                    gains[:, q] = (value - acting).reshape(-1)
+                    told = _over(mass, torch.sum, [other for other in others if other != q])
+                    splits = (told > 0).sum(q + 1).reshape(-1) > 1  # or else it tells nothing
+                    gains[splits, q] = (value - acting).reshape(-1)[splits]
             values[asked] = best
     total = weights.sum(1)
     if not counts:

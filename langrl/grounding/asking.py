@@ -17,6 +17,7 @@ from langrl.grounding.strategies import Answer, Decision, Scores
 AskRule = Literal["never", "always", "pays", "conformal"]
 ASK_RULES: tuple[AskRule, ...] = get_args(AskRule)
 _UNKNOWN = -1  # in memory: no set was predicted yet
+_HARDLY_ANYTHING = 1e-3  # a price at which few questions are better than many
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Asking:
             within = posterior * (sets == 1)
             # Where answers have ruled out all that was predicted, the posterior itself is left.
             posterior = torch.where(within.sum(1, keepdim=True) > 0, within, posterior)
-        return best_question(posterior, labels, 0.0)
+        return best_question(posterior, labels, _HARDLY_ANYTHING)
 
     def _predict(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Tensor:
         """Return the sets [N, M], predicted from the instruction alone where there is none yet."""

@@ -118,6 +118,13 @@ def test_the_exact_value_falls_with_the_price_and_never_below_that_of_acting():
     assert values == pytest.approx([1.0, 0.9, 0.6, 0.25])
 
 
+def test_a_question_that_tells_nothing_is_not_asked_even_for_free():
+    # The first does not tell the two apart that are left; asked, it would be asked for ever.
+    labels = torch.tensor([[3, 3, 4], [0, 1, 0]])
+    assert best_question(torch.tensor([0.5, 0.5, 0.0]), labels, 0.0).question.item() == 1
+    assert best_question(torch.tensor([0.5, 0.0, 0.0]), labels, 0.0).question.item() == ACT
+
+
 def test_no_question_at_all_means_acting():
     plan = best_question(torch.ones(2, 3), torch.zeros(0, 3, dtype=torch.int64), 0.1)
     assert plan.value.tolist() == pytest.approx([1 / 3, 1 / 3])
