@@ -98,7 +98,3 @@ def check_extra(module: str, extra: str) -> None:
     """Raise MissingExtraError, naming the extra to install, if a module is not there."""
     if importlib.util.find_spec(module) is None:
         raise MissingExtraError(f'this needs {module}; pip install "langrl[{extra}]"')
-
-
-class CellError(LangRLError, RuntimeError):
-    """Cells of a long computation have no result; the others are stored."""
