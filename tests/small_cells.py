@@ -76,3 +76,10 @@ def working_folder():
 def stamped():
     """Return a result that says of itself what only its file says."""
     return {"cell": 3}
+
+
+def sleep_unless(folder, sleeps):
+    """Sleep, or not."""
+    if sleeps:
+        sleep_for_ever(folder)
+    return {"slept": sleeps}
