@@ -19,7 +19,6 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from langrl.envs.instructed import (
-    Episodes,
     InstructedEnv,
     InstructedVectorEnv,
     Observation,
@@ -27,6 +26,7 @@ from langrl.envs.instructed import (
     Start,
     Step,
 )
+from langrl.envs.intents import IntentEpisodes
 from langrl.envs.questions import NO_ANSWER, Questions
 from langrl.envs.wrappers import checks
 from langrl.envs.wrappers.resets import read_options
@@ -64,7 +64,7 @@ class AskQuestions(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], price: float) -> None:
         name, world = type(self).__name__, getattr(env, "unwrapped", env)
-        if not isinstance(world, InstructedVectorEnv):
+        if not (isinstance(world, InstructedVectorEnv) and _has_intents(world)):
             single = (
                 " around a single one use SingleAskQuestions" if isinstance(env, gym.Env) else ""
             )
@@ -132,7 +132,7 @@ class SingleAskQuestions(gym.Wrapper[Observation, Any, Observation, Any], Record
     def __init__(self, env: gym.Env[Any, Any], price: float) -> None:
         checks.begin(self, env, price=price)
         name, world = type(self).__name__, env.unwrapped
-        if not isinstance(world, InstructedEnv):
+        if not (isinstance(world, InstructedEnv) and _has_intents(world)):
             raise ConfigError(
                 f'{name} wraps a world of langrl, such as gym.make("langrl/GridGoTo-v0"), got {env}'
             )
@@ -170,7 +170,7 @@ class SingleAskQuestions(gym.Wrapper[Observation, Any, Observation, Any], Record
 class _Dialogue:
     """What was asked and answered in N episodes."""
 
-    def __init__(self, episodes: Episodes) -> None:
+    def __init__(self, episodes: IntentEpisodes) -> None:
         self._episodes, self._questions = episodes, episodes.questions
         self._answers = np.full((episodes.count, len(self._questions)), NO_ANSWER, np.int64)
         self._asked = np.zeros(episodes.count, np.int64)
@@ -208,7 +208,7 @@ class _Dialogue:
 class _Waiting:
     """Lets some agents do nothing at a step, also where that step is refused."""
 
-    def __init__(self, episodes: Episodes, rows: Mask) -> None:
+    def __init__(self, episodes: IntentEpisodes, rows: Mask) -> None:
         self._episodes, self._rows = episodes, rows
 
     def __enter__(self) -> None:
@@ -216,6 +216,10 @@ class _Waiting:
 
     def __exit__(self, *error: object) -> None:
         self._episodes.waiting[:] = False
+
+
+def _has_intents(world: InstructedEnv | InstructedVectorEnv) -> bool:
+    return isinstance(world._episodes, IntentEpisodes)
 
 
 def _check_price(price: Any) -> float:

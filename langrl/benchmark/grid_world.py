@@ -33,7 +33,7 @@ from langrl.envs.grid.rooms import (
     is_free,
     pose_distances,
 )
-from langrl.envs.instructed import Mode
+from langrl.envs.intents import Mode
 from langrl.envs.phrasing import Meaning
 from langrl.envs.questions import Questions, grid_questions
 from langrl.errors import ConfigError

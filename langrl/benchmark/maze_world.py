@@ -18,7 +18,7 @@ from langrl.benchmark.drawing import (
     spread_choices,
     write_readable,
 )
-from langrl.envs.instructed import Mode
+from langrl.envs.intents import Mode
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.envs.phrasing import Meaning

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks_of_modes
-from langrl.envs.instructed import MODES, Mode
+from langrl.envs.intents import MODES, Mode
 from langrl.errors import ConfigError, lookup
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from langrl.benchmark.drawing import Situation, level_of
 from langrl.benchmark.grid_world import GridWorld
 from langrl.benchmark.maze_world import MazeWorld
-from langrl.envs.instructed import MODES, Mode, check_mode
+from langrl.envs.intents import MODES, Mode, check_mode
 from langrl.envs.wrappers.asking import AskQuestions
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Mask
