@@ -64,7 +64,8 @@ class AskQuestions(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], price: float) -> None:
         name, world = type(self).__name__, getattr(env, "unwrapped", env)
-        if not (isinstance(world, InstructedVectorEnv) and _has_intents(world)):
+        episodes = world._episodes if isinstance(world, InstructedVectorEnv) else None
+        if not isinstance(episodes, IntentEpisodes):
             single = (
                 " around a single one use SingleAskQuestions" if isinstance(env, gym.Env) else ""
             )
@@ -74,8 +75,8 @@ class AskQuestions(gym.vector.VectorWrapper):
             )
         _check_actions_are(env.single_action_space, world.single_action_space, name)
         super().__init__(env)
-        self.price, self._dialogue = _check_price(price), _Dialogue(world._episodes)
-        self.questions = world._episodes.questions
+        self.price, self._dialogue = _check_price(price), _Dialogue(episodes)
+        self.questions = episodes.questions
         self.single_action_space = _actions(env.single_action_space, self.questions)
         self.single_observation_space = _observations(env.single_observation_space, self.questions)
         self.action_space = batch_space(self.single_action_space, env.num_envs)
@@ -84,7 +85,7 @@ class AskQuestions(gym.vector.VectorWrapper):
         self._over = np.zeros(env.num_envs, bool)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: Options = None
+        self, *, seed: int | None = None, options: Options = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start every episode, or those of the option ``reset_mask`` [N]; errors as the world's."""
         observation, info = self.env.reset(seed=seed, options=options)
@@ -132,14 +133,15 @@ class SingleAskQuestions(gym.Wrapper[Observation, Any, Observation, Any], Record
     def __init__(self, env: gym.Env[Any, Any], price: float) -> None:
         checks.begin(self, env, price=price)
         name, world = type(self).__name__, env.unwrapped
-        if not (isinstance(world, InstructedEnv) and _has_intents(world)):
+        episodes = world._episodes if isinstance(world, InstructedEnv) else None
+        if not isinstance(episodes, IntentEpisodes):
             raise ConfigError(
                 f'{name} wraps a world of langrl, such as gym.make("langrl/GridGoTo-v0"), got {env}'
             )
         _check_actions_are(env.action_space, world.action_space, name)
         super().__init__(env)
-        self.price, self._dialogue = _check_price(price), _Dialogue(world._episodes)
-        self.questions = world._episodes.questions
+        self.price, self._dialogue = _check_price(price), _Dialogue(episodes)
+        self.questions = episodes.questions
         self.action_space = _actions(env.action_space, self.questions)
         self.observation_space = _observations(env.observation_space, self.questions)
 
@@ -216,10 +218,6 @@ class _Waiting:
 
     def __exit__(self, *error: object) -> None:
         self._episodes.waiting[:] = False
-
-
-def _has_intents(world: InstructedEnv | InstructedVectorEnv) -> bool:
-    return isinstance(world._episodes, IntentEpisodes)
 
 
 def _check_price(price: Any) -> float:
