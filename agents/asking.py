@@ -1,7 +1,7 @@
 """An agent that asks what was meant, where that pays, and goes where the answers leave.
 
 It is made of what decides (``langrl.grounding.asking.Asking``), what is believed, and what acts
-(``langrl.agents.narrowing``): an agent of trained critics, or a planner.
+(``langrl.agents.pursuing``): an agent of trained critics, or a planner.
 
 Axes: ``N`` episodes, ``I`` cells of the map, ``Q`` questions.
 """
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from langrl.agents.narrowing import Follower
 from langrl.agents.observations import check_mask, read_observations, read_single
+from langrl.agents.pursuing import Follower
 from langrl.errors import ShapeError
 from langrl.functional.asking import ACT
 from langrl.grounding.asking import Asking
@@ -189,5 +189,4 @@ class AskingAgent:
             self._memory[rows] = memory
         assert self.decision.question is not None
         self._question[rows] = self.decision.question.numpy() if offered else ACT
-        told = (answers >= 0).any(1) | self.beliefs.is_exact | self.follower.must_be_told
-        self.follower.narrow(rows[told], self.decision.posterior.numpy()[told])
+        self.follower.pursue(rows, self.decision.posterior.numpy())

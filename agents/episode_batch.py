@@ -197,24 +197,24 @@ class EpisodeBatch:
             self.commitments[rows] = UNDECIDED
         self.texts = list(texts)
 
-    def narrow(self, rows: Rows, kept: Mask) -> None:
-        """Rule out candidates of some episodes, and clear the commitments there.
+    def reweigh(self, rows: Rows, log_weights: Tensor) -> None:
+        """Give the candidates of some episodes other weights, and clear the commitments there.
 
         Args:
             rows: the episodes [n].
-            kept: which candidates stay [n, M]; where none would, all do.
+            log_weights: of their candidates [n, M]; -inf rules one out. An episode in which that
+                would rule out all keeps its weights.
         """
-        kept = kept & (self.log_weights[rows] > -torch.inf).cpu().numpy()
-        narrowed = rows[kept.any(1)]
-        if not len(narrowed):
+        some = (log_weights > -torch.inf).any(1)
+        changed = rows[some.cpu().numpy()]
+        if not len(changed):
             return
-        allowed = torch.from_numpy(kept[kept.any(1)]).to(self.log_weights.device)
-        log_weights = self.log_weights.clone()  # other agents may have these, too
-        log_weights[narrowed] = log_weights[narrowed].where(allowed, -torch.inf)
-        self.log_weights = log_weights
+        weights = self.log_weights.clone()  # other agents may have these, too
+        weights[changed] = log_weights[some].to(weights)
+        self.log_weights = weights
         if self.commitments is not None:
             self.commitments = self.commitments.clone()
-            self.commitments[narrowed] = UNDECIDED
+            self.commitments[changed] = UNDECIDED
 
     def compute_language_score(self, rows: Rows, texts: Tensor) -> Tensor:
         """Return h [n, M] of some episodes' candidates and texts [n, J, D], times its weight."""

@@ -25,6 +25,7 @@ from langrl.protocols import Agent, Array
 
 COVERAGES = (0.8, 0.9, 0.95)
 TASKS = 10_000
+_HALVINGS = 6  # of the temperature that are tried for small sets
 _SEEDS = {"temperature": 1, "threshold": 2, "test": 3}
 Row = dict[str, Any]
 
@@ -34,11 +35,15 @@ class Calibration:
     """What is fitted to calibration tasks of a world.
 
     Args:
-        temperature: the log posterior of intents is divided by it.
+        temperature: the log posterior of intents is divided by it, so that its probabilities are
+            right on average.
+        set_temperature: the same for conformal sets, whose coverage is right at any; at this one
+            they are small.
         thresholds: of the scores of conformal sets, by coverage.
     """
 
     temperature: float
+    set_temperature: float
     thresholds: Mapping[float, float]
 
 
@@ -84,10 +89,11 @@ def calibrate(
     seed: int = 0,
     coverages: Sequence[float] = COVERAGES,
 ) -> Calibration:
-    """Fit the temperature of a posterior, and the thresholds of its conformal sets.
+    """Fit the temperatures of a posterior, and the thresholds of its conformal sets.
 
-    The temperature is fitted to a fifth as many tasks, which are others, so that the coverage of
-    the sets holds as it is stated.
+    The temperatures are fitted to a fifth as many tasks, which are others, so that the coverage of
+    the sets holds as it is stated. A parameter of scores is chosen for the size of sets as in
+    Angelopoulos et al. 2021, arXiv:2009.14193.
 
     Args:
         world: of ``langrl.benchmark.tasks.WORLDS``.
@@ -99,16 +105,37 @@ def calibrate(
     Raises:
         DomainError: as ``calibration_tasks`` and ``conformal_threshold``.
     """
-    temperature = 1.0
+    temperature = set_temperature = 1.0
     if not beliefs.is_exact:
         tasks = calibration_tasks(world, max(2, count // 5), seed, "temperature")
-        temperature = fit_temperature(log_posteriors(beliefs, tasks), _intended(tasks))
+        log_p, meant = log_posteriors(beliefs, tasks), _intended(tasks)
+        temperature = fit_temperature(log_p, meant)
+        set_temperature = _temperature_of_small_sets(log_p, meant, temperature, coverages, seed)
     tasks = calibration_tasks(world, count, seed)
-    tempered = (log_posteriors(beliefs, tasks) / temperature).softmax(-1)
+    scores = _scores(log_posteriors(beliefs, tasks), set_temperature, seed)
+    meant = scores.gather(1, _intended(tasks).unsqueeze(1)).squeeze(1)
+    thresholds = {each: conformal_threshold(meant, each) for each in coverages}
+    return Calibration(temperature, set_temperature, thresholds)
+
+
+def _temperature_of_small_sets(
+    log_p: Tensor, meant: Tensor, temperature: float, coverages: Sequence[float], seed: int
+) -> float:
+    """Return the temperature, that of likelihood or a lower one, at which sets are smallest."""
+    sizes = {}
+    for halvings in range(_HALVINGS + 1):
+        tried = temperature / 2**halvings
+        scores = _scores(log_p, tried, seed)
+        own = scores.gather(1, meant.unsqueeze(1)).squeeze(1)
+        found = [_mean_size(scores, conformal_threshold(own, each)) for each in coverages]
+        sizes[tried] = sum(found)
+    return min(sizes, key=sizes.__getitem__)
+
+
+def _scores(log_p: Tensor, temperature: float, seed: int) -> Tensor:
+    """Return the scores of conformal sets [N, I], of log posteriors [N, I]."""
     generator = torch.Generator().manual_seed(seed)
-    meant = adaptive_scores(tempered, generator).gather(1, _intended(tasks).unsqueeze(1))
-    thresholds = {each: conformal_threshold(meant.squeeze(1), each) for each in coverages}
-    return Calibration(temperature, thresholds)
+    return adaptive_scores((log_p / temperature).softmax(-1), generator)
 
 
 def measure_sets(
@@ -130,10 +157,10 @@ def measure_sets(
     exact = ExactBeliefs(beliefs.intents)
     tasks = calibration_tasks(world, count, seed, "test")
     best = calibrate(world, exact, count, seed, tuple(calibration.thresholds))
-    scores = {}
-    for name, each, fitted in (("own", beliefs, calibration), ("exact", exact, best)):
-        tempered = (log_posteriors(each, tasks) / fitted.temperature).softmax(-1)
-        scores[name] = adaptive_scores(tempered, torch.Generator().manual_seed(seed + 1))
+    scores = {
+        name: _scores(log_posteriors(each, tasks), fitted.set_temperature, seed + 1)
+        for name, each, fitted in (("own", beliefs, calibration), ("exact", exact, best))
+    }
     meant = scores["own"].gather(1, _intended(tasks).unsqueeze(1))
     rows = []
     for coverage, threshold in calibration.thresholds.items():

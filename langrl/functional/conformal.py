@@ -22,11 +22,13 @@ _HALVINGS = 60
 
 @takes_tensors(probabilities="N M")
 def adaptive_scores(probabilities: Tensor, generator: Generator) -> Tensor:
-    """Return the score of each intent [N, M]: the probability of likelier ones, and a share of it.
+    """Return the score of each intent [N, M]: -log of the probability that is beyond it, in nats.
 
-    The share is uniform, one draw for each task, and intents of the same probability are put in
-    a random order. The scores of what is meant are then uniform over [0, 1] if the posterior is
-    the true one, so that coverage is exact where many intents are equally likely.
+    Beyond it are the intents that are less likely, and a share of its own probability. The share
+    is uniform, one draw for each task, and intents of the same probability are put in a random
+    order. If the posterior is the true one, the probability beyond what is meant is uniform over
+    [0, 1], so that coverage is exact where many intents are equally likely. Logarithms keep the
+    order of unlikely intents where a posterior is sharp.
 
     Args:
         probabilities: of intents; rows sum to 1. An intent of probability 0, such as padding, has
@@ -38,17 +40,18 @@ def adaptive_scores(probabilities: Tensor, generator: Generator) -> Tensor:
         NonFiniteError: if a probability is not finite.
         DomainError: if a row is no distribution.
 
-    Source: adaptive prediction sets, Romano, Sesia & Candes 2020, arXiv:2006.02544, eq. 7.
+    Source: adaptive prediction sets, Romano, Sesia & Candes 2020, arXiv:2006.02544, eq. 7; its
+    score is 1 less the probability beyond, which orders intents alike.
     """
     _check_probabilities(probabilities)
     p = probabilities.double()
     draw = {"generator": generator, "device": p.device, "dtype": p.dtype}
     order = torch.rand(p.shape, **draw).argsort(-1)
-    order = order.gather(1, p.gather(1, order).argsort(dim=-1, descending=True, stable=True))
+    order = order.gather(1, p.gather(1, order).argsort(dim=-1, stable=True))  # least likely first
     ranked = p.gather(1, order)
     share = torch.rand(len(p), 1, **draw)
-    ranked = ranked.cumsum(-1) - ranked * (1 - share)
-    scores = torch.empty_like(p).scatter_(1, order, ranked)
+    beyond = (ranked.cumsum(-1) - ranked * share).clamp(max=1)
+    scores = torch.empty_like(p).scatter_(1, order, -beyond.log())
     return torch.where(p > 0, scores, torch.inf)
 
 

@@ -162,15 +162,21 @@ def intent_log_posterior(
         candidate reaches any intent, uniform over the intents.
     """
     both = [
-        _log_sums(each.double(), reached, possible.shape[1]) for each in (log_posterior, log_prior)
+        log_sums(each.double(), reached, possible.shape[1]) for each in (log_posterior, log_prior)
     ]
     ratio = torch.where(possible & (both[0] > -torch.inf), both[0] - both[1], -torch.inf)
     lost = (ratio == -torch.inf).all(1, keepdim=True)
     return torch.where(lost & possible, 0.0, ratio).log_softmax(-1)
 
 
-def _log_sums(values: Tensor, groups: Tensor, count: int) -> Tensor:
-    """Return the log of the summed exponentials of values [N, M] in each of some groups [N, I]."""
+def log_sums(values: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Return the log of the summed exponentials of values [N, M] in each of some groups [N, I].
+
+    Args:
+        values: to be summed [N, M]; -inf for padding.
+        groups: number of the group of each, int64 [N, M].
+        count: how many groups, I; those without values have -inf.
+    """
     nothing = values.new_full((len(values), count), -torch.inf)
     top = nothing.scatter_reduce(1, groups, values, "amax")
     shift = torch.where(top > -torch.inf, top, 0)

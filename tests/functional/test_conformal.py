@@ -31,19 +31,24 @@ def coverage_and_size(p, meant, coverage, calibration=None):
     return of(sets, meant).double().mean().item(), sets.sum(1).double().mean().item()
 
 
-def test_scores_are_the_probability_of_likelier_intents_and_a_share_of_its_own():
-    scores = adaptive_scores(torch.tensor([[0.2, 0.5, 0.3]]), generator())[0]
-    share = scores[1] / 0.5
+def test_scores_are_the_probability_of_less_likely_intents_and_a_share_of_its_own():
+    beyond = (-adaptive_scores(torch.tensor([[0.2, 0.5, 0.3]]), generator())[0]).exp()
+    share = beyond[0] / 0.2
     assert 0 < share < 1
-    expected = torch.stack([0.8 + 0.2 * share, scores[1], 0.5 + 0.3 * share])
-    torch.testing.assert_close(scores, expected)
+    expected = torch.stack([0.2 * share, 0.5 + 0.5 * share, 0.2 + 0.3 * share])
+    torch.testing.assert_close(beyond, expected)
+
+
+def test_a_sharp_posterior_still_orders_its_unlikely_intents():
+    scores = adaptive_scores(torch.tensor([[1.0, 1e-30, 1e-25]]).double(), generator())[0]
+    assert scores[0] < scores[2] < scores[1] < math.inf
 
 
 def test_equally_likely_intents_come_in_a_random_order():
     scores = adaptive_scores(torch.full((4000, 4), 0.25), generator())
     first = torch.bincount(scores.argmin(1), minlength=4) / 4000
     torch.testing.assert_close(first, torch.full((4,), 0.25), atol=0.03, rtol=0)
-    assert scores.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert (-scores).exp().mean().item() == pytest.approx(0.5, abs=0.01)
 
 
 def test_an_intent_of_probability_0_is_in_no_set():

@@ -1,4 +1,4 @@
-"""What acts for an agent that asks, and is told which intents are left.
+"""What acts for an agent that asks, and is told what is believed to be meant.
 
 Axes: ``N`` episodes, ``I`` cells of the map, ``M`` candidate goals.
 """
@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.grounded import GroundedAgent
-from langrl.grounding.intents import Intents
+from langrl.grounding.intents import Intents, log_sums
 from langrl.protocols import Agent, Array, Integers, Mask
 
 _AS_LIKELY = 0.999  # of the likeliest intent's probability: below it, one is less likely
@@ -20,9 +21,6 @@ _AS_LIKELY = 0.999  # of the likeliest intent's probability: below it, one is le
 
 class Follower(Protocol):
     """What acts for an agent that asks."""
-
-    must_be_told: bool
-    """Whether it has to be told where to go in each episode, or only after answers."""
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes; see ``langrl.protocols.Agent``."""
@@ -33,22 +31,20 @@ class Follower(Protocol):
     def begin(self, states: Array, texts: Sequence[str], starts: Mask | None) -> Mask:
         """Bring the episodes up to date; returns where another one has begun [N]."""
 
-    def narrow(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Go to what is believed to be meant [n, I] in some episodes; 0 is ruled out."""
+    def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
+        """Go to what is believed to be meant in some episodes, probabilities [n, I]."""
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return actions [N, ...]; those where an episode ``waits`` [N] are not taken."""
 
 
 class GroundedFollower:
-    """Acts as an agent of a critic and a language side; answers rule out some of its candidates.
+    """Acts as an agent of a critic and a language side, with another posterior of intents.
 
     Args:
         agent: the one that acts, with its grounding strategy.
         intents: of the world.
     """
-
-    must_be_told = False
 
     def __init__(self, agent: GroundedAgent, intents: Intents) -> None:
         self.agent, self.intents = agent, intents
@@ -67,10 +63,18 @@ class GroundedFollower:
         self._batch = self.agent.prepare({"observation": states}, texts, starts)
         return self._batch.renewed
 
-    def narrow(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Rule out the candidates that reach intents of belief 0, or none."""
-        reached = self.intents.reached(self._batch.goals[rows])
-        self._batch.narrow(rows, np.take_along_axis(beliefs > 0, reached, 1))
+    def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
+        """Weigh the candidates so that the agent's posterior of intents is what is believed.
+
+        Candidates that reach the same intent share what is believed of it as before.
+        """
+        batch = self._batch
+        weights = batch.log_weights[rows]
+        reached = torch.from_numpy(self.intents.reached(batch.goals[rows])).to(weights.device)
+        terms = (batch.language_score[rows] + weights).double()
+        sums = log_sums(terms, reached, beliefs.shape[1])
+        factors = torch.from_numpy(beliefs).to(sums).log() - sums.clamp(min=-1e300)
+        batch.reweigh(rows, weights + factors.gather(1, reached))
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return the agent's actions; see ``Follower.act``."""
@@ -87,8 +91,6 @@ class PlannedFollower:
             of observations or rooms and of texts, such as ``GridPlanner``.
         shape: rows and columns of the map.
     """
-
-    must_be_told = True
 
     def __init__(
         self,
@@ -114,7 +116,7 @@ class PlannedFollower:
         self._goals = np.zeros((len(states), *self._shape), bool)
         return np.ones(len(states), bool)
 
-    def narrow(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
+    def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
         """Go to one of the likeliest intents."""
         likely = beliefs >= _AS_LIKELY * beliefs.max(1, keepdims=True)
         self._goals[rows] = likely.reshape(-1, *self._shape)
