@@ -15,6 +15,7 @@ from torch import Tensor
 
 from langrl.agents.asking import AskingAgent
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.pursuing import GroundedFollower
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask
 from langrl.errors import ConfigError
 from langrl.functional.conformal import adaptive_scores
@@ -24,6 +25,24 @@ from langrl.grounding.intents import GridIntents, Intents, MazeIntents
 from langrl.protocols import Array, Mask
 
 _LEAST = 1e-12  # the least probability that is charged for: a posterior may rule out what is meant
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is fitted to a posterior on tasks apart; see ``langrl.benchmark.calibration``.
+
+    Args:
+        temperature: of the posterior over intents.
+        set_temperature: of the one that conformal sets are made of.
+        threshold: of the scores of conformal sets; None: none are made.
+    """
+
+    temperature: float = 1.0
+    set_temperature: float = 1.0
+    threshold: float | None = None
+
+
+UNFITTED = Fit()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,56 +105,49 @@ class AgentBeliefs:
         return torch.from_numpy(np.stack(found)).log()
 
 
-def beliefs_of(agent: Any, world: str, temperature: float = 1.0) -> Beliefs | None:
-    """Return what an agent believes of intents; None if it does not say.
+def beliefs_of(agent: Any, world: str) -> Beliefs | None:
+    """Return what an agent believes of intents, with a temperature of 1; None if it does not say.
 
     Args:
         agent: any; see ``langrl.protocols.Agent``.
         world: by its name, of ``WORLDS``.
-        temperature: fitted on tasks apart, for agents with a language side.
     """
     if isinstance(agent, AskingAgent):
-        return agent.beliefs
+        if not isinstance(agent.follower, GroundedFollower):
+            return agent.beliefs
+        agent = agent.follower.agent
     if isinstance(agent, GroundedAgent):
-        return LanguageBeliefs(
-            agent.language,
-            intents_of(world),
-            language_weight=agent.language_weight,
-            temperature=temperature,
-        )
+        weight = agent.language_weight
+        return LanguageBeliefs(agent.language, intents_of(world), language_weight=weight)
     return AgentBeliefs(agent, intents_of(world)) if hasattr(agent, "posterior") else None
 
 
 def measure_beliefs(
-    tasks: Sequence[BenchmarkTask],
-    probabilities: NDArray[np.float64],
-    seed: int,
-    threshold: float | None = None,
+    tasks: Sequence[BenchmarkTask], log_posterior: Tensor, seed: int, fit: Fit
 ) -> MeasuredBeliefs:
     """Measure posteriors over intents in N tasks of one mode.
 
     Args:
         tasks: N of them.
-        probabilities: of intents [N, I].
+        log_posterior: of intents [N, I], with a temperature of 1.
         seed: of the random order of intents that are equally likely.
-        threshold: of conformal sets, which are not measured without it.
+        fit: of the posterior.
     """
     denoted, intended = masks_of(tasks)
     aim = denoted if tasks[0].mode == "any" else intended
-    likeliest = probabilities.argmax(1)
+    probabilities = (log_posterior / fit.temperature).softmax(-1).numpy()
     mass = (probabilities * aim).sum(1).clip(_LEAST, 1)
-    unknown = np.full(len(tasks), math.nan)
-    sizes, covered, ssc = unknown, unknown, unknown
-    if threshold is not None:
+    sizes = covered = ssc = np.full(len(tasks), math.nan)
+    if fit.threshold is not None:
         generator = torch.Generator().manual_seed(seed)
-        scores = adaptive_scores(torch.from_numpy(probabilities), generator).numpy()
-        sets = scores <= threshold
+        scored = adaptive_scores((log_posterior / fit.set_temperature).softmax(-1), generator)
+        sets = (scored <= fit.threshold).numpy()
         sizes, covered = sets.sum(1).astype(float), (sets & intended).any(1).astype(float)
         ssc = (sets & denoted).sum(1) / (sets | denoted).sum(1)
     return MeasuredBeliefs(
         nll=-np.log(mass),
         confidence=probabilities.max(1).clip(0, 1),
-        right=aim[np.arange(len(tasks)), likeliest].astype(float),
+        right=aim[np.arange(len(tasks)), probabilities.argmax(1)].astype(float),
         set_size=sizes,
         covered=covered,
         ssc=ssc,

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from langrl.agents.asking import AskingAgent
 from langrl.agents.baselines import RandomAgent
-from langrl.agents.narrowing import Follower, GroundedFollower, PlannedFollower
-from langrl.benchmark.beliefs import intents_of
+from langrl.agents.pursuing import Follower, GroundedFollower, PlannedFollower
+from langrl.benchmark.beliefs import UNFITTED, Fit, intents_of
 from langrl.benchmark.families import FAMILIES, Kind, World
 from langrl.benchmark.profiles import STRATEGIES
 from langrl.checkpoint import find_checkpoint
@@ -57,15 +57,13 @@ class Setting:
         world: where it acts.
         price: of a question; None where none may be asked.
         trained: makes the agents of its family's run; None for entrants that are not trained.
-        temperature: of the posterior over intents, fitted on tasks apart.
-        threshold: of its conformal sets, calibrated on tasks apart; infinity: all intents are in.
+        fit: of the posterior over intents, on tasks apart.
     """
 
     world: World
     price: float | None = None
     trained: AgentMaker | None = None
-    temperature: float = 1.0
-    threshold: float = math.inf
+    fit: Fit = UNFITTED
 
     @property
     def maze(self) -> StreetMaze:
@@ -149,21 +147,23 @@ def _asking(base: str, rule: AskRule) -> Entrant:
     """Return the entrant that asks by a rule: on the exact posterior, or on that of a family."""
 
     def make(setting: Setting) -> Agent:
-        intents = intents_of(setting.world.name)
+        intents, fit = intents_of(setting.world.name), setting.fit
         price = 0.0 if setting.price is None else setting.price
-        asking = Asking(rule, price, setting.threshold)
+        asking = Asking(rule, price, math.inf if fit.threshold is None else fit.threshold)
         if base == EXACT:
             planner: Any = GridPlanner
             if setting.world.kind == "street":
                 planner = partial(OracleAgent, setting.maze)
             follower: Follower = PlannedFollower(planner, intents.shape)
             return AskingAgent(follower, ExactBeliefs(intents), asking)
-        agent = setting.make()
+        agent = setting.make(
+            strategy="max_goal"
+        )  # where the answers leave, it goes to the likeliest
         beliefs = LanguageBeliefs(
             agent.language,
             intents,
             language_weight=agent.language_weight,
-            temperature=setting.temperature,
+            temperature=fit.set_temperature if rule == "conformal" else fit.temperature,
         )
         return AskingAgent(GroundedFollower(agent, intents), beliefs, asking)
 

@@ -2,14 +2,14 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from langrl.benchmark.beliefs import beliefs_of
+from langrl.benchmark.beliefs import Fit, beliefs_of
 from langrl.benchmark.calibration import calibrate
 from langrl.benchmark.entrants import ENTRANTS, Entrant, Setting, find_entrant
 from langrl.benchmark.examples import Example
@@ -21,14 +21,13 @@ from langrl.benchmark.rollout import Rollout, roll_out
 from langrl.benchmark.suites import suite_named
 from langrl.benchmark.tasks import WORLDS
 from langrl.envs.grid.rooms import read_observation
-from langrl.envs.instructed import MODES
+from langrl.envs.intents import MODES
 from langrl.grounding.beliefs import posterior_of
 from langrl.protocols import Agent
 from langrl.tasks.loading import AgentMaker
 from langrl.training.logs import versions
 
 COVERAGE = 0.9  # of conformal sets
-_FITTED = ("temperature", "threshold")
 
 
 def fit(name: str, world: str, seed: int, profile: str, out: str) -> dict[str, Any]:
@@ -42,20 +41,21 @@ def fit(name: str, world: str, seed: int, profile: str, out: str) -> dict[str, A
         out: the benchmark's folder.
 
     Returns:
-        ``temperature`` and ``threshold``; see ``langrl.benchmark.calibration``.
+        The fields of a ``Fit``.
     """
     entrant = ENTRANTS[name]
     trained, _ = _trained(entrant, world, seed, profile, Path(out))
-    return _fit(entrant.make(Setting(World(world), trained=trained)), world, seed, profile)
+    agent = entrant.make(Setting(World(world), trained=trained))
+    return asdict(_fit(agent, world, seed, profile))
 
 
-def _fit(agent: Agent, world: str, seed: int, profile: str) -> dict[str, Any]:
-    """Return the calibration of what an agent believes; nothing if it does not say."""
+def _fit(agent: Agent, world: str, seed: int, profile: str) -> Fit:
+    """Return the calibration of what an agent believes, if it says so."""
     beliefs = beliefs_of(agent, world)
     if beliefs is None:
-        return {}
+        return Fit()
     found = calibrate(world, beliefs, PROFILES[profile].calibration, seed, (COVERAGE,))
-    return {"temperature": found.temperature, "threshold": found.thresholds[COVERAGE]}
+    return Fit(found.temperature, found.set_temperature, found.thresholds[COVERAGE])
 
 
 def evaluate(
@@ -80,7 +80,7 @@ def evaluate(
     fitted = None
     if not source and entrant.calibrated is not None:
         stored = _read(calibration_file(folder, entrant.calibrated, world, seed))
-        fitted = {name: stored[name] for name in _FITTED}
+        fitted = Fit(**{field.name: stored[field.name] for field in fields(Fit)})
     return evaluate_entrant(entrant, world, seed, profile, suite, trained, seconds, fitted)
 
 
@@ -123,7 +123,7 @@ def evaluate_entrant(
     suite: str,
     trained: AgentMaker | None = None,
     train_seconds: float | None = None,
-    fitted: Mapping[str, float] | None = None,
+    fitted: Fit | None = None,
 ) -> dict[str, Any]:
     """Evaluate an entrant in one world, in both modes and at each price if it asks.
 
@@ -145,17 +145,16 @@ def evaluate_entrant(
     setting = Setting(World(world), trained=trained)
     if fitted is None:
         fitted = _fit(entrant.make(setting), world, seed, profile)
-    setting = replace(setting, **fitted)
-    options = {"temperature": setting.temperature, "threshold": setting.threshold}
+    setting = replace(setting, fit=fitted)
     rollouts = []
     for mode in MODES:
         chosen = tasks.tasks(world, mode)[: amount.tasks]
         agent = entrant.make(setting)
-        rollouts.append(roll_out(chosen, agent, seed, **options))
+        rollouts.append(roll_out(chosen, agent, seed, fit=fitted))
         if mode == "hidden" and hasattr(agent, "ask"):
             for price in amount.prices:
                 asking = entrant.make(replace(setting, price=price))
-                rollouts.append(roll_out(chosen, asking, seed, price=price, **options))
+                rollouts.append(roll_out(chosen, asking, seed, price=price, fit=fitted))
     return {
         "schema": SCHEMA,
         "suite": suite,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from langrl.benchmark.beliefs import MeasuredBeliefs, beliefs_of, measure_beliefs
+from langrl.benchmark.beliefs import UNFITTED, Fit, MeasuredBeliefs, beliefs_of, measure_beliefs
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, make_tasks_env
 from langrl.envs.autoreset import autoreset_mode
@@ -83,8 +83,7 @@ def roll_out(
     seed: int,
     *,
     price: float | None = None,
-    temperature: float = 1.0,
-    threshold: float | None = None,
+    fit: Fit = UNFITTED,
 ) -> Rollout:
     """Run an agent through tasks of one world and mode, each in an environment of its own.
 
@@ -94,8 +93,7 @@ def roll_out(
             with a method ``posterior`` is measured by what it believes, too.
         seed: of the agent's own randomness; the tasks have theirs.
         price: of a question; none may be asked without it.
-        temperature: of what it believes.
-        threshold: of its conformal sets, which are not measured without it.
+        fit: of what it believes.
 
     Raises:
         ConfigError: if this is no agent, or it cannot ask where questions have a price.
@@ -116,11 +114,11 @@ def roll_out(
     found, steps, states = play(env, mode, acting, observation, reported)
     seconds = (time.perf_counter() - began) / len(tasks)
     env.close()
-    beliefs, measured = beliefs_of(agent, tasks[0].world, temperature), None
+    beliefs, measured = beliefs_of(agent, tasks[0].world), None
     if beliefs is not None:
         agent.reset(np.random.default_rng([seed, 2]))
         believed = beliefs.log_posterior(first, [task.instruction for task in tasks])
-        measured = measure_beliefs(tasks, believed.exp().numpy(), seed, threshold)
+        measured = measure_beliefs(tasks, believed, seed, fit)
     history = np.stack(states)  # [T + 1, N, ...]
     paths = [history[: count + 1, n] for n, count in enumerate(steps.tolist())]
     success = found["is_success"].astype(bool)

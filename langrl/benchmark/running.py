@@ -30,6 +30,7 @@ from langrl.benchmark.evaluating import (
 )
 from langrl.benchmark.families import World, config_of, run_name, train, worlds_of
 from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.report import write_report
 from langrl.benchmark.results import load_results
 from langrl.benchmark.suites import SUITES, Suite
 from langrl.benchmark.tables import leaderboard, print_rows
@@ -39,11 +40,12 @@ from langrl.tasks.registry import config_beside
 from langrl.training.cells import Cell, run_cells
 from langrl.training.engines.base import Engine
 from langrl.training.engines.local import LocalEngine
+from langrl.training.logs import console
 
 SUITE = "langrl/AmbiguousInstructions-v1"
 ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 _SCHEMA = "langrl-benchmark-1"
-_SHOWN = ("entrant", "role", "iqm", "success", "intended", "utility", "regret", "ambdif", "ssc")
+_SHOWN = ("entrant", "iqm", "success", "intended", "utility", "regret", "ambdif")
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,6 +331,8 @@ def finish(made: Plan, command: str) -> Path:
         command: what the user typed, for the record.
     """
     results = load_results(made.out, made.suite.version_hash)
-    rows = leaderboard(results, np.random.default_rng(0))
+    page = write_report(made.out, results, command)
+    rows = leaderboard(results, np.random.default_rng(0), _SHOWN[2:])
     print_rows(f"{made.suite.name}, {made.profile}", rows, _SHOWN)
-    return made.out
+    console.print(f"report: {page}; results: {made.out / 'results.json'}")
+    return page

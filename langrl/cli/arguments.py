@@ -9,6 +9,7 @@ from pydantic import Field
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.maze.grammar import KINDS
 from langrl.settings import Settings
+from langrl.training.engines.config import EngineFlags
 
 
 class EvaluateArguments(Settings):
@@ -133,7 +134,7 @@ class SpeedArguments(Settings):
     )
 
 
-class BenchmarkArguments(Settings):
+class BenchmarkArguments(EngineFlags):
     """Run the benchmark of acting under ambiguity: train, evaluate, and write the report."""
 
     profile: str = Field(

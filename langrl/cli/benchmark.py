@@ -13,14 +13,14 @@ from langrl.benchmark.tables import compare as compare_results
 from langrl.benchmark.tables import print_rows
 from langrl.cli.arguments import BenchmarkArguments, CompareArguments
 from langrl.cli.folders import check_folder
-from langrl.envs.instructed import MODES
-from langrl.training.engines.base import Engine
+from langrl.envs.intents import MODES
+from langrl.training.engines.config import make_engine
 from langrl.training.logs import console, print_table
 
 _COMPARED = ("entrant", "other", "tasks", "improvement", "intended", "success", "utility", "regret")
 
 
-def run(given: BenchmarkArguments, engine: Engine, command: str) -> None:
+def run(given: BenchmarkArguments, command: str) -> None:
     """Run the benchmark, or go on with it, and write its report."""
     out = check_folder(given.out or Path("runs") / f"benchmark-{given.profile}")
     made = plan(
@@ -31,7 +31,7 @@ def run(given: BenchmarkArguments, engine: Engine, command: str) -> None:
         worlds=given.worlds,
         seeds=given.seeds,
     )
-    run_plan(made, engine)
+    run_plan(made, make_engine(given, out))
     finish(made, command)
 
 

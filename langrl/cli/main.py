@@ -294,7 +294,7 @@ def benchmark(arguments: list[str]) -> None:
         _speed(parse(SpeedArguments, rest, program), typed)
     elif name == "run":
         given = parse(BenchmarkArguments, rest, program)
-        importlib.import_module("langrl.cli.benchmark").run(given, None, typed)
+        importlib.import_module("langrl.cli.benchmark").run(given, typed)
     elif name == "list":
         parse(Settings, rest, program)
         importlib.import_module("langrl.cli.benchmark").show()
