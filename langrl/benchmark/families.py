@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from langrl import GRID_IDS, MAZE_IDS
 from langrl.benchmark.profiles import PROFILES, Recipe
+from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.layouts import LAYOUTS
 from langrl.errors import check_extra
 from langrl.settings import CONFIG_FILE
@@ -83,11 +84,13 @@ class Family:
         presets: by type of world; "{}" stands for the world's own name.
         place: the field of the config that says where: the env's id, or "world.worlds", or none
             where the preset does.
+        kinds: the field with the instruction types of mazes: the tasks have more than the presets.
     """
 
     about: str
     presets: Mapping[str, str]
     place: Mapping[str, str]
+    kinds: str | None = None
 
 
 _SB3_PLACE = {"street": "world", "grid": "world"}
@@ -96,11 +99,13 @@ FAMILIES: dict[str, Family] = {
         "contrastive, on trajectories of experts without language",
         {"street": "street-{}", "grid": "grid-goto"},
         {"grid": "world.worlds"},
+        kinds="data.kinds",
     ),
     "online": Family(
         "contrastive, from scratch, on what the agent does itself",
         {"street": "crl-street-maze", "grid": "crl-grid-goto"},
         {"street": "env", "grid": "env"},
+        kinds="words.kinds",
     ),
     "cloning": Family(
         "behaviour cloning, on trajectories of experts with their instructions",
@@ -144,7 +149,9 @@ def config_of(family: str, world: World, seed: int, profile: str) -> RunConfig:
         check_extra(*extra)
     place = None if recipe.shared else own.place.get(world.kind)
     where = (world.own_name,) if place == "world.worlds" else world.env_id
-    changes = {place: where} if place else {}
+    changes: dict[str, Any] = {place: where} if place else {}
+    if own.kinds is not None and world.kind == "street":
+        changes[own.kinds] = DRAWN_KINDS
     changes |= {"evaluation.methods": OFF, "seed": seed, **recipe.changes}
     fields = config.model_dump()
     for path, value in changes.items():

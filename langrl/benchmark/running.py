@@ -31,7 +31,7 @@ from langrl.benchmark.evaluating import (
 from langrl.benchmark.families import World, config_of, run_name, train, worlds_of
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.report import write_report
-from langrl.benchmark.results import load_results
+from langrl.benchmark.results import Results, load_results
 from langrl.benchmark.suites import SUITES, Suite
 from langrl.benchmark.tables import leaderboard, print_rows
 from langrl.checkpoint import content_digest, find_checkpoint, write_atomically
@@ -336,3 +336,19 @@ def finish(made: Plan, command: str) -> Path:
     print_rows(f"{made.suite.name}, {made.profile}", rows, _SHOWN)
     console.print(f"report: {page}; results: {made.out / 'results.json'}")
     return page
+
+
+def run(
+    out: Path,
+    profile: str,
+    agents: Mapping[str, Any] | None,
+    names: Sequence[str] | None,
+    worlds: Sequence[str] | None,
+    seeds: int | None,
+    workers: int | None,
+) -> Results:
+    """Do what ``langrl.benchmark.run`` says."""
+    made = plan(out, profile, names=names, agents=agents, worlds=worlds, seeds=seeds)
+    run_plan(made, LocalEngine(workers))
+    finish(made, f"langrl.benchmark.run(profile={profile!r}, out={str(out)!r})")
+    return load_results(out)
