@@ -4,16 +4,12 @@ A world subclasses ``Episodes``; the single and the vector environment keep thei
 same arrays and move them by the same functions. Whatever is refused changes nothing: not the
 episodes of other rows, and no generator.
 
-An *intent* is a cell that an instruction can mean: of a maze, or of an object in a grid world. An
-instruction denotes some of them. In mode ``any``, each denoted one will do; in mode ``hidden``, one
-of them, uniformly drawn, is meant, and the words do not say which.
-
-Axes: ``N`` environments, ``R`` rows, ``C`` columns, ``M`` intents.
+Axes: ``N`` environments.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -23,9 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
 from langrl.envs.autoreset import Autoreset
-from langrl.envs.draws import pick_each
-from langrl.envs.questions import Questions
-from langrl.errors import InstructionError, ShapeError, UnknownNameError, lookup
+from langrl.errors import InstructionError, ShapeError
 from langrl.protocols import Array, Integers, Mask, check_instruction
 
 Observation = dict[str, Any]  # or of N environments
@@ -33,42 +27,16 @@ Options = dict[str, Any] | None
 Start = tuple[Observation, dict[str, Any]]  # what ``reset`` returns
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
-Mode = Literal["any", "hidden"]
-MODES: tuple[Mode, ...] = ("any", "hidden")
-"""Whether each denoted intent will do, or one of them is meant."""
-_EARLIER_MODES = {"disjunctive": "any", "hidden_intent": "hidden"}
-
-
-def check_mode(mode: str) -> Mode:
-    """Return a mode; raises UnknownNameError for another name, and says what an earlier one is."""
-    if now := _EARLIER_MODES.get(str(mode)):
-        raise UnknownNameError(f"mode {mode!r} is now called {now!r}; use that name")
-    return lookup({name: name for name in MODES}, str(mode), "mode")
-
 
 class Episodes:
-    """The state of N episodes: what is observed, the instructions, and what is reported.
+    """The state of N episodes: what is observed, the instructions, and what is reported."""
 
-    Args:
-        count: how many episodes, N.
-        options: names of the reset options, "instruction" first and "intended" last.
-        shape: rows and columns of the world.
-        mode: one of ``MODES``.
-    """
+    outcomes: tuple[str, ...] = ("is_success",)
+    """What an action can lead to; the last is the reward."""
 
-    questions: Questions
-    """What can be asked about what is meant."""
-
-    def __init__(
-        self, count: int, options: tuple[str, ...], shape: tuple[int, int], mode: Mode
-    ) -> None:
+    def __init__(self, count: int, options: tuple[str, ...]) -> None:
         self.count, self._option_names = count, options
-        self.mode = check_mode(mode)
-        self.outcomes = ("is_success",) if mode == "any" else ("is_success", "intended_success")
-        """What an action can lead to; the last is the reward."""
         self.instructions = [""] * count
-        self.denoted = np.zeros((count, *shape), bool)
-        self.intended = np.zeros((count, *shape), bool)  # at most one of the denoted intents
         self.waiting = np.zeros(count, bool)  # who does nothing at a step
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
@@ -81,10 +49,6 @@ class Episodes:
     def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
         raise NotImplementedError
-
-    def room_of(self, row: int) -> Array | None:
-        """Return the room [R, C, 2] of an episode; None in a world without rooms."""
-        return None
 
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
         """Return the actions of N agents, those of the ignored rows replaced by doing nothing.
@@ -133,51 +97,6 @@ class Episodes:
             texts = [check_instruction(text) for text in texts]
         return texts, others
 
-    def read_intended(self, given: Any, rows: Integers) -> Integers | None:
-        """Return the option ``intended`` as cells [n, 2] of some rows; None if it is not given.
-
-        Raises:
-            ShapeError: if it is no cell (row, column), and not N of them.
-        """
-        if given is None:
-            return None
-        cells = np.asarray(given)
-        if cells.shape not in ((2,), (self.count, 2)) or cells.dtype.kind not in "iu":
-            raise ShapeError(
-                f"the option 'intended' is whole numbers [2] or [{self.count}, 2] (row, column),"
-                f" got {list(cells.shape)} of {cells.dtype}"
-            )
-        return np.broadcast_to(cells, (self.count, 2))[rows].astype(np.int64)
-
-    def mean(self, denoted: Mask, cells: Integers | None, generator: Generator | None) -> Mask:
-        """Return which intent is meant by each of some instructions, bool [n, R, C].
-
-        Args:
-            denoted: the intents that they denote [n, R, C].
-            cells: which of them are meant [n, 2].
-            generator: draws one of each, where they are not given; nothing is meant without it.
-
-        Raises:
-            InstructionError: if a given cell is not denoted.
-        """
-        flat = denoted.reshape(len(denoted), -1)
-        intended = np.zeros_like(flat)
-        if cells is not None:
-            height, width = denoted.shape[1:]
-            inside = ((cells >= 0) & (cells < (height, width))).all(1)
-            places = np.where(inside, cells @ (width, 1), 0)
-            fits = inside & flat[np.arange(len(flat)), places]
-            if not fits.all():
-                raise InstructionError(
-                    f"the option 'intended' is {tuple(cells[~fits][0].tolist())}, which the"
-                    " instruction does not denote; give the row and the column of what it denotes"
-                )
-            intended[np.arange(len(flat)), places] = True
-        elif generator is not None:
-            some = np.flatnonzero(flat.any(1))
-            intended[some, pick_each(flat[some], generator)] = True
-        return intended.reshape(denoted.shape)
-
     def check_started(self) -> None:
         """Raise ResetNeeded before the first reset."""
         if self.stream is None:
@@ -217,11 +136,6 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
     """One episode at a time; observations are {"observation": ..., "instruction": text}."""
 
     _episodes: Episodes
-
-    @property
-    def questions(self) -> Questions:
-        """What can be asked about what is meant."""
-        return self._episodes.questions
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start an episode; the class says which options there are."""
@@ -263,11 +177,6 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
         self.single_observation_space, self.single_action_space = space, actions
         self.observation_space = batch_space(space, episodes.count)
         self.action_space = batch_space(actions, episodes.count)
-
-    @property
-    def questions(self) -> Questions:
-        """What can be asked about what is meant."""
-        return self._episodes.questions
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Start every episode, or those of the option ``reset_mask`` [N].

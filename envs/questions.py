@@ -73,11 +73,13 @@ class Questions:
             )
         if not ((cells >= 0) & (cells < self.shape)).all():
             raise ShapeError(f"a cell is outside the world, which is {list(self.shape)}")
-        if "colour" in self.names and np.shape(room) != (*self.shape, 2):
-            raise ShapeError(
-                f"questions of a grid world need the room [{self.shape[0]}, {self.shape[1]}, 2],"
-                f" got {list(np.shape(room))}"
-            )
+        if "colour" in self.names:
+            got = None if room is None else np.asarray(room).shape
+            if got != (*self.shape, 2):
+                raise ShapeError(
+                    "questions of a grid world need the room, types and colours"
+                    f" {[*self.shape, 2]}, got {got and list(got)}"
+                )
         found = [self._label(name, cells.astype(np.int64), room) for name in self.names]
         return np.stack(found) if found else np.zeros((0, len(cells)), np.int64)
 

@@ -25,6 +25,7 @@ ENTRANTS = {  # skill, and trust in the most likely intent
     "posterior-always": (1.0, 1.0),
     "posterior-pays": (1.0, 1.0),
 }
+REFERENCES = ("oracle", "random")
 
 
 def outcomes(entrant: str, seed: int, tasks: int = 240) -> Outcomes:
@@ -109,7 +110,8 @@ def write_cell(folder: Path, entrant: str, world: str, seed: int, **changes: Any
     number = zlib.crc32(world.encode()) % 100 + seed
     content = {
         "schema": "langrl-cell-1", "suite": SUITE, "hash": HASH, "agent": entrant, "world": world,
-        "seed": seed, "train_seconds": 31.5,
+        "seed": seed, "role": "reference" if entrant in REFERENCES else "method",
+        "command": f"langrl benchmark run --entrants {entrant}", "train_seconds": 31.5,
         "versions": {"python": "3.11.4", "langrl": "0.3.0", "torch": "2.13.0"},
         "outcomes": outcomes(entrant, number).to_json(),
     }  # fmt: skip

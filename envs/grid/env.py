@@ -26,8 +26,9 @@ from langrl.envs.grid.grammar import write
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms
-from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv, Mode
+from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.intents import Mode
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
 from langrl.protocols import Mask
@@ -102,6 +103,7 @@ class GridGoToEnv(InstructedEnv):
         self.render_mode = render_mode
         self._episodes = GridEpisodes(world, 1, levels, phrasing, mode, view)
         self.observation_space, self.action_space = _spaces(self._episodes)
+        self.questions = self._episodes.questions
         if view is None:
             self.goals = PoseGoals(self._episodes.spec.size)
 
@@ -172,6 +174,7 @@ class GridGoToVectorEnv(InstructedVectorEnv):
         autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         episodes = GridEpisodes(world, num_envs, levels, phrasing, mode, view)
         super().__init__(autoreset, episodes, *_spaces(episodes))
+        self.questions = episodes.questions
 
     @property
     def rooms(self) -> Rooms:

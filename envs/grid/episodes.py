@@ -16,7 +16,7 @@ from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rooms import ACTIONS, Poses, Rooms
 from langrl.envs.grid.views import check_view, egocentric_views
-from langrl.envs.instructed import Episodes, Mode
+from langrl.envs.intents import IntentEpisodes, Mode
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
@@ -56,7 +56,7 @@ def check_goals(room: Rooms, goals: Any) -> Poses:
     return poses
 
 
-class GridEpisodes(Episodes):
+class GridEpisodes(IntentEpisodes):
     """The state of N episodes in grid worlds; their stream is that of the rooms.
 
     Rooms are the same whatever instruction types or phrasing are asked for, where they allow it.
@@ -66,7 +66,7 @@ class GridEpisodes(Episodes):
         count: how many episodes, N.
         levels: instruction types that are drawn; the world's own if not given.
         phrasing: ``seen`` or ``held_out``.
-        mode: one of ``langrl.envs.instructed.MODES``.
+        mode: one of ``langrl.envs.intents.MODES``.
         view: cells along a side of what an agent sees; the whole room if not given.
     """
 
@@ -80,13 +80,13 @@ class GridEpisodes(Episodes):
         view: int | None,
     ) -> None:
         self.spec: grid.RoomSpec = lookup(grid.GRID_WORLDS, world, "grid world")
-        shape = (self.spec.size, self.spec.size)
-        super().__init__(count, ("instruction", "room", "pose", "intended"), shape, mode)
+        options = ("instruction", "room", "pose", "intended")
+        super().__init__(count, options, mode, grid_questions(self.spec.size))
         self.levels = check_levels(self.spec.levels if levels is None else levels)
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
-        self.phrasing, self.questions = phrasing, grid_questions(self.spec.size)
+        self.phrasing = phrasing
         self.view = None if view is None else check_view(view)
-        self.rooms = np.zeros((count, *shape, 2), np.uint8)
+        self.rooms = np.zeros((*self.denoted.shape, 2), np.uint8)
         self.poses = np.zeros((count, 3), np.int64)
 
     def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
@@ -178,7 +178,11 @@ class GridEpisodes(Episodes):
     def _check_rooms(self, given: Any) -> Rooms:
         """Return the option ``room``, one for all or one for each, as rooms [N, H, W, 2]."""
         size = self.spec.size
-        if np.ndim(given) != 4:
+        try:
+            several = np.ndim(given) == 4
+        except ValueError:  # ragged, which ``check_room`` explains
+            several = False
+        if not several:
             return np.broadcast_to(check_room(given, size), (self.count, size, size, 2))
         if len(given) != self.count:
             raise LayoutError(f"the option 'room' has {len(given)} rooms; give {self.count} or one")

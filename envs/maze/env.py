@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
 from langrl.envs.draws import Words, keys_of, normal
-from langrl.envs.instructed import Episodes, InstructedEnv, InstructedVectorEnv, Mode
+from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.intents import IntentEpisodes, Mode
 from langrl.envs.maze.goals import MazeGoals
 from langrl.envs.maze.grammar import DRAWN_KINDS, MazeGrammar
 from langrl.envs.maze.layouts import Layout
@@ -37,7 +38,7 @@ _TRIES = 1000  # draws of a task before it is called impossible
 Task = tuple[str, Mask, Positions]  # the instruction, what it denotes [R, C], and the start [2]
 
 
-class _Episodes(Episodes):
+class _Episodes(IntentEpisodes):
     """The state of N episodes in a maze; its stream is that of the noise.
 
     The noise is one draw per environment and step, so every agent meets the same. That of an
@@ -54,7 +55,7 @@ class _Episodes(Episodes):
         mode: Mode,
     ) -> None:
         options = ("instruction", "position", "noise_seed", "intended")
-        super().__init__(count, options, world.walls.shape, mode)
+        super().__init__(count, options, mode, maze_questions(world.walls.shape))
         if isinstance(kinds, str) or not kinds:
             raise InstructionError(f"kinds is a tuple; choose some of {', '.join(DRAWN_KINDS)}")
         for name in kinds:
@@ -64,7 +65,6 @@ class _Episodes(Episodes):
             raise ConfigError(f"angle_noise is in degrees, at least 0; got {angle_noise}")
         self.world, self.kinds, self.phrasing = world, tuple(kinds), phrasing
         self.angle_noise = np.deg2rad(angle_noise)
-        self.questions = maze_questions(world.walls.shape)
         self.positions = np.zeros((count, 2), np.float32)
         self.noise_keys = np.zeros(count, np.uint64)  # 0: of the stream
         self.steps = np.zeros(count, np.int64)
@@ -100,10 +100,11 @@ class _Episodes(Episodes):
         if given is None:
             return np.zeros(self.count, np.uint64)
         seeds = np.asarray(given)
-        if seeds.shape not in ((), (self.count,)) or seeds.dtype.kind not in "iu":
+        whole = seeds.shape in ((), (self.count,)) and seeds.dtype.kind in "iu"
+        if not whole or (seeds < 0).any():
             raise ShapeError(
-                f"the option 'noise_seed' is a whole number, or {self.count} of them, got"
-                f" {list(seeds.shape)} of {seeds.dtype}"
+                f"the option 'noise_seed' is a whole number of at least 0, or {self.count} of them,"
+                f" got {list(seeds.shape)} of {seeds.dtype}"
             )
         return np.broadcast_to(keys_of(seeds), (self.count,))
 
@@ -230,7 +231,7 @@ class StreetMazeEnv(InstructedEnv):
         self.render_mode = render_mode
         self._episodes = _Episodes(self.world, 1, kinds, phrasing, angle_noise, mode)
         self.observation_space, self.action_space = _spaces(self.world, kinds, phrasing)
-        self.goals = MazeGoals(self.world)
+        self.goals, self.questions = MazeGoals(self.world), self._episodes.questions
 
     def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""
@@ -276,6 +277,7 @@ class StreetMazeVectorEnv(InstructedVectorEnv):
         self.world = StreetMaze(layout)
         episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise, mode)
         super().__init__(autoreset, episodes, *_spaces(self.world, kinds, phrasing))
+        self.questions = episodes.questions
 
     def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""

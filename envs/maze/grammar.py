@@ -81,12 +81,12 @@ KIND_WEIGHTS = {
 }  # fmt: skip
 """How often each kind is drawn when all of them are; relative."""
 
-VOCABULARY = frozenset(
-    word
-    for forms in (LEADS, *GOALS.values(), {"sides": list(itertools.chain(*SIDES.values()))})
-    for template in itertools.chain(*forms.values())
-    for word in template.replace("{}", " ").split()
-)
+_FORMS: list[str] = [
+    *itertools.chain.from_iterable(LEADS.values()),
+    *(text for forms in GOALS.values() for texts in forms.values() for text in texts),
+    *itertools.chain.from_iterable(SIDES.values()),
+]
+VOCABULARY = frozenset(word for text in _FORMS for word in text.replace("{}", " ").split())
 """Every word that the grammar knows."""
 
 _MASKS_KEPT = 4096

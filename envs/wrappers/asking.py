@@ -19,7 +19,6 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from langrl.envs.instructed import (
-    Episodes,
     InstructedEnv,
     InstructedVectorEnv,
     Observation,
@@ -27,6 +26,7 @@ from langrl.envs.instructed import (
     Start,
     Step,
 )
+from langrl.envs.intents import IntentEpisodes
 from langrl.envs.questions import NO_ANSWER, Questions
 from langrl.envs.wrappers import checks
 from langrl.envs.wrappers.resets import read_options
@@ -64,7 +64,8 @@ class AskQuestions(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], price: float) -> None:
         name, world = type(self).__name__, getattr(env, "unwrapped", env)
-        if not isinstance(world, InstructedVectorEnv):
+        episodes = world._episodes if isinstance(world, InstructedVectorEnv) else None
+        if not isinstance(episodes, IntentEpisodes):
             single = (
                 " around a single one use SingleAskQuestions" if isinstance(env, gym.Env) else ""
             )
@@ -74,8 +75,8 @@ class AskQuestions(gym.vector.VectorWrapper):
             )
         _check_actions_are(env.single_action_space, world.single_action_space, name)
         super().__init__(env)
-        self.price, self._dialogue = _check_price(price), _Dialogue(world._episodes)
-        self.questions = world._episodes.questions
+        self.price, self._dialogue = _check_price(price), _Dialogue(episodes)
+        self.questions = episodes.questions
         self.single_action_space = _actions(env.single_action_space, self.questions)
         self.single_observation_space = _observations(env.single_observation_space, self.questions)
         self.action_space = batch_space(self.single_action_space, env.num_envs)
@@ -84,7 +85,7 @@ class AskQuestions(gym.vector.VectorWrapper):
         self._over = np.zeros(env.num_envs, bool)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: Options = None
+        self, *, seed: int | None = None, options: Options = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start every episode, or those of the option ``reset_mask`` [N]; errors as the world's."""
         observation, info = self.env.reset(seed=seed, options=options)
@@ -132,14 +133,15 @@ class SingleAskQuestions(gym.Wrapper[Observation, Any, Observation, Any], Record
     def __init__(self, env: gym.Env[Any, Any], price: float) -> None:
         checks.begin(self, env, price=price)
         name, world = type(self).__name__, env.unwrapped
-        if not isinstance(world, InstructedEnv):
+        episodes = world._episodes if isinstance(world, InstructedEnv) else None
+        if not isinstance(episodes, IntentEpisodes):
             raise ConfigError(
                 f'{name} wraps a world of langrl, such as gym.make("langrl/GridGoTo-v0"), got {env}'
             )
         _check_actions_are(env.action_space, world.action_space, name)
         super().__init__(env)
-        self.price, self._dialogue = _check_price(price), _Dialogue(world._episodes)
-        self.questions = world._episodes.questions
+        self.price, self._dialogue = _check_price(price), _Dialogue(episodes)
+        self.questions = episodes.questions
         self.action_space = _actions(env.action_space, self.questions)
         self.observation_space = _observations(env.observation_space, self.questions)
 
@@ -170,7 +172,7 @@ class SingleAskQuestions(gym.Wrapper[Observation, Any, Observation, Any], Record
 class _Dialogue:
     """What was asked and answered in N episodes."""
 
-    def __init__(self, episodes: Episodes) -> None:
+    def __init__(self, episodes: IntentEpisodes) -> None:
         self._episodes, self._questions = episodes, episodes.questions
         self._answers = np.full((episodes.count, len(self._questions)), NO_ANSWER, np.int64)
         self._asked = np.zeros(episodes.count, np.int64)
@@ -208,7 +210,7 @@ class _Dialogue:
 class _Waiting:
     """Lets some agents do nothing at a step, also where that step is refused."""
 
-    def __init__(self, episodes: Episodes, rows: Mask) -> None:
+    def __init__(self, episodes: IntentEpisodes, rows: Mask) -> None:
         self._episodes, self._rows = episodes, rows
 
     def __enter__(self) -> None:
@@ -250,12 +252,10 @@ def _read_actions(actions: Any, shape: tuple[int, ...], questions: int) -> tuple
         got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
         raise ShapeError(f"{_FORM}; got {got}")
     asks = np.asarray(actions["ask"])
-    whole = asks.shape == shape and asks.dtype.kind in "iu"
-    if not whole or not ((asks >= 0) & (asks <= questions)).all():
+    if asks.shape != shape or asks.dtype.kind not in "iu":
         raise ShapeError(
-            f"{_FORM}; there are {questions} questions, and 'ask' is {list(asks.shape)} of"
-            f" {asks.dtype} here, from {asks.min(initial=0)} to {asks.max(initial=0)}"
-            if asks.dtype.kind in "iuf"
-            else f"{_FORM}; got 'ask' of {asks.dtype}"
+            f"{_FORM}; 'ask' is {list(shape)} whole numbers, got {list(asks.shape)} of {asks.dtype}"
         )
+    if not ((asks >= ACT) & (asks <= questions)).all():
+        raise ShapeError(f"{_FORM}; there are {questions} questions, and 'ask' is {asks.tolist()}")
     return actions["action"], asks.astype(np.int64)

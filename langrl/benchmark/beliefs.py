@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from langrl.agents.asking import AskingAgent
+from langrl.agents.grounded import GroundedAgent
+from langrl.agents.pursuing import GroundedFollower
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask
 from langrl.errors import ConfigError
 from langrl.functional.conformal import adaptive_scores
+from langrl.grounding.beliefs import Beliefs, LanguageBeliefs
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.intents import GridIntents, Intents, MazeIntents
 from langrl.protocols import Array, Mask
@@ -22,8 +27,26 @@ from langrl.protocols import Array, Mask
 _LEAST = 1e-12  # the least probability that is charged for: a posterior may rule out what is meant
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What is fitted to a posterior on tasks apart; see ``langrl.benchmark.calibration``.
+
+    Args:
+        temperature: of the posterior over intents.
+        set_temperature: of the one that conformal sets are made of.
+        threshold: of the scores of conformal sets; None: none are made.
+    """
+
+    temperature: float = 1.0
+    set_temperature: float = 1.0
+    threshold: float | None = None
+
+
+UNFITTED = Fit()
+
+
 @dataclass(frozen=True, eq=False)
-class Beliefs:
+class MeasuredBeliefs:
     """Columns of outcomes about beliefs, [N] each; see ``Outcomes``."""
 
     nll: NDArray[np.float64]
@@ -38,7 +61,7 @@ class Beliefs:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def unknown(cls, count: int) -> "Beliefs":
+    def unknown(cls, count: int) -> "MeasuredBeliefs":
         """Return what is known of an agent that does not say what it believes."""
         return cls(*(np.full(count, math.nan) for _ in fields(cls)))
 
@@ -51,66 +74,80 @@ def intents_of(world: str) -> Intents:
     return GridIntents(own.questions)
 
 
-def posteriors_of(
-    agent: Any, tasks: Sequence[BenchmarkTask], observations: Array
-) -> list[Posterior]:
-    """Return what an agent believes at the start of each task.
+class AgentBeliefs:
+    """The posterior over intents of an agent that has a method ``posterior``.
 
-    Raises:
-        ConfigError: if what its ``posterior`` returns is none.
+    Args:
+        agent: whose it is; see ``langrl.agents.grounded.GroundedAgent.posterior``.
+        intents: of the world.
     """
-    found = []
-    for task, observation in zip(tasks, observations, strict=True):
-        posterior = agent.posterior({"observation": observation}, task.instruction)
-        if not isinstance(posterior, Posterior):
-            raise ConfigError(
-                f"posterior of {type(agent).__name__} gave a {type(posterior).__name__}; return a"
-                " langrl.grounding.chooser.Posterior"
-            )
-        found.append(posterior)
-    return found
+
+    is_exact = False
+
+    def __init__(self, agent: Any, intents: Intents) -> None:
+        self._agent, self.intents = agent, intents
+
+    def log_posterior(self, observations: Array, texts: Sequence[str]) -> Tensor:
+        """Return log p(i|l) [N, I]; see ``langrl.grounding.beliefs.Beliefs``.
+
+        Raises:
+            ConfigError: if what the agent returns is no ``Posterior``.
+        """
+        possible, found = self.intents.possible(observations), []
+        for observation, text, mask in zip(observations, texts, possible, strict=True):
+            posterior = self._agent.posterior({"observation": observation}, text)
+            if not isinstance(posterior, Posterior):
+                raise ConfigError(
+                    f"posterior of {type(self._agent).__name__} gave a"
+                    f" {type(posterior).__name__}; return a langrl.grounding.chooser.Posterior"
+                )
+            found.append(posterior.of_intents(self.intents.reached(posterior.goals), mask))
+        return torch.from_numpy(np.stack(found)).log()
 
 
-def intent_probabilities(
-    world: str, posteriors: Sequence[Posterior], observations: Array
-) -> NDArray[np.float64]:
-    """Return the probability that each posterior gives to each cell being meant [N, I]."""
-    intents = intents_of(world)
-    possible = intents.possible(observations)
-    pairs = zip(posteriors, possible, strict=True)
-    return np.stack([each.of_intents(intents.reached(each.goals), mask) for each, mask in pairs])
+def beliefs_of(agent: Any, world: str) -> Beliefs | None:
+    """Return what an agent believes of intents, with a temperature of 1; None if it does not say.
+
+    Args:
+        agent: any; see ``langrl.protocols.Agent``.
+        world: by its name, of ``WORLDS``.
+    """
+    if isinstance(agent, AskingAgent):
+        if not isinstance(agent.follower, GroundedFollower):
+            return agent.beliefs
+        agent = agent.follower.agent
+    if isinstance(agent, GroundedAgent):
+        weight = agent.language_weight
+        return LanguageBeliefs(agent.language, intents_of(world), language_weight=weight)
+    return AgentBeliefs(agent, intents_of(world)) if hasattr(agent, "posterior") else None
 
 
 def measure_beliefs(
-    tasks: Sequence[BenchmarkTask],
-    probabilities: NDArray[np.float64],
-    seed: int,
-    threshold: float | None = None,
-) -> Beliefs:
+    tasks: Sequence[BenchmarkTask], log_posterior: Tensor, seed: int, fit: Fit
+) -> MeasuredBeliefs:
     """Measure posteriors over intents in N tasks of one mode.
 
     Args:
         tasks: N of them.
-        probabilities: of intents [N, I].
+        log_posterior: of intents [N, I], with a temperature of 1.
         seed: of the random order of intents that are equally likely.
-        threshold: of conformal sets, which are not measured without it.
+        fit: of the posterior.
     """
     denoted, intended = masks_of(tasks)
     aim = denoted if tasks[0].mode == "any" else intended
-    likeliest = probabilities.argmax(1)
+    probabilities = (log_posterior / fit.temperature).softmax(-1).numpy()
     mass = (probabilities * aim).sum(1).clip(_LEAST, 1)
-    unknown = np.full(len(tasks), math.nan)
-    sizes, covered, ssc = unknown, unknown, unknown
-    if threshold is not None:
+    sizes = covered = ssc = np.full(len(tasks), math.nan)
+    if fit.threshold is not None:
         generator = torch.Generator().manual_seed(seed)
-        scores = adaptive_scores(torch.from_numpy(probabilities), generator).numpy()
-        sets = scores <= threshold
+        scored = adaptive_scores((log_posterior / fit.set_temperature).softmax(-1), generator)
+        sets = (scored <= fit.threshold).numpy()
         sizes, covered = sets.sum(1).astype(float), (sets & intended).any(1).astype(float)
         ssc = (sets & denoted).sum(1) / (sets | denoted).sum(1)
-    return Beliefs(
+    return MeasuredBeliefs(
         nll=-np.log(mass),
         confidence=probabilities.max(1).clip(0, 1),
-        right=aim[np.arange(len(tasks)), likeliest].astype(float),
+        right=aim[np.arange(len(tasks)), probabilities.argmax(1)].astype(float),
         set_size=sizes,
         covered=covered,
         ssc=ssc,

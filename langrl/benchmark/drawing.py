@@ -10,17 +10,24 @@ Axes: ``n`` intents that a meaning denotes, ``R`` rows, ``C`` columns.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.phrasing import Meaning
+from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.errors import ConfigError
 from langrl.protocols import Integers, Mask
+from langrl.words import split_words
 
 MOST_BITS = 4  # the last level of ambiguity: so many bits, or more
+MOST_WORDS = 32  # of a text; the most that compact text encoders read
+TaskPhrasing = Literal["seen", "held_out", "noisy"]
+PHRASINGS: tuple[TaskPhrasing, ...] = ("seen", "held_out", "noisy")
+"""Seen and held-out phrasings of the grammars; noisy: politeness, and up to two slips of spelling
+in a seen one."""
+
 _TRIES = 1000  # texts that are written for a meaning
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -80,23 +87,47 @@ def choose_intended(steps: NDArray[np.float64], choice: float, generator: Genera
     return int(order[int(choice * len(steps))])
 
 
+class Language(Protocol):
+    """A grammar: what writes and reads the texts of a world."""
+
+    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+        """Return a text for a meaning."""
+
+    def write_noisy(self, meaning: Meaning, generator: Generator) -> str:
+        """Return a seen text for a meaning, with noise."""
+
+    def parse(self, text: str) -> Meaning | None:
+        """Return the meaning of a text; None if it cannot be read."""
+
+
 def write_readable(
-    write: Callable[[], str], read: Callable[[str], Mask | None], denoted: Mask
+    language: Language,
+    meaning: Meaning,
+    denote: Callable[[Meaning], Mask],
+    phrasing: TaskPhrasing,
+    generator: Generator,
 ) -> str:
-    """Return a text that is read back as what it should denote, bool [R, C].
+    """Return a text of at most 32 words for a meaning, which is read back as the same intents.
 
     A slip of spelling may leave open which word was meant, and then another text is written.
 
     Args:
-        write: writes a text.
-        read: returns what a text denotes [R, C]; None where that is unknown.
-        denoted: what it should denote.
+        language: writes and reads.
+        meaning: what to write.
+        denote: returns which intents a meaning denotes, bool [R, C].
+        phrasing: of ``PHRASINGS``.
+        generator: source of randomness.
 
     Raises:
-        ConfigError: if no text can be read.
+        ConfigError: if there is no such text.
     """
+    denoted = denote(meaning)
     for _ in range(_TRIES):
-        text = write()
-        if (cells := read(text)) is not None and np.array_equal(cells, denoted):
+        if phrasing == "noisy":
+            text = language.write_noisy(meaning, generator)
+        else:
+            text = language.write(meaning, generator, phrasing)
+        read = language.parse(text) if len(split_words(text)) <= MOST_WORDS else None
+        if read is not None and np.array_equal(denote(read), denoted):
             return text
     raise ConfigError(f"no readable text for an instruction such as {text!r}; use another phrasing")

@@ -1,11 +1,13 @@
 """Who takes part in the benchmark, by name; a run folder and an agent of one's own can, too.
 
-An entrant makes an agent for one world. The references are no methods: they are what any method is
-compared with. ``oracle`` and ``posterior-*`` know what a text denotes, by the grammar that wrote it.
+An entrant makes an agent for one world. The references are no methods: they are what methods are
+compared with. ``oracle`` and ``posterior-*`` know what a text denotes, by the grammar that wrote
+it.
 """
 
 import importlib
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -14,11 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from langrl.agents.asking import AskingAgent
 from langrl.agents.baselines import RandomAgent
+from langrl.agents.pursuing import Follower, GroundedFollower, PlannedFollower
+from langrl.benchmark.beliefs import UNFITTED, Fit, intents_of
 from langrl.benchmark.families import FAMILIES, Kind, World
-from langrl.benchmark.profiles import ASKING, STRATEGIES
+from langrl.benchmark.profiles import STRATEGIES
+from langrl.checkpoint import find_checkpoint
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import ConfigError, lookup
+from langrl.grounding.asking import ASK_RULES, Asking, AskRule
+from langrl.grounding.beliefs import ExactBeliefs, LanguageBeliefs
 from langrl.protocols import Agent, check_agent
 from langrl.tasks.grid.baselines import (
     AXES,
@@ -27,9 +35,17 @@ from langrl.tasks.grid.baselines import (
     denoted_objects,
     random_actions,
 )
-from langrl.tasks.loading import AgentMaker
+from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.maze.baselines import OracleAgent
+from langrl.tasks.registry import config_beside
 
+EXACT = "posterior"
+_RULES: dict[AskRule, str] = {
+    "never": "never asks",
+    "always": "asks as long as an answer can tell anything",
+    "pays": "asks where the expected success rises by more than the price",
+    "conformal": "asks until one intent of its conformal set is left",
+}
 BOTH: tuple[Kind, ...] = ("street", "grid")
 
 
@@ -41,13 +57,13 @@ class Setting:
         world: where it acts.
         price: of a question; None where none may be asked.
         trained: makes the agents of its family's run; None for entrants that are not trained.
-        threshold: of conformal sets, calibrated on tasks apart; None if there is none.
+        fit: of the posterior over intents, on tasks apart.
     """
 
     world: World
     price: float | None = None
     trained: AgentMaker | None = None
-    threshold: float | None = None
+    fit: Fit = UNFITTED
 
     @property
     def maze(self) -> StreetMaze:
@@ -71,6 +87,8 @@ class Entrant:
             of a question as well.
         family: what has to be trained for it, of ``FAMILIES``.
         kinds: types of world that it can act in.
+        calibrated: as what: entrants with one posterior share its temperature and threshold;
+            None for those that do not say what they believe.
         role: "reference" for what methods are compared with.
     """
 
@@ -79,6 +97,7 @@ class Entrant:
     make: Callable[[Setting], Agent]
     family: str | None = None
     kinds: tuple[Kind, ...] = BOTH
+    calibrated: str | None = None
     role: Literal["method", "reference"] = "method"
 
 
@@ -116,12 +135,44 @@ def _grounded(family: str, strategy: str) -> Entrant:
     own = FAMILIES[family]
     kinds = BOTH if strategy != "direct" else ("street",)  # where one encoder is for both
     about = f"{strategy}: {own.about}"
-    return Entrant(f"{family}-{strategy}", about, make, family, kinds)
+    return Entrant(f"{family}-{strategy}", about, make, family, kinds, family)
 
 
 def _as_trained(family: str) -> Entrant:
     own = FAMILIES[family]
     return Entrant(family, own.about, lambda setting: setting.make(), family, tuple(own.presets))
+
+
+def _asking(base: str, rule: AskRule) -> Entrant:
+    """Return the entrant that asks by a rule: on the exact posterior, or on that of a family."""
+
+    def make(setting: Setting) -> Agent:
+        intents, fit = intents_of(setting.world.name), setting.fit
+        price = 0.0 if setting.price is None else setting.price
+        asking = Asking(rule, price, math.inf if fit.threshold is None else fit.threshold)
+        if base == EXACT:
+            planner: Any = GridPlanner
+            if setting.world.kind == "street":
+                planner = partial(OracleAgent, setting.maze)
+            follower: Follower = PlannedFollower(planner, intents.shape)
+            return AskingAgent(follower, ExactBeliefs(intents), asking)
+        agent = setting.make(
+            strategy="max_goal"
+        )  # where the answers leave, it goes to the likeliest
+        beliefs = LanguageBeliefs(
+            agent.language,
+            intents,
+            language_weight=agent.language_weight,
+            temperature=fit.set_temperature if rule == "conformal" else fit.temperature,
+        )
+        return AskingAgent(GroundedFollower(agent, intents), beliefs, asking)
+
+    about = _RULES[rule]
+    if base == EXACT:
+        about = f"{about}; knows what the text denotes, and plans"
+        return Entrant(f"{base}-{rule}", about, make, calibrated=base, role="reference")
+    about = f"{about}; {FAMILIES[base].about}"
+    return Entrant(f"{base}-{rule}", about, make, base, calibrated=base)
 
 
 def _all() -> list[Entrant]:
@@ -133,6 +184,7 @@ def _all() -> list[Entrant]:
         *(_grounded("sb3_goals", how) for how in ("max_goal", "sampled_goal")),
         _as_trained("sb3_reads"),
         _as_trained("cloning"),
+        *(_asking(base, rule) for base in (EXACT, *contrastive) for rule in ASK_RULES),
     ]
 
 
@@ -192,7 +244,11 @@ def entrant_of_import(path: str) -> Entrant:
 
 
 def imported(path: str) -> Any:
-    """Return what an import path "package.module:Name" names; errors are as ``entrant_of_import``."""
+    """Return what an import path "package.module:Name" names.
+
+    Raises:
+        ConfigError, UnknownNameError: if there is no such module or name, which says why.
+    """
     module, colon, name = path.partition(":")
     if not (module and colon and name):
         raise ConfigError(f"--agent takes an import path as in mypackage:MyAgent, got {path!r}")
@@ -209,3 +265,33 @@ def imported(path: str) -> Any:
         names = [known for known in vars(found) if not known.startswith("_")]
         found = lookup({**dict.fromkeys(names), **vars(found)}, part, f"agent in {module}")
     return found
+
+
+def entrant_of_run(folder: Path) -> Entrant:
+    """Return the entrant of a run folder, an agent as it was trained.
+
+    Raises:
+        CheckpointError, ConfigError: if there is no such run, or its agent cannot be loaded.
+    """
+    config_beside(folder)
+    find_checkpoint(folder)  # says what is wrong, if there is none
+    return entrant_of_agent(folder.resolve().name, partial(_loaded, folder))
+
+
+def _loaded(folder: Path) -> Agent:
+    agent: Agent = agents_of_run(folder, config_beside(folder))()
+    return agent
+
+
+def find_entrant(name: str, source: str) -> Entrant:
+    """Return an entrant by its name, and by where it comes from if it is none of the benchmark's.
+
+    Args:
+        name: of the entrant.
+        source: an import path or a run folder; "" for entrants of the benchmark.
+    """
+    if not source:
+        return lookup(ENTRANTS, name, "entrant")
+    if Path(source).is_dir():
+        return entrant_of_run(Path(source))
+    return entrant_of_import(source)

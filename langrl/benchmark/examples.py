@@ -30,7 +30,7 @@ class Example:
         instruction: what the agent was told.
         path: places over time, [T, 2] or [T, 3].
         candidates: goals that the agent considered, [M, 2] or [M, 3].
-        probabilities: of the candidates when the episode ended [M].
+        probabilities: of the candidates, as the agent saw it at the start [M].
         denoted: cells of the denoted intents [I, 2]: places in a maze, objects in a room.
         success: whether the episode succeeded; where one intent was meant, in reaching that one.
         layout: a maze, as an ASCII map.

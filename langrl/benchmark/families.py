@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from langrl import GRID_IDS, MAZE_IDS
 from langrl.benchmark.profiles import PROFILES, Recipe
+from langrl.envs.maze.grammar import DRAWN_KINDS
+from langrl.envs.maze.layouts import LAYOUTS
 from langrl.errors import check_extra
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import OFF, RunConfig
@@ -59,6 +61,20 @@ class World:
         return cls(f"{kind}-{tables[kind][env_id].replace('_', '-')}")
 
 
+def worlds_of(config: Any) -> tuple[str, ...]:
+    """Return the worlds of the benchmark that a run of a config is trained in; there may be none.
+
+    Agents of partly seen grid worlds have none: they do not see what the benchmark shows.
+    """
+    if config.task == "street-maze":
+        return tuple(f"street-{name}" for name in LAYOUTS if name == config.world.layout)
+    if config.task == "grid":
+        return tuple(World.of(_IDS["grid"][name]).name for name in config.world.worlds)
+    where = {"goal-reaching": "env", "sb3": "world"}.get(config.task)
+    env_id = None if where is None else getattr(config, where)
+    return (World.of(env_id).name,) if env_id in {**MAZE_IDS, **GRID_IDS} else ()
+
+
 @dataclass(frozen=True)
 class Family:
     """Agents that are trained alike.
@@ -68,11 +84,13 @@ class Family:
         presets: by type of world; "{}" stands for the world's own name.
         place: the field of the config that says where: the env's id, or "world.worlds", or none
             where the preset does.
+        kinds: the field with the instruction types of mazes: the tasks have more than the presets.
     """
 
     about: str
     presets: Mapping[str, str]
     place: Mapping[str, str]
+    kinds: str | None = None
 
 
 _SB3_PLACE = {"street": "world", "grid": "world"}
@@ -81,11 +99,13 @@ FAMILIES: dict[str, Family] = {
         "contrastive, on trajectories of experts without language",
         {"street": "street-{}", "grid": "grid-goto"},
         {"grid": "world.worlds"},
+        kinds="data.kinds",
     ),
     "online": Family(
         "contrastive, from scratch, on what the agent does itself",
         {"street": "crl-street-maze", "grid": "crl-grid-goto"},
         {"street": "env", "grid": "env"},
+        kinds="words.kinds",
     ),
     "cloning": Family(
         "behaviour cloning, on trajectories of experts with their instructions",
@@ -129,7 +149,9 @@ def config_of(family: str, world: World, seed: int, profile: str) -> RunConfig:
         check_extra(*extra)
     place = None if recipe.shared else own.place.get(world.kind)
     where = (world.own_name,) if place == "world.worlds" else world.env_id
-    changes = {place: where} if place else {}
+    changes: dict[str, Any] = {place: where} if place else {}
+    if own.kinds is not None and world.kind == "street":
+        changes[own.kinds] = DRAWN_KINDS
     changes |= {"evaluation.methods": OFF, "seed": seed, **recipe.changes}
     fields = config.model_dump()
     for path, value in changes.items():

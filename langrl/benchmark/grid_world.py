@@ -5,6 +5,7 @@ Axes: ``N`` rooms, ``H`` rows, ``W`` columns, ``D`` denoted objects of all rooms
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from langrl.benchmark.drawing import (
     Situation,
+    TaskPhrasing,
     choose_intended,
     level_of,
     spread_choices,
@@ -33,7 +35,7 @@ from langrl.envs.grid.rooms import (
     is_free,
     pose_distances,
 )
-from langrl.envs.instructed import Mode
+from langrl.envs.intents import Mode
 from langrl.envs.phrasing import Meaning
 from langrl.envs.questions import Questions, grid_questions
 from langrl.errors import ConfigError
@@ -111,24 +113,16 @@ class GridWorld:
                 yield _Instruction(kind, meaning, rooms[n], denoted[n])
 
     def write(
-        self, meaning: Meaning, room: NDArray[np.uint8] | None, phrasing: str, generator: Generator
+        self,
+        meaning: Meaning,
+        room: NDArray[np.uint8] | None,
+        phrasing: TaskPhrasing,
+        generator: Generator,
     ) -> str:
         """Return a text for a meaning, one that is read back the same in a room [H, W, 2]."""
-        assert room is not None
-        there = room
-
-        def written() -> str:
-            if phrasing == "noisy":
-                return grammar.write_noisy(meaning, generator)
-            return grammar.write(
-                meaning, generator, "held_out" if phrasing == "held_out" else "seen"
-            )
-
-        def read(text: str) -> Mask | None:
-            found = grammar.parse(text)
-            return None if found is None else grammar.denoted(found, there)
-
-        return write_readable(written, read, grammar.denoted(meaning, there))
+        assert room is not None  # each task of a grid world has one
+        denote = partial(grammar.denoted, rooms=room)
+        return write_readable(grammar, meaning, denote, phrasing, generator)
 
     def make(self, count: int, mode: Mode) -> VectorEnv[Any, Any, Any]:
         """Return a vector environment that starts episodes anew only when it is told to."""
@@ -154,7 +148,8 @@ def _take(
     pool: dict[str, list[_Instruction]], count: int, generator: Generator
 ) -> list[_Instruction]:
     """Return some instructions of a pool, of its types in turn, in random order."""
-    kinds, taken = sorted(pool), []
+    kinds = sorted(pool)
+    taken: list[_Instruction] = []
     generator.shuffle(kinds)
     left = {kind: iter(pool[kind]) for kind in kinds}
     while len(taken) < count:

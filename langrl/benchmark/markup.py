@@ -23,9 +23,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Html:
             underscores are hyphens.
     """
     names = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items())
-    given = "".join(
-        f' {name}="{escape(str(value))}"' for name, value in names if value is not None
-    )
+    given = "".join(f' {name}="{escape(str(value))}"' for name, value in names if value is not None)
     if tag in _EMPTY:
         return Html(f"<{tag}{given}>")
     return Html(f"<{tag}{given}>{join(children)}</{tag}>")

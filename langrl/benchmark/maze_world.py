@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from langrl.benchmark.drawing import (
     Situation,
+    TaskPhrasing,
     choose_intended,
     level_of,
     spread_choices,
     write_readable,
 )
-from langrl.envs.instructed import Mode
+from langrl.envs.intents import Mode
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.envs.phrasing import Meaning
@@ -99,23 +100,15 @@ class MazeWorld:
         return Situation(kind, meaning, place, None, denoted, intended, steps, "cell", twin)
 
     def write(
-        self, meaning: Meaning, room: NDArray[np.uint8] | None, phrasing: str, generator: Generator
+        self,
+        meaning: Meaning,
+        room: NDArray[np.uint8] | None,
+        phrasing: TaskPhrasing,
+        generator: Generator,
     ) -> str:
         """Return a text for a meaning, one that is read back the same."""
         grammar = self.maze.grammar
-
-        def written() -> str:
-            if phrasing == "noisy":
-                return grammar.write_noisy(meaning, generator)
-            return grammar.write(
-                meaning, generator, "held_out" if phrasing == "held_out" else "seen"
-            )
-
-        def read(text: str) -> NDArray[np.bool_] | None:
-            found = grammar.parse(text)
-            return None if found is None else grammar.mask(found)
-
-        return write_readable(written, read, grammar.mask(meaning))
+        return write_readable(grammar, meaning, grammar.mask, phrasing, generator)
 
     def make(self, count: int, mode: Mode) -> VectorEnv[Any, Any, Any]:
         """Return a vector environment that starts episodes anew only when it is told to."""

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
-
 @dataclass(frozen=True)
 class Recipe:
     """How a profile trains a family of agents in worlds of one type.

@@ -14,7 +14,8 @@ from langrl.benchmark.markup import Html, element
 from langrl.benchmark.outcomes import Outcomes
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.maze.layouts import parse_layout
-from langrl.evaluation.intervals import wilson
+from langrl.evaluation.ambiguity import BINS, calibration_bins
+from langrl.evaluation.intervals import Interval, wilson
 from langrl.plots.benchmark import (
     Curve,
     asking_figure,
@@ -26,12 +27,15 @@ from langrl.plots.benchmark import (
 )
 from langrl.plots.grid import PIXELS
 from langrl.plots.maze import cell_mass
-from langrl.plots.svg import to_svg
+from langrl.plots.svg import SERIES, to_svg
 
-_BINS = 10
+STRATEGIES = ("pays", "never", "always", "conformal")
+Row = Mapping[str, Any]
 
 
-def drawn(figure: Figure, name: str, description: str, title: Any = None, below: Any = None) -> Html:
+def drawn(
+    figure: Figure, name: str, description: str, title: Any = None, below: Any = None
+) -> Html:
     """Return a figure with a title above and a sentence below."""
     return element(
         "figure",
@@ -41,28 +45,37 @@ def drawn(figure: Figure, name: str, description: str, title: Any = None, below:
     )
 
 
-def bits_multiples(panels: Mapping[str, tuple[Sequence[Curve], Curve | None]]) -> Html:
+def bits_multiples(by_entrant: Mapping[str, Sequence[Row]]) -> Html:
     """Return success against ambiguity bits, a figure for each entrant."""
     figures = []
-    for number, (entrant, (curves, ceiling)) in enumerate(panels.items()):
-        said = "; ".join(f"{curve.name}: {_points(curve)}" for curve in curves)
+    for number, (entrant, rows) in enumerate(by_entrant.items()):
+        named = (("hidden intent", "utility"), ("any denoted intent", "success"))
+        curves = [_curve(name, rows, "bits", metric) for name, metric in named]
+        ceiling = _curve("exact ceiling", rows, "bits", "ceiling")
+        said = "; ".join(f"{curve.name}: {_points(curve)}" for curve in (*curves, ceiling))
         figure = success_by_bits_figure(curves, ceiling)
         description = f"Success of {entrant} by ambiguity bits. {said}"
         figures.append(drawn(figure, f"bits-{number}", description, entrant))
-    return element("div", figures, class_="multiples")
+    return _multiples(figures)
 
 
-def profile(curves: Sequence[Curve], others: Sequence[Curve], measure: str) -> Html:
-    """Return the performance profiles of all entrants in one figure."""
+def profile_figure(curves: Sequence[Curve]) -> Html:
+    """Return performance profiles in one figure; the first ones are told apart, as colours last."""
+    first, others = curves[: len(SERIES)], curves[len(SERIES) :]
     said = ", ".join(f"{curve.name} {_area(curve):.2f}" for curve in curves)
     description = f"Performance profiles; areas under the lines: {said}"
-    return drawn(profiles_figure(curves, others, measure), "profiles", description)
+    return drawn(profiles_figure(first, others, "score"), "profiles", description)
 
 
-def reliability_multiples(entrants: Mapping[str, tuple[Outcomes, float]]) -> Html:
-    """Return a reliability diagram for each entrant, from its outcomes and calibration error."""
+def reliability_multiples(
+    by_entrant: Mapping[str, Outcomes], errors: Mapping[str, Interval | None]
+) -> Html:
+    """Return a reliability diagram of each entrant that says what it believes."""
     figures = []
-    for number, (entrant, (outcomes, error)) in enumerate(entrants.items()):
+    for number, (entrant, outcomes) in enumerate(by_entrant.items()):
+        error = errors[entrant]
+        if error is None:
+            continue
         bins = _bins(outcomes)
         full = bins["counts"] > 0
         pairs = zip(bins["confidence"][full], bins["accuracy"][full], strict=True)
@@ -73,28 +86,53 @@ def reliability_multiples(entrants: Mapping[str, tuple[Outcomes, float]]) -> Htm
                 f"reliability-{number}",
                 f"How often the most likely intent of {entrant} is right, by confidence: {said}",
                 entrant,
-                f"Calibration error {error:.3f}, {int(bins['counts'].sum()):,} tasks",
+                f"ECE {error.value:.3f} [{error.low:.3f}, {error.high:.3f}];"
+                f" {int(bins['counts'].sum()):,} tasks",
             )
         )
-    return element("div", figures, class_="multiples")
+    return _multiples(figures)
 
 
-def asking_multiples(panels: Mapping[str, tuple[Sequence[Curve], Curve]]) -> Html:
-    """Return utility against the price of a question, a figure for each agent that can ask."""
+def asking_multiples(by_entrant: Mapping[str, Sequence[Row]]) -> Html:
+    """Return utility against the price of a question, a figure for each agent that can ask.
+
+    Strategies of one agent are entrants whose names differ in their ends, which are STRATEGIES.
+    """
+    agents: dict[str, list[tuple[Curve, Curve]]] = {}
+    for strategy in STRATEGIES:
+        for entrant, rows in by_entrant.items():
+            agent, _, end = entrant.rpartition("-")
+            priced = [row for row in rows if not np.isnan(row["price"] or np.nan)]
+            ceiling = _curve("exact ceiling", priced, "price", "ceiling")
+            if end == strategy and len(ceiling.x):
+                curve = _curve(strategy, priced, "price", "utility")
+                agents.setdefault(agent, []).append((curve, ceiling))
     figures = []
-    for number, (agent, (curves, ceiling)) in enumerate(panels.items()):
+    for number, (agent, pairs) in enumerate(agents.items()):
+        curves, ceiling = [curve for curve, _ in pairs], pairs[0][1]
         said = "; ".join(f"{curve.name}: {_points(curve)}" for curve in (*curves, ceiling))
-        figure = asking_figure(curves, ceiling)
         description = f"Utility of {agent} by price of a question. {said}"
-        figures.append(drawn(figure, f"asking-{number}", description, agent))
-    return element("div", figures, class_="multiples")
+        figures.append(
+            drawn(asking_figure(curves, ceiling), f"asking-{number}", description, agent)
+        )
+    return _multiples(figures)
 
 
 def example_multiples(examples: Sequence[Example]) -> Html:
     """Return episodes: what was said, the world with what the agent believed, and what came."""
-    return element(
-        "div", [_example(number, one) for number, one in enumerate(examples)], class_="multiples"
-    )
+    return _multiples([_example(number, one) for number, one in enumerate(examples)])
+
+
+def _multiples(figures: Sequence[Html]) -> Html:
+    """Return figures side by side, as many as there is room for; nothing if there are none."""
+    return element("div", figures, class_="multiples") if figures else Html()
+
+
+def _curve(name: str, rows: Sequence[Row], by: str, metric: str) -> Curve:
+    """Return the intervals of a metric as a curve; rows without one are left out."""
+    known = sorted((row for row in rows if row[metric] is not None), key=lambda row: row[by])
+    found = [(row[by], row[metric].value, row[metric].low, row[metric].high) for row in known]
+    return Curve(name, *np.array(found, float).reshape(-1, 4).T)
 
 
 def _example(number: int, example: Example) -> Html:
@@ -103,12 +141,13 @@ def _example(number: int, example: Example) -> Html:
     figure = _room(example) if example.layout is None else _maze(example)
     description = (
         f"An episode of {example.entrant} in {example.world}, told: {example.instruction};"
-        f" {len(example.path) - 1} steps, {outcome}"
+        f" {outcome} after {len(example.path) - 1} steps"
     )
+    steps = f"{len(example.path) - 1} step" + "s" * (len(example.path) != 2)
     lines = [
         [
             element("b", outcome, class_="yes" if example.success else "no"),
-            f" after {len(example.path) - 1} steps; {len(example.denoted)} intents are denoted",
+            f" after {steps}; {len(example.denoted)} intents are denoted",
             ", one was meant (ring)" if meant else ", each will do",
         ],
         *[f"asked: {answer}" for answer in example.answers],
@@ -162,15 +201,20 @@ def _bins(outcomes: Outcomes) -> dict[str, Any]:
     """Return what ``reliability_figure`` draws, from the tasks in which there is a confidence."""
     known = ~np.isnan(outcomes.confidence) & ~np.isnan(outcomes.right)
     confidence, right = outcomes.confidence[known], outcomes.right[known]
-    edges = np.linspace(0, 1, _BINS + 1)
-    places = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, _BINS - 1)
+    places = calibration_bins(confidence)
     counts, said, hits = (
-        np.bincount(places, weights, _BINS) for weights in (None, confidence, right)
+        np.bincount(places, weights, BINS) for weights in (None, confidence, right)
     )
     low, high = wilson(hits, counts)
     with np.errstate(invalid="ignore"):
         means = {"confidence": said / counts, "accuracy": hits / counts}
-    return {"edges": edges, "counts": counts, "low": low, "high": high, **means}
+    return {
+        "edges": np.linspace(0, 1, BINS + 1),
+        "counts": counts,
+        "low": low,
+        "high": high,
+        **means,
+    }
 
 
 def _points(curve: Curve) -> str:

@@ -11,37 +11,44 @@ from langrl.benchmark.report_figures import (
     asking_multiples,
     bits_multiples,
     example_multiples,
-    profile,
+    profile_figure,
     reliability_multiples,
 )
 from langrl.benchmark.report_tables import Column, anchor, number_table, text_table
+from langrl.evaluation.intervals import Interval
 from langrl.plots.benchmark import Curve
 
+Row = Mapping[str, Any]
 LEADERBOARD = (
+    Column("iqm", "Score, IQM", True,
+           "Interquartile mean over worlds, modes and seeds of the share of the ceiling.", True),
     Column("intended", "Success, hidden intent", True,
-           "Share of tasks in which the one intent that was meant is reached.", True),
+           "Share of tasks in which the one intent that was meant is reached."),
     Column("success", "Success, any", True,
-           "Share of tasks in which any denoted intent is reached, where each will do.", True),
-    Column("spl", "SPL", True, "Success times shortest over own path length."),
-    Column("utility", "Utility", True, "Success minus the price of the questions that were asked."),
+           "Share of tasks in which a denoted intent is reached, where each will do."),
+    Column("spl", "SPL", True,
+           "Success weighted by shortest over own path length, where any intent will do."),
+    Column("utility", "Utility", True,
+           "Success minus the price of the questions that were asked, where one intent was meant."),
     Column("regret", "Regret", False, "How far the utility is below the exact ceiling."),
     Column("nll", "NLL", False, "-log of the belief in what was meant, in nats."),
-    Column("ece", "ECE", False, "Expected calibration error of the belief."),
+    Column("ece", "ECE", False, "Expected calibration error of the belief, ten bins."),
 )  # fmt: skip
 AMBIGUITY = (
     Column("ambdif", "AmbDif", True,
-           "Share of twins whose ambiguous member gets the larger set of intents."),
+           "share of twins whose ambiguous task gets the larger set of intents"),
     Column("ask_f1", "Ask-F1", True,
-           "Harmonic mean of precision and recall of asking where asking pays."),
-    Column("help_rate", "Help rate", None, "Share of tasks in which the agent asks."),
+           "harmonic mean of precision and recall of asking in the tasks where asking pays"),
+    Column("help_rate", "Help rate", None, "share of tasks in which the agent asks"),
     Column("correct_help_rate", "Correct help rate", True,
-           "Share of tasks in which it asks if the task is ambiguous, and does not otherwise."),
-    Column("coverage", "Coverage", None, "Share of tasks whose conformal set has what was meant."),
-    Column("set_size", "Set size", False, "Mean number of intents in the conformal set."),
-    Column("ssc", "SSC", True, "Intersection over union of the predicted and the denoted set."),
+           "share of tasks in which it asks if and only if the task is ambiguous"),
+    Column("coverage", "Coverage", None, "share of conformal sets that have what was meant"),
+    Column("set_size", "Set size", False, "mean number of intents in the conformal set"),
+    Column("ssc", "SSC", True, "intersection over union of the predicted and the denoted set"),
 )  # fmt: skip
-_KEY = (("var(--series-0)", "", "hidden intent"), ("var(--series-1)", "", "any denoted intent"),
-        ("var(--ink)", "dashed", "exact ceiling, hidden intent"))  # fmt: skip
+_BITS_KEY = (("var(--series-0)", "", "hidden intent: success minus the price of questions"),
+             ("var(--series-1)", "", "any denoted intent: success"),
+             ("var(--ink)", "dashed", "exact ceiling, hidden intent"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,32 +58,40 @@ class Content:
     Args:
         suite, digest: name of the suite, and the hash of its tasks.
         command: that made the folder.
+        profile: of the run; None where the folder does not say.
+        worlds: by name.
         facts: short texts by name, for the head of the page.
-        interval: in a sentence, how intervals were made.
-        rows: of the leaderboard, best first: ``entrant``, ``role`` and ``Interval`` by measure.
-        ambiguity: rows of the measures of ambiguity.
-        by_bits: curves of an entrant by ambiguity bits, and the ceiling.
-        profiles: curves that are told apart, and those drawn in grey.
-        reliability: outcomes and calibration error of each entrant that has a belief.
-        asking: curves of each agent that can ask, one a strategy, and the ceiling.
-        examples: of episodes.
-        entrants: how each entrant's numbers were made: ``entrant``, ``command``, ``versions``,
-            ``cells``, ``train_seconds`` and ``episode_seconds``.
+        rows: of the leaderboard, best first: ``entrant``, ``role``, ``Interval`` or None by metric.
+        by_bits: the same by entrant and ambiguity, with ``bits``.
+        by_price: the same by entrant and price, with ``price``; None where none may be asked.
+        profiles: performance profiles, the best entrant first.
+        believed: outcomes of each entrant in tasks with a hidden intent.
+        examples: episodes.
+        entrants: how each entrant's numbers were made: ``entrant``, ``command``, ``versions`` (a
+            list of them by name), ``cells`` and ``train_seconds``.
     """
 
     suite: str
     digest: str
     command: str
+    profile: str | None
+    worlds: Sequence[str]
     facts: Mapping[str, str]
-    interval: str
-    rows: Sequence[Mapping[str, Any]]
-    ambiguity: Sequence[Mapping[str, Any]]
-    by_bits: Mapping[str, tuple[Sequence[Curve], Curve | None]]
-    profiles: tuple[Sequence[Curve], Sequence[Curve]]
-    reliability: Mapping[str, tuple[Outcomes, float]]
-    asking: Mapping[str, tuple[Sequence[Curve], Curve]]
+    rows: Sequence[Row]
+    by_bits: Mapping[str, Sequence[Row]]
+    by_price: Mapping[str, Sequence[Row]]
+    profiles: Sequence[Curve]
+    believed: Mapping[str, Outcomes]
     examples: Sequence[Example]
-    entrants: Sequence[Mapping[str, Any]]
+    entrants: Sequence[Row]
+
+
+def intervals_used(rows: Sequence[Row]) -> str:
+    """Return how the intervals of rows were made, in words."""
+    methods = {
+        entry.method for row in rows for entry in row.values() if isinstance(entry, Interval)
+    }
+    return f"intervals of 95 %: {', '.join(sorted(methods))}"
 
 
 def header(content: Content) -> Html:
@@ -94,7 +109,7 @@ def header(content: Content) -> Html:
             class_="subtitle",
         ),
         element("dl", facts, class_="facts"),
-        element("p", "Every number on this page is made by"),
+        element("p", "The numbers of this page are made by"),
         element("pre", element("code", content.command)),
     )  # fmt: skip
 
@@ -115,67 +130,76 @@ def sections(content: Content) -> list[tuple[str, str, Html]]:
 
 
 def _leaderboard(content: Content) -> Html:
+    used = intervals_used(content.rows)
     caption = (
-        f"{content.interval} Bold: the best method. Italics: references, which know what no agent"
-        " is told, or nothing. A heading sorts; a name leads to how the row was made."
+        f"In brackets {used}; a number's tells which. Bold: the best method. Italics: references,"
+        " which know what no agent is told, or nothing. A heading sorts; a name leads to how its"
+        " numbers were made."
     )
     return number_table(content.rows, LEADERBOARD, caption, "Leaderboard")
 
 
 def _by_bits(content: Content) -> Html:
-    if not content.by_bits:
+    figures = bits_multiples(content.by_bits)
+    if not figures:
         return Html()
     text = (
-        "An instruction of b bits denotes 2 to the b intents. Where one of them was meant and no"
-        " question may be asked, no agent can succeed more often than one in 2 to the b: the"
-        " dashed line is the best that is possible. Bands are intervals of 95 %."
+        "An instruction of b bits denotes 2 to the b intents; 4 and more bits are one level. Where"
+        " one intent was meant and nothing may be asked, no agent can succeed more often than one"
+        " time in 2 to the b. The dashed line is the best that is possible, questions included."
+        f" Bands are {intervals_used([row for rows in content.by_bits.values() for row in rows])}."
     )
     keys = [
         element("li", element("span", class_=kind or None, style=f"border-color: {colour}"), name)
-        for colour, kind, name in _KEY
+        for colour, kind, name in _BITS_KEY
     ]
     key = element("ul", keys, class_="key", aria_label="Key")
-    return Html(element("p", text) + key + bits_multiples(content.by_bits))
+    return Html(element("p", text) + key + figures)
 
 
 def _profiles(content: Content) -> Html:
-    if not content.profiles[0]:
+    if not content.profiles:
         return Html()
     text = (
-        "The share of runs (a world and a seed each) whose utility is above a threshold: a line"
-        " farther up and to the right is better. Bands are intervals of 95 %."
+        "The share of runs (a world, a mode and a seed each) whose score is above a threshold; 1 is"
+        " the exact ceiling. A line farther up and to the right is better. Bands are intervals of"
+        " 95 %, of the bootstrap that the leaderboard's scores have."
     )
-    return Html(element("p", text) + profile(*content.profiles, "utility"))
+    return Html(element("p", text) + profile_figure(content.profiles))
 
 
 def _reliability(content: Content) -> Html:
-    if not content.reliability:
+    errors = {row["entrant"]: row["ece"] for row in content.rows}
+    figures = reliability_multiples(content.believed, errors)
+    if not figures:
         return Html()
     text = (
-        "How often the most likely intent is right, against how likely the agent takes it to be;"
-        " dashed: calibrated. Lines at the points are Wilson intervals of 95 %; bars below are"
-        " the share of tasks."
+        "How often the most likely intent is the one that was meant, against how likely the agent"
+        " takes it to be; dashed: calibrated. Vertical lines are Wilson's intervals of 95 %; bars"
+        " are the share of tasks."
     )
-    return Html(element("p", text) + reliability_multiples(content.reliability))
+    return Html(element("p", text) + figures)
 
 
 def _asking(content: Content) -> Html:
-    if not content.asking:
+    figures = asking_multiples(content.by_price)
+    if not figures:
         return Html()
     text = (
         "Utility is success minus what questions cost. The dashed line is the exact value of"
-        " asking whenever it pays, computed by expectimax over the suite's questions."
+        " asking where it pays, by expectimax over the suite's questions. Bands are"
+        f" {intervals_used([row for rows in content.by_price.values() for row in rows])}."
     )
-    return Html(element("p", text) + asking_multiples(content.asking))
+    return Html(element("p", text) + figures)
 
 
 def _ambiguity(content: Content) -> Html:
     names = [column.name for column in AMBIGUITY]
-    rows = [row for row in content.ambiguity if any(row.get(name) is not None for name in names)]
+    rows = [row for row in content.rows if any(row.get(name) is not None for name in names)]
     if not rows:
         return Html()
-    caption = " ".join(f"{column.heading}: {column.meaning}" for column in AMBIGUITY)
-    return number_table(rows, AMBIGUITY, caption, "Measures of ambiguity")
+    meanings = "; ".join(f"{column.heading}: {column.meaning}" for column in AMBIGUITY)
+    return number_table(rows, AMBIGUITY, f"{meanings}.", "Measures of ambiguity")
 
 
 def _examples(content: Content) -> Html:
@@ -184,22 +208,31 @@ def _examples(content: Content) -> Html:
     text = (
         "Mazes: the darker a cell, the more the agent believes it to be meant. Rooms: larger and"
         " brighter arrow heads are likelier goals. Green outlines are what the instruction"
-        " denotes; a walk leads from the white circle to a star (success) or a cross (failure)."
+        " denotes, a ring is what was meant; a walk leads from the white circle to a star"
+        " (success) or a cross (failure)."
     )
     return Html(element("p", text) + example_multiples(content.examples))
 
 
 def _runs(content: Content) -> Html:
-    headings = ("Entrant", "Command", "Versions", "Cells", "Training [s]", "Episode [ms]")
+    headings = ("Entrant", "Command", "Versions", "Cells", "Training [s]")
     rows = [
         (
             element("span", entry["entrant"], id=anchor(entry["entrant"])),
             element("code", entry["command"]),
-            entry["versions"],
+            "; ".join(_listed(versions) for versions in entry["versions"]),
             entry["cells"],
-            entry["train_seconds"],
-            entry["episode_seconds"],
+            "-" if entry["train_seconds"] is None else f"{entry['train_seconds']:.0f}",
         )
         for entry in content.entrants
     ]
-    return text_table(headings, rows, "How each entrant's numbers were made")
+    table = text_table(headings, rows, "How each entrant's numbers were made")
+    text = (
+        "The file results.json beside this page has every number with its interval and its"
+        " method; the cells, one for each entrant, world and seed, have each episode."
+    )
+    return Html(element("p", text) + table)
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

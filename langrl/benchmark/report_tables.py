@@ -114,12 +114,12 @@ def _best(rows: Sequence[Mapping[str, Any]], column: Column) -> float | None:
 def _cell(row: Mapping[str, Any], column: Column, best: float | None) -> Html:
     value, entry = _value(row, column), row.get(column.name)
     if value is None:
-        return element("td", element("span", "–", aria_label="not measured"))
+        return element("td", element("span", "-", aria_label="not measured"))
     text: Any = f"{value:.2f}"
     leads = best is not None and row["role"] != "reference" and text == f"{best:.2f}"
     content = [element("b", text) if leads else text]
     if isinstance(entry, Interval):
-        content.append(element("small", f"[{entry.low:.2f}, {entry.high:.2f}]"))
+        content.append(element("small", f"[{entry.low:.2f}, {entry.high:.2f}]", title=entry.method))
         if column.drawn:
             content.append(_drawn(entry))
     return element("td", content, data_value=f"{value:.6g}", class_="best" if leads else None)
@@ -127,7 +127,8 @@ def _cell(row: Mapping[str, Any], column: Column, best: float | None) -> Html:
 
 def _drawn(interval: Interval) -> Html:
     """Return a drawing of an interval on a line from 0 to 1."""
-    at, low, high = (f"{100 * min(max(number, 0.0), 1.0):.1f}" for number in interval)
+    ends = (interval.value, interval.low, interval.high)
+    at, low, high = (f"{100 * min(max(end, 0.0), 1.0):.1f}" for end in ends)
     flat = {"y1": 6, "y2": 6}
     return element(
         "svg",

@@ -13,19 +13,14 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from langrl.benchmark.beliefs import (
-    Beliefs,
-    intent_probabilities,
-    measure_beliefs,
-    posteriors_of,
-)
+from langrl.benchmark.beliefs import UNFITTED, Fit, MeasuredBeliefs, beliefs_of, measure_beliefs
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, make_tasks_env
 from langrl.envs.autoreset import autoreset_mode
 from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import check_actions, play
 from langrl.functional.asking import best_question
-from langrl.grounding.chooser import Posterior
+from langrl.grounding.beliefs import Beliefs
 from langrl.protocols import Agent, Array, Floats, Instructions, Mask, Observation, check_agent
 
 
@@ -71,13 +66,15 @@ class Rollout:
         tasks: N of them.
         outcomes: one entry for each.
         paths: states of each episode, N arrays [T + 1, ...].
-        posteriors: of the agent before it acted; None for one that does not say.
+        observations: the first ones [N, ...].
+        beliefs: of the agent; None for one that does not say.
     """
 
     tasks: Sequence[BenchmarkTask]
     outcomes: Outcomes
     paths: list[Array]
-    posteriors: list[Posterior] | None
+    observations: Array
+    beliefs: Beliefs | None
 
 
 def roll_out(
@@ -86,7 +83,7 @@ def roll_out(
     seed: int,
     *,
     price: float | None = None,
-    threshold: float | None = None,
+    fit: Fit = UNFITTED,
 ) -> Rollout:
     """Run an agent through tasks of one world and mode, each in an environment of its own.
 
@@ -96,7 +93,7 @@ def roll_out(
             with a method ``posterior`` is measured by what it believes, too.
         seed: of the agent's own randomness; the tasks have theirs.
         price: of a question; none may be asked without it.
-        threshold: of the agent's conformal sets; they are not measured without it.
+        fit: of what it believes.
 
     Raises:
         ConfigError: if this is no agent, or it cannot ask where questions have a price.
@@ -117,12 +114,11 @@ def roll_out(
     found, steps, states = play(env, mode, acting, observation, reported)
     seconds = (time.perf_counter() - began) / len(tasks)
     env.close()
-    posteriors, beliefs = None, Beliefs.unknown(len(tasks))
-    if hasattr(agent, "posterior"):
+    beliefs, measured = beliefs_of(agent, tasks[0].world), None
+    if beliefs is not None:
         agent.reset(np.random.default_rng([seed, 2]))
-        posteriors = posteriors_of(agent, tasks, first)
-        probabilities = intent_probabilities(tasks[0].world, posteriors, first)
-        beliefs = measure_beliefs(tasks, probabilities, seed, threshold)
+        believed = beliefs.log_posterior(first, [task.instruction for task in tasks])
+        measured = measure_beliefs(tasks, believed, seed, fit)
     history = np.stack(states)  # [T + 1, N, ...]
     paths = [history[: count + 1, n] for n, count in enumerate(steps.tolist())]
     success = found["is_success"].astype(bool)
@@ -131,7 +127,7 @@ def roll_out(
     value, needed = ceilings(tasks, price)
     outcomes = Outcomes(
         **_about(tasks),
-        **beliefs.columns(),
+        **(measured or MeasuredBeliefs.unknown(len(tasks))).columns(),
         price=np.full(len(tasks), math.nan if price is None else price),
         success=success,
         intended=intended,
@@ -142,7 +138,7 @@ def roll_out(
         needed=needed,
         seconds=np.full(len(tasks), seconds),
     )
-    return Rollout(tasks, outcomes, paths, posteriors)
+    return Rollout(tasks, outcomes, paths, first, beliefs)
 
 
 def _about(tasks: Sequence[BenchmarkTask]) -> dict[str, Any]:

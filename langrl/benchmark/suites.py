@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks_of_modes
-from langrl.envs.instructed import MODES, Mode
+from langrl.envs.intents import MODES, Mode
 from langrl.errors import ConfigError, lookup
 
 
@@ -88,16 +88,16 @@ SUITES = {
         seed=17,
         pairs=144,
         digests={
-            "street-fork": ("346ab5612e307be178c1ae591ae360b9dd02e92f7a0ed2fb4d89a5f27b999f28"),
-            "street-blank": ("b42ebd79ecb25bce1b488dce4977c6bd9e16ca185327b167b031b4ffe86480ce"),
-            "street-island": ("db58f60ded938ea2fda6df20aeb936353c7e884b3545fc63b015877f145ef51a"),
-            "street-slit": ("473025e64504f3b28fda76b989c3ba769f91816dbbc3701fdf7a8a1c8a38b0e9"),
-            "street-blocker": ("b15a7be0e3e6b22d5dfd23c86e12a48b101f0efab950ac66a403d59b764cc8a1"),
-            "grid-goto": ("7012a7a191719a7099fdda446e1f5c6ae7fa89ea5100c746c19c947f11180521"),
-            "grid-crowded": ("9931c557a6f821417742ceb7c961bdd142f0efd76399e0b5617e53d46c49421e"),
-            "grid-rooms": ("f7c16f9906a89336e4ee828babb9fadfe2a19d1e753f6b58504803d4efe93402"),
-            "grid-relations": ("4dd856633b481c5279e6492c75656607b11d73b624100be023b41999c495625d"),
-            "grid-nine-rooms": ("6a2fa6c86c1085a57765ec69ddae627b1c61605d9864d8b340a002a3d075917d"),
+            "street-fork": "0b2058cf2b0489a91dc12333ea455ef7e30a2e0502230adfbfa2a0e4c4539954",
+            "street-blank": "13d380c337bbc070c0d2bc162a5a9edc98a8293dc39b0c707cc9767d9d6df574",
+            "street-island": "30e5dbf06fdcc20f4a160df1342304f8b0ea7955d9dec8f0a60398b67c788366",
+            "street-slit": "060b59c4d69e41b1f94db908fb78e4b8030570d33b60ab6e0ef5fe61f85b010b",
+            "street-blocker": "1ba4bee020d0c6e3ccdf0272d9ad1835717b8a02bfb68507c47899f3d54d19a0",
+            "grid-goto": "7012a7a191719a7099fdda446e1f5c6ae7fa89ea5100c746c19c947f11180521",
+            "grid-crowded": "9931c557a6f821417742ceb7c961bdd142f0efd76399e0b5617e53d46c49421e",
+            "grid-rooms": "f7c16f9906a89336e4ee828babb9fadfe2a19d1e753f6b58504803d4efe93402",
+            "grid-relations": "4dd856633b481c5279e6492c75656607b11d73b624100be023b41999c495625d",
+            "grid-nine-rooms": "6a2fa6c86c1085a57765ec69ddae627b1c61605d9864d8b340a002a3d075917d",
         },
     ),
 }

@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,10 +19,10 @@ from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.benchmark.drawing import Situation, level_of
+from langrl.benchmark.drawing import PHRASINGS, Situation, TaskPhrasing, level_of
 from langrl.benchmark.grid_world import GridWorld
 from langrl.benchmark.maze_world import MazeWorld
-from langrl.envs.instructed import MODES, Mode, check_mode
+from langrl.envs.intents import MODES, Mode, check_mode
 from langrl.envs.wrappers.asking import AskQuestions
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Mask
@@ -40,11 +40,6 @@ WORLDS: dict[str, MazeWorld | GridWorld] = {
     "grid-nine-rooms": GridWorld("nine_rooms", (1, 2, 3)),
 }
 
-TaskPhrasing = Literal["seen", "held_out", "noisy"]
-PHRASINGS: tuple[TaskPhrasing, ...] = ("seen", "held_out", "noisy")
-"""Seen and held-out phrasings of the grammars; noisy: politeness, and up to two slips of spelling
-in a seen one."""
-
 
 @dataclass(frozen=True)
 class BenchmarkTask:
@@ -54,7 +49,7 @@ class BenchmarkTask:
         name: unlike that of any other task of a suite.
         world: of ``WORLDS``.
         kind: instruction type.
-        phrasing: of ``PHRASINGS``.
+        phrasing: of ``langrl.benchmark.drawing.PHRASINGS``.
         mode: ``any`` or ``hidden``.
         instruction: the text.
         start: position (row, column) in a maze, pose (row, column, direction) in a grid world.
@@ -224,7 +219,7 @@ class TasksEnv(gym.vector.VectorWrapper):
         }
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start every task, or those of the option ``reset_mask`` [N]; errors as the world's."""
         return self.env.reset(seed=seed, options=self._options | (options or {}))

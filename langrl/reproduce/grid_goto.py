@@ -25,7 +25,8 @@ from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 from langrl.training.result_cache import ResultCache, Row
 

@@ -3,7 +3,7 @@ from langrl.benchmark.markup import Html, element, join
 
 def test_texts_and_attributes_are_escaped():
     made = element("p", "<b> & 'c'", title='"><script>')
-    assert made == "<p title=\"&quot;&gt;&lt;script&gt;\">&lt;b&gt; &amp; &#x27;c&#x27;</p>"
+    assert made == '<p title="&quot;&gt;&lt;script&gt;">&lt;b&gt; &amp; &#x27;c&#x27;</p>'
 
 
 def test_elements_stand_in_elements():

@@ -24,7 +24,6 @@ from scipy.stats import chisquare
 
 import langrl
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
-from langrl.envs.grid.episodes import MODES
 from langrl.envs.grid.grammar import COLOURS, LEVELS, WALL, level_of, parse
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import (
@@ -40,6 +39,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
     read_observation,
 )
+from langrl.envs.intents import MODES
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import ConfigError, InstructionError, ShapeError, UnknownNameError
 
@@ -165,7 +165,9 @@ def test_instructions_are_of_the_levels_asked_for(level):
         ({"levels": ()}, InstructionError, "choose of full, colour"),
         ({"levels": "full"}, InstructionError, "levels is a tuple"),
         ({"phrasing": "sen"}, UnknownNameError, "did you mean 'seen'"),
-        ({"mode": "hidden"}, UnknownNameError, "mode named 'hidden'"),
+        ({"mode": "hiden"}, UnknownNameError, "did you mean 'hidden'"),
+        ({"mode": "hidden_intent"}, UnknownNameError, "'hidden_intent' is now called 'hidden'"),
+        ({"mode": "disjunctive"}, UnknownNameError, "'disjunctive' is now called 'any'"),
     ],
 )
 def test_wrong_setting_is_refused_when_the_environment_is_made(settings, error, says, many):

@@ -23,7 +23,7 @@ from scipy import ndimage
 from scipy.stats import chisquare
 
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
-from langrl.envs.grid.episodes import MODES, START_DISTANCE
+from langrl.envs.grid.episodes import START_DISTANCE
 from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, WALL
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import (
@@ -37,6 +37,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
     read_observation,
 )
+from langrl.envs.intents import MODES
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import InstructionError
 
