@@ -22,7 +22,7 @@ from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import Decision, Scores
 from langrl.protocols import Array, Instructions, Integers, Mask, Observation
 
-_LIKELY = 0.5  # of the likeliest intent's probability: what is less likely is not pursued
+_LIKELY = 0.9  # of the likeliest intent's probability: what is less likely is not pursued
 
 
 class AskingAgent:
