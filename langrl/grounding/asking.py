@@ -65,20 +65,23 @@ class Asking:
         posterior = scores.log_posterior.exp()
         if self.rule == "conformal":
             memory = self._predict(scores, memory, generator)
-        plan = self._plan(posterior, scores.labels, memory)
-        ask = plan.question != ACT
-        return Decision(posterior, ask, goal=plan.choice, question=plan.question), memory
+        question = self._plan(scores, posterior, memory).question
+        goal = posterior.argmax(-1)
+        return Decision(posterior, question != ACT, goal=goal, question=question), memory
 
-    def _plan(self, posterior: Tensor, labels: Tensor, sets: Tensor | None) -> AskPlan:
+    def _plan(self, scores: Scores, posterior: Tensor, sets: Tensor | None) -> AskPlan:
+        labels = scores.labels
+        assert labels is not None
         if self.rule == "never":
             return best_question(posterior, labels, float("inf"))
         if self.rule == "pays":
             return best_question(posterior, labels, self.price)
         if self.rule == "conformal":
             assert sets is not None
-            within = posterior * (sets == 1)
-            # Where answers have ruled out all that was predicted, the posterior itself is left.
-            posterior = torch.where(within.sum(1, keepdim=True) > 0, within, posterior)
+            # A set says only what is in it: a sharp posterior would hardly need an answer. Where
+            # answers have ruled out all that was predicted, the posterior itself is left.
+            within = ((sets == 1) & (scores.log_posterior > -torch.inf)).to(posterior)
+            posterior = torch.where(within.any(1, keepdim=True), within, posterior)
         return best_question(posterior, labels, _HARDLY_ANYTHING)
 
     def _predict(self, scores: Scores, memory: Tensor | None, generator: Generator) -> Tensor:

@@ -65,6 +65,13 @@ def test_a_conformal_set_is_that_of_the_instruction_alone():
     assert later.ask.item() == (within.sum() > 1).item()
 
 
+def test_how_likely_the_intents_of_a_conformal_set_are_does_not_matter():
+    sharp = [1 - 3e-9, 1e-9, 1e-9, 1e-9]
+    decision, _ = decide(Asking("conformal"), sharp)
+    assert decision.ask.all()
+    assert decision.goal.tolist() == [0]
+
+
 def test_where_answers_rule_out_all_that_was_predicted_the_posterior_is_left():
     sets = torch.tensor([[1, 0, 0, 0]], dtype=torch.int8)
     decision, _ = decide(Asking("conformal"), [0.25] * 4, memory=sets, ruled_out=(0, 1))
