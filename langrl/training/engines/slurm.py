@@ -65,8 +65,8 @@ class SlurmEngine:
         check_extra("submitit", "slurm")
         if cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             raise ConfigError(
-                "--engine slurm: this machine has no sbatch and srun; start the command on a login node"
-                " of the cluster, or use --engine local"
+                "--engine slurm: this machine has no sbatch and srun; start the command on a login"
+                " node of the cluster, or use --engine local"
             )
         self._folder, self._cluster = folder.absolute(), cluster
         self._settings: dict[str, Any] = {"timeout_min": minutes, "name": "langrl"}
