@@ -100,10 +100,11 @@ class _Episodes(IntentEpisodes):
         if given is None:
             return np.zeros(self.count, np.uint64)
         seeds = np.asarray(given)
-        if seeds.shape not in ((), (self.count,)) or seeds.dtype.kind not in "iu":
+        whole = seeds.shape in ((), (self.count,)) and seeds.dtype.kind in "iu"
+        if not whole or (seeds < 0).any():
             raise ShapeError(
-                f"the option 'noise_seed' is a whole number, or {self.count} of them, got"
-                f" {list(seeds.shape)} of {seeds.dtype}"
+                f"the option 'noise_seed' is a whole number of at least 0, or {self.count} of them,"
+                f" got {list(seeds.shape)} of {seeds.dtype}"
             )
         return np.broadcast_to(keys_of(seeds), (self.count,))
 

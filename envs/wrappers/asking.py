@@ -252,12 +252,10 @@ def _read_actions(actions: Any, shape: tuple[int, ...], questions: int) -> tuple
         got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
         raise ShapeError(f"{_FORM}; got {got}")
     asks = np.asarray(actions["ask"])
-    whole = asks.shape == shape and asks.dtype.kind in "iu"
-    if not whole or not ((asks >= 0) & (asks <= questions)).all():
+    if asks.shape != shape or asks.dtype.kind not in "iu":
         raise ShapeError(
-            f"{_FORM}; there are {questions} questions, and 'ask' is {list(asks.shape)} of"
-            f" {asks.dtype} here, from {asks.min(initial=0)} to {asks.max(initial=0)}"
-            if asks.dtype.kind in "iuf"
-            else f"{_FORM}; got 'ask' of {asks.dtype}"
+            f"{_FORM}; 'ask' is {list(shape)} whole numbers, got {list(asks.shape)} of {asks.dtype}"
         )
+    if not ((asks >= ACT) & (asks <= questions)).all():
+        raise ShapeError(f"{_FORM}; there are {questions} questions, and 'ask' is {asks.tolist()}")
     return actions["action"], asks.astype(np.int64)
