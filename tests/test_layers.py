@@ -37,7 +37,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
-    "yaml": ("langrl.settings", "langrl.tasks.presets"),
+    "yaml": ("langrl.settings", "langrl.tasks.presets", "langrl.benchmark.hub"),
     "scipy": ("langrl.envs", "langrl.functional.assumptions"),
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (

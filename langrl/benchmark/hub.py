@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from langrl.evaluation.intervals import Interval
 from langrl.checkpoint import write_atomically
+from langrl.evaluation.intervals import Interval
 
 FOLDER = ".eval_results"
 
@@ -41,7 +41,7 @@ def write_eval_results(
             {
                 "dataset": {"id": suite, "task_id": name},
                 "value": round(interval.value, 6),
-                "notes": f"[{interval.low:.3f}, {interval.high:.3f}]; {notes}",
+                "notes": f"95 %: [{interval.low:.3f}, {interval.high:.3f}], {interval.method}; {notes}",
             }
             for name, interval in measured
         ]
