@@ -31,7 +31,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "PIL": ("langrl.models", "langrl.data", "langrl.plots"),
     "matplotlib": (
         "langrl.plots", "langrl.data.digit_pairs", "langrl.tasks", "langrl.reproduce",
-        "langrl.cli.diagnose",
+        "langrl.cli.diagnose", "langrl.benchmark.report_figures",
     ),
     "sklearn": ("langrl.data.digit_pairs",),
     "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),

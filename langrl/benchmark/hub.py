@@ -41,7 +41,7 @@ def write_eval_results(
             {
                 "dataset": {"id": suite, "task_id": name},
                 "value": round(interval.value, 6),
-                "notes": f"95 %: [{interval.low:.3f}, {interval.high:.3f}], {interval.method}; {notes}",
+                "notes": f"95 %: {_limits(interval)}; {notes}",
             }
             for name, interval in measured
         ]
@@ -50,6 +50,10 @@ def write_eval_results(
         write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
         paths.append(path)
     return paths
+
+
+def _limits(interval: Interval) -> str:
+    return f"[{interval.low:.3f}, {interval.high:.3f}], {interval.method}"
 
 
 def _file_name(entrant: str) -> str:

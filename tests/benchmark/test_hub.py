@@ -4,7 +4,7 @@ from langrl.benchmark.hub import write_eval_results
 from langrl.evaluation.intervals import Interval
 
 ROWS = [
-    {"entrant": "mine", "intended": Interval(0.5, 0.4, 0.6, "Wilson"), "success": None, "role": "method"},
+    {"entrant": "mine", "intended": Interval(0.5, 0.4, 0.6, "Wilson"), "success": None},
     {"entrant": "../../a b", "intended": Interval(1.0, 0.9, 1.0, "Wilson")},
 ]
 
