@@ -22,6 +22,7 @@ _COUNTS = frozenset({"pair", "steps", "questions"})
 _MAYBE_FLAGS = frozenset({"right", "covered"})  # 0, 1 or nan
 _SHARES = frozenset({"confidence", "ssc"})  # between 0 and 1, or nan
 _MAY_BE_NAN = frozenset({"price", "shortest_steps", "nll", "set_size"}) | _MAYBE_FLAGS | _SHARES
+_LARGEST = 1e15  # far beyond anything measured; sums of such numbers are still finite
 _SIGNED = frozenset({"value", "utility"})  # a question may cost more than it brings
 
 
@@ -191,7 +192,10 @@ def _column(name: str, given: Any) -> NDArray[Any]:
     flags = (bool, np.bool_) if name in _MAYBE_FLAGS else ()
     null = (type(None),) if name in _MAY_BE_NAN else ()
     numbers = (int, float, np.integer, np.floating, *flags, *null)
-    floats = _checked(name, values, numbers, "numbers").astype(float)
+    try:
+        floats = _checked(name, values, numbers, "numbers").astype(float)
+    except OverflowError:
+        raise ResultsError(f"outcomes: {name} has a number that is too large; correct it") from None
     right, meaning = _are_numbers(name, floats)
     if not right:
         raise ResultsError(f"outcomes: {name} has values that are not {meaning}; correct them")
@@ -215,12 +219,13 @@ def _are_numbers(name: str, values: NDArray[np.float64]) -> tuple[bool, str]:
     unknown = np.isnan(values) if name in _MAY_BE_NAN else np.zeros(values.shape, bool)
     known = values[~unknown]
     if name in _COUNTS:
-        return bool((np.isfinite(known) & (known >= 0) & (known % 1 == 0)).all()), "counts from 0"
+        whole = (known >= 0) & (known <= _LARGEST) & (known == np.round(known))
+        return bool(whole.all()), f"whole numbers from 0 to {_LARGEST:.0e}"
     null = ", or null" if name in _MAY_BE_NAN else ""
     if name in _MAYBE_FLAGS:
         return bool(np.isin(known, (0, 1)).all()), f"0 or 1{null}"
     if name in _SHARES:
         return bool(((known >= 0) & (known <= 1)).all()), f"between 0 and 1{null}"
     if name in _SIGNED:
-        return bool(np.isfinite(known).all()), "finite numbers"
-    return bool((np.isfinite(known) & (known >= 0)).all()), f"finite numbers from 0{null}"
+        return bool((np.abs(known) <= _LARGEST).all()), "finite numbers"
+    return bool(((known >= 0) & (known <= _LARGEST)).all()), f"finite numbers from 0{null}"

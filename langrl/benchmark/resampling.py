@@ -262,7 +262,8 @@ class MetricSums:
         count = sum(world.counts[name] for world in self.worlds.values())
         limits = np.array([share, *wilson(share * count, count)])
         link = self._metrics[name].link
-        return Interval(*(limits if link is None else link(limits)).tolist(), WILSON)
+        value, low, high = (limits if link is None else link(limits)).tolist()
+        return Interval(value, low, high, WILSON)
 
     def check_paired(self, other: "MetricSums") -> None:
         """Raise ResultsError if another entrant has other worlds or tasks."""

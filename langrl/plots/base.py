@@ -211,14 +211,20 @@ class Bar:
 
 
 def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
-    """Draw groups of bars between 0 and 1, one bar per label, with black ticks."""
+    """Draw groups of bars between 0 and 1, one bar per label, with black ticks.
+
+    A label has one colour in all groups: the bar's own, or one of Matplotlib's cycle.
+    """
     groups = list(dict.fromkeys(bar.group for bar in bars))
     labels = list(dict.fromkeys(bar.label for bar in bars))
     width = 0.85 / len(labels)
+    plain = [label for label in labels if any(b.label == label and not b.colour for b in bars)]
+    cycle = {label: f"C{number}" for number, label in enumerate(plain)}
     for bar in bars:
         x = groups.index(bar.group) + (labels.index(bar.label) - (len(labels) - 1) / 2) * width
         error = np.nan_to_num(bar.error or 0.0)
-        ax.bar(x, bar.height, width * 0.92, yerr=error, color=bar.colour, label=bar.label)
+        colour = bar.colour or cycle[bar.label]
+        ax.bar(x, bar.height, width * 0.92, yerr=error, color=colour, label=bar.label)
         if bar.tick is not None:
             ends = [x - width / 2, x + width / 2]
             ax.plot(ends, [bar.tick] * 2, color="black", lw=2, label=bar.ticked)
