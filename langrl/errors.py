@@ -67,6 +67,10 @@ class GroundingError(LangRLError, ValueError):
     """A grounding strategy is composed without something that it needs."""
 
 
+class CellError(LangRLError, RuntimeError):
+    """Cells of a long computation have no result; the others are stored."""
+
+
 class MissingExtraError(LangRLError, ImportError):
     """An optional dependency is needed and not installed."""
 

@@ -30,7 +30,8 @@ from langrl.envs.maze.world import CHECKS, STEP_SIZE, move, unit
 from langrl.errors import MissingExtraError, lookup
 from langrl.functional.energies import dot
 from langrl.functional.marginals import monte_carlo, monte_carlo_embeddings
-from langrl.training.jobs import one_thread, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import one_thread
 from langrl.training.logs import console, print_table, progress, write_results
 
 ENVS = 1024

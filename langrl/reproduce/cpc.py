@@ -20,7 +20,7 @@ from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.run import train_or_resume
 from langrl.tasks.suite import finish
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 

@@ -23,7 +23,8 @@ from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import preset_of
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import TIMES, print_table, read_metrics
 from langrl.training.result_cache import ResultCache, Row
 

@@ -36,7 +36,7 @@ from langrl.models.language_image.towers import CompactImageTower
 from langrl.plots.base import PATH, Bar, draw_bars, figure
 from langrl.reproduce.arguments import JoinedModelsArguments
 from langrl.reproduce.common import write_report
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded

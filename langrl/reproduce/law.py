@@ -36,7 +36,7 @@ from langrl.reproduce.gaussian_critics import (
     unseen_groups,
 )
 from langrl.tasks.maze.published import LAW
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 
 COUNTS = (5_000, 100_000)  # candidates from p(b), as published

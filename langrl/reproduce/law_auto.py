@@ -31,7 +31,8 @@ from langrl.reproduce.gaussian_critics import (
     recall,
     train_critics,
 )
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 
 EMBEDDINGS, SCALES, RHOS, COUNTS = (8, 32), (None, 10.0), (0.0, 0.5), (100, 1_000, 10_000)

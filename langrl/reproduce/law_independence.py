@@ -14,7 +14,7 @@ from langrl.reproduce.common import write_report
 from langrl.reproduce.gaussian_critics import ALTERNATIVES, CRITICS, Setting, over_seeds
 from langrl.reproduce.law import Key, measure
 from langrl.tasks.maze.published import LAW_EXACT, LAW_INDEPENDENCE, LAW_RHOS
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 
 COUNT = 100_000  # candidates from p(b), as published

@@ -34,7 +34,8 @@ from langrl.reproduce.gap_claims import (
     toy_claims,
 )
 from langrl.reproduce.paired_towers import plain_network, train_towers
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 from langrl.training.optim import Batch, Optimiser, constant_schedule
 

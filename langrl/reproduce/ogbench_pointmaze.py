@@ -22,7 +22,7 @@ from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.goal_reaching.suite import GoalSuite
 from langrl.tasks.loading import agents_of
 from langrl.tasks.presets import load_config
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 

@@ -38,7 +38,8 @@ from langrl.reproduce.relating_tasks import (
     related_scores,
     unrelated_partners,
 )
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 

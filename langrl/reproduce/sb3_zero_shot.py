@@ -23,7 +23,8 @@ from langrl.tasks.sb3.agent import TrainedPolicy, load_policy
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import CRITICS, groundings
 from langrl.tasks.suite import suite_of
-from langrl.training.jobs import chained, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 

@@ -1,15 +1,11 @@
-"""Many independent jobs over the cores of one machine."""
+"""What jobs share that run beside each other: cores, threads, lists of results."""
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-
-from langrl.training.logs import progress
 
 R = TypeVar("R")
 
@@ -19,52 +15,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def run_jobs(
-    function: Callable[..., R], jobs: Sequence[Sequence[Any]], workers: int | None, label: str
-) -> list[R]:
-    """Call a function once per job, on one thread each, and return the results in order.
-
-    Results do not depend on the number of workers.
-
-    Args:
-        function: a function of a module, so that other processes can find it.
-        jobs: its arguments, one tuple a job.
-        workers: processes, one per core if None; with 1, everything runs in this one.
-        label: for the progress bar.
-    """
-    results: dict[int, R] = {}
-    workers = min(workers or cores(), len(jobs))
-    with progress(label, len(jobs)) as bar:
-        for number, result in _finished(function, jobs, workers):
-            results[number] = result
-            bar.update(len(results), "jobs")
-    return [results[number] for number in range(len(jobs))]
-
-
-def _finished(
-    function: Callable[..., R], jobs: Sequence[Sequence[Any]], workers: int
-) -> Iterator[tuple[int, R]]:
-    if workers <= 1:
-        for number, job in enumerate(jobs):
-            yield number, _on_one_thread(function, *job)
-        return
-    # not fork: torch's threads do not survive it
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(_on_one_thread, function, *job): n for n, job in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _on_one_thread(function: Callable[..., R], *job: Any) -> R:
-    with one_thread():
-        return function(*job)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from langrl.evaluation.statistics import mean_and_sem
-from langrl.training.jobs import chained, cores, one_thread, run_jobs
+from langrl.training.cells import run_jobs
+from langrl.training.jobs import chained, cores, one_thread
 
 
 def flushes():
@@ -54,9 +55,9 @@ def test_one_job_starts_no_process():
 
 
 def test_without_a_number_of_workers_there_is_one_per_core(monkeypatch):
-    monkeypatch.setattr("langrl.training.jobs.cores", lambda: 1)
+    monkeypatch.setattr("langrl.training.engines.local.cores", lambda: 1)
     assert run_jobs(os.getpid, [(), ()], None, "test") == [os.getpid()] * 2
-    monkeypatch.setattr("langrl.training.jobs.cores", lambda: 2)
+    monkeypatch.setattr("langrl.training.engines.local.cores", lambda: 2)
     assert os.getpid() not in run_jobs(os.getpid, [(), ()], None, "test")
 
 

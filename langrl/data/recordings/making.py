@@ -22,7 +22,7 @@ from langrl.data.recordings.pointmaze import (
 )
 from langrl.errors import ConfigError, check_extra, lookup
 from langrl.protocols import Array
-from langrl.training.jobs import run_jobs
+from langrl.training.cells import run_jobs
 
 _PART_STATES = 25_000  # of the episodes that are made and stored together: some seconds
 _SHARES = ("train", "val")  # the number of a share is part of an episode's seed
