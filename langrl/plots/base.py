@@ -160,7 +160,7 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
                 colour=COLOURS.get(row["method"]),
             )
             for row in rows
-            if row["phrasing"] == phrasing and row["success"] is not None
+            if row["phrasing"] == phrasing
         ]  # fmt: skip
         draw_bars(ax, bars)
         ax.set_ylabel("share of episodes", fontsize=8)
@@ -168,8 +168,8 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
     panels[-1].set_xlabel(f"{group} of instruction", fontsize=8)
     explain(
         fig,
-        "Success: higher is better, and no bar is 0. Lines at the tops of bars are standard errors"
-        " over episodes. The oracle plans on the world, and random acts at random.",
+        "Success: higher is better, and no bar is 0, or that there was nothing to do. Lines at the"
+        " tops of bars are standard errors over episodes. The oracle plans on the world, and random acts at random.",
     )
     return with_legend(fig)
 
@@ -199,11 +199,14 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) ->
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a comparison: in which group, of what, how high, and a value to compare with."""
+    """One bar of a comparison: in which group, of what, how high, and a value to compare with.
+
+    Where the height is unknown (None), there is no bar, and room for it.
+    """
 
     group: str
     label: str
-    height: float
+    height: float | None
     error: float | None = None
     tick: float | None = None
     colour: str | None = None
@@ -217,8 +220,9 @@ def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
     width = 0.85 / len(labels)
     for bar in bars:
         x = groups.index(bar.group) + (labels.index(bar.label) - (len(labels) - 1) / 2) * width
+        height = np.nan if bar.height is None else bar.height
         error = np.nan_to_num(bar.error or 0.0)
-        ax.bar(x, bar.height, width * 0.92, yerr=error, color=bar.colour, label=bar.label)
+        ax.bar(x, height, width * 0.92, yerr=error, color=bar.colour, label=bar.label)
         if bar.tick is not None:
             ends = [x - width / 2, x + width / 2]
             ax.plot(ends, [bar.tick] * 2, color="black", lw=2, label=bar.ticked)

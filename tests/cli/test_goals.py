@@ -10,7 +10,7 @@ from toy_goal_worlds import LIMIT, Line
 
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.presets import parse_config
-from langrl.tasks.registry import GOAL_PRESETS
+from langrl.tasks.registry import GOAL_PRESETS, RECORDED_PRESETS
 
 CRL = ["--config", "crl"]
 LINE = "toys/Line-v0"
@@ -145,9 +145,10 @@ def test_the_columns_of_the_goal_are_checked(refused, tmp_path):
 
 @pytest.mark.parametrize("env", GOAL_PRESETS)
 def test_an_environment_chooses_its_preset(env, capsys):
-    assert run_langrl("train", *CRL, "--env", env, "--print-config") == 0
+    data = ["--data", "/data/mine.npz"] if GOAL_PRESETS[env] in RECORDED_PRESETS else []
+    assert run_langrl("train", *CRL, "--env", env, *data, "--print-config") == 0
     config = parse_config(capsys.readouterr().out, "printed", GoalRunConfig)
-    assert run_langrl("train", "--config", GOAL_PRESETS[env], "--print-config") == 0
+    assert run_langrl("train", "--config", GOAL_PRESETS[env], *data, "--print-config") == 0
     own = parse_config(capsys.readouterr().out, "printed", GoalRunConfig)
     assert config == own.model_copy(update={"env": env})
 

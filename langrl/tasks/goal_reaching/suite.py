@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -160,11 +161,9 @@ class GoalSuite(TaskSuite):
 
     def _posterior(self, agent: Any, instruction: str) -> Posterior:
         """Return the belief of an agent at the first observation of an episode."""
-        vector = GoalVector(
-            self.config.env, 1, max_episode_steps=self.config.max_episode_steps, seed=0
-        )
-        observation = vector.reset().observation[0]
-        vector.close()
+        limit = self.config.max_episode_steps
+        with closing(GoalVector(self.config.env, 1, max_episode_steps=limit, seed=0)) as vector:
+            observation = vector.reset().observation[0]
         posterior: Posterior = agent.posterior({"observation": observation}, instruction)
         return posterior
 
@@ -176,24 +175,26 @@ class GoalSuite(TaskSuite):
             for kind in words.kinds
             for _ in range(math.ceil(_EXAMPLES / len(words.kinds)))
         ]
-        panels: list[dict[str, Any]] = []
+        walked: list[dict[str, Any]] = []
+        still: list[dict[str, Any]] = []  # where there is no walk, beliefs alone
         for seed, text in enumerate(dict.fromkeys((*first, *drawn))):
-            if len(panels) < _EXAMPLES:
-                panels += self._walked(agent(), text, seed)
+            if len(walked) < _EXAMPLES:
+                panel = self._walked(agent(), text, seed)
+                (walked if panel["paths"] else still).append(panel)
+        panels = [*walked, *still][:_EXAMPLES]
         title = f"belief about goals (heat), what the words denote (green): {self.name}"
         return goal_beliefs_figure(panels, title)
 
-    def _walked(self, agent: Any, text: str, seed: int) -> list[dict[str, Any]]:
-        """Return the panel of an instruction with a walk; none if every start satisfies it."""
-        env = self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))
-        try:
-            episodes = run_episodes(env, agent, seed, {"instruction": text})
-        except NothingToDoError:
-            return []
-        finally:
-            env.close()
+    def _walked(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
+        """Return the panel of an instruction, with a walk unless every start satisfies it."""
+        with closing(self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))) as env:
+            try:
+                episodes = run_episodes(env, agent, seed, {"instruction": text})
+            except NothingToDoError:
+                title = f"\u201c{text}\u201d\nevery start satisfies it"
+                return self._panel(agent, text, None, title, 1)
         title = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
-        return [self._panel(agent, text, episodes, title, 1)]
+        return self._panel(agent, text, episodes, title, 1)
 
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
@@ -211,19 +212,20 @@ class GoalSuite(TaskSuite):
         return Drawings({"instruction": goal_beliefs_figure(panels, f"\u201c{instruction}\u201d")})
 
     def _panel(
-        self, agent: Any, text: str, episodes: Episodes, title: str, walks: int
+        self, agent: Any, text: str, episodes: Episodes | None, title: str, walks: int
     ) -> dict[str, Any]:
         posterior = self._posterior(agent, text)
         size = posterior.goals.shape[1]
+        paths = [] if episodes is None else episodes.paths[:walks]
         # Where what is achieved is no part of what is seen, walks are not known as goals.
-        known = [path for path in episodes.paths[:walks] if path.shape[1] == size]
+        known = [path for path in paths if path.shape[1] == size]
         return {
             "title": title,
             "goals": posterior.goals,
             "probabilities": posterior.probabilities,
             "denoted": self._known_words.denotation(posterior.goals, text),
             "paths": known,
-            "reached": outcomes(episodes)[: len(known)],
+            "reached": [] if episodes is None else outcomes(episodes)[: len(known)],
         }
 
     # -- a finished run ------------------------------------------------------------------------
@@ -237,8 +239,10 @@ class GoalSuite(TaskSuite):
         with_random = settings.methods is None or "random" in settings.methods
         rows = self.goals.rows(run.agent.policy(settings.deterministic), with_random)
         drawn: Callable[[], dict[str, Figure]] = dict
+        notes: list[str] = []
         if suite.words is not None:
-            results = suite.compare(suite.agents(run.agent, settings.methods), "instructions")
+            agents = suite.agents(run.agent, settings.methods)
+            results, notes = suite.compare_drawn(agents, "instructions")
             rows += [
                 {"method": name, "task": "instructions"} | summarise(episodes)
                 for name, episodes in results.items()
@@ -250,7 +254,7 @@ class GoalSuite(TaskSuite):
 
         title = f"{folder} ({seconds:.0f} s of training)"
         columns = ("task", "method", *COLUMNS)
-        return Report(title, rows, columns, draw, results=run.results)
+        return Report(title, rows, columns, draw, results=run.results, notes=notes)
 
 
 def _posterior(suite: GoalSuite, agent: AgentMaker) -> dict[str, Figure]:
