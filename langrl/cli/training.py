@@ -45,6 +45,7 @@ class _Origin:
         source: what ``--config`` names, if it does.
         preset: the same, or the environment's own preset where the general one was named.
         start: the run folder that ``--start`` names, if it does.
+        resume: the run folder that ``--resume`` names, if it does.
         env: what ``--env`` names, if it does.
     """
 
@@ -53,6 +54,7 @@ class _Origin:
     source: str | None
     preset: str | None
     start: Path | None
+    resume: Path | None
     env: str | None
 
     def base(self) -> RunConfig:
@@ -64,6 +66,8 @@ class _Origin:
         """
         if self.preset is not None:
             base = load_run_config(self.preset, *self.tasks)
+        elif self.resume is not None and (self.resume / CONFIG_FILE).is_file():
+            base = load_run_config(str(self.resume / CONFIG_FILE), *self.tasks)
         elif self.start is not None:
             base = config_beside(self.start)
         else:
@@ -189,12 +193,13 @@ def _read_origin(
     start = None
     if command == "train":
         start, rest = _started_from(rest)
+    resume, rest = _run_of_flag(rest, "--resume")
     env, _ = take_flag(rest, "--env")
     file, _ = take_flag(rest, "--data.file")
     preset = None if source is None else preset_of(source, env or "")
     if preset != source and is_recorded(preset) and file in (None, "None"):
         preset = source
-    return _Origin(command, tasks, source, preset, start, env), rest
+    return _Origin(command, tasks, source, preset, start, resume, env), rest
 
 
 def _read_config(
@@ -230,12 +235,19 @@ def _import_modules(arguments: Sequence[str]) -> list[str]:
 
 def _started_from(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """Return the run folder that ``--start`` names, if it does, and the arguments with it."""
-    start, rest = take_flag(arguments, "--start")
-    if start is None:
+    folder, rest = _run_of_flag(arguments, "--start")
+    if folder is not None:
+        find_checkpoint(folder)  # says what is wrong, if there is none
+    return folder, rest
+
+
+def _run_of_flag(arguments: list[str], flag: str) -> tuple[Path | None, list[str]]:
+    """Return the run folder that a flag names, if it does, and the arguments with that folder."""
+    given, rest = take_flag(arguments, flag)
+    if given is None:
         return None, rest
-    folder = find_run(Path(start))
-    find_checkpoint(folder)  # says what is wrong, if there is none
-    return folder, [*rest, "--start", str(folder)]
+    folder = find_run(Path(given))
+    return folder, [*rest, flag, str(folder)]
 
 
 def _run_folder(paths: TrainPaths, name: str, changed: bool) -> Path:
@@ -248,12 +260,11 @@ def _run_folder(paths: TrainPaths, name: str, changed: bool) -> Path:
         return paths.out or Path("runs") / name
     if changed or paths.out is not None:
         raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-    folder = find_run(paths.resume)
-    if not (folder / CONFIG_FILE).is_file():
+    if not (paths.resume / CONFIG_FILE).is_file():
         raise ConfigError(
-            f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
+            f"no {CONFIG_FILE} in {paths.resume}; give a run folder that langrl has written"
         )
-    return folder
+    return paths.resume
 
 
 def _pretrain_help() -> str:

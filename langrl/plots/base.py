@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from langrl.plots.metrics import line_of, meaning_of, panel_of
+from langrl.plots.metrics import Meaning, line_of, meaning_of, panel_of
 from langrl.plots.text import make_legible, wrap
 
 WALL, DENOTED, PATH, FAILED = "#3c4048", "#2e9e5b", "#1f5fbf", "#a0169c"
@@ -169,7 +169,8 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
     explain(
         fig,
         "Success: higher is better, and no bar is 0, or that there was nothing to do. Lines at the"
-        " tops of bars are standard errors over episodes. The oracle plans on the world, and random acts at random.",
+        " tops of bars are standard errors over episodes. The oracle plans on the world, and random"
+        " acts at random.",
     )
     return with_legend(fig)
 
@@ -267,18 +268,21 @@ def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     fig, axes = panel_grid(len(panels), min(3, len(panels)), *_CURVES, title)
     for ax, (panel, lines) in zip(axes, panels.items(), strict=True):
         points = {n: [(r["step"], r[n]) for r in records if n in r] for n in lines}
-        _draw_curves(ax, panel, {line_of(n, names): at for n, at in points.items()})
+        curves = {line_of(n, names): at for n, at in points.items()}
+        _draw_curves(ax, panel, curves, meaning_of(panel, names))
     return fig
 
 
-def _draw_curves(ax: Axes, panel: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+def _draw_curves(
+    ax: Axes, panel: str, lines: Mapping[str, Sequence[tuple[float, float]]], meaning: Meaning
+) -> None:
     """Draw the metrics of a panel by label, each a line through points (step, value)."""
     colours = itertools.cycle(_CURVE_COLOURS)
     for (label, points), colour in zip(lines.items(), colours, strict=False):
         few = "o" if len(points) < 10 else None  # a line through one point is invisible
         steps, values = zip(*points, strict=True)
         ax.plot(steps, values, color=colour, lw=1.2, marker=few, ms=3, label=label)
-    meaning, width = meaning_of(panel), _CURVES[0]
+    width = _CURVES[0]
     if meaning.share:
         ax.set_ylim(-0.03, 1.03)
     ax.set_title(wrap(panel.replace("_", " "), width, 9), fontsize=9, parse_math=False)

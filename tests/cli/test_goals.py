@@ -160,3 +160,11 @@ def test_the_preset_that_is_chosen_is_said(monkeypatch, capsys):
     for flags in ([*CRL, "--env", LINE], ["--config", "crl-point-maze", "--env", "FetchReach-v4"]):
         assert run_langrl("train", *flags) == 0
         assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("flags", [["--learner.env-steps", 5], ["--env", LINE, "--seed", 3]])
+def test_a_resumed_run_takes_no_other_flags_of_its_family(flags, tmp_path, fails):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(TINY))
+    error = fails("train", "--resume", tmp_path / "run", *flags)
+    assert "--resume goes on with the run's own config; leave other flags out" in error

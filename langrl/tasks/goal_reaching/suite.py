@@ -20,13 +20,15 @@ from langrl.envs.goal_vector import GoalVector, make_engine
 from langrl.envs.goal_words import GoalWords, goes_on
 from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.instructed_goals import InstructedGoals
+from langrl.envs.maze.cells import CellFrame
 from langrl.envs.phrasing import Phrasing
+from langrl.envs.regions import RegionFrame
 from langrl.errors import GroundingError, NothingToDoError
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.goals import goal_beliefs_figure
+from langrl.plots.goals import GoalView, goal_beliefs_figure
 from langrl.protocols import Array
 from langrl.tasks.config import OFF
 from langrl.tasks.goal_reaching.agent import GoalAgents
@@ -176,25 +178,29 @@ class GoalSuite(TaskSuite):
             for _ in range(math.ceil(_EXAMPLES / len(words.kinds)))
         ]
         walked: list[dict[str, Any]] = []
-        still: list[dict[str, Any]] = []  # where there is no walk, beliefs alone
+        still: list[dict[str, Any]] = []  # satisfied at every start: beliefs alone
         for seed, text in enumerate(dict.fromkeys((*first, *drawn))):
             if len(walked) < _EXAMPLES:
-                panel = self._walked(agent(), text, seed)
-                (walked if panel["paths"] else still).append(panel)
+                grounded = agent()
+                episodes = self._walks(grounded, text, seed)
+                panel = self._example(grounded, text, episodes)
+                (still if episodes is None else walked).append(panel)
         panels = [*walked, *still][:_EXAMPLES]
         title = f"belief about goals (heat), what the words denote (green): {self.name}"
-        return goal_beliefs_figure(panels, title)
+        return goal_beliefs_figure(panels, title, view_of(words))
 
-    def _walked(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
-        """Return the panel of an instruction, with a walk unless every start satisfies it."""
+    def _walks(self, agent: Any, text: str, seed: int) -> Episodes | None:
+        """Return how an agent follows a text; None if every start satisfies it."""
         with closing(self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))) as env:
             try:
-                episodes = run_episodes(env, agent, seed, {"instruction": text})
+                return run_episodes(env, agent, seed, {"instruction": text})
             except NothingToDoError:
-                title = f"\u201c{text}\u201d\nevery start satisfies it"
-                return self._panel(agent, text, None, title, 1)
-        title = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
-        return self._panel(agent, text, episodes, title, 1)
+                return None
+
+    def _example(self, agent: Any, text: str, episodes: Episodes | None) -> dict[str, Any]:
+        """Return the panel of an instruction, with a walk if there is one."""
+        end = "every start satisfies it" if episodes is None else describe_outcome(episodes)
+        return self._panel(agent, text, episodes, f"\u201c{text}\u201d\n{end}", 1)
 
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
@@ -209,7 +215,8 @@ class GoalSuite(TaskSuite):
             panels.append(self._panel(grounded, instruction, episodes, shares[-1], _WALKS))
         if not any(panel["paths"] for panel in panels):  # all show the same belief
             panels = [panels[0] | {"title": "\n".join(shares)}]
-        return Drawings({"instruction": goal_beliefs_figure(panels, f"\u201c{instruction}\u201d")})
+        title, view = f"\u201c{instruction}\u201d", view_of(self._known_words)
+        return Drawings({"instruction": goal_beliefs_figure(panels, title, view)})
 
     def _panel(
         self, agent: Any, text: str, episodes: Episodes | None, title: str, walks: int
@@ -259,3 +266,16 @@ class GoalSuite(TaskSuite):
 
 def _posterior(suite: GoalSuite, agent: AgentMaker) -> dict[str, Figure]:
     return {"posterior": suite.draw_posteriors(agent)}
+
+
+def view_of(words: GoalWords) -> GoalView:
+    """Return how goals lie in figures: mazes as their maps, row 0 at the top, column 0 left."""
+    frame = words.frame
+    if isinstance(frame, CellFrame):
+        row, column = frame.columns
+        flipped = frame.scale[1] < 0, frame.scale[0] > 0
+        return GoalView({row: "rows", column: "columns"}, ((column, row),), flipped)
+    if isinstance(frame, RegionFrame):
+        named = {n: axis.replace("-", " to ") for n, axis in enumerate(frame.axes) if axis}
+        return GoalView(named)
+    return GoalView()
