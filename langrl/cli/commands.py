@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from langrl.checkpoint import find_checkpoint
-from langrl.cli.folders import EVALUATION, clear_figures, new_folder, write_index
+from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
 from langrl.evaluation.comparison import COLUMNS, summarise
@@ -16,7 +16,7 @@ from langrl.plots.grid import save_film
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
-from langrl.tasks.registry import Task, config_beside, has_config, load_run_config
+from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
 from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
 from langrl.tasks.suite import Drawings, finish, suite_of, training_figure
 from langrl.training.jobs import flushed_subnormals
@@ -82,10 +82,11 @@ def evaluate(
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text.
 
-    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``.
+    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``; those of
+    one of its checkpoints to ``evaluation-NAME``.
     """
     world = None if layout is None else StreetMaze(layout)
-    if not has_config(run):
+    if run_of(run) is None:
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
     config: Any = config_beside(run)
     agent = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
@@ -105,7 +106,7 @@ def evaluate(
     names = [name for name in rows[0] if name not in ("episodes", "instruction")]
     print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
     if out is None:
-        out = new_folder(run / EVALUATION, instruction or "drawn")
+        out = new_folder(evaluations_of(run), instruction or "drawn")
     clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     if instruction is None:
@@ -115,7 +116,7 @@ def evaluate(
     else:
         drawings = suite.draw_instruction(agent, instruction, results)
     _store(drawings, out / "figures")
-    if out.parent == run / EVALUATION:
+    if out.parent == evaluations_of(run):
         write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
 
