@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.grounded import GroundedAgent
+from langrl.errors import GroundingError
 from langrl.grounding.intents import Intents, log_sums
 from langrl.protocols import Agent, Array, Integers, Mask
-
-_AS_LIKELY = 0.999  # of the likeliest intent's probability: below it, one is less likely
 
 
 class Follower(Protocol):
@@ -32,7 +32,7 @@ class Follower(Protocol):
         """Bring the episodes up to date; returns where another one has begun [N]."""
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Go to what is believed to be meant in some episodes, probabilities [n, I]."""
+        """Go to what is believed to be meant in some episodes, up to a factor [n, I]."""
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return actions [N, ...]; those where an episode ``waits`` [N] are not taken."""
@@ -44,11 +44,20 @@ class GroundedFollower:
     Args:
         agent: the one that acts, with its grounding strategy.
         intents: of the world.
+
+    Raises:
+        GroundingError: if the strategy looks at no candidates, so that answers would not matter.
     """
 
     def __init__(self, agent: GroundedAgent, intents: Intents) -> None:
+        if "shared encoder" in agent.grounding.needs:
+            raise GroundingError(
+                f"{type(agent.grounding).__name__} compares actions with the text alone, whatever"
+                " was answered; give an agent with max_goal, or another strategy of candidates"
+            )
         self.agent, self.intents = agent, intents
         self._batch: EpisodeBatch
+        self._weights: Tensor | None = None  # of the candidates as they were drawn [N, M]
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes; see ``GroundedAgent.reset``."""
@@ -57,19 +66,26 @@ class GroundedFollower:
     def keep(self, mask: Mask) -> None:
         """Go on with some of the episodes."""
         self.agent.keep(mask)
+        if self._weights is not None:
+            self._weights = self._weights[torch.from_numpy(mask)]
 
     def begin(self, states: Array, texts: Sequence[str], starts: Mask | None) -> Mask:
         """Draw candidates and score them where that is needed; see ``Follower.begin``."""
         self._batch = self.agent.prepare({"observation": states}, texts, starts)
-        return self._batch.renewed
+        drawn, renewed = self._batch.log_weights, self._batch.renewed
+        if self._weights is None or self._weights.shape != drawn.shape:
+            self._weights = drawn.clone()
+        rows = torch.from_numpy(renewed)
+        self._weights[rows] = drawn[rows]
+        return renewed
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
         """Weigh the candidates so that the agent's posterior of intents is what is believed.
 
         Candidates that reach the same intent share what is believed of it as before.
         """
-        batch = self._batch
-        weights = batch.log_weights[rows]
+        assert self._weights is not None
+        batch, weights = self._batch, self._weights[rows]
         reached = torch.from_numpy(self.intents.reached(batch.goals[rows])).to(weights.device)
         terms = (batch.language_score[rows] + weights).double()
         sums = log_sums(terms, reached, beliefs.shape[1])
@@ -84,7 +100,7 @@ class GroundedFollower:
 
 
 class PlannedFollower:
-    """Walks to the nearest of the likeliest intents, by a planner that knows the world.
+    """Walks to the nearest of what is believed to be meant, by a planner that knows the world.
 
     Args:
         make_planner: returns a planner for a function that says where it may go, bool [N, R, C],
@@ -117,9 +133,8 @@ class PlannedFollower:
         return np.ones(len(states), bool)
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Go to one of the likeliest intents."""
-        likely = beliefs >= _AS_LIKELY * beliefs.max(1, keepdims=True)
-        self._goals[rows] = likely.reshape(-1, *self._shape)
+        """Go to the nearest of what is believed to be meant."""
+        self._goals[rows] = (beliefs > 0).reshape(-1, *self._shape)
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return the planner's actions."""
