@@ -14,6 +14,7 @@ from documents import ROOT, STORED_CHECKPOINT, blocks
 from langrl.benchmark import speed as benchmark
 from langrl.cli import commands, data, diagnose
 from langrl.cli import main as cli
+from langrl.cli import sweep as sweep_cli
 from langrl.reproduce import (
     cpc,
     grid_goto,
@@ -140,6 +141,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (data, "describe"),
         (data, "make"),
         (benchmark, "speed"),
+        (sweep_cli, "sweep"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))
     monkeypatch.setattr(sys, "argv", words)
