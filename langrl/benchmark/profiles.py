@@ -120,7 +120,15 @@ FAST = Profile(
         },
         "online": {
             "street": Recipe({"learner.env_steps": 100_000}),
-            "grid": Recipe({"learner.env_steps": 300_000, "collect.warmup": 20_000}),
+            "grid": Recipe(
+                {
+                    "learner.env_steps": 200_000,
+                    "learner.updates": 16,
+                    "collect.warmup": 20_000,
+                    "rooms.channels": 32,
+                    "rooms.depth": 4,
+                }
+            ),
         },
         "cloning": {"grid": _FAST_GRID},
     },

@@ -14,6 +14,7 @@ from langrl.errors import ConfigError
 from langrl.settings import CONFIG_FILE
 
 EVALUATION = "evaluation"  # of a run folder: a folder for each evaluation
+OWN_EVALUATIONS = Path("runs") / "evaluate"
 DIAGNOSES = Path("runs") / "diagnose"
 INDEX = "index.json"
 RESULTS = "results.json"
