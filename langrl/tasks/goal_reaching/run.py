@@ -225,7 +225,7 @@ def _check_words(config: GoalRunConfig, spaces: GoalSpaces) -> None:
         raise ConfigError(f"words.axes: {error}") from error
     finally:
         env.close()
-    known = () if grammar is None else grammar.kinds
+    known = () if grammar is None else grammar.drawn_kinds
     for kind in words.kinds if known else ():
         lookup(dict.fromkeys(known), kind, "instruction type of words.kinds")
 
