@@ -22,6 +22,8 @@ from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import Decision, Scores
 from langrl.protocols import Array, Instructions, Integers, Mask, Observation
 
+_LIKELY = 0.5  # of the likeliest intent's probability: what is less likely is not pursued
+
 
 class AskingAgent:
     """Asks what was meant before it acts, and goes where the answers leave.
@@ -189,4 +191,6 @@ class AskingAgent:
             self._memory[rows] = memory
         assert self.decision.question is not None
         self._question[rows] = self.decision.question.numpy() if offered else ACT
-        self.follower.pursue(rows, self.decision.posterior.numpy())
+        posterior = self.decision.posterior.numpy()
+        likely = posterior >= _LIKELY * posterior.max(1, keepdims=True)
+        self.follower.pursue(rows, np.where(likely, posterior, 0.0))

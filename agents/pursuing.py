@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.grounded import GroundedAgent
+from langrl.errors import GroundingError
 from langrl.grounding.intents import Intents, log_sums
 from langrl.protocols import Agent, Array, Integers, Mask
-
-_AS_LIKELY = 0.999  # of the likeliest intent's probability: below it, one is less likely
 
 
 class Follower(Protocol):
@@ -32,7 +31,7 @@ class Follower(Protocol):
         """Bring the episodes up to date; returns where another one has begun [N]."""
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Go to what is believed to be meant in some episodes, probabilities [n, I]."""
+        """Go to what is believed to be meant in some episodes, up to a factor [n, I]."""
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return actions [N, ...]; those where an episode ``waits`` [N] are not taken."""
@@ -44,9 +43,17 @@ class GroundedFollower:
     Args:
         agent: the one that acts, with its grounding strategy.
         intents: of the world.
+
+    Raises:
+        GroundingError: if the strategy looks at no candidates, so that answers would not matter.
     """
 
     def __init__(self, agent: GroundedAgent, intents: Intents) -> None:
+        if "shared encoder" in agent.grounding.needs:
+            raise GroundingError(
+                f"{type(agent.grounding).__name__} compares actions with the text alone, whatever"
+                " was answered; give an agent with max_goal, or another strategy of candidates"
+            )
         self.agent, self.intents = agent, intents
         self._batch: EpisodeBatch
 
@@ -84,7 +91,7 @@ class GroundedFollower:
 
 
 class PlannedFollower:
-    """Walks to the nearest of the likeliest intents, by a planner that knows the world.
+    """Walks to the nearest of what is believed to be meant, by a planner that knows the world.
 
     Args:
         make_planner: returns a planner for a function that says where it may go, bool [N, R, C],
@@ -117,9 +124,8 @@ class PlannedFollower:
         return np.ones(len(states), bool)
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
-        """Go to one of the likeliest intents."""
-        likely = beliefs >= _AS_LIKELY * beliefs.max(1, keepdims=True)
-        self._goals[rows] = likely.reshape(-1, *self._shape)
+        """Go to the nearest of what is believed to be meant."""
+        self._goals[rows] = (beliefs > 0).reshape(-1, *self._shape)
 
     def act(self, states: Array, texts: Sequence[str], waits: Mask) -> Array:
         """Return the planner's actions."""
