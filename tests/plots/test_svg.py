@@ -30,7 +30,8 @@ def test_the_element_is_sound_and_described_and_has_no_address():
     assert (root.tag, root.get("role"), root.get("aria-label")) == (
         "svg", "img", 'a "line" & <more>',
     )  # fmt: skip
-    assert root.get("viewBox") and root.get("width") is None
+    assert root.get("viewBox")
+    assert root.get("width") is None
     assert "://" not in svg
     assert "<style" not in svg
 
