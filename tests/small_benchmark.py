@@ -1,9 +1,7 @@
 """A small suite and a small profile of the benchmark, which trains next to nothing."""
 
-import pytest
-
-from langrl.benchmark.profiles import PROFILES, Profile, Recipe
-from langrl.benchmark.suites import SUITES, Suite, hash_tasks
+from langrl.benchmark.profiles import Profile, Recipe
+from langrl.benchmark.suites import Suite, hash_tasks
 from langrl.benchmark.tasks import draw_tasks_of_modes
 from langrl.envs.intents import MODES
 
@@ -41,19 +39,3 @@ def small_suite(seed: int = 3, worlds: tuple[str, ...] = (STREET, GRID)) -> Suit
         drawn = draw_tasks_of_modes(world, 4, seed)
         digests[world] = hash_tasks(task for mode in MODES for task in drawn[mode])
     return Suite(NAME, seed, 4, digests)
-
-
-@pytest.fixture(scope="session")
-def drawn_suite():
-    return small_suite()
-
-
-@pytest.fixture
-def small(monkeypatch, drawn_suite):
-    """The small suite as the benchmark's own, and the profile "small"."""
-    from langrl.benchmark import running
-
-    monkeypatch.setitem(SUITES, NAME, drawn_suite)
-    monkeypatch.setattr(running, "SUITE", NAME)
-    monkeypatch.setitem(PROFILES, "small", PROFILE)
-    return drawn_suite

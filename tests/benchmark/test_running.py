@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run_langrl
-from small_benchmark import NAME, PROFILE, STREET, drawn_suite, small  # noqa: F401
+from small_benchmark import NAME, PROFILE, STREET
 
 from langrl import benchmark
 from langrl.benchmark import running
@@ -56,7 +56,7 @@ class Still:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, drawn_suite):  # noqa: F811
+def finished(tmp_path_factory, drawn_suite):
     """A folder with everything of the small profile, to be read only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SUITES, NAME, drawn_suite)
@@ -89,7 +89,7 @@ def test_a_run_leaves_a_file_for_each_entrant_world_and_seed(finished):
     assert {"langrl", "torch"} <= set(cell.about["versions"])
 
 
-def test_what_is_there_is_left_alone_and_more_can_be_added(small, finished, tmp_path):  # noqa: F811
+def test_what_is_there_is_left_alone_and_more_can_be_added(small, finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     before = {path: path.read_bytes() for path in out.rglob("*.json")}
@@ -100,7 +100,7 @@ def test_what_is_there_is_left_alone_and_more_can_be_added(small, finished, tmp_
     }  # fmt: skip
 
 
-def test_an_agent_of_ones_own_is_measured_anew_each_time(small, tmp_path):  # noqa: F811
+def test_an_agent_of_ones_own_is_measured_anew_each_time(small, tmp_path):
     options = {"names": ["oracle"], "agents": {"mine": Still}}
     run_small(tmp_path, **options)
     path = tmp_path / "cells" / "mine" / f"{STREET}-seed-0.json"
@@ -145,7 +145,7 @@ def test_a_run_that_is_cut_off_at_any_write_goes_on_to_the_same_metrics(
     assert outcomes_of(tmp_path) == outcomes_of(finished)
 
 
-def test_a_damaged_result_is_computed_again(small, finished, tmp_path):  # noqa: F811
+def test_a_damaged_result_is_computed_again(small, finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     path = out / "cells" / "oracle" / f"{STREET}-seed-0.json"
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
         ({"imports": ["numpy"]}, ConfigError, "as in mypackage:MyAgent, got 'numpy'"),
     ],
 )
-def test_what_there_is_not_is_named(small, tmp_path, options, error, message):  # noqa: F811
+def test_what_there_is_not_is_named(small, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         plan(tmp_path, "small", **options)
     assert not any(tmp_path.iterdir())
@@ -202,7 +202,7 @@ def test_an_unknown_profile_is_named(tmp_path):
         plan(tmp_path, "fst")
 
 
-def test_results_of_another_suite_or_profile_are_refused(small, finished, tmp_path):  # noqa: F811
+def test_results_of_another_suite_or_profile_are_refused(small, finished, tmp_path):
     about = json.loads((finished / "benchmark.json").read_text())
     for change, message in (
         ({"hash": "0" * 64}, "holds results of langrl/Small-v1 000000000000, and this version has"),
@@ -217,7 +217,7 @@ def test_results_of_another_suite_or_profile_are_refused(small, finished, tmp_pa
         plan(tmp_path, "small")
 
 
-def test_a_run_folder_is_an_entrant_in_its_own_worlds(small, small_run, tmp_path):  # noqa: F811
+def test_a_run_folder_is_an_entrant_in_its_own_worlds(small, small_run, tmp_path):
     blank = small_run("maze")
     with pytest.raises(ConfigError, match="was trained in street-blank, not in street-slit; give"):
         plan(tmp_path, "small", names=[str(blank)])
@@ -240,7 +240,7 @@ def test_the_results_of_a_run_folder_are_those_of_its_agents(
     assert len(found.runs("mine")[STREET, 0]) == 8
 
 
-def test_wrong_actions_are_one_line_and_the_others_are_kept(small, tmp_path):  # noqa: F811
+def test_wrong_actions_are_one_line_and_the_others_are_kept(small, tmp_path):
     class Wrong(Still):
         def act(self, observations, instructions):
             return np.zeros(3)
@@ -250,7 +250,7 @@ def test_wrong_actions_are_one_line_and_the_others_are_kept(small, tmp_path):  #
     assert load_results(tmp_path).entrants == ("oracle",)
 
 
-def test_pythons_function_does_what_the_command_does(small, tmp_path, capsys):  # noqa: F811
+def test_pythons_function_does_what_the_command_does(small, tmp_path, capsys):
     found = benchmark.run(
         {"mine": Still}, profile="small", entrants=["oracle"], out=tmp_path / "out", workers=1
     )
