@@ -132,6 +132,34 @@ class MakeDataArguments(Settings):
     )
 
 
+class SweepArguments(EngineFlags):
+    """Train one config with fields changed: every combination of values, or random ones."""
+
+    config: str = Field(min_length=1, description="a preset or a YAML file")
+    out: Path = Field(
+        description="folder of results.json and of the runs; the same command goes on there"
+    )
+    random: int | None = Field(
+        None, ge=1, le=100_000, description="draw so many settings, instead of all combinations"
+    )
+    draw_seed: int = Field(0, ge=0, lt=2**32, description="with --random: seed of what is drawn")
+    seeds: int = Field(1, ge=1, le=1000, description="trainings of each setting")
+    metric: str = Field(
+        "success",
+        min_length=1,
+        description="what is compared: a column of the runs' results, or of metrics.jsonl",
+    )
+    method: str | None = Field(
+        None,
+        min_length=1,
+        description="whose metric; of the config's own grounding strategy if unset, or the first",
+    )
+    lowest: bool = Field(False, description="the lowest metric is the best, as of a loss")
+    trust_pickle: bool = Field(
+        False, description="go on with runs of Stable-Baselines3, whose zip runs code"
+    )
+
+
 class SpeedArguments(Settings):
     """Measure speed as a ratio against a baseline in the same run."""
 

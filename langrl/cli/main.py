@@ -308,6 +308,12 @@ def reproduce(arguments: list[str]) -> None:
     module.reproduce(given, command)
 
 
+def sweep(arguments: list[str]) -> None:
+    """Train a config with fields changed, and compare the runs."""
+    module = importlib.import_module("langrl.cli.sweep")
+    module.run(arguments, _typed("sweep", arguments))
+
+
 def benchmark(arguments: list[str]) -> None:
     """Run the benchmark, list what is in it, compare results, or measure speed."""
     name, rest = subcommand(arguments, _BENCHMARKS, "langrl benchmark")
@@ -365,6 +371,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
+    "sweep": (sweep, "train a config with fields changed, and compare the runs"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "data": (data, "describe recorded trajectories, or make a published data set anew"),
     "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
