@@ -15,6 +15,7 @@ from langrl.benchmark import speed as benchmark
 from langrl.cli import benchmark as benchmark_commands
 from langrl.cli import commands, data, diagnose
 from langrl.cli import main as cli
+from langrl.cli import sweep as sweep_cli
 from langrl.reproduce import (
     cpc,
     grid_goto,
@@ -143,6 +144,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (data, "make"),
         (benchmark, "speed"),
         *((benchmark_commands, name) for name in ("run", "show", "compare")),
+        (sweep_cli, "sweep"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))
     monkeypatch.setattr(sys, "argv", words)

@@ -47,18 +47,27 @@ def run(arguments: list[str], command: str) -> None:
     config = load_run_config(given.config)
     if (extra := TASKS[config.task].extra) is not None:
         check_extra(*extra)
-    _sweep(
+    sweep(
         given, config, _settings(given, config, taken["--grid"], taken["--range"]), modules, command
     )
 
 
-def _sweep(
+def sweep(
     given: SweepArguments,
     config: RunConfig,
     settings: Sequence["Setting"],
     modules: Sequence[str],
     command: str,
 ) -> None:
+    """Run the cells of settings and report them.
+
+    Args:
+        given: the flags.
+        config: that is changed.
+        settings: what it is changed to.
+        modules: to import before each training.
+        command: all that the user typed, for the record.
+    """
     from langrl.tasks.sweep import summarise_sweep, sweep_cells
     from langrl.training.cells import run_cells
     from langrl.training.engines.config import make_engine
