@@ -97,7 +97,6 @@ def plan(
     imports: Sequence[str] = (),
     worlds: Sequence[str] | None = None,
     seeds: int | None = None,
-    suite: str = SUITE,
 ) -> Plan:
     """Return what is to be run; everything that can be wrong with it is found here.
 
@@ -109,20 +108,19 @@ def plan(
         imports: import paths of agents of one's own.
         worlds: by name; the profile's if not given.
         seeds: how many; the profile's if not given.
-        suite: of ``SUITES``.
 
     Raises:
-        UnknownNameError: if there is no such profile, entrant, world or suite; names the closest.
+        UnknownNameError: if there is no such profile, entrant or world; names the closest.
         ConfigError: if an entrant cannot act in any of the worlds, or a run was trained in others;
             if the number of seeds is below 1.
         ResultsError: if the folder holds another suite or profile.
         MissingExtraError: if what trains an entrant is not installed.
     """
     own_profile = lookup(PROFILES, profile, "profile")
-    tasks = lookup(SUITES, suite, "benchmark suite")
+    suite = SUITES[SUITE]
     chosen = tuple(own_profile.worlds if worlds is None else dict.fromkeys(worlds))
     for world in chosen:
-        lookup(dict.fromkeys(tasks.worlds), world, f"world of {suite}")
+        lookup(dict.fromkeys(suite.worlds), world, f"world of {SUITE}")
     if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds is how many there are, at least 1, got {seeds}")
     asked = own_profile.entrants if names is None else tuple(dict.fromkeys(names))
@@ -137,7 +135,7 @@ def plan(
     ]
     entrants = tuple(lookup(ENTRANTS, name, "entrant") for name in asked if name not in folders)
     made = Plan(
-        tasks, profile, out, entrants, tuple(own), chosen,
+        suite, profile, out, entrants, tuple(own), chosen,
         tuple(range(own_profile.seeds if seeds is None else seeds)),
     )  # fmt: skip
     _check(made, must_act=names is not None)

@@ -15,7 +15,15 @@ from langrl.training.engines.config import EngineFlags
 class EvaluateArguments(Settings):
     """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
 
-    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
+    run: Annotated[Path | None, tyro.conf.Positional] = Field(
+        None, description="a run folder; with --agent it can be left out"
+    )
+    agent: tuple[str, ...] = Field(
+        (), description="agents of your own, which meet the same tasks: mypackage:MyAgent"
+    )
+    env: str | None = Field(
+        None, description="where --agent acts without a run: the Gymnasium id of a world of langrl"
+    )
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[str, ...] | None = Field(
         None,

@@ -15,6 +15,7 @@ from langrl.settings import CONFIG_FILE
 from langrl.tasks.registry import run_of
 
 EVALUATION = "evaluation"  # of a run folder: a folder for each evaluation
+OWN_EVALUATIONS = Path("runs") / "evaluate"
 DIAGNOSES = Path("runs") / "diagnose"
 INDEX = "index.json"
 RESULTS = "results.json"

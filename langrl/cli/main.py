@@ -25,6 +25,7 @@ from langrl.cli.arguments import (
 from langrl.cli.flags import parse, subcommand
 from langrl.cli.folders import (
     DIAGNOSES,
+    OWN_EVALUATIONS,
     check_folder,
     check_results_folder,
     evaluations_of,
@@ -48,8 +49,13 @@ def _typed(name: str, arguments: Sequence[str]) -> str:
 
 
 def evaluate(arguments: list[str]) -> None:
-    """Evaluate a run folder."""
+    """Evaluate a run folder, or an agent of the user's own in a world of langrl."""
     given = parse(EvaluateArguments, arguments, "langrl evaluate")
+    if given.run is None:
+        _evaluate_own(given, _typed("evaluate", arguments))
+        return
+    if given.env is not None:
+        raise ConfigError("--env is for --agent without a run folder; leave it out")
     run = find_run(given.run)
     if given.policy is None or run_of(run) is None:
         find_checkpoint(run)  # says what is wrong, if there is none
@@ -59,8 +65,24 @@ def evaluate(arguments: list[str]) -> None:
         check_results_folder(given.out)
     from langrl.cli import commands
 
-    options = given.model_dump(exclude={"run", "out"})
+    options = given.model_dump(exclude={"run", "out", "env"})
     commands.evaluate(run, given.out, _typed("evaluate", arguments), **options)
+
+
+def _evaluate_own(given: EvaluateArguments, command: str) -> None:
+    if not given.agent or given.env is None:
+        raise ConfigError(
+            "name a run folder, or give --agent mypackage:MyAgent --env langrl/StreetMaze-Fork-v0"
+        )
+    for name in ("methods", "layout", "policy"):
+        if getattr(given, name) is not None:
+            raise ConfigError(f"--{name} is for run folders; leave it out")
+    check_results_folder(given.out or OWN_EVALUATIONS)
+    from langrl.cli import commands
+
+    options = given.model_dump(include={"instruction", "kinds", "phrasings", "episodes", "seed"})
+    out = given.out or new_folder(OWN_EVALUATIONS, given.instruction or "drawn")
+    commands.evaluate_own(given.agent, given.env, out, command, **options)
 
 
 def demo(arguments: list[str]) -> None:
