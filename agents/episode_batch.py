@@ -78,6 +78,7 @@ class EpisodeBatch:
         self.texts: list[str | None] = [None] * len(observations)
         self.fresh = np.ones(len(observations), bool)  # episodes that have not started
         self.acted = np.zeros(len(observations), bool)  # episodes in which an action was taken
+        self.renewed = self.fresh.copy()  # episodes whose candidates or texts have just changed
         self.taken: Array | None = None  # the last action of each [N, ...]
         self.commitments: Tensor | None = None  # what the strategy remembers
         self.observations = observations  # the first of each episode
@@ -171,7 +172,10 @@ class EpisodeBatch:
 
     def set_instructions(self, texts: Sequence[str]) -> None:
         """Compute the scores of texts that have changed, and clear the commitments there."""
-        rows = np.array([n for n, text in enumerate(texts) if self.texts[n] != text], int)
+        self.renewed = np.array(
+            [old != text for old, text in zip(self.texts, texts, strict=True)], bool
+        )
+        rows = np.flatnonzero(self.renewed)
         if not len(rows):
             return
         agent = self.agent
@@ -192,6 +196,25 @@ class EpisodeBatch:
         elif self.commitments is not None:
             self.commitments[rows] = UNDECIDED
         self.texts = list(texts)
+
+    def reweigh(self, rows: Rows, log_weights: Tensor) -> None:
+        """Give the candidates of some episodes other weights, and clear the commitments there.
+
+        Args:
+            rows: the episodes [n].
+            log_weights: of their candidates [n, M]; -inf rules one out. An episode in which that
+                would rule out all keeps its weights.
+        """
+        some = (log_weights > -torch.inf).any(1)
+        changed = rows[some.cpu().numpy()]
+        if not len(changed):
+            return
+        weights = self.log_weights.clone()  # other agents may have these, too
+        weights[changed] = log_weights[some].to(weights)
+        self.log_weights = weights
+        if self.commitments is not None:
+            self.commitments = self.commitments.clone()
+            self.commitments[changed] = UNDECIDED
 
     def compute_language_score(self, rows: Rows, texts: Tensor) -> Tensor:
         """Return h [n, M] of some episodes' candidates and texts [n, J, D], times its weight."""
@@ -214,7 +237,7 @@ class EpisodeBatch:
         self._drawn = None  # it was of all
         for name, (value, kept) in self.stored.items():
             self.stored[name] = value, rows if kept is None else kept[rows]
-        names = ["fresh", "acted", "observations", "context", "text_embeddings"]
+        names = ["fresh", "acted", "renewed", "observations", "context", "text_embeddings"]
         names += [name for name in ("taken", "commitments") if getattr(self, name) is not None]
         for name in names:
             setattr(self, name, getattr(self, name)[rows])

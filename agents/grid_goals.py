@@ -8,6 +8,7 @@ Axes: ``N`` environments, ``E`` episodes of a batch, ``S`` state-actions of each
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -22,8 +23,26 @@ from langrl.training.learner import Experience
 from langrl.training.optim import Batch
 
 
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """Rooms [N, H, W, 2] with their features [N, H, W, C], and copies of the encoder's weights.
+
+    Fused optimisers change weights without counting it in their versions.
+    """
+
+    weights: list[Tensor]
+    rooms: Tensor
+    features: Tensor
+
+    def is_by(self, weights: list[Tensor]) -> bool:
+        """Whether the features are those that these weights would give."""
+        return all(map(torch.equal, self.weights, weights))
+
+
 class RoomActor:
     """Compares the actions of a grid world by their critic.
+
+    Rooms are encoded anew only where they have changed, or the weights have.
 
     Args:
         critic: f(s, a, g).
@@ -32,15 +51,33 @@ class RoomActor:
 
     def __init__(self, critic: GridCritic, temperature: float) -> None:
         self.critic, self.temperature = critic, temperature
+        self._known: _Encoded | None = None
 
     def act(self, states: Tensor, goals: Tensor, generator: Generator | None = None) -> Tensor:
         """Return actions int64 [N] of rooms [N, H, W, 3], to poses [N, 4]; see ``Actor.act``."""
-        features = self.critic.initial_context(states)
+        features = self._encode(states)
         poses = agent_poses(states).unsqueeze(1)
         every = self.critic.embed_poses(features, poses).squeeze(1)  # [N, A, D]
         embedded = self.critic.embed_goals(features, goals.long().unsqueeze(1))  # [N, 1, D]
         scores = self.critic.score(every, embedded).squeeze(-1)  # [N, A]
         return choose(scores / self.temperature, generator)
+
+    def _encode(self, states: Tensor) -> Tensor:
+        """Return the features of rooms [N, H, W, C], of which many are those of the step before."""
+        rooms, known = states[..., :2], self._known
+        weights: list[Tensor] = list(self.critic.room.parameters())
+        if known is None or known.rooms.shape != rooms.shape or not known.is_by(weights):
+            features = self.critic.initial_context(states)
+            weights = [weight.detach().clone() for weight in weights]
+        else:
+            weights = known.weights
+            changed = (known.rooms != rooms).flatten(1).any(1)
+            features = known.features
+            if changed.any():
+                features = features.clone()
+                features[changed] = self.critic.initial_context(states[changed])
+        self._known = _Encoded(weights, rooms.clone(), features)
+        return features
 
 
 class GridGoalLearner(GridContrastiveLearner):

@@ -151,6 +151,19 @@ class GroundedAgent:
             self._batch.keep(np.flatnonzero(check_mask(mask, len(self._batch.fresh))))
 
     @torch.no_grad()
+    def prepare(
+        self, observations: Observation, instructions: Instructions, starts: Mask | None = None
+    ) -> EpisodeBatch:
+        """Bring the episodes up to date as ``act`` does, without acting, and return them.
+
+        Arguments and errors are as those of ``act``, which goes on from there. The batch says in
+        ``renewed`` [N] where the candidates or the texts are other ones than before.
+        """
+        axes = self.critic.observation_axes
+        states, texts, _ = read_observations(observations, instructions, axes)
+        return self._update(states, texts, starts, instructions is None)
+
+    @torch.no_grad()
     def act(
         self,
         observations: Observation,
@@ -246,7 +259,8 @@ class GroundedAgent:
         log_posterior = Scores(scores, batch.log_weights).log_posterior[0]
         real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
         probabilities = log_posterior.exp().cpu().numpy()
-        return Posterior(batch.goals[0][real], probabilities[real])
+        prior = batch.log_weights[0].softmax(0).cpu().numpy()
+        return Posterior(batch.goals[0][real], probabilities[real], prior[real])
 
     def _score_actions(self, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""

@@ -3,7 +3,7 @@
 Episodes that start one by one in a batch need keys: a generator for each of them would be made and
 asked in a loop, and one generator for all would make an episode depend on when the others end.
 
-Axes: ``n`` rows, ``k`` numbers of a row.
+Axes: ``n`` rows, ``k`` numbers of a row, ``M`` things to choose from.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.protocols import Array, Floats, Integers
+from langrl.protocols import Array, Floats, Integers, Mask
 
 Words = NDArray[np.uint64]
 
@@ -51,6 +51,14 @@ def normal(keys: Words, counters: Integers) -> Floats:
     words = mix(keys + counters.astype(np.uint64) * _STEP)
     radius = np.sqrt(-2 * np.log(((words >> _HALF) + np.uint64(1)) * 2.0**-32))
     return radius * np.cos((words & np.uint64(0xFFFFFFFF)) * (2 * math.pi * 2.0**-32))
+
+
+def pick_each(allowed: Mask, generator: Generator) -> Integers:
+    """Return the number of one True of each row of bool [n, M], uniformly; no row is without."""
+    counts = np.count_nonzero(allowed, 1)
+    chosen = np.cumsum(counts) - counts + generator.integers(counts)
+    number: Integers = np.flatnonzero(allowed)[chosen] % allowed.shape[1]
+    return number
 
 
 class GeneratorDraws:

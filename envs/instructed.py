@@ -37,6 +37,7 @@ class Episodes:
     def __init__(self, count: int, options: tuple[str, ...]) -> None:
         self.count, self._option_names = count, options
         self.instructions = [""] * count
+        self.waiting = np.zeros(count, bool)  # who does nothing at a step
         self.ambiguity_bits = np.full(count, np.nan)
         self.shortest_steps = np.full(count, np.nan)
         self.stream: Generator | None = None  # of layouts or noise
@@ -51,6 +52,8 @@ class Episodes:
 
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
         """Return the actions of N agents, those of the ignored rows replaced by doing nothing.
+
+        Doing nothing neither moves an agent nor ends its episode.
 
         Raises:
             LangRLError: if they are of another shape, or one that counts is no action.
@@ -144,7 +147,7 @@ class InstructedEnv(gym.Env[dict[str, Any], Any]):
     def step(self, action: Any) -> Step:
         """Act once; the class says what the actions are."""
         episodes = self._episodes
-        actions = episodes.check_actions(np.asarray(action)[None], np.zeros(0, np.int64))
+        actions = episodes.check_actions(np.asarray(action)[None], np.flatnonzero(episodes.waiting))
         ended, outcomes = episodes.advance(actions)
         reward = float(outcomes[-1][0])
         return self._observe(), reward, bool(ended[0]), False, self._info(outcomes)
@@ -190,7 +193,8 @@ class InstructedVectorEnv(gym.vector.VectorEnv[dict[str, Any], Array, Array]):
     def step(self, actions: Array) -> tuple[dict[str, Any], Array, Array, Array, dict[str, Any]]:
         """Move every agent; rows that ended at the last step start anew instead."""
         episodes, starting = self._episodes, self._autoreset.renew()
-        actions = episodes.check_actions(actions, starting)
+        ignored = np.union1d(starting, np.flatnonzero(episodes.waiting))
+        actions = episodes.check_actions(actions, ignored)
         if len(starting):
             with _nothing_on_refusal(self, episodes):
                 episodes.begin(starting, self.np_random, {})

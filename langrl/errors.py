@@ -59,6 +59,10 @@ class CheckpointError(LangRLError, ValueError):
     """A checkpoint is missing, damaged, of another format or of another world."""
 
 
+class ResultsError(LangRLError, ValueError):
+    """A file of results is damaged, of another suite, or its columns do not fit together."""
+
+
 class GroundingError(LangRLError, ValueError):
     """A grounding strategy is composed without something that it needs."""
 

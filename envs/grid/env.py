@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
 from langrl.envs.grid import rooms as grid
-from langrl.envs.grid.episodes import TRIES, GridEpisodes, Mode, check_goals, denoted_cells
+from langrl.envs.grid.episodes import TRIES, GridEpisodes, check_goals, denoted_cells
 from langrl.envs.grid.goals import PoseGoals
 from langrl.envs.grid.grammar import write
 from langrl.envs.grid.meanings import draw_meaning
@@ -28,6 +28,7 @@ from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.intents import Mode
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import InstructionError
 from langrl.protocols import Mask
@@ -65,19 +66,19 @@ class GridGoToEnv(InstructedEnv):
 
     ``info`` reports ``is_success``, ``ambiguity_bits`` (log2 of the number of denoted objects) and
     ``shortest_steps`` from the start; the last two are nan where the denotation is unknown. The
-    reward is 1 at success. In ``hidden_intent`` mode one denoted object, uniformly drawn, is meant
-    and the words do not say which: the reward is 1 only for that one, which ``info`` reports as
+    reward is 1 at success. In mode ``hidden`` one denoted object, uniformly drawn, is meant and the
+    words do not say which: the reward is 1 only for that one, which ``info`` reports as
     ``intended_success``.
 
-    ``reset(options={"instruction": text, "room": [H, W, 2], "pose": (row, column, direction)})``
-    sets any of them; a pose needs a room.
+    ``reset(options={"instruction": text, "room": [H, W, 2], "pose": (row, column, direction),
+    "intended": (row, column)})`` sets any of them; a pose needs a room.
 
     Args:
         world: one of ``langrl.envs.grid.rooms.GRID_WORLDS``.
         levels: instruction types, of ``langrl.envs.grid.grammar.LEVELS``; the world's own if not
             given.
         phrasing: ``seen`` or ``held_out`` phrasings.
-        mode: ``disjunctive``, any denoted object will do, or ``hidden_intent``.
+        mode: ``any``, any denoted object will do, or ``hidden``.
         render_mode: None or ``rgb_array``.
         view: cells along a side of the egocentric view that the agent sees; the whole room if not
             given. The observation is then uint8 [view, view, 3], see ``langrl.envs.grid.views``,
@@ -95,13 +96,14 @@ class GridGoToEnv(InstructedEnv):
         world: str = "goto",
         levels: Sequence[str] | None = None,
         phrasing: Phrasing = "seen",
-        mode: Mode = "disjunctive",
+        mode: Mode = "any",
         render_mode: str | None = None,
         view: int | None = None,
     ) -> None:
         self.render_mode = render_mode
         self._episodes = GridEpisodes(world, 1, levels, phrasing, mode, view)
         self.observation_space, self.action_space = _spaces(self._episodes)
+        self.questions = self._episodes.questions
         if view is None:
             self.goals = PoseGoals(self._episodes.spec.size)
 
@@ -164,7 +166,7 @@ class GridGoToVectorEnv(InstructedVectorEnv):
         world: str = "goto",
         levels: Sequence[str] | None = None,
         phrasing: Phrasing = "seen",
-        mode: Mode = "disjunctive",
+        mode: Mode = "any",
         max_episode_steps: int = MAX_STEPS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         view: int | None = None,
@@ -172,6 +174,7 @@ class GridGoToVectorEnv(InstructedVectorEnv):
         autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         episodes = GridEpisodes(world, num_envs, levels, phrasing, mode, view)
         super().__init__(autoreset, episodes, *_spaces(episodes))
+        self.questions = episodes.questions
 
     @property
     def rooms(self) -> Rooms:

@@ -4,24 +4,25 @@ Axes: ``N`` environments, ``H`` rows, ``W`` columns, ``M`` goals.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from langrl.envs.draws import pick_each
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid import rooms as grid
-from langrl.envs.grid.meanings import check_drawn, draw_meanings, pick_each
+from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rooms import ACTIONS, Poses, Rooms
 from langrl.envs.grid.views import check_view, egocentric_views
-from langrl.envs.instructed import Episodes
+from langrl.envs.intents import IntentEpisodes, Mode
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask, check_instruction
 
-Mode = Literal["disjunctive", "hidden_intent"]
-MODES: tuple[Mode, ...] = ("disjunctive", "hidden_intent")
+WAIT = len(ACTIONS)  # what nobody can choose: neither moves nor ends an episode
 START_DISTANCE = 3  # turns and steps to the nearest denoted object; nearer, a random walk succeeds
 TRIES = 100  # rooms drawn for an instruction before it is called impossible
 
@@ -55,7 +56,7 @@ def check_goals(room: Rooms, goals: Any) -> Poses:
     return poses
 
 
-class GridEpisodes(Episodes):
+class GridEpisodes(IntentEpisodes):
     """The state of N episodes in grid worlds; their stream is that of the rooms.
 
     Rooms are the same whatever instruction types or phrasing are asked for, where they allow it.
@@ -65,7 +66,7 @@ class GridEpisodes(Episodes):
         count: how many episodes, N.
         levels: instruction types that are drawn; the world's own if not given.
         phrasing: ``seen`` or ``held_out``.
-        mode: one of ``MODES``.
+        mode: one of ``langrl.envs.intents.MODES``.
         view: cells along a side of what an agent sees; the whole room if not given.
     """
 
@@ -78,39 +79,36 @@ class GridEpisodes(Episodes):
         mode: Mode,
         view: int | None,
     ) -> None:
-        super().__init__(count, ("instruction", "room", "pose"))
         self.spec: grid.RoomSpec = lookup(grid.GRID_WORLDS, world, "grid world")
+        options = ("instruction", "room", "pose", "intended")
+        super().__init__(count, options, mode, grid_questions(self.spec.size))
         self.levels = check_levels(self.spec.levels if levels is None else levels)
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
-        lookup(dict.fromkeys(MODES), str(mode), "mode")
-        self.phrasing, self.mode = phrasing, mode
+        self.phrasing = phrasing
         self.view = None if view is None else check_view(view)
-        if mode == "hidden_intent":
-            self.outcomes = ("is_success", "intended_success")
-        shape = (count, self.spec.size, self.spec.size)
-        self.rooms = np.zeros((*shape, 2), np.uint8)
+        self.rooms = np.zeros((*self.denoted.shape, 2), np.uint8)
         self.poses = np.zeros((count, 3), np.int64)
-        self.denoted = np.zeros(shape, bool)
-        self.intended = np.zeros(shape, bool)  # one of the denoted objects
 
     def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
-        texts, (room, poses) = self.read_options(options)
-        room = None if room is None else check_room(room, self.spec.size)
+        texts, (given, poses, intended) = self.read_options(options)
+        cells = self.read_intended(intended, rows)
+        free = given is None
+        room = None if given is None else self._check_rooms(given)
         poses = None if poses is None else self._check_poses(poses, room)[rows]
         assert self.stream is not None
-        free = room is None
-        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if room is None else room[None]
-        rooms = rooms.repeat(len(rows) // len(rooms), 0)
+        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if room is None else room[rows]
         if texts is None:
             texts, denoted = self._draw_texts(rooms, generator, free)
         else:
             texts = [texts[n] for n in rows]
             denoted = self._denote(texts, rooms, generator, free)
-        self.rooms[rows], self.denoted[rows] = rooms, denoted
+        poses, steps = self._place(rooms, denoted, generator, poses)
+        self.intended[rows] = self.mean(denoted, cells, generator)
+        self.rooms[rows], self.denoted[rows], self.poses[rows] = rooms, denoted, poses
         for n, text in zip(rows.tolist(), texts, strict=True):
             self.instructions[n] = text
-        self._place(rows, generator, poses)
+        self.note(rows, np.count_nonzero(denoted, (1, 2)), steps)
 
     def _draw_texts(self, rooms: Rooms, generator: Generator, free: bool) -> tuple[list[str], Mask]:
         """Draw instructions for rooms [n, H, W, 2], and what they denote [n, H, W].
@@ -165,25 +163,33 @@ class GridEpisodes(Episodes):
             if read is not None and np.array_equal(grid_grammar.denoted(read, room), denoted):
                 return text
 
-    def _place(self, rows: Integers, generator: Generator, poses: Poses | None) -> None:
-        """Choose starts away from what is denoted, the intended objects, and what is reported."""
-        free, denoted = grid.is_free(self.rooms[rows]), self.denoted[rows]
+    def _place(
+        self, rooms: Rooms, denoted: Mask, generator: Generator, poses: Poses | None
+    ) -> tuple[Poses, NDArray[np.float64]]:
+        """Return starts [n, 3] away from what is denoted, and the fewest steps from there [n]."""
+        free = grid.is_free(rooms)
         distances = grid.pose_distances(free, grid.facing(denoted, free))
         if poses is None:
-            starts = pick_each(_starts(distances, free).reshape(len(rows), -1), generator)
+            starts = pick_each(far_starts(distances, free).reshape(len(rooms), -1), generator)
             poses = np.stack(np.unravel_index(starts, distances.shape[1:]), 1)
-        self.poses[rows] = poses
-        flat = denoted.reshape(len(rows), -1)
-        some = np.flatnonzero(flat.any(1))
-        intended = np.zeros_like(flat)
-        intended[some, pick_each(flat[some], generator)] = True
-        self.intended[rows] = intended.reshape(denoted.shape)
-        steps = distances[np.arange(len(rows)), *poses.T].astype(float)
-        steps = np.where(steps < grid.UNREACHABLE, steps + 1, np.nan)  # with the one to say done
-        self.note(rows, np.count_nonzero(flat, 1), steps)
+        steps = distances[np.arange(len(rooms)), *poses.T].astype(float)
+        return poses, np.where(steps < grid.UNREACHABLE, steps + 1, np.nan)  # with saying done
 
-    def _check_poses(self, given: Any, room: Rooms | None) -> Poses:
-        if room is None:
+    def _check_rooms(self, given: Any) -> Rooms:
+        """Return the option ``room``, one for all or one for each, as rooms [N, H, W, 2]."""
+        size = self.spec.size
+        try:
+            several = np.ndim(given) == 4
+        except ValueError:  # ragged, which ``check_room`` explains
+            several = False
+        if not several:
+            return np.broadcast_to(check_room(given, size), (self.count, size, size, 2))
+        if len(given) != self.count:
+            raise LayoutError(f"the option 'room' has {len(given)} rooms; give {self.count} or one")
+        return np.stack([check_room(room, size) for room in given])
+
+    def _check_poses(self, given: Any, rooms: Rooms | None) -> Poses:
+        if rooms is None:
             raise LayoutError("the option 'pose' needs the option 'room': rooms are random")
         given = np.asarray(given)
         if given.shape not in ((3,), (self.count, 3)) or given.dtype.kind not in "iuf":
@@ -191,13 +197,17 @@ class GridEpisodes(Episodes):
                 f"the option 'pose' is numbers [3] or [{self.count}, 3] (row, column,"
                 f" direction), got {list(given.shape)} of {given.dtype}"
             )
-        poses = check_goals(room, np.broadcast_to(given, (self.count, 3)))
-        if not grid.is_free(room)[poses[:, 0], poses[:, 1]].all():
+        poses = check_goals(rooms[0], np.broadcast_to(given, (self.count, 3)))
+        if not grid.is_free(rooms)[np.arange(self.count), poses[:, 0], poses[:, 1]].all():
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 
+    def room_of(self, row: int) -> Rooms:
+        """Return the room [H, W, 2] of an episode."""
+        return self.rooms[row]
+
     def check_actions(self, actions: Array, ignored: Integers) -> Array:
-        """Return actions int64 [N], ``DONE`` where ignored; raises ShapeError if they are wrong."""
+        """Return actions int64 [N], ``WAIT`` where ignored; raises ShapeError if they are wrong."""
         actions = np.asarray(actions)
         if actions.shape != (self.count,) or actions.dtype.kind not in "iu":
             raise ShapeError(
@@ -209,7 +219,7 @@ class GridEpisodes(Episodes):
         if (((actions < 0) | (actions >= len(ACTIONS))) & counts).any():
             raise ShapeError(f"an action is 0 to {len(ACTIONS) - 1}: {', '.join(ACTIONS)}")
         self.check_started()
-        return np.where(counts, actions, grid.DONE).astype(np.int64)
+        return np.where(counts, actions, WAIT).astype(np.int64)
 
     def advance(self, actions: Array) -> tuple[Mask, list[Mask]]:
         """Act once; ``done`` ends an episode, with success in front of a denoted object."""
@@ -226,7 +236,7 @@ class GridEpisodes(Episodes):
         return egocentric_views(self.rooms, self.poses, self.view)
 
 
-def _starts(distances: NDArray[np.int16], free: Mask) -> Mask:
+def far_starts(distances: NDArray[np.int16], free: Mask) -> Mask:
     """Return the poses [N, H, W, 4] that are far enough; the farthest of a room, if none is."""
     far = (distances >= START_DISTANCE) & (distances < grid.UNREACHABLE)
     for n in np.flatnonzero(~far.reshape(len(far), -1).any(1)):

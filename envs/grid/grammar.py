@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid import templates
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
+from langrl.envs.noise import add_noise, without_politeness
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
 from langrl.errors import InstructionError, ShapeError, lookup
 from langrl.protocols import Integers, Mask, check_instruction
@@ -169,6 +170,12 @@ def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
     return _A_BEFORE_VOWEL.sub("an", text)
 
 
+def write_noisy(meaning: Meaning, generator: Generator) -> str:
+    """Return a seen text for a meaning with politeness and slips of spelling."""
+    text = write(meaning, generator, "seen")
+    return add_noise(text, templates.VOCABULARY, templates.corrected, generator)
+
+
 # -- reading -------------------------------------------------------------------------------
 
 
@@ -176,12 +183,14 @@ def parse(text: str) -> Meaning | None:
     """Return the meaning of a text, or None if the grammar cannot read it.
 
     Reads every phrasing with any synonym, whatever the case and punctuation. A word that it
-    does not know stands for the one known word of four letters or more within one edit.
+    does not know stands for the one known word of four letters or more within one edit, and the
+    politeness of ``langrl.envs.noise`` may stand around it.
 
     Raises:
         InstructionError: if the text cannot be an instruction (see ``check_instruction``).
     """
-    return _read(check_instruction(text))
+    plain = without_politeness(check_instruction(text))
+    return next((meaning for each in plain if (meaning := _read(each))), None)
 
 
 @lru_cache(4096)  # agents that are compared meet the same texts, and the oracle at every step

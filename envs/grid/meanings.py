@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from langrl.envs.draws import pick_each
 from langrl.envs.grid.grammar import (
     ANYTHING,
     COLOURS,
@@ -185,16 +186,12 @@ def _combined(kind: str, first: Sets, second: Sets) -> Sets:
     return both
 
 
-def pick_each(allowed: Mask, generator: Generator) -> Integers:
-    """Return the number of one True of each row of bool [n, M], uniformly; no row is without."""
-    counts = np.count_nonzero(allowed, 1)
-    chosen = np.cumsum(counts) - counts + generator.integers(counts)
-    number: Integers = np.flatnonzero(allowed)[chosen] % allowed.shape[1]
-    return number
-
-
 def draw_meanings(
-    rooms: Room, generator: Generator, levels: Sequence[str] = LEVELS, cells: Integers | None = None
+    rooms: Room,
+    generator: Generator,
+    levels: Sequence[str] = LEVELS,
+    cells: Integers | None = None,
+    alone: bool = False,
 ) -> tuple[list[Meaning | None], Mask]:
     """Draw, for each of some rooms, a meaning that denotes some of its objects.
 
@@ -209,6 +206,7 @@ def draw_meanings(
         generator: source of randomness.
         levels: instruction types, of ``LEVELS``.
         cells: a (row, column) for each room [N, 2], whose object the meaning has to denote.
+        alone: the meaning denotes that object and no other.
 
     Returns:
         The meanings, None where no level can be had, and the cells that they denote [N, H, W].
@@ -233,6 +231,8 @@ def draw_meanings(
         for number in np.unique(choice):
             rows, plan = pending[choice == number], plans[number]
             sets, allowed = objects.options(plan, rows, wanted)
+            if alone:
+                allowed &= sets == wanted[rows, None]
             some = allowed.any(1)
             picked = pick_each(allowed[some], generator)
             drawn[rows[some]] = sets[some, picked]
@@ -244,6 +244,21 @@ def draw_meanings(
         pending = np.concatenate(failed)
         pending = pending[(priorities[pending] < np.inf).any(1)]
     return meanings, objects.cells(drawn)
+
+
+def cells_denoted_alone(rooms: Room, levels: Sequence[str] = LEVELS) -> Mask:
+    """Return the objects [N, H, W] of rooms [N, H, W, 2] that some meaning denotes, and no other.
+
+    Errors as ``draw_meanings``.
+    """
+    objects, rows = _Objects(rooms), np.arange(len(rooms))
+    found = np.zeros(len(rooms), objects.dtype)
+    for plan in _plans(tuple(levels)):
+        sets, allowed = objects.options(plan, rows, objects.everything)
+        # A power of two has no bit in common with the number below it.
+        single = allowed & (sets != 0) & (sets & (sets - sets.dtype.type(1)) == 0)
+        found |= np.bitwise_or.reduce(np.where(single, sets, sets ^ sets), 1)
+    return objects.cells(found)
 
 
 @lru_cache(maxsize=64)

@@ -10,10 +10,9 @@ from numpy.random import Generator
 
 from langrl.envs.grid import words as tables
 from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.spelling import SHORTEST, misspell, one_edit_away
 from langrl.errors import InstructionError, lookup
 from langrl.words import lower_text
-
-_LONGEST_WORD = 20  # characters; longer words are not corrected
 
 # -- filling -------------------------------------------------------------------------------
 
@@ -94,29 +93,8 @@ def with_typo(text: str, generator: Generator) -> str:
     if not found:
         return text
     match = pick(found, generator)
-    wrong = misspell(match[0], generator)
+    wrong = misspell(match[0], VOCABULARY, generator)
     return text[: match.start()] + wrong + text[match.end() :]
-
-
-def misspell(word: str, generator: Generator) -> str:
-    """Drop, double, replace or swap inner letters of a word of four letters or more.
-
-    What comes out is no word that the grammar knows.
-    """
-    wrong = _slip(word, generator)
-    while wrong == word or wrong in VOCABULARY:
-        wrong = _slip(word, generator)
-    return wrong
-
-
-def _slip(word: str, generator: Generator) -> str:
-    i = 1 + int(generator.random() * (len(word) - 2))
-    before, letter, after = word[:i], word[i], word[i + 1 :]
-    other = "abcdefghijklmnopqrstuvwxyz"[int(generator.random() * 26)]
-    options = [before + after, before + 2 * letter + after, before + other + after]
-    if len(after) > 1:
-        options.append(before + after[0] + letter + after[1:])
-    return pick(options, generator)
 
 
 # -- matching ------------------------------------------------------------------------------
@@ -207,12 +185,6 @@ def corrected(word: str) -> str | None:
     """
     if word in VOCABULARY:
         return word
-    if len(word) > _LONGEST_WORD:
-        return None
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
-    edits = {a + b[1:] for a, b in halves} | {a + c + b for a, b in halves for c in letters}
-    edits |= {a + c + b[1:] for a, b in halves for c in letters}
-    edits |= {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
-    near = {tables.CANONICAL.get(edit, edit) for edit in edits & VOCABULARY if len(edit) > 3}
+    edits = one_edit_away(word) & VOCABULARY
+    near = {tables.CANONICAL.get(edit, edit) for edit in edits if len(edit) >= SHORTEST}
     return near.pop() if len(near) == 1 else None

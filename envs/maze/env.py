@@ -1,5 +1,7 @@
 """Street mazes as Gymnasium environments: an instruction in words says which cells to go to.
 
+Arriving in a cell that the instruction denotes commits the agent to it, and ends the episode.
+
 Axes: ``N`` environments, ``R`` rows, ``C`` columns.
 """
 
@@ -17,13 +19,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.autoreset import Autoreset
-from langrl.envs.instructed import Episodes, InstructedEnv, InstructedVectorEnv
+from langrl.envs.draws import Words, keys_of, normal
+from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
+from langrl.envs.intents import IntentEpisodes, Mode
 from langrl.envs.maze.goals import MazeGoals
-from langrl.envs.maze.grammar import KINDS, MazeGrammar
+from langrl.envs.maze.grammar import DRAWN_KINDS, MazeGrammar
 from langrl.envs.maze.layouts import Layout
 from langrl.envs.maze.world import Positions, StreetMaze, move, rotate, unit
 from langrl.envs.phrasing import PHRASINGS, Phrasing
+from langrl.envs.questions import maze_questions
 from langrl.errors import ConfigError, InstructionError, LayoutError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask
 
@@ -33,10 +38,11 @@ _TRIES = 1000  # draws of a task before it is called impossible
 Task = tuple[str, Mask, Positions]  # the instruction, what it denotes [R, C], and the start [2]
 
 
-class _Episodes(Episodes):
+class _Episodes(IntentEpisodes):
     """The state of N episodes in a maze; its stream is that of the noise.
 
-    The noise is one draw per environment and step, so every agent meets the same.
+    The noise is one draw per environment and step, so every agent meets the same. That of an
+    episode with the option ``noise_seed`` is a function of that number and the step alone.
     """
 
     def __init__(
@@ -46,23 +52,27 @@ class _Episodes(Episodes):
         kinds: Sequence[str],
         phrasing: Phrasing,
         angle_noise: float,
+        mode: Mode,
     ) -> None:
-        super().__init__(count, ("instruction", "position"))
+        options = ("instruction", "position", "noise_seed", "intended")
+        super().__init__(count, options, mode, maze_questions(world.walls.shape))
         if isinstance(kinds, str) or not kinds:
-            raise InstructionError(f"kinds is a tuple; choose some of {', '.join(KINDS)}")
+            raise InstructionError(f"kinds is a tuple; choose some of {', '.join(DRAWN_KINDS)}")
         for name in kinds:
-            lookup(dict.fromkeys(KINDS), str(name), "instruction type")
+            lookup(dict.fromkeys(DRAWN_KINDS), str(name), "instruction type")
         lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
         if not (math.isfinite(angle_noise) and angle_noise >= 0):
             raise ConfigError(f"angle_noise is in degrees, at least 0; got {angle_noise}")
         self.world, self.kinds, self.phrasing = world, tuple(kinds), phrasing
         self.angle_noise = np.deg2rad(angle_noise)
         self.positions = np.zeros((count, 2), np.float32)
-        self.masks = np.zeros((count, *world.walls.shape), bool)
+        self.noise_keys = np.zeros(count, np.uint64)  # 0: of the stream
+        self.steps = np.zeros(count, np.int64)
 
     def begin(self, rows: Integers, generator: Generator, options: dict[str, Any]) -> None:
         """Start new episodes in some rows; where that is refused, every row stays as it was."""
-        texts, (given,) = self.read_options(options)
+        texts, (given, noise_seed, intended) = self.read_options(options)
+        cells, keys = self.read_intended(intended, rows), self._read_seeds(noise_seed)[rows]
         free = given is None
         if free:
             starts = self.world.sample_states(len(rows), generator)
@@ -74,11 +84,29 @@ class _Episodes(Episodes):
             else self._read(generator, start, free, texts[n])
             for n, start in zip(rows, starts, strict=True)
         ]
-        for n, (text, mask, start) in zip(rows, tasks, strict=True):
-            self.positions[n], self.instructions[n], self.masks[n] = start, text, mask
-        masks = self.masks[rows]
-        steps = self.world.shortest_steps(self.positions[rows], masks)
-        self.note(rows, masks.sum((1, 2)), steps)
+        told, masks, positions = zip(*tasks, strict=True)
+        denoted = np.stack(masks)
+        # In mode "any" nothing is drawn, so that tasks are those of a world without hidden intent.
+        meant = self.mean(denoted, cells, generator if self.mode == "hidden" else None)
+        self.intended[rows], self.denoted[rows], self.positions[rows] = meant, denoted, positions
+        self.noise_keys[rows], self.steps[rows] = keys, 0
+        for n, text in zip(rows.tolist(), told, strict=True):
+            self.instructions[n] = text
+        steps = self.world.shortest_steps(self.positions[rows], denoted)
+        self.note(rows, denoted.sum((1, 2)), steps)
+
+    def _read_seeds(self, given: Any) -> Words:
+        """Return a key of the noise of each episode [N], 0 where it is not given."""
+        if given is None:
+            return np.zeros(self.count, np.uint64)
+        seeds = np.asarray(given)
+        whole = seeds.shape in ((), (self.count,)) and seeds.dtype.kind in "iu"
+        if not whole or (seeds < 0).any():
+            raise ShapeError(
+                f"the option 'noise_seed' is a whole number of at least 0, or {self.count} of them,"
+                f" got {list(seeds.shape)} of {seeds.dtype}"
+            )
+        return np.broadcast_to(keys_of(seeds), (self.count,))
 
     def _check_positions(self, given: Any) -> Positions:
         try:
@@ -133,10 +161,15 @@ class _Episodes(Episodes):
         """Move everybody once; who satisfies their instruction has ended the episode."""
         assert self.stream is not None
         if self.angle_noise:
-            actions = rotate(actions, self.stream.normal(0, self.angle_noise, self.count))
+            drawn = self.stream.normal(0, self.angle_noise, self.count)
+            own = self.angle_noise * normal(self.noise_keys, self.steps)
+            actions = rotate(actions, np.where(self.noise_keys > 0, own, drawn))
+        self.steps += 1
         self.positions = move(self.world.walls, self.positions, actions)
-        success = self.world.inside(self.positions, self.masks)
-        return success, [success.copy()]
+        arrived = [
+            self.world.inside(self.positions, each) for each in (self.denoted, self.intended)
+        ]
+        return arrived[0].copy(), arrived[: len(self.outcomes)]
 
     def observe(self) -> Positions:
         """Return the positions [N, 2]."""
@@ -163,13 +196,19 @@ class StreetMazeEnv(InstructedEnv):
     first is in a cell that the instruction denotes, which ends the episode. ``info`` reports
     ``is_success``, ``ambiguity_bits`` (log2 of the number of denoted cells) and
     ``shortest_steps`` from the start; the last two are nan where the denotation is unknown.
-    ``reset(options={"instruction": text, "position": (row, column)})`` sets either.
+    In mode ``hidden`` one denoted cell, uniformly drawn, is meant and the words do not say which:
+    the reward is 1 only for that one, which ``info`` reports as ``intended_success``.
+
+    ``reset(options={"instruction": text, "position": (row, column), "intended": (row, column),
+    "noise_seed": number})`` sets any of them; with a noise seed, the noise of step t depends on it
+    and t alone. In mode ``any`` no cell is meant unless the option says so.
 
     Args:
         layout: a published name, an ASCII map (``#`` wall, ``.`` free), or a file with one.
-        kinds: which instruction types to draw, of ``langrl.envs.maze.grammar.KINDS``.
+        kinds: which instruction types to draw, of ``langrl.envs.maze.grammar.DRAWN_KINDS``.
         phrasing: ``seen`` or ``held_out`` phrasings.
         angle_noise: standard deviation in degrees of the noise on every direction.
+        mode: ``any``, any denoted cell will do, or ``hidden``.
         render_mode: None or ``rgb_array``.
 
     Raises:
@@ -185,13 +224,14 @@ class StreetMazeEnv(InstructedEnv):
         kinds: Sequence[str] = ("row", "column"),
         phrasing: Phrasing = "seen",
         angle_noise: float = 0.0,
+        mode: Mode = "any",
         render_mode: str | None = None,
     ) -> None:
         self.world = StreetMaze(layout)
         self.render_mode = render_mode
-        self._episodes = _Episodes(self.world, 1, kinds, phrasing, angle_noise)
+        self._episodes = _Episodes(self.world, 1, kinds, phrasing, angle_noise, mode)
         self.observation_space, self.action_space = _spaces(self.world, kinds, phrasing)
-        self.goals = MazeGoals(self.world)
+        self.goals, self.questions = MazeGoals(self.world), self._episodes.questions
 
     def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""
@@ -203,7 +243,7 @@ class StreetMazeEnv(InstructedEnv):
             gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
             return None
         image = np.full((*self.world.walls.shape, 3), 245, np.uint8)
-        image[self._episodes.masks[0]] = (170, 220, 170)
+        image[self._episodes.denoted[0]] = (170, 220, 170)
         image[self.world.walls] = (60, 64, 72)
         image = image.repeat(CELL_PIXELS, 0).repeat(CELL_PIXELS, 1)
         image[::CELL_PIXELS] = image[:, ::CELL_PIXELS] = (200, 200, 200)
@@ -229,13 +269,15 @@ class StreetMazeVectorEnv(InstructedVectorEnv):
         kinds: Sequence[str] = ("row", "column"),
         phrasing: Phrasing = "seen",
         angle_noise: float = 0.0,
+        mode: Mode = "any",
         max_episode_steps: int = 100,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
         autoreset = Autoreset(num_envs, max_episode_steps, autoreset_mode)
         self.world = StreetMaze(layout)
-        episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise)
+        episodes = _Episodes(self.world, num_envs, kinds, phrasing, angle_noise, mode)
         super().__init__(autoreset, episodes, *_spaces(self.world, kinds, phrasing))
+        self.questions = episodes.questions
 
     def denotation(self, goals: Array, instruction: str) -> Mask | None:
         """As ``StreetMaze.denotation``."""

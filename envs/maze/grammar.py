@@ -1,11 +1,14 @@
 """Instructions for mazes: text with its denotation, the set of cells that satisfy it.
 
 A *meaning* is a nested tuple: ``("row", 3)``, ``("column", 11)``, ``("corner", "top", "left")``,
-``("half", "bottom")``, ``("either", a, b)`` (union), ``("cell", a, b)`` (intersection).
+``("half", "bottom")``, ``("either", a, b)`` (union), ``("cell", a, b)`` (intersection). Two more
+types of instruction are made of these and drawn only where they are asked for: ``cells``, either of
+two cells, and ``part``, the cells of a row or column that are in a half or a corner.
 Phrasings are templates; those under ``"held_out"`` are never used in training. The parser reads
 the same templates backwards, so whatever the grammar writes it can read.
 """
 
+import itertools
 import re
 from bisect import bisect
 from collections.abc import Sequence
@@ -18,7 +21,9 @@ import numpy as np
 from numpy.random import Generator
 
 from langrl.envs.maze.layouts import Layout
+from langrl.envs.noise import add_noise, with_words_corrected, without_politeness
 from langrl.envs.phrasing import Meaning, Phrasing
+from langrl.envs.spelling import SHORTEST, one_edit_away
 from langrl.envs.templates import Templates
 from langrl.errors import InstructionError, lookup
 from langrl.protocols import Mask
@@ -69,9 +74,22 @@ SIDES = {
 }  # fmt: skip
 KINDS = tuple(GOALS)
 VERTICAL, HORIZONTAL = ("top", "bottom"), ("left", "right")
-KIND_WEIGHTS = {"row": 4, "column": 4, "either": 6, "cell": 2, "corner": 2, "half": 3}
+DRAWN_KINDS = (*KINDS, "cells", "part")
+"""The types of instruction that can be drawn."""
+KIND_WEIGHTS = {
+    "row": 4, "column": 4, "either": 6, "cell": 2, "corner": 2, "half": 3, "cells": 2, "part": 3,
+}  # fmt: skip
 """How often each kind is drawn when all of them are; relative."""
 
+_FORMS: list[str] = [
+    *itertools.chain.from_iterable(LEADS.values()),
+    *(text for forms in GOALS.values() for texts in forms.values() for text in texts),
+    *itertools.chain.from_iterable(SIDES.values()),
+]
+VOCABULARY = frozenset(word for text in _FORMS for word in text.replace("{}", " ").split())
+"""Every word that the grammar knows."""
+
+MOST_WORDS = 32  # of a text that is written; compact text encoders read no more by default
 _MASKS_KEPT = 4096
 
 
@@ -81,6 +99,7 @@ class MazeGrammar:
 
     layout: Layout
     kinds = KINDS
+    drawn_kinds = DRAWN_KINDS
 
     @cached_property
     def lines(self) -> tuple[Meaning, ...]:
@@ -173,29 +192,52 @@ class MazeGrammar:
             return ("half", pick(VERTICAL + HORIZONTAL))
         if kind == "corner":
             return ("corner", pick(VERTICAL), pick(HORIZONTAL))
-        if kind == "cell":
-            at = pick(self.layout.free_cells.tolist()) if cell is None else cell
-            pair = [("row", int(at[0])), ("column", int(at[1]))]
+        if kind in ("cell", "cells"):
+            free = self.layout.free_cells.tolist()
+            pair = _cell(pick(free) if cell is None else cell)
+            if kind == "cells":
+                pair = [("cell", *pair), ("cell", *_cell(pick(free)))]
+                kind = "either"
+        elif kind == "part":
+            line = pick(here)
+            across = HORIZONTAL if line[0] == "row" else VERTICAL
+            regions = [("half", pick(across)), ("corner", pick(VERTICAL), pick(HORIZONTAL))]
+            pair, kind = [line, pick(regions)], "cell"
         else:
             pair = [pick(here), pick(self.lines)]
-            if pair[0] == pair[1]:
-                return None
+        if pair[0] == pair[1]:
+            return None
         generator.shuffle(pair)
         return (kind, *pair)
 
     def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
-        """Return one of the texts for a meaning, drawn from a set of phrasings."""
-        return _TEMPLATES.write(meaning, generator, phrasing)
+        """Return one of the texts for a meaning, drawn from a set of phrasings.
+
+        It has at most ``MOST_WORDS`` words, which only those of nested meanings could exceed.
+        """
+        while True:
+            text = _TEMPLATES.write(meaning, generator, phrasing)
+            if text.count(" ") < MOST_WORDS:
+                return text
+
+    def write_noisy(self, meaning: Meaning, generator: Generator) -> str:
+        """Return a seen text for a meaning with politeness and slips of spelling."""
+        return add_noise(self.write(meaning, generator, "seen"), VOCABULARY, corrected, generator)
 
     # -- reading ---------------------------------------------------------------------------
 
     def parse(self, text: str) -> Meaning | None:
         """Return the meaning of a text, or None if the grammar cannot read it.
 
+        The noise of ``langrl.envs.noise`` may be on it.
+
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        return _TEMPLATES.parse(text)
+        if meaning := _TEMPLATES.parse(text):
+            return meaning
+        plain = (with_words_corrected(each, corrected) for each in without_politeness(text))
+        return next((meaning for each in plain if (meaning := _TEMPLATES.parse(each))), None)
 
     def denotation(self, text: str) -> Mask | None:
         """Return the cells that satisfy a text, bool [R, C]; None if the grammar cannot read it.
@@ -226,11 +268,24 @@ class MazeGrammar:
         return "nothing there is free and fits all of it; use 'or' for alternatives"
 
 
+def _cell(at: Sequence[int]) -> list[Meaning]:
+    return [("row", int(at[0])), ("column", int(at[1]))]
+
+
 @lru_cache(maxsize=64)
 def _thresholds(kinds: tuple[str, ...]) -> list[float]:
     """Return where in [0, 1) the share of each kind but the last ends."""
     weights = [lookup(KIND_WEIGHTS, kind, "instruction type") for kind in kinds]
     return [end / sum(weights) for end in accumulate(weights[:-1])]
+
+
+@lru_cache(maxsize=4096)
+def corrected(word: str) -> str | None:
+    """Return a word if it is known, else the one known word within one edit of it, or None."""
+    if word in VOCABULARY:
+        return word
+    near = {edit for edit in one_edit_away(word) & VOCABULARY if len(edit) >= SHORTEST}
+    return near.pop() if len(near) == 1 else None
 
 
 def _read_number(kind: str, groups: Sequence[str]) -> Meaning | None:

@@ -15,7 +15,15 @@ from langrl.training.engines.config import EngineFlags
 class EvaluateArguments(Settings):
     """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
 
-    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
+    run: Annotated[Path | None, tyro.conf.Positional] = Field(
+        None, description="a run folder; with --agent it can be left out"
+    )
+    agent: tuple[str, ...] = Field(
+        (), description="agents of your own, which meet the same tasks: mypackage:MyAgent"
+    )
+    env: str | None = Field(
+        None, description="where --agent acts without a run: the Gymnasium id of a world of langrl"
+    )
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[str, ...] | None = Field(
         None,
@@ -160,6 +168,42 @@ class SpeedArguments(Settings):
     out: Path | None = Field(
         None, description="folder of results.json; runs/speed, with a number, if unset"
     )
+
+
+class BenchmarkArguments(EngineFlags):
+    """Run the benchmark of acting under ambiguity: train, evaluate, and write the report."""
+
+    profile: str = Field(
+        "fast", description="how much: smoke (half a minute), fast (ten minutes), full (many hours)"
+    )
+    agents: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="entrants, of those that `langrl benchmark list` names, and run folders; the"
+        " profile's by default",
+    )
+    agent: tuple[str, ...] = Field(
+        (), description="agents of your own by their import paths, as in mypackage:MyAgent"
+    )
+    worlds: tuple[str, ...] | None = Field(
+        None, min_length=1, description="worlds, of those that `list` names; the profile's"
+    )
+    seeds: int | None = Field(
+        None, ge=1, le=1000, description="seeds of trainings and agents; the profile's by default"
+    )
+    out: Path | None = Field(
+        None, description="folder, in which a run that was cut off goes on; runs/benchmark-PROFILE"
+    )
+
+
+class CompareArguments(Settings):
+    """Compare two results of the benchmark: paired differences, the first minus the second."""
+
+    first: Annotated[Path, tyro.conf.Positional] = Field(
+        description="a folder of the benchmark, or of one entrant in it: DIR/cells/NAME"
+    )
+    second: Annotated[Path, tyro.conf.Positional] = Field(description="another one")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 class TrainPaths(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from langrl.envs.maze.grammar import KINDS
+from langrl.envs.maze.grammar import DRAWN_KINDS, KINDS
 from langrl.errors import lookup
 from langrl.settings import Reference, Settings
 
@@ -36,7 +36,7 @@ class DataConfig(Settings):
     @classmethod
     def _known_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         for kind in kinds:
-            lookup(dict.fromkeys(KINDS), kind, "kind of instruction")
+            lookup(dict.fromkeys(DRAWN_KINDS), kind, "kind of instruction")
         return kinds
 
 

@@ -3,7 +3,7 @@
 Axes: ``N`` or ``E`` episodes, ``T`` steps, ``S`` numbers in a state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from langrl.evaluation.policies import Policy, RandomActions, check_policy, pred
 from langrl.protocols import Agent, Array, Mask, check_agent
 
 _KEEP_BELOW = 0.75  # share of an agent's episodes that run, below which the others are dropped
+SHOWN = ("observation", "answers")  # of an observation: what agents see beside the instruction
 _REPAIR = "give AddInstruction a denotation, or the environment a success"
 
 
@@ -116,10 +117,10 @@ def run_episodes(
     shortest, ambiguity = (_reported(info, name) for name in ("shortest_steps", "ambiguity_bits"))
     counted = _not_satisfied(info.get("started_satisfied", np.zeros(env.num_envs, bool)))
     instructions = tuple(observation["instruction"])
-    success, steps, states = _run(env, mode, agent, observation, on_step)
+    found, steps, states = play(env, mode, agent, observation, on_step=on_step)
     history = np.stack(states)  # [T + 1, N, S]
     return Episodes(
-        success=success[counted],
+        success=found["is_success"].astype(bool)[counted],
         steps=steps[counted],
         ambiguity_bits=ambiguity[counted],
         started_satisfied=env.num_envs - len(counted),
@@ -129,45 +130,82 @@ def run_episodes(
     )
 
 
-def _run(
+def play(
     env: VectorEnv[Any, Any, Any],
     mode: AutoresetMode,
     agent: Agent,
     observation: Any,
-    on_step: Callable[[int, int], None] | None,
-) -> tuple[Mask, NDArray[np.int64], list[Array]]:
-    """Act until every episode is over; return success [N], steps [N] and states, T + 1 [N, ...]."""
+    outcomes: Sequence[str] = ("is_success",),
+    on_step: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Array], NDArray[np.int64], list[Array]]:
+    """Act until every episode is over, in environments that were just reset.
+
+    Args:
+        env: N environments; a space of actions that is a ``Dict`` wants a dict of the agent.
+        mode: how they start anew.
+        agent: acts on all of them at once; see ``run_episodes``.
+        observation: of the reset. Agents see what is in ``SHOWN`` of it.
+        outcomes: what the environments report at every step, which never falls in an episode.
+        on_step: called with (episodes finished, episodes) after each step.
+
+    Returns:
+        The last value of each outcome [N], steps [N] and states, T + 1 arrays [N, ...].
+
+    Raises:
+        ConfigError: if an outcome is not reported.
+        ShapeError: if the agent's actions are not [N, ...] of the space of actions.
+    """
     count, instructions = env.num_envs, observation["instruction"]
-    running, success = np.ones(count, bool), np.zeros(count, bool)
+    running = np.ones(count, bool)
+    found: dict[str, Array] = {name: np.zeros(count) for name in outcomes}
     steps = np.zeros(count, int)
     # Copies: an environment may write to the arrays that it has returned.
     states = [np.array(observation["observation"])]
     acting = np.arange(count)  # the episodes in the agent's batch
-    shown = np.array(observation["observation"])  # finished episodes stay where they ended
+    # Finished episodes stay where they ended.
+    shown = {name: np.array(observation[name]) for name in SHOWN if name in observation}
     while running.any():
         if hasattr(agent, "keep") and running[acting].mean() < _KEEP_BELOW:
             agent.keep(running[acting])
             acting = acting[running[acting]]
         # The tasks' own texts: finished episodes start again with others, which agents do not see.
-        seen = {"observation": shown[acting]}
+        seen = {name: values[acting] for name, values in shown.items()}
         chosen = agent.act(seen, [instructions[n] for n in acting])
-        chosen = _check_actions(chosen, agent, env.single_action_space, len(acting))
-        actions = np.zeros((count, *chosen.shape[1:]), chosen.dtype)
-        actions[acting] = chosen
+        who = f"act of {type(agent).__name__}"
+        actions = _spread(chosen, who, env.single_action_space, acting, count)
         observation, _, terminated, truncated, info = env.step(actions)
         over, ended = terminated | truncated, observation
         if mode is AutoresetMode.SAME_STEP:
             ended, info = undo_same_step(observation, info, over)
         states.append(np.array(ended["observation"]))
-        shown[running] = states[-1][running]
+        for name, values in shown.items():
+            values[running] = np.asarray(ended[name])[running]
         steps += running
-        success |= running & _reported(info, "is_success").astype(bool)
+        for name, best in found.items():
+            found[name] = np.maximum(best, running * _reported(info, name))
         running &= ~over
         if mode is AutoresetMode.DISABLED and over.any() and running.any():
             observation, _ = env.reset(options={"reset_mask": over})
         if on_step is not None:
             on_step(count - int(running.sum()), count)
-    return success, steps, states
+    return found, steps, states
+
+
+def _spread(
+    chosen: Any, who: str, space: spaces.Space[Any], acting: NDArray[np.int64], count: int
+) -> Any:
+    """Return actions for all environments, of which an agent gave those of some rows; 0 elsewhere.
+
+    Where the space is a ``Dict``, what the agent gave is a dict, and so is what is returned.
+    """
+    if isinstance(space, spaces.Dict):
+        return {
+            name: _spread(chosen[name], who, inner, acting, count) for name, inner in space.items()
+        }
+    checked = check_actions(chosen, who, space, len(acting))
+    actions = np.zeros((count, *checked.shape[1:]), checked.dtype)
+    actions[acting] = checked
+    return actions
 
 
 def _reported(info: Mapping[str, Any], name: str) -> Array:
@@ -190,22 +228,29 @@ def _not_satisfied(started: Any) -> NDArray[np.int64]:
     return counted
 
 
-def _check_actions(actions: Any, agent: Agent, space: spaces.Space[Any], count: int) -> Array:
-    """Return an agent's actions as an array [N, ...]; raises ShapeError if they are no such."""
+def check_actions(actions: Any, who: str, space: spaces.Space[Any], count: int) -> Array:
+    """Return an agent's actions as an array [N, ...]; raises ShapeError if they are no such.
+
+    Args:
+        actions: what the agent gave.
+        who: gave them, for the message: "act of MyAgent".
+        space: of a single action.
+        count: N.
+    """
     try:
         array = np.asarray(actions)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged, or a tensor with gradients
         raise ShapeError(
-            f"act of {type(agent).__name__} gave a {type(actions).__name__} that is no array"
-            f" ({error}); return a NumPy array [N, ...]"
+            f"{who} gave a {type(actions).__name__} that is no array ({error}); return a NumPy"
+            " array [N, ...]"
         ) from None
     expected = (count, *(space.shape or ()))
     whole = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
     if array.shape != expected or array.dtype.kind not in ("iub" if whole else "iubf"):
         raise ShapeError(
-            f"act of {type(agent).__name__} gave {array.dtype} {list(array.shape)} for {count}"
-            f" observations, and actions are {space.dtype} {list(expected)}; return a NumPy array"
-            " with an action for each observation"
+            f"{who} gave {array.dtype} {list(array.shape)} for {count} observations, and actions"
+            f" are {space.dtype} {list(expected)}; return a NumPy array with an action for each"
+            " observation"
         )
     return array
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.grounding.candidates import Candidates
+from langrl.grounding.intents import intent_log_posterior
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
 from langrl.models.protocols import Language, as_inputs, device_of, evaluation_mode
-from langrl.protocols import Array, Floats, check_instruction
+from langrl.protocols import Array, Floats, Integers, Mask, check_instruction
 
 _CACHED_TEXTS = 10_000
 
@@ -43,16 +45,36 @@ class TextCache:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M]."""
+    """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M].
+
+    ``prior`` [M] is how likely each goal is before anything is said, up to a factor; None if all
+    are equally likely.
+    """
 
     goals: Array
     probabilities: Floats
+    prior: Floats | None = None
 
     @property
     def entropy_bits(self) -> float:
         """Uncertainty about the goal in bits, at most log2 M."""
         p = self.probabilities[self.probabilities > 0].astype(np.float64)
         return float(-(p * np.log2(p)).sum())
+
+    def of_intents(self, reached: Integers, possible: Mask) -> NDArray[np.float64]:
+        """Return the probability of each intent [I], goals grouped by what they reach.
+
+        Args:
+            reached: number of the cell that each goal reaches [M], as ``Intents.reached`` says.
+            possible: which cells are intents [I]; each is meant with the same probability before
+                anything is said. See ``langrl.grounding.intents.intent_log_posterior``.
+        """
+        prior = np.ones(len(self.goals)) if self.prior is None else self.prior
+        with np.errstate(divide="ignore"):
+            given = [torch.from_numpy(np.log(each)[None]) for each in (self.probabilities, prior)]
+        groups = torch.from_numpy(reached[None]), torch.from_numpy(possible[None])
+        found: NDArray[np.float64] = intent_log_posterior(*given, *groups)[0].exp().numpy()
+        return found
 
 
 class GoalChooser:

@@ -32,12 +32,15 @@ class Scores:
         log_weights: log p(g) - log q(g) of the candidates [N, M].
         compute_critic: returns f(s, a, g) [N, A, M]; called only if a strategy uses it.
         direct: state-actions against the instruction [N, A]; None if encoders are not shared.
+        labels: what each candidate answers to each of Q questions, int64 [N, Q, M]; None where
+            nothing can be asked.
     """
 
     language_score: Tensor
     log_weights: Tensor
     compute_critic: Callable[[], Tensor] | None = None
     direct: Tensor | None = None
+    labels: Tensor | None = None
 
     @cached_property
     def critic(self) -> Tensor:
@@ -57,20 +60,22 @@ class Decision:
     """What a strategy answers: scores of actions [N, A], or a candidate each [N].
 
     ``posterior`` [N, M] is p(g|l) over the candidates; ``ask`` [N] is True where the agent should
-    ask which goal was meant.
+    ask which goal was meant, and ``question`` [N] is then the number of the question, else -1.
+    Strategies of ``langrl.grounding.asking`` ask; the others never do.
     """
 
     posterior: Tensor
     ask: Tensor
     action_scores: Tensor | None = None
     goal: Tensor | None = None
+    question: Tensor | None = None
 
 
 Answer = tuple[Decision, Tensor | None]  # and what to remember
 
 
 class Grounding(Protocol):
-    """A strategy; ``needs`` names what it requires: "critic", "shared encoder".
+    """A strategy; ``needs`` names what it requires: "critic", "shared encoder", "questions".
 
     One that also has ``keeps_goals = True`` is not asked again once every episode has a goal, until
     a text changes.

@@ -10,42 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
-from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
-from langrl.data.grid.experts import GridTrajectories, grid_experts
-from langrl.envs.grid import grammar as grid_grammar
-from langrl.envs.grid.meanings import draw_meaning
-from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
+from langrl.envs.grid.rooms import GRID_WORLDS
 from langrl.envs.phrasing import PHRASINGS, Phrasing
-from langrl.errors import InstructionError
 from langrl.evaluation.comparison import compare, summarise
 from langrl.evaluation.statistics import group_rows, labelled_groups, mean_and_sem, means_and_sems
-from langrl.models.language_image.model import LanguageImageModel
 from langrl.plots.base import methods_figure
 from langrl.protocols import Agent
 from langrl.reproduce.arguments import GridGoToArguments
 from langrl.reproduce.common import digest_of, run_parts, train_timed, with_given, write_report
 from langrl.tasks.grid.agent import image_language
+from langrl.tasks.grid.cloning import clone, language_fingerprint
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
 from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
-from langrl.training.loop import Training
 from langrl.training.result_cache import ResultCache, Row
-from langrl.training.run_folder import check_empty
-from langrl.training.seeding import seeded
 
 GROUNDED = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal", "direct")
 COLUMNS = (
     "world", "level", "phrasing", "method", "success", "success_sem", "spl",
     "mean_ambiguity_bits",
 )  # fmt: skip
-_ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
 
 
 def reproduce(options: GridGoToArguments, command: str) -> None:
@@ -110,13 +98,7 @@ def _measure(
 
 def _evaluation_key(config: GridRunConfig) -> dict[str, Any]:
     """Return what the rows of a seed depend on."""
-    return config.model_dump(mode="json") | _fingerprint(config) | {"methods": [*GROUNDED]}
-
-
-def _fingerprint(config: GridRunConfig) -> dict[str, str]:
-    """Return the digest of the weights of a config's language-image model."""
-    model = image_language(config.language, config.device).model
-    return {"language_sha256": weights_digest(model.state_dict())}
+    return config.model_dump(mode="json") | language_fingerprint(config) | {"methods": [*GROUNDED]}
 
 
 def _config(seed: int, episodes: int, steps: int | None, language: str) -> GridRunConfig:
@@ -136,95 +118,6 @@ def _agents(config: GridRunConfig, run: Path, cloning: Path) -> dict[str, Callab
     if texts.shape[-1] != config.critic.embedding:
         del agents["direct"]  # embeddings of different sizes cannot even be compared
     return agents | {"behaviour_cloning": clone(config, cloning)} | BASELINES
-
-
-def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
-    """Return the maker of a policy of as many trajectories as the agent's, with their texts.
-
-    It is trained for half as many steps as the critic, unless it was trained before.
-    """
-    data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
-    model = image_language(config.language, config.device).model
-    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
-    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
-    with seeded(seed):
-        width = model.encode_text(["go to a ball"]).shape[1]
-        policy = ClonedPolicy(width, len(ACTIONS), config.critic)
-    done, key = step_folder(folder, settings.steps), _cloning_key(config)
-    if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
-        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
-        fill(dict(policy.named_parameters()), stored.tensors["weights"])
-    else:
-        check_empty(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        parts, texts = _paired(config, model, np.random.default_rng(data_seed))
-        draw = torch.Generator().manual_seed(seed)
-        learner = CloningLearner(policy, parts, texts, settings, draw)
-        Training(
-            learner,
-            settings.steps,
-            folder,
-            config.logging,
-            lambda: Checkpoint({"state": key}, {"weights": learner.state()["weights"]}),
-        ).run(f"seed {config.seed}, behaviour cloning")
-    temperature = config.grounding.temperature
-    return lambda: CloningAgent(policy, model.encode_text, temperature)
-
-
-def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
-    """Return what a cloned policy depends on, the texts' embeddings included."""
-    parts = {"world", "data", "critic", "learner", "seed"}
-    return config.model_dump(mode="json", include=parts) | _fingerprint(config)
-
-
-def _paired(
-    config: GridRunConfig, model: LanguageImageModel, generator: np.random.Generator
-) -> tuple[list[GridTrajectories], list[Tensor]]:
-    """Return trajectories in each world of the config, and embeddings of their instructions."""
-    parts, texts = [], []
-    for world in config.world.worlds:
-        part, written = _instructed_experts(config, world, generator)
-        distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
-        embedded = model.encode_text(list(distinct))
-        parts.append(part)
-        texts.append(embedded[[distinct[text] for text in written]])
-    return parts, texts
-
-
-def _instructed_experts(
-    config: GridRunConfig, world: str, generator: np.random.Generator
-) -> tuple[GridTrajectories, list[str]]:
-    """Return trajectories of experts that follow instructions, and their texts, one each."""
-    data, spec = config.data, GRID_WORLDS[world]
-    rooms = draw_rooms(spec, data.rooms, generator)
-    meanings = [
-        _meanings(room, data.trajectories_per_room, generator, spec.levels) for room in rooms
-    ]
-    pairs = [(m, room) for part, room in zip(meanings, rooms, strict=True) for m in part]
-    cells = np.stack([grid_grammar.denoted(meaning, room) for meaning, room in pairs])
-    texts = [grid_grammar.write(meaning, generator, "seen") for meaning, _ in pairs]
-    free = is_free(rooms).repeat(data.trajectories_per_room, 0)
-    experts = grid_experts(
-        rooms,
-        data.trajectories_per_room,
-        generator,
-        targets=facing(cells, free),
-        action_noise=data.action_noise,
-    )
-    return experts, texts
-
-
-def _meanings(
-    room: Rooms, count: int, generator: np.random.Generator, levels: tuple[str, ...]
-) -> list[grid_grammar.Meaning]:
-    """Draw meanings of these levels, or of any where none of them fits the room; four alike."""
-    different = []
-    for _ in range(-(-count // _ALIKE)):
-        try:
-            different.append(draw_meaning(room, generator, levels))
-        except InstructionError:
-            different.append(draw_meaning(room, generator))
-    return [meaning for meaning in different for _ in range(_ALIKE)][:count]
 
 
 def _over_seeds(measured: list[Row]) -> list[Row]:

@@ -171,7 +171,8 @@ def test_a_refused_option_is_named_and_changes_nothing(name, single, options):
 @every_world
 def test_an_unknown_option_is_refused_by_name(name, single):
     env = make(name, single)
-    known = "'instruction' or 'position'" if is_maze(name) else "'instruction', 'room' or 'pose'"
+    own = "'position', 'noise_seed'" if is_maze(name) else "'room', 'pose'"
+    known = f"'instruction', {own} or 'intended'"
     with pytest.raises(InstructionError, match=f"no reset option 'colour'; use {known}"):
         env.reset(seed=0, options={"colour": "red"})
 

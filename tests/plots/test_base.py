@@ -2,7 +2,16 @@ import numpy as np
 from PIL import Image
 
 from langrl.envs.maze.layouts import load_layout
-from langrl.plots.base import DENOTED, WALL, curves_figure, methods_figure, save
+from langrl.plots.base import (
+    DENOTED,
+    WALL,
+    Bar,
+    curves_figure,
+    draw_bars,
+    figure,
+    methods_figure,
+    save,
+)
 from langrl.plots.maze import cell_mass, posterior_figure
 
 WALLS = load_layout("slit").walls
@@ -47,3 +56,14 @@ def test_training_curves_have_a_panel_per_metric():
     fig = curves_figure(records, "title")
     titles = [ax.get_title() for ax in fig.axes if ax.get_title()]
     assert titles == ["loss", "accuracy"]
+
+
+def test_a_label_has_one_colour_in_all_groups():
+    ax = figure(4.0, 3.0, "bars").subplots()
+    draw_bars(ax, [Bar(group, label, 0.5) for group in "abc" for label in ("one", "two", "three")])
+    seen = {
+        name: {bars[0].get_facecolor() for bars in ax.containers if bars.get_label() == name}
+        for name in ("one", "two", "three")
+    }
+    assert all(len(colours) == 1 for colours in seen.values())
+    assert len(set.union(*seen.values())) == 3

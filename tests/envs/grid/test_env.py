@@ -24,7 +24,6 @@ from scipy.stats import chisquare
 
 import langrl
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
-from langrl.envs.grid.episodes import MODES
 from langrl.envs.grid.grammar import COLOURS, LEVELS, WALL, level_of, parse
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import (
@@ -40,6 +39,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
     read_observation,
 )
+from langrl.envs.intents import MODES
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import ConfigError, InstructionError, ShapeError, UnknownNameError
 
@@ -58,7 +58,7 @@ def test_environment_with_images_passes_the_check_of_gymnasium(name):
 def test_environment_of_every_level_passes_the_check_of_gymnasium(level):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        settings = {"levels": (level,), "phrasing": "held_out", "mode": "hidden_intent"}
+        settings = {"levels": (level,), "phrasing": "held_out", "mode": "hidden"}
         env = gymnasium.make("langrl/GridGoTo-v0", **settings).unwrapped
         check_env(env, skip_render_check=True)
 
@@ -84,7 +84,7 @@ def test_info_is_of_plain_numbers():
     _, info = begin("something red")
     kinds = {"is_success": bool, "ambiguity_bits": float, "shortest_steps": float}
     assert {name: type(value) for name, value in info.items()} == kinds
-    _, info = begin("something red", mode="hidden_intent")
+    _, info = begin("something red", mode="hidden")
     assert type(info.pop("intended_success")) is bool
     assert set(info) == set(kinds)
 
@@ -118,7 +118,7 @@ def test_gymnasium_can_run_it_in_processes_of_their_own():
 
 @pytest.mark.parametrize("make", [GridGoToEnv, lambda **settings: GridGoToVectorEnv(2, **settings)])
 def test_environments_and_spaces_can_be_pickled(make):
-    env = make(levels=("relation", "negation"), mode="hidden_intent")
+    env = make(levels=("relation", "negation"), mode="hidden")
     env.reset(seed=3)
     copy = pickle.loads(pickle.dumps(env))
     actions = np.random.default_rng(0).integers(3, size=(20, *env.action_space.shape))
@@ -165,7 +165,9 @@ def test_instructions_are_of_the_levels_asked_for(level):
         ({"levels": ()}, InstructionError, "choose of full, colour"),
         ({"levels": "full"}, InstructionError, "levels is a tuple"),
         ({"phrasing": "sen"}, UnknownNameError, "did you mean 'seen'"),
-        ({"mode": "hidden"}, UnknownNameError, "mode named 'hidden'"),
+        ({"mode": "hiden"}, UnknownNameError, "did you mean 'hidden'"),
+        ({"mode": "hidden_intent"}, UnknownNameError, "'hidden_intent' is now called 'hidden'"),
+        ({"mode": "disjunctive"}, UnknownNameError, "'disjunctive' is now called 'any'"),
     ],
 )
 def test_wrong_setting_is_refused_when_the_environment_is_made(settings, error, says, many):
@@ -222,7 +224,7 @@ def test_unknown_text_has_no_ambiguity_and_no_success():
 
 
 def test_unknown_text_after_a_known_one_has_no_success_either():
-    env = GridGoToEnv(mode="hidden_intent")
+    env = GridGoToEnv(mode="hidden")
     for text, success in (("the key", True), ("dance", False)):
         env.reset(options={"room": ROOM, "pose": (3, 1, SOUTH), "instruction": text})
         _, reward, _, _, info = env.step(DONE)
@@ -267,7 +269,7 @@ def test_every_denoted_object_is_meant_equally_often():
     text = "something red or a box"
     meant = []
     for pose in faced:  # the same seed: the same intentions
-        envs, infos = begin_many(count, text, pose, mode="hidden_intent")
+        envs, infos = begin_many(count, text, pose, mode="hidden")
         assert not infos["intended_success"].any()
         _, rewards, terminations, _, infos = envs.step(np.full(count, DONE))
         assert infos["is_success"].all()
@@ -281,7 +283,7 @@ def test_every_denoted_object_is_meant_equally_often():
 def test_single_environment_means_one_object_too():
     rewards = []
     for seed, pose in itertools.product(range(40), ((3, 1, SOUTH), (1, 5, EAST))):
-        env, info = begin("something red", pose, seed=seed, mode="hidden_intent")
+        env, info = begin("something red", pose, seed=seed, mode="hidden")
         assert info["intended_success"] is False
         _, reward, terminated, _, info = env.step(DONE)
         assert terminated
@@ -294,14 +296,14 @@ def test_single_environment_means_one_object_too():
 
 
 def test_what_is_not_denoted_is_never_meant():
-    envs, _ = begin_many(50, "something red", (6, 2, WEST), mode="hidden_intent")
+    envs, _ = begin_many(50, "something red", (6, 2, WEST), mode="hidden")
     *_, infos = envs.step(np.full(50, DONE))
     assert not infos["is_success"].any()
     assert not infos["intended_success"].any()
 
 
 def test_the_only_denoted_object_is_meant():
-    envs, _ = begin_many(20, "the key", (3, 1, SOUTH), mode="hidden_intent")
+    envs, _ = begin_many(20, "the key", (3, 1, SOUTH), mode="hidden")
     assert envs.step(np.full(20, DONE))[1].all()
 
 

@@ -23,7 +23,7 @@ from scipy import ndimage
 from scipy.stats import chisquare
 
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
-from langrl.envs.grid.episodes import MODES, START_DISTANCE
+from langrl.envs.grid.episodes import START_DISTANCE
 from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, WALL
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import (
@@ -37,6 +37,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
     read_observation,
 )
+from langrl.envs.intents import MODES
 from langrl.envs.phrasing import PHRASINGS
 from langrl.errors import InstructionError
 
@@ -179,7 +180,7 @@ def test_reset_in_the_middle_of_an_episode_starts_the_clock_anew():
 
 
 def test_observations_and_infos_are_not_changed_by_later_steps():
-    for env in (GridGoToEnv(mode="hidden_intent"), GridGoToVectorEnv(2, mode="hidden_intent")):
+    for env in (GridGoToEnv(mode="hidden"), GridGoToVectorEnv(2, mode="hidden")):
         kept = [env.reset(seed=1)]
         copies = [pickle.loads(pickle.dumps(kept[0]))]
         for action in np.random.default_rng(0).integers(3, size=(120, *env.action_space.shape)):
@@ -192,7 +193,7 @@ def test_observations_and_infos_are_not_changed_by_later_steps():
 def test_changing_what_was_returned_changes_nothing():
     room = ROOM.copy()
     env, _ = begin("the key", room=room)
-    envs, infos = begin_many(2, "the key", room=room, mode="hidden_intent")
+    envs, infos = begin_many(2, "the key", room=room, mode="hidden")
     room[:] = 0
     env.room[:] = 0
     env.step(RIGHT)[0]["observation"][:] = 0
@@ -247,7 +248,7 @@ def test_starts_with_an_unknown_text_are_anywhere():
 
 @every_world
 def test_layouts_are_the_same_whatever_is_asked_for(world):
-    def rooms(levels, phrasing="seen", mode="disjunctive"):
+    def rooms(levels, phrasing="seen", mode="any"):
         envs = GridGoToVectorEnv(10, world, levels, phrasing, mode)
         return envs.reset(seed=4)[0]["observation"][..., :2]
 
@@ -259,7 +260,7 @@ def test_layouts_are_the_same_whatever_is_asked_for(world):
         return True
 
     layouts = rooms(("any",))  # which fits everywhere
-    np.testing.assert_array_equal(rooms(("any",), "held_out", "hidden_intent"), layouts)
+    np.testing.assert_array_equal(rooms(("any",), "held_out", "hidden"), layouts)
     for level, phrasing in itertools.product(LEVELS, PHRASINGS):
         found = rooms((level,), phrasing)
         kept = [np.array_equal(*pair) for pair in zip(found, layouts, strict=True)]

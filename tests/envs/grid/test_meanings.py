@@ -9,8 +9,9 @@ from grid_rooms_by_hand import LETTERED_ROOM as ROOM
 from grid_rooms_by_hand import random_room, room_of_objects
 from scipy.stats import chisquare
 
+from langrl.envs.draws import pick_each
 from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, ambiguity, denoted, level_of
-from langrl.envs.grid.meanings import draw_meaning, draw_meanings, pick_each
+from langrl.envs.grid.meanings import draw_meaning, draw_meanings
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.errors import InstructionError
 

@@ -282,7 +282,7 @@ def test_worlds_refuse_whatever_they_do_not_know(wrapped):
     refused(
         lambda: OPTIONED[wrapped]().reset(options={"place": (0.5, 0.5)}),
         InstructionError,
-        "no reset option 'place'; use 'instruction' or 'position'",
+        "no reset option 'place'; use 'instruction', 'position', 'noise_seed' or 'intended'",
     )
 
 

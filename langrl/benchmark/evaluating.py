@@ -1,0 +1,212 @@
+"""Evaluating one entrant in one world: a cell of the benchmark's last wave."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from langrl.benchmark.beliefs import Fit, beliefs_of
+from langrl.benchmark.calibration import calibrate
+from langrl.benchmark.entrants import ENTRANTS, Entrant, Setting, find_entrant
+from langrl.benchmark.examples import Example
+from langrl.benchmark.families import World, agents_of_family, config_of, run_name
+from langrl.benchmark.outcomes import Outcomes
+from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.results import SCHEMA
+from langrl.benchmark.rollout import Rollout, roll_out
+from langrl.benchmark.suites import suite_named
+from langrl.benchmark.tasks import WORLDS
+from langrl.envs.grid.rooms import read_observation
+from langrl.envs.intents import MODES
+from langrl.grounding.beliefs import posterior_of
+from langrl.protocols import Agent
+from langrl.tasks.loading import AgentMaker
+from langrl.training.logs import versions
+
+COVERAGE = 0.9  # of conformal sets
+
+
+def fit(name: str, world: str, seed: int, profile: str, out: str) -> dict[str, Any]:
+    """Calibrate what an entrant believes, on tasks apart: a cell of the second wave.
+
+    Args:
+        name: of one of the entrants that are calibrated alike.
+        world: by its name.
+        seed: of the training.
+        profile: how many tasks.
+        out: the benchmark's folder.
+
+    Returns:
+        The fields of a ``Fit``.
+    """
+    entrant = ENTRANTS[name]
+    trained, _ = _trained(entrant, world, seed, profile, Path(out))
+    agent = entrant.make(Setting(World(world), trained=trained))
+    return asdict(_fit(agent, world, seed, profile))
+
+
+def _fit(agent: Agent, world: str, seed: int, profile: str) -> Fit:
+    """Return the calibration of what an agent believes, if it says so."""
+    beliefs = beliefs_of(agent, world)
+    if beliefs is None:
+        return Fit()
+    found = calibrate(world, beliefs, PROFILES[profile].calibration, seed, (COVERAGE,))
+    return Fit(found.temperature, found.set_temperature, found.thresholds[COVERAGE])
+
+
+def evaluate(
+    name: str, source: str, world: str, seed: int, profile: str, suite: str, out: str
+) -> dict[str, Any]:
+    """Evaluate an entrant by its name: a cell of the last wave.
+
+    Args:
+        name: of the entrant.
+        source: an import path or a run folder, for those that are not of ``ENTRANTS``.
+        world: by its name.
+        seed: of the training and of the agent's own randomness.
+        profile: which tasks, and at what prices.
+        suite: by its name.
+        out: the benchmark's folder.
+
+    Returns:
+        A cell's result; see ``evaluate_entrant``.
+    """
+    entrant, folder = find_entrant(name, source), Path(out)
+    trained, seconds = _trained(entrant, world, seed, profile, folder)
+    fitted = None
+    if not source and entrant.calibrated is not None:
+        stored = _read(calibration_file(folder, entrant.calibrated, world, seed))
+        fitted = Fit(**{field.name: stored[field.name] for field in fields(Fit)})
+    return evaluate_entrant(entrant, world, seed, profile, suite, trained, seconds, fitted)
+
+
+def _trained(
+    entrant: Entrant, world: str, seed: int, profile: str, out: Path
+) -> tuple[AgentMaker | None, float | None]:
+    """Return what makes agents of an entrant's run, and the seconds of its training."""
+    if entrant.family is None:
+        return None, None
+    family, own = entrant.family, World(world)
+    run, config = run_name(family, own, seed, profile), config_of(family, own, seed, profile)
+    make = agents_of_family(family, config, run_folder(out, family, run))
+    return make, _read(training_file(out, family, run))["train_seconds"]
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def run_folder(out: Path, family: str, run: str) -> Path:
+    """Return where a run is trained."""
+    return out / "runs" / family / run
+
+
+def training_file(out: Path, family: str, run: str) -> Path:
+    """Return the result file of a training's cell."""
+    return out / "training" / family / f"{run}.json"
+
+
+def calibration_file(out: Path, calibrated: str, world: str, seed: int) -> Path:
+    """Return the result file of a calibration's cell."""
+    return out / "calibration" / calibrated / f"{world}-seed-{seed}.json"
+
+
+def evaluate_entrant(
+    entrant: Entrant,
+    world: str,
+    seed: int,
+    profile: str,
+    suite: str,
+    trained: AgentMaker | None = None,
+    train_seconds: float | None = None,
+    fitted: Fit | None = None,
+) -> dict[str, Any]:
+    """Evaluate an entrant in one world, in both modes and at each price if it asks.
+
+    Args:
+        entrant: who.
+        world: by its name.
+        seed: of the agent's own randomness.
+        profile: which tasks, and at what prices.
+        suite: by its name.
+        trained: makes the agents of its run.
+        train_seconds: of the run.
+        fitted: the calibration of what it believes; it is calibrated first if not given.
+
+    Returns:
+        What a file of results has: schema, suite, hash, agent, about, role, world, seed,
+        train_seconds, versions, outcomes and, of the first seed, examples.
+    """
+    tasks, amount = suite_named(suite), PROFILES[profile]
+    setting = Setting(World(world), trained=trained)
+    if fitted is None:
+        fitted = _fit(entrant.make(setting), world, seed, profile)
+    setting = replace(setting, fit=fitted)
+    rollouts = []
+    for mode in MODES:
+        chosen = tasks.tasks(world, mode)[: amount.tasks]
+        agent = entrant.make(setting)
+        rollouts.append(roll_out(chosen, agent, seed, fit=fitted))
+        if mode == "hidden" and hasattr(agent, "ask"):
+            for price in amount.prices:
+                asking = entrant.make(replace(setting, price=price))
+                rollouts.append(roll_out(chosen, asking, seed, price=price, fit=fitted))
+    return {
+        "schema": SCHEMA,
+        "suite": suite,
+        "hash": tasks.version_hash,
+        "agent": entrant.name,
+        "about": entrant.about,
+        "role": entrant.role,
+        "world": world,
+        "seed": seed,
+        "train_seconds": train_seconds,
+        "versions": versions(),
+        "outcomes": Outcomes.concat([rollout.outcomes for rollout in rollouts]).to_json(),
+        "examples": _examples(entrant, rollouts) if seed == 0 else [],
+    }
+
+
+def _examples(entrant: Entrant, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """Return an ambiguous episode that succeeds and one that does not, where there are such."""
+    found = []
+    for succeeds in (True, False):
+        episodes = (
+            _example(entrant, rollout, int(n)).to_json()
+            for rollout in rollouts
+            if rollout.beliefs is not None
+            for n in np.flatnonzero(
+                (rollout.outcomes.intended == succeeds) & ~rollout.outcomes.twin
+            )
+        )
+        found += list(itertools.islice(episodes, 1))
+    return found
+
+
+def _example(entrant: Entrant, rollout: Rollout, n: int) -> Example:
+    """Return an episode as the report shows it, with what was believed at its start."""
+    assert rollout.beliefs is not None
+    task, path = rollout.tasks[n], rollout.paths[n]
+    posterior = posterior_of(rollout.beliefs, rollout.observations[n], task.instruction)
+    own: Any = WORLDS[task.world]
+    if task.room is None:
+        place = {"layout": own.maze.layout.text, "path": path}
+    else:
+        place = {"room": task.room_array, "path": read_observation(path)[1]}
+    numbers = place["path"].shape[1]
+    return Example(
+        entrant=entrant.name,
+        task=task.name,
+        world=task.world,
+        instruction=task.instruction,
+        candidates=posterior.goals[:, :numbers],
+        probabilities=posterior.probabilities,
+        denoted=np.array(task.denoted),
+        success=bool(rollout.outcomes.intended[n]),
+        intended=np.array(task.intended) if task.mode == "hidden" else None,
+        **place,
+    )

@@ -1,0 +1,153 @@
+"""Profiles: how much of the benchmark is run, from half a minute to many hours.
+
+A profile fixes the tasks, the trainings and the entrants, so that folders of one profile can be
+compared; which entrants, worlds and seeds are run can be narrowed by flags.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a profile trains a family of agents in worlds of one type.
+
+    Args:
+        changes: fields of the family's preset that are others here, with dots.
+        preset: another preset than the family's.
+        shared: whether one run is for all worlds of the type, which the preset names.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the benchmark is run.
+
+    Args:
+        about: what it is for, in a few words.
+        worlds: names of worlds.
+        seeds: of training and acting, 0 to ``seeds - 1``.
+        entrants: names of entrants.
+        tasks: tasks of each world and mode, at most; an ambiguous task and its twin are two.
+        prices: of a question, at which entrants that ask are evaluated.
+        calibration: tasks on layouts apart that conformal sets are calibrated on.
+        training: by family and then "street" or "grid", where it is another than the preset's.
+    """
+
+    about: str
+    worlds: tuple[str, ...]
+    seeds: int
+    entrants: tuple[str, ...]
+    tasks: int
+    prices: tuple[float, ...]
+    calibration: int
+    training: Mapping[str, Mapping[str, Recipe]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Return a sha256 of what decides results: of all but the words about it."""
+        content = json.dumps(asdict(self) | {"about": ""}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+STREETS = tuple(f"street-{name}" for name in ("fork", "blank", "island", "slit", "blocker"))
+GRIDS = tuple(f"grid-{name}" for name in ("goto", "crowded", "rooms", "relations", "nine-rooms"))
+PRICES = (0.05, 0.2, 0.8)
+ASKING = ("never", "always", "pays", "conformal")
+STRATEGIES = ("log_sum_exp", "nearest_goal", "sampled_goal", "max_goal")
+
+REFERENCES = ("oracle", "nearest_object", "random", *(f"posterior-{ask}" for ask in ASKING))
+CONTRASTIVE = tuple(
+    f"{family}-{how}" for family in ("offline", "online") for how in (*STRATEGIES, *ASKING)
+)
+
+SMOKE = Profile(
+    about="whether it runs: half a minute, with trainings that learn next to nothing",
+    worlds=("street-fork", "grid-goto"),
+    seeds=1,
+    entrants=(
+        "oracle", "random", "posterior-never", "posterior-always", "posterior-pays",
+        "offline-log_sum_exp", "offline-nearest_goal",
+    ),
+    tasks=24,
+    prices=(0.2,),
+    calibration=50,
+    training={
+        "offline": {
+            "street": Recipe(
+                {
+                    "data.num_trajectories": 500,
+                    "data.num_pairs": 5_000,
+                    "learner.steps": 60,
+                    "learner.batch_size": 64,
+                    "grounding.candidates": 500,
+                }
+            ),
+            "grid": Recipe(
+                {
+                    "data.rooms": 50,
+                    "learner.steps": 10,
+                    "learner.rooms": 8,
+                    "learner.states": 16,
+                    "learner.warmup": 1,
+                    "critic.channels": 16,
+                }
+            ),
+        }
+    },
+)  # fmt: skip
+
+_FAST_GRID = Recipe({"learner.steps": 1500, "data.rooms": 2000})
+FAST = Profile(
+    about="a first answer: ten minutes on two cores, with short trainings",
+    worlds=("street-fork", "grid-goto"),
+    seeds=1,
+    entrants=(*REFERENCES, *CONTRASTIVE, "offline-direct", "cloning"),
+    tasks=120,
+    prices=PRICES,
+    calibration=400,
+    training={
+        "offline": {
+            "street": Recipe({"learner.steps": 1500, "grounding.candidates": 2000}),
+            "grid": _FAST_GRID,
+        },
+        "online": {
+            "street": Recipe({"learner.env_steps": 100_000}),
+            "grid": Recipe(
+                {
+                    "learner.env_steps": 200_000,
+                    "learner.updates": 16,
+                    "collect.warmup": 20_000,
+                    "rooms.channels": 32,
+                    "rooms.depth": 4,
+                }
+            ),
+        },
+        "cloning": {"grid": _FAST_GRID},
+    },
+)
+
+_WORLDS = ("goto", "crowded", "rooms", "relations", "rooms", "nine_rooms")  # as grid-all, and one
+_ALL_GRIDS = {"grid": Recipe({"world.worlds": _WORLDS}, preset="grid-all", shared=True)}
+FULL = Profile(
+    about="the table of the README: every world, three seeds, the presets' trainings; many hours",
+    worlds=(*STREETS, *GRIDS),
+    seeds=3,
+    entrants=(
+        *REFERENCES, *CONTRASTIVE, "offline-direct", "sb3_goals-max_goal",
+        "sb3_goals-sampled_goal", "sb3_reads", "cloning",
+    ),
+    tasks=400,
+    prices=PRICES,
+    calibration=2_000,
+    training={"offline": _ALL_GRIDS, "cloning": _ALL_GRIDS},
+)  # fmt: skip
+
+PROFILES: dict[str, Profile] = {"smoke": SMOKE, "fast": FAST, "full": FULL}

@@ -1,0 +1,125 @@
+"""A policy cloned from experts that are shown with their instructions, in grid worlds.
+
+It trains what agents of grid worlds are compared with: as many trajectories, and their texts.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
+from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
+from langrl.data.grid.experts import GridTrajectories, grid_experts
+from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid.meanings import draw_meaning
+from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, facing, is_free
+from langrl.errors import InstructionError
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import Agent
+from langrl.tasks.grid.agent import image_language
+from langrl.tasks.grid.config import GridRunConfig
+from langrl.training.logs import console
+from langrl.training.loop import Training
+from langrl.training.run_folder import check_empty
+from langrl.training.seeding import seeded
+
+_ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
+
+
+def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
+    """Return the maker of a policy of as many trajectories as the agent's, with their texts.
+
+    It is trained for half as many steps as the critic, unless it was trained before.
+    """
+    data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
+    model = image_language(config.language, config.device).model
+    seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
+    settings = config.learner.model_copy(update={"steps": max(1, config.learner.steps // 2)})
+    with seeded(seed):
+        width = model.encode_text(["go to a ball"]).shape[1]
+        policy = ClonedPolicy(width, len(ACTIONS), config.critic)
+    done, key = step_folder(folder, settings.steps), _cloning_key(config)
+    if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
+        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
+        fill(dict(policy.named_parameters()), stored.tensors["weights"])
+    else:
+        check_empty(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts, texts = _paired(config, model, np.random.default_rng(data_seed))
+        draw = torch.Generator().manual_seed(seed)
+        learner = CloningLearner(policy, parts, texts, settings, draw)
+        Training(
+            learner,
+            settings.steps,
+            folder,
+            config.logging,
+            lambda: Checkpoint({"state": key}, {"weights": learner.state()["weights"]}),
+        ).run(f"seed {config.seed}, behaviour cloning")
+    temperature = config.grounding.temperature
+    return lambda: CloningAgent(policy, model.encode_text, temperature)
+
+
+def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
+    """Return what a cloned policy depends on, the texts' embeddings included."""
+    parts = {"world", "data", "critic", "learner", "seed"}
+    return config.model_dump(mode="json", include=parts) | language_fingerprint(config)
+
+
+def _paired(
+    config: GridRunConfig, model: LanguageImageModel, generator: np.random.Generator
+) -> tuple[list[GridTrajectories], list[Tensor]]:
+    """Return trajectories in each world of the config, and embeddings of their instructions."""
+    parts, texts = [], []
+    for world in config.world.worlds:
+        part, written = _instructed_experts(config, world, generator)
+        distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
+        embedded = model.encode_text(list(distinct))
+        parts.append(part)
+        texts.append(embedded[[distinct[text] for text in written]])
+    return parts, texts
+
+
+def _instructed_experts(
+    config: GridRunConfig, world: str, generator: np.random.Generator
+) -> tuple[GridTrajectories, list[str]]:
+    """Return trajectories of experts that follow instructions, and their texts, one each."""
+    data, spec = config.data, GRID_WORLDS[world]
+    rooms = draw_rooms(spec, data.rooms, generator)
+    meanings = [
+        _meanings(room, data.trajectories_per_room, generator, spec.levels) for room in rooms
+    ]
+    pairs = [(m, room) for part, room in zip(meanings, rooms, strict=True) for m in part]
+    cells = np.stack([grid_grammar.denoted(meaning, room) for meaning, room in pairs])
+    texts = [grid_grammar.write(meaning, generator, "seen") for meaning, _ in pairs]
+    free = is_free(rooms).repeat(data.trajectories_per_room, 0)
+    experts = grid_experts(
+        rooms,
+        data.trajectories_per_room,
+        generator,
+        targets=facing(cells, free),
+        action_noise=data.action_noise,
+    )
+    return experts, texts
+
+
+def _meanings(
+    room: Rooms, count: int, generator: np.random.Generator, levels: tuple[str, ...]
+) -> list[grid_grammar.Meaning]:
+    """Draw meanings of these levels, or of any where none of them fits the room; four alike."""
+    different = []
+    for _ in range(-(-count // _ALIKE)):
+        try:
+            different.append(draw_meaning(room, generator, levels))
+        except InstructionError:
+            different.append(draw_meaning(room, generator))
+    return [meaning for meaning in different for _ in range(_ALIKE)][:count]
+
+
+def language_fingerprint(config: GridRunConfig) -> dict[str, str]:
+    """Return the digest of the weights of a config's language-image model."""
+    model = image_language(config.language, config.device).model
+    return {"language_sha256": weights_digest(model.state_dict())}
