@@ -43,6 +43,7 @@ class AskingAgent:
         self.intents = beliefs.intents
         self.decision: Decision | None = None
         """The last decision, on the episodes in which there was something to decide."""
+        self._make_room(0, len(self.intents.questions.names))
         self.reset(np.random.default_rng(0))
 
     def reset(self, generator: np.random.Generator | None = None, mask: Mask | None = None) -> None:
@@ -53,7 +54,7 @@ class AskingAgent:
             self._generator = torch.Generator().manual_seed(seed)
         self.follower.reset(generator, mask)
         if mask is None:
-            self._texts: list[str | None] = []
+            self._texts = []
         else:
             for n in np.flatnonzero(check_mask(mask, len(self._texts))):
                 self._texts[n] = None
@@ -156,8 +157,8 @@ class AskingAgent:
 
     def _make_room(self, count: int, questions: int) -> None:
         cells = int(np.prod(self.intents.shape))
-        self._texts = [None] * count
-        self._answers = np.full((count, questions), -1)
+        self._texts: list[str | None] = [None] * count
+        self._answers: Integers = np.full((count, questions), -1)
         self._labels = np.zeros((count, questions, cells), np.int64)
         self._possible = np.zeros((count, cells), bool)
         self._question = np.full(count, ACT)
