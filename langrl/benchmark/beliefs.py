@@ -56,7 +56,7 @@ class MeasuredBeliefs:
     covered: NDArray[np.float64]
     ssc: NDArray[np.float64]
 
-    def columns(self) -> dict[str, NDArray[np.float64]]:
+    def columns(self) -> dict[str, Any]:
         """Return the columns by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

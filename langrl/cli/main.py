@@ -15,12 +15,9 @@ from pathlib import Path
 
 from langrl.checkpoint import find_checkpoint
 from langrl.cli.arguments import (
-    BenchmarkArguments,
-    CompareArguments,
     DemoArguments,
     DiagnoseArguments,
     EvaluateArguments,
-    SpeedArguments,
 )
 from langrl.cli.flags import parse, subcommand
 from langrl.cli.folders import (
@@ -36,7 +33,6 @@ from langrl.cli.training import pretrain, train
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
-from langrl.settings import Settings
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
 
@@ -120,37 +116,8 @@ def sweep(arguments: list[str]) -> None:
 
 def benchmark(arguments: list[str]) -> None:
     """Run the benchmark, list what is in it, compare results, or measure speed."""
-    name, rest = subcommand(arguments, _BENCHMARKS, "langrl benchmark")
-    program, typed = f"langrl benchmark {name}", _typed("benchmark", arguments)
-    if name == "speed":
-        _speed(parse(SpeedArguments, rest, program), typed)
-    elif name == "run":
-        given = parse(BenchmarkArguments, rest, program)
-        importlib.import_module("langrl.cli.benchmark").run(given, typed)
-    elif name == "list":
-        parse(Settings, rest, program)
-        importlib.import_module("langrl.cli.benchmark").show()
-    else:
-        given = parse(CompareArguments, rest, program)
-        importlib.import_module("langrl.cli.benchmark").compare(given)
-
-
-_BENCHMARKS = {
-    "run": "the benchmark of acting under ambiguity: train, evaluate, report",
-    "list": "its suites, worlds, entrants and profiles",
-    "compare": "paired differences between two results",
-    "speed": "speed ratios",
-}
-
-
-def _speed(given: SpeedArguments, command: str) -> None:
-    check_results_folder(given.out or Path("runs"))
-    from langrl.benchmark.speed import SPEED, speed
-
-    if given.only is not None:
-        lookup(SPEED, given.only, "speed benchmark")
-    out = given.out or new_folder(Path("runs"), "speed")
-    speed(given.only, given.rounds, out, command)
+    module = importlib.import_module("langrl.cli.benchmark")
+    module.dispatch(arguments, _typed("benchmark", arguments))
 
 
 def diagnose(arguments: list[str]) -> None:

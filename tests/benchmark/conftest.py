@@ -3,7 +3,7 @@
 import pytest
 from small_benchmark import NAME, PROFILE, small_suite
 
-from langrl.benchmark import running
+from langrl.benchmark import planning
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.suites import SUITES
 
@@ -17,6 +17,6 @@ def drawn_suite():
 def small(monkeypatch, drawn_suite):
     """The small suite as the benchmark's own, and the profile "small"."""
     monkeypatch.setitem(SUITES, NAME, drawn_suite)
-    monkeypatch.setattr(running, "SUITE", NAME)
+    monkeypatch.setattr(planning, "SUITE", NAME)
     monkeypatch.setitem(PROFILES, "small", PROFILE)
     return drawn_suite

@@ -10,12 +10,13 @@ from command_line import run_langrl
 from small_benchmark import NAME, PROFILE, STREET
 
 from langrl import benchmark
-from langrl.benchmark import running
+from langrl.benchmark import planning
 from langrl.benchmark.entrants import ENTRANTS, Setting
 from langrl.benchmark.families import FAMILIES, World, config_of, worlds_of
+from langrl.benchmark.planning import plan
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.results import load_results
-from langrl.benchmark.running import plan, run_plan
+from langrl.benchmark.running import run_plan
 from langrl.benchmark.suites import SUITES
 from langrl.errors import CellError, ConfigError, ResultsError, UnknownNameError
 from langrl.tasks.registry import config_beside
@@ -60,7 +61,7 @@ def finished(tmp_path_factory, drawn_suite):
     """A folder with everything of the small profile, to be read only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SUITES, NAME, drawn_suite)
-        patch.setattr(running, "SUITE", NAME)
+        patch.setattr(planning, "SUITE", NAME)
         patch.setitem(PROFILES, "small", PROFILE)
         out = tmp_path_factory.mktemp("benchmark") / "out"
         run_small(out)
