@@ -29,8 +29,8 @@ COMMANDS = (
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
     "AdamW", "AdroitHand", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo", "HandManipulate",
-    "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep", "NumPy", "PointMaze", "PyTorch", "SameStep",
-    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
+    "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep", "NumPy",
+    "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 
