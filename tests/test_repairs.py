@@ -30,7 +30,8 @@ COMMANDS = (
 NOT_CLASSES = {
     "AdamW", "AdroitHand", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo", "HandManipulate",
     "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep", "NumPy",
-    "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
+    "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell",
+    "VecNormalize", "ViT",
 }  # fmt: skip
 
 
