@@ -72,6 +72,15 @@ def test_a_process_that_was_ended_is_replaced_and_its_job_done_again(tmp_path):
     assert "--workers" in str(lost.error)
 
 
+def test_a_script_without_a_guard_is_told_of_it(tmp_path):
+    script = DRAWS.replace('if __name__ == "__main__":', "if True:").replace("300", "2")
+    parent = start(tmp_path, script, tmp_path / "out", stderr=subprocess.PIPE)
+    said = parent.communicate(timeout=120)[1].decode()
+    assert parent.returncode == 1
+    assert "2 of 2 cells failed" in said
+    assert "under `if __name__ ==" in said
+
+
 def test_an_error_that_cannot_be_sent_arrives_as_its_text():
     for failed in in_order(LocalEngine(2), small_cells.raises_needs_two, [(), ()]):
         assert str(failed.error) == "NeedsTwo: salt and pepper"
@@ -99,14 +108,17 @@ def interrupt_when(condition, results):
         signal.signal(signal.SIGALRM, before)
 
 
-def start(tmp_path, script, folder):
+def start(tmp_path, script, folder, **options):
     file = tmp_path / "start.py"
     file.write_text(script)
     folder.mkdir()
     path = os.pathsep.join(place for place in sys.path if place)
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(
-        [sys.executable, str(file), str(folder)], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, str(file), str(folder)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        **options,
     )
 
 
