@@ -43,7 +43,8 @@ class AskingAgent:
         self.intents = beliefs.intents
         self.decision: Decision | None = None
         """The last decision, on the episodes in which there was something to decide."""
-        self._make_room(0, len(self.intents.questions.names))
+        self._texts: list[str | None] = []
+        self._answers: Integers
         self.reset(np.random.default_rng(0))
 
     def reset(self, generator: np.random.Generator | None = None, mask: Mask | None = None) -> None:
@@ -157,8 +158,8 @@ class AskingAgent:
 
     def _make_room(self, count: int, questions: int) -> None:
         cells = int(np.prod(self.intents.shape))
-        self._texts: list[str | None] = [None] * count
-        self._answers: Integers = np.full((count, questions), -1)
+        self._texts = [None] * count
+        self._answers = np.full((count, questions), -1)
         self._labels = np.zeros((count, questions, cells), np.int64)
         self._possible = np.zeros((count, cells), bool)
         self._question = np.full(count, ACT)
