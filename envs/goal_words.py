@@ -30,6 +30,10 @@ class CellGrammar(Protocol):
     def kinds(self) -> tuple[str, ...]:
         """The instruction types."""
 
+    @property
+    def drawn_kinds(self) -> tuple[str, ...]:
+        """These, and those that are drawn only where they are asked for."""
+
     def denotation(self, text: str) -> Mask | None:
         """Return the cells that a text denotes; None if it is unknown.
 
@@ -149,7 +153,7 @@ class GoalWords:
     def _kinds(self, kinds: Sequence[str] | None, phrasing: str) -> tuple[str, ...]:
         lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
         for kind in kinds or ():
-            lookup(dict.fromkeys(self.kinds), kind, "instruction type")
+            lookup(dict.fromkeys(self.frame.grammar.drawn_kinds), kind, "instruction type")
         return tuple(kinds or self.kinds)
 
 

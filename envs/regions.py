@@ -59,6 +59,11 @@ class RegionGrammar:
         there = {meaning[0] for meaning in self.meanings}
         return tuple(kind for kind in KINDS if kind in there)
 
+    @property
+    def drawn_kinds(self) -> tuple[str, ...]:
+        """The same: none is drawn only where it is asked for."""
+        return self.kinds
+
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """How many quarters there are for each number of a goal."""

@@ -28,7 +28,7 @@ ENTRANTS = {  # skill, and trust in the most likely intent
 REFERENCES = ("oracle", "random")
 
 
-def outcomes(entrant: str, seed: int, tasks: int = 240) -> Outcomes:
+def outcomes(entrant: str, seed: int, tasks: int = 96) -> Outcomes:
     """Return outcomes of an entrant, drawn from its skill; the tasks are the same for all."""
     skill, trust = ENTRANTS.get(entrant, (0.6, 0.7))
     shared = np.random.default_rng(7)
@@ -77,14 +77,14 @@ def maze_example(entrant: str = "street-log_sum_exp", **changes: Any) -> Example
     generator = np.random.default_rng(3)
     cells = layout.free_cells
     column = cells[:, 1] == 12
-    fields = dict(
-        entrant=entrant, task="street-fork-hidden-3", world="street-fork",
-        instruction="go to column 12", layout=layout.text, candidates=cells + 0.5,
-        probabilities=np.where(column, 1.0, 0.05 * generator.random(len(cells))) / 16,
-        denoted=cells[column], intended=cells[column][3], success=False,
-        path=np.stack([np.linspace(0.5, 6.5, 20), np.linspace(11, 12.5, 20)], 1),
-        answers=("left or right half: right",),
-    )  # fmt: skip
+    fields = {
+        "entrant": entrant, "task": "street-fork-hidden-3", "world": "street-fork",
+        "instruction": "go to column 12", "layout": layout.text, "candidates": cells + 0.5,
+        "probabilities": np.where(column, 1.0, 0.05 * generator.random(len(cells))) / 16,
+        "denoted": cells[column], "intended": cells[column][3], "success": False,
+        "path": np.stack([np.linspace(0.5, 6.5, 20), np.linspace(11, 12.5, 20)], 1),
+        "answers": ("left or right half: right",),
+    }  # fmt: skip
     return Example(**{**fields, **changes})
 
 
@@ -94,12 +94,12 @@ def room_example(entrant: str = "street-nearest_goal", **changes: Any) -> Exampl
     room[[0, -1], :] = room[:, [0, -1]] = (2, 5)
     room[2, 5], room[5, 2], room[6, 6] = (6, 0), (6, 0), (7, 2)
     goals = [(2, 4, 0), (3, 5, 3), (5, 3, 2), (4, 2, 1), (6, 5, 0)]
-    fields = dict(
-        entrant=entrant, task="grid-goto-any-11", world="grid-goto",
-        instruction="go to a red ball", room=room, candidates=goals,
-        probabilities=[0.3, 0.2, 0.25, 0.2, 0.02], denoted=[(2, 5), (5, 2)], success=True,
-        path=[(4, 5, 3), (3, 5, 3)],
-    )  # fmt: skip
+    fields = {
+        "entrant": entrant, "task": "grid-goto-any-11", "world": "grid-goto",
+        "instruction": "go to a red ball", "room": room, "candidates": goals,
+        "probabilities": [0.3, 0.2, 0.25, 0.2, 0.02], "denoted": [(2, 5), (5, 2)], "success": True,
+        "path": [(4, 5, 3), (3, 5, 3)],
+    }  # fmt: skip
     return Example(**{**fields, **changes})
 
 

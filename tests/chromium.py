@@ -6,9 +6,9 @@ It is driven by its own protocol over two pipes, so that nothing but the browser
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
-_PATIENCE = 60  # seconds for one answer
+_PATIENCE = 60  # seconds to the next answer
 
 
 def find_chromium() -> str:
@@ -129,9 +129,8 @@ class Chromium:
         return path
 
     def _next(self) -> dict[str, Any]:
-        end = time.monotonic() + _PATIENCE
         while b"\0" not in self._buffer:
-            assert time.monotonic() < end, "Chromium does not answer"
+            assert select.select([self._read], [], [], _PATIENCE)[0], "Chromium does not answer"
             part = os.read(self._read, 1 << 20)
             assert part, "Chromium ended"
             self._buffer += part

@@ -12,8 +12,10 @@ import torch
 from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
+from langrl.cli import benchmark as benchmark_commands
 from langrl.cli import commands, data, diagnose
 from langrl.cli import main as cli
+from langrl.cli import sweep as sweep_cli
 from langrl.reproduce import (
     cpc,
     grid_goto,
@@ -134,12 +136,15 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
     for module, name in (
         (commands, "train"),
         (commands, "evaluate"),
+        (commands, "evaluate_own"),
         (commands, "demo"),
         *((module, "reproduce") for module in REPRODUCED),
         (diagnose, "run"),
         (data, "describe"),
         (data, "make"),
         (benchmark, "speed"),
+        *((benchmark_commands, name) for name in ("run", "show", "compare")),
+        (sweep_cli, "sweep"),
     ):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: called.append(args))
     monkeypatch.setattr(sys, "argv", words)

@@ -31,13 +31,13 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "PIL": ("langrl.models", "langrl.data", "langrl.plots"),
     "matplotlib": (
         "langrl.plots", "langrl.data.digit_pairs", "langrl.tasks", "langrl.reproduce",
-        "langrl.cli.diagnose",
+        "langrl.cli.diagnose", "langrl.benchmark.report_figures",
     ),
     "sklearn": ("langrl.data.digit_pairs",),
     "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
-    "yaml": ("langrl.settings", "langrl.tasks.presets"),
+    "yaml": ("langrl.settings", "langrl.tasks.presets", "langrl.benchmark.hub"),
     "scipy": ("langrl.envs", "langrl.functional.assumptions"),
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (

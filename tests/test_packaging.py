@@ -33,7 +33,7 @@ def test_the_wheel_has_every_module_and_preset(wheel):
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, inside in folders.items()
-        for pattern in ("*.py", "*.yaml", "py.typed", "bundled/*")
+        for pattern in ("*.py", "*.yaml", "py.typed", "bundled/*", "report_page/*", "*_schema.json")
         for path in (ROOT / folder).rglob(pattern)
     }
     assert len(expected) > 40

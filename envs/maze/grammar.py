@@ -89,6 +89,7 @@ _FORMS: list[str] = [
 VOCABULARY = frozenset(word for text in _FORMS for word in text.replace("{}", " ").split())
 """Every word that the grammar knows."""
 
+MOST_WORDS = 32  # of a text that is written; compact text encoders read no more by default
 _MASKS_KEPT = 4096
 
 
@@ -98,6 +99,7 @@ class MazeGrammar:
 
     layout: Layout
     kinds = KINDS
+    drawn_kinds = DRAWN_KINDS
 
     @cached_property
     def lines(self) -> tuple[Meaning, ...]:
@@ -209,8 +211,14 @@ class MazeGrammar:
         return (kind, *pair)
 
     def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
-        """Return one of the texts for a meaning, drawn from a set of phrasings."""
-        return _TEMPLATES.write(meaning, generator, phrasing)
+        """Return one of the texts for a meaning, drawn from a set of phrasings.
+
+        It has at most ``MOST_WORDS`` words, which only those of nested meanings could exceed.
+        """
+        while True:
+            text = _TEMPLATES.write(meaning, generator, phrasing)
+            if text.count(" ") < MOST_WORDS:
+                return text
 
     def write_noisy(self, meaning: Meaning, generator: Generator) -> str:
         """Return a seen text for a meaning with politeness and slips of spelling."""

@@ -56,7 +56,7 @@ class MeasuredBeliefs:
     covered: NDArray[np.float64]
     ssc: NDArray[np.float64]
 
-    def columns(self) -> dict[str, NDArray[np.float64]]:
+    def columns(self) -> dict[str, Any]:
         """Return the columns by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -141,7 +141,8 @@ def measure_beliefs(
     if fit.threshold is not None:
         generator = torch.Generator().manual_seed(seed)
         scored = adaptive_scores((log_posterior / fit.set_temperature).softmax(-1), generator)
-        sets = (scored <= fit.threshold).numpy()
+        # An infinite threshold, of too few calibration tasks, takes in what is possible at all.
+        sets = ((scored <= fit.threshold) & scored.isfinite()).numpy()
         sizes, covered = sets.sum(1).astype(float), (sets & intended).any(1).astype(float)
         ssc = (sets & denoted).sum(1) / (sets | denoted).sum(1)
     return MeasuredBeliefs(

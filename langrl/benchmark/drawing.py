@@ -16,13 +16,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from langrl.envs.maze.grammar import MOST_WORDS
 from langrl.envs.phrasing import Meaning, Phrasing
 from langrl.errors import ConfigError
 from langrl.protocols import Integers, Mask
 from langrl.words import split_words
 
 MOST_BITS = 4  # the last level of ambiguity: so many bits, or more
-MOST_WORDS = 32  # of a text; the most that compact text encoders read
 TaskPhrasing = Literal["seen", "held_out", "noisy"]
 PHRASINGS: tuple[TaskPhrasing, ...] = ("seen", "held_out", "noisy")
 """Seen and held-out phrasings of the grammars; noisy: politeness, and up to two slips of spelling

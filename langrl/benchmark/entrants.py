@@ -140,7 +140,8 @@ def _grounded(family: str, strategy: str) -> Entrant:
 
 def _as_trained(family: str) -> Entrant:
     own = FAMILIES[family]
-    return Entrant(family, own.about, lambda setting: setting.make(), family, tuple(own.presets))
+    kinds = tuple(kind for kind in BOTH if kind in own.presets)
+    return Entrant(family, own.about, lambda setting: setting.make(), family, kinds)
 
 
 def _asking(base: str, rule: AskRule) -> Entrant:

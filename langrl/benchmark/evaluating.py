@@ -204,7 +204,7 @@ def _example(entrant: Entrant, rollout: Rollout, n: int) -> Example:
         world=task.world,
         instruction=task.instruction,
         candidates=posterior.goals[:, :numbers],
-        probabilities=posterior.probabilities,
+        probabilities=posterior.probabilities.astype(float),
         denoted=np.array(task.denoted),
         success=bool(rollout.outcomes.intended[n]),
         intended=np.array(task.intended) if task.mode == "hidden" else None,

@@ -11,13 +11,18 @@ from langrl import GRID_IDS, MAZE_IDS
 from langrl.benchmark.profiles import PROFILES, Recipe
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.layouts import LAYOUTS
-from langrl.errors import check_extra
+from langrl.errors import check_extra, lookup
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import OFF, RunConfig
 from langrl.tasks.grid.cloning import clone
+from langrl.tasks.grid.config import GridEvaluationConfig
+from langrl.tasks.grid.suite import GridSuite
 from langrl.tasks.loading import AgentMaker, agents_of_run
+from langrl.tasks.maze.config import MazeEvaluationConfig
+from langrl.tasks.maze.suite import MazeSuite
 from langrl.tasks.registry import TASKS, load_run_config
 from langrl.tasks.run import is_trained, train_or_resume
+from langrl.tasks.suite import TaskSuite
 from langrl.training.logs import TIMES, read_metrics
 
 Kind = Literal["street", "grid"]
@@ -59,6 +64,18 @@ class World:
         tables: dict[Kind, Mapping[str, str]] = {"street": MAZE_IDS, "grid": GRID_IDS}
         kind: Kind = "street" if env_id in MAZE_IDS else "grid"
         return cls(f"{kind}-{tables[kind][env_id].replace('_', '-')}")
+
+
+def suite_in(env_id: str) -> TaskSuite:
+    """Return the suite of a world of langrl by Gymnasium's id, for agents that have no run.
+
+    Raises:
+        UnknownNameError: if it is none of langrl's.
+    """
+    lookup({**MAZE_IDS, **GRID_IDS}, env_id, "world")
+    if env_id in MAZE_IDS:
+        return MazeSuite(MAZE_IDS[env_id], MazeEvaluationConfig())
+    return GridSuite(GRID_IDS[env_id], GridEvaluationConfig(), ())
 
 
 def worlds_of(config: Any) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from langrl.evaluation.intervals import Interval
 from langrl.checkpoint import write_atomically
+from langrl.evaluation.intervals import Interval
 
 FOLDER = ".eval_results"
 
@@ -41,7 +41,7 @@ def write_eval_results(
             {
                 "dataset": {"id": suite, "task_id": name},
                 "value": round(interval.value, 6),
-                "notes": f"[{interval.low:.3f}, {interval.high:.3f}]; {notes}",
+                "notes": f"95 %: {_limits(interval)}; {notes}",
             }
             for name, interval in measured
         ]
@@ -50,6 +50,10 @@ def write_eval_results(
         write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
         paths.append(path)
     return paths
+
+
+def _limits(interval: Interval) -> str:
+    return f"[{interval.low:.3f}, {interval.high:.3f}], {interval.method}"
 
 
 def _file_name(entrant: str) -> str:

@@ -120,13 +120,22 @@ FAST = Profile(
         },
         "online": {
             "street": Recipe({"learner.env_steps": 100_000}),
-            "grid": Recipe({"learner.env_steps": 300_000, "collect.warmup": 20_000}),
+            "grid": Recipe(
+                {
+                    "learner.env_steps": 200_000,
+                    "learner.updates": 16,
+                    "collect.warmup": 20_000,
+                    "rooms.channels": 32,
+                    "rooms.depth": 4,
+                }
+            ),
         },
         "cloning": {"grid": _FAST_GRID},
     },
 )
 
-_ALL_GRIDS = {"grid": Recipe(preset="grid-all", shared=True)}
+_WORLDS = ("goto", "crowded", "rooms", "relations", "rooms", "nine_rooms")  # as grid-all, and one
+_ALL_GRIDS = {"grid": Recipe({"world.worlds": _WORLDS}, preset="grid-all", shared=True)}
 FULL = Profile(
     about="the table of the README: every world, three seeds, the presets' trainings; many hours",
     worlds=(*STREETS, *GRIDS),

@@ -13,7 +13,6 @@ from langrl.benchmark.report_sections import (
     LEADERBOARD,
     Content,
     header,
-    intervals_used,
     sections,
 )
 from langrl.benchmark.results import Results
@@ -45,7 +44,7 @@ def write_report(folder: Path, results: Results, command: str) -> Path:
     write_atomically(folder / PAGE, render(content))
     _write_numbers(folder, content)
     measures = [column.name for column in LEADERBOARD]
-    notes = f"{intervals_used(content.rows)}; suite {content.digest}; {command}"
+    notes = f"tasks {content.digest}; {command}"
     write_eval_results(folder, content.rows, measures, content.suite, notes)
     return folder / PAGE
 

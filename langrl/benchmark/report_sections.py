@@ -130,11 +130,10 @@ def sections(content: Content) -> list[tuple[str, str, Html]]:
 
 
 def _leaderboard(content: Content) -> Html:
-    used = intervals_used(content.rows)
     caption = (
-        f"In brackets {used}; a number's tells which. Bold: the best method. Italics: references,"
-        " which know what no agent is told, or nothing. A heading sorts; a name leads to how its"
-        " numbers were made."
+        "A score of 1 is the exact ceiling. Bold: the best method. Italics: references, which know"
+        " the world and the grammar, or nothing. A heading sorts; a name leads to how its numbers"
+        " were made."
     )
     return number_table(content.rows, LEADERBOARD, caption, "Leaderboard")
 

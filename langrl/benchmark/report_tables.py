@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 from langrl.benchmark.markup import Html, element
@@ -41,18 +42,21 @@ def number_table(
     """
     shown = [column for column in columns if any(_value(row, column) is not None for row in rows)]
     best = {column.name: _best(rows, column) for column in shown}
+    marks = _marks(rows, shown)
     body = [
         element(
             "tr",
             element("th", _entrant(row["entrant"]), scope="row"),
-            [_cell(row, column, best[column.name]) for column in shown],
+            [_cell(row, column, best[column.name], marks) for column in shown],
             class_="reference" if row["role"] == "reference" else None,
         )
         for row in rows
     ]
     head = element("tr", element("th", "Entrant", scope="col", class_="text"), _heads(shown))
     table = element("table", element("thead", head), element("tbody", body))
-    return Html(scrolled(table, label) + element("p", caption, class_="note"))
+    methods = ", ".join(f"{mark}: {method}" for method, mark in marks.items())
+    said = f"In brackets: intervals of 95 % ({methods}). {caption}"
+    return Html(scrolled(table, label) + element("p", said, class_="note"))
 
 
 def text_table(headings: Iterable[str], rows: Iterable[Sequence[Any]], label: str) -> Html:
@@ -111,7 +115,16 @@ def _best(rows: Sequence[Mapping[str, Any]], column: Column) -> float | None:
     return max(known) if column.higher else min(known)
 
 
-def _cell(row: Mapping[str, Any], column: Column, best: float | None) -> Html:
+def _marks(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, str]:
+    """Return a letter for each method of an interval."""
+    entries = [row.get(column.name) for row in rows for column in columns]
+    methods = sorted({entry.method for entry in entries if isinstance(entry, Interval)})
+    return dict(zip(methods, ascii_lowercase, strict=False))
+
+
+def _cell(
+    row: Mapping[str, Any], column: Column, best: float | None, marks: Mapping[str, str]
+) -> Html:
     value, entry = _value(row, column), row.get(column.name)
     if value is None:
         return element("td", element("span", "-", aria_label="not measured"))
@@ -119,7 +132,8 @@ def _cell(row: Mapping[str, Any], column: Column, best: float | None) -> Html:
     leads = best is not None and row["role"] != "reference" and text == f"{best:.2f}"
     content = [element("b", text) if leads else text]
     if isinstance(entry, Interval):
-        content.append(element("small", f"[{entry.low:.2f}, {entry.high:.2f}]", title=entry.method))
+        limits = f"[{entry.low:.2f}, {entry.high:.2f}]"
+        content.append(element("small", limits, element("sup", marks[entry.method])))
         if column.drawn:
             content.append(_drawn(entry))
     return element("td", content, data_value=f"{value:.6g}", class_="best" if leads else None)

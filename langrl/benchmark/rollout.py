@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from langrl.benchmark.beliefs import UNFITTED, Fit, MeasuredBeliefs, beliefs_of, measure_beliefs
 from langrl.benchmark.outcomes import Outcomes
@@ -21,7 +22,7 @@ from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import check_actions, play
 from langrl.functional.asking import best_question
 from langrl.grounding.beliefs import Beliefs
-from langrl.protocols import Agent, Array, Floats, Instructions, Mask, Observation, check_agent
+from langrl.protocols import Agent, Array, Instructions, Mask, Observation, check_agent
 
 
 class Asking:
@@ -148,7 +149,9 @@ def _about(tasks: Sequence[BenchmarkTask]) -> dict[str, Any]:
     return columns | {"task": [task.name for task in tasks]}
 
 
-def ceilings(tasks: Sequence[BenchmarkTask], price: float | None) -> tuple[Floats, Mask]:
+def ceilings(
+    tasks: Sequence[BenchmarkTask], price: float | None
+) -> tuple[NDArray[np.float64], Mask]:
     """Return the best expected utility of each task [N], and whether asking pays there [N].
 
     Args:

@@ -15,7 +15,15 @@ from langrl.training.engines.config import EngineFlags
 class EvaluateArguments(Settings):
     """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
 
-    run: Annotated[Path, tyro.conf.Positional] = Field(description="a run folder")
+    run: Annotated[Path | None, tyro.conf.Positional] = Field(
+        None, description="a run folder; with --agent it can be left out"
+    )
+    agent: tuple[str, ...] = Field(
+        (), description="agents of your own, which meet the same tasks: mypackage:MyAgent"
+    )
+    env: str | None = Field(
+        None, description="where --agent acts without a run: the Gymnasium id of a world of langrl"
+    )
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[str, ...] | None = Field(
         None,
@@ -121,6 +129,34 @@ class MakeDataArguments(Settings):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the episodes")
     workers: int | None = Field(
         None, ge=1, le=1024, description="processes; one per core by default"
+    )
+
+
+class SweepArguments(EngineFlags):
+    """Train one config with fields changed: every combination of values, or random ones."""
+
+    config: str = Field(min_length=1, description="a preset or a YAML file")
+    out: Path = Field(
+        description="folder of results.json and of the runs; the same command goes on there"
+    )
+    random: int | None = Field(
+        None, ge=1, le=100_000, description="draw so many settings, instead of all combinations"
+    )
+    draw_seed: int = Field(0, ge=0, lt=2**32, description="with --random: seed of what is drawn")
+    seeds: int = Field(1, ge=1, le=1000, description="trainings of each setting")
+    metric: str = Field(
+        "success",
+        min_length=1,
+        description="what is compared: a column of the runs' results, or of metrics.jsonl",
+    )
+    method: str | None = Field(
+        None,
+        min_length=1,
+        description="whose metric; of the config's own grounding strategy if unset, or the first",
+    )
+    lowest: bool = Field(False, description="the lowest metric is the best, as of a loss")
+    trust_pickle: bool = Field(
+        False, description="go on with runs of Stable-Baselines3, whose zip runs code"
     )
 
 

@@ -1,27 +1,63 @@
-"""What ``langrl benchmark run``, ``list`` and ``compare`` do once their arguments are read."""
+"""``langrl benchmark``: how well agents act under ambiguity, and speed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from langrl.cli.arguments import BenchmarkArguments, CompareArguments, SpeedArguments
+from langrl.cli.flags import parse, subcommand
+from langrl.cli.folders import check_folder, check_results_folder, new_folder
+from langrl.errors import lookup
+from langrl.settings import Settings
 
-from langrl.benchmark.entrants import ENTRANTS
-from langrl.benchmark.profiles import PROFILES
-from langrl.benchmark.results import CELLS, Results, load_results
-from langrl.benchmark.running import finish, plan, run_plan
-from langrl.benchmark.suites import SUITES
-from langrl.benchmark.tables import compare as compare_results
-from langrl.benchmark.tables import print_rows
-from langrl.cli.arguments import BenchmarkArguments, CompareArguments
-from langrl.cli.folders import check_folder
-from langrl.envs.intents import MODES
-from langrl.training.engines.config import make_engine
-from langrl.training.logs import console, print_table
+if TYPE_CHECKING:
+    from langrl.benchmark.results import Results
 
+_TABLE = {
+    "run": "the benchmark of acting under ambiguity: train, evaluate, report",
+    "list": "its suites, worlds, entrants and profiles",
+    "compare": "paired differences between two results",
+    "speed": "speed ratios",
+}
 _COMPARED = ("entrant", "other", "tasks", "improvement", "intended", "success", "utility", "regret")
+
+
+def dispatch(arguments: list[str], command: str) -> None:
+    """Read the flags of ``langrl benchmark`` and do what they say.
+
+    Args:
+        arguments: what comes after ``benchmark``.
+        command: what the user typed, for the record.
+    """
+    name, rest = subcommand(arguments, _TABLE, "langrl benchmark")
+    program = f"langrl benchmark {name}"
+    if name == "speed":
+        measure_speed(parse(SpeedArguments, rest, program), command)
+    elif name == "run":
+        run(parse(BenchmarkArguments, rest, program), command)
+    elif name == "list":
+        parse(Settings, rest, program)
+        show()
+    else:
+        compare(parse(CompareArguments, rest, program))
+
+
+def measure_speed(given: SpeedArguments, command: str) -> None:
+    """Measure speed, as ratios."""
+    check_results_folder(given.out or Path("runs"))
+    from langrl.benchmark.speed import SPEED, speed
+
+    if given.only is not None:
+        lookup(SPEED, given.only, "speed benchmark")
+    out = given.out or new_folder(Path("runs"), "speed")
+    speed(given.only, given.rounds, out, command)
 
 
 def run(given: BenchmarkArguments, command: str) -> None:
     """Run the benchmark, or go on with it, and write its report."""
+    from langrl.benchmark.planning import plan
+    from langrl.benchmark.running import finish, run_plan
+    from langrl.training.engines.config import make_engine
+
     out = check_folder(given.out or Path("runs") / f"benchmark-{given.profile}")
     made = plan(
         out,
@@ -37,6 +73,12 @@ def run(given: BenchmarkArguments, command: str) -> None:
 
 def show() -> None:
     """Print suites, worlds, entrants and profiles."""
+    from langrl.benchmark.entrants import ENTRANTS
+    from langrl.benchmark.profiles import PROFILES
+    from langrl.benchmark.suites import SUITES
+    from langrl.envs.intents import MODES
+    from langrl.training.logs import print_table
+
     for name, suite in SUITES.items():
         rows = []
         for world in suite.worlds:
@@ -67,14 +109,21 @@ def show() -> None:
 
 def compare(given: CompareArguments) -> None:
     """Print paired differences between two results, with intervals."""
+    import numpy as np
+
+    from langrl.benchmark.tables import compare as compare_results
+    from langrl.benchmark.tables import print_rows
+
     first, second = (_results(path) for path in (given.first, given.second))
     rows = compare_results(first, second, np.random.default_rng(given.seed))
     print_rows(f"{given.first} minus {given.second}", rows, _COMPARED)
-    console.print("improvement: how likely a run of the first has the better score")
+    print("improvement: how likely a run of the first has the better score")
 
 
-def _results(path: Path) -> Results:
+def _results(path: Path) -> "Results":
     """Return the results in a folder of the benchmark, or of one entrant in it."""
+    from langrl.benchmark.results import CELLS, load_results
+
     if path.parent.name == CELLS and not (path / CELLS).exists():
         return load_results(path.parent.parent).only(path.name)
     return load_results(path)

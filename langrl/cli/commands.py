@@ -3,22 +3,35 @@
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from langrl.benchmark.entrants import Setting, entrant_of_import
+from langrl.benchmark.families import World, suite_in, worlds_of
 from langrl.checkpoint import find_checkpoint
-from langrl.cli.folders import EVALUATION, clear_figures, new_folder, write_index
+from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
+from langrl.errors import ConfigError
 from langrl.evaluation.comparison import COLUMNS, summarise
+from langrl.evaluation.rollouts import Episodes
 from langrl.plots.base import methods_figure, save
 from langrl.plots.grid import save_film
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
-from langrl.tasks.registry import Task, config_beside, has_config, load_run_config
+from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
 from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
-from langrl.tasks.suite import Drawings, finish, suite_of, training_figure
+from langrl.tasks.suite import (
+    Drawings,
+    Makers,
+    Row,
+    TaskSuite,
+    finish,
+    suite_of,
+    training_figure,
+)
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, print_table, write_results
 
@@ -79,45 +92,119 @@ def evaluate(
     layout: str | None,
     policy: Path | None = None,
     trust_pickle: bool = False,
+    agent: Sequence[str] = (),
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text.
 
-    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``.
+    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``; those of
+    one of its checkpoints to ``evaluation-NAME``. Agents of the user's own, by their import paths,
+    meet the same tasks.
     """
     world = None if layout is None else StreetMaze(layout)
-    if not has_config(run):
+    if run_of(run) is None:
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
     config: Any = config_beside(run)
-    agent = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
-    suite = suite_of(config).for_agents(agent)
-    changes = {"episodes": episodes} | ({} if seed is None else {"seed": seed})
-    settings = suite.settings.model_copy(update=changes)
-    agents = suite.agents(agent, methods)
-    if instruction is None:
-        rows = suite.compare_types(agents, settings, kinds, phrasings, _estimate())
-    else:
-        results = suite.follow(agents, settings, instruction)
-        rows = [
-            {"method": name, "instruction": instruction} | summarise(episodes)
-            for name, episodes in results.items()
-        ]
-        _print_lines(suite.describe(agent(), instruction))
-    names = [name for name in rows[0] if name not in ("episodes", "instruction")]
-    print_table(f"{run}: {instruction or 'drawn instructions'}", rows, names)
+    trained = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
+    suite = suite_of(config).for_agents(trained)
+    settings = _settings(suite, episodes, seed)
+    agents = _with_own(suite.agents(trained, methods), agent, worlds_of(config))
+    rows, results = _measure(suite, agents, settings, instruction, kinds, phrasings)
+    if instruction is not None:
+        _print_lines(suite.describe(trained(), instruction))
+    _print_rows(str(run), rows, instruction)
     if out is None:
-        out = new_folder(run / EVALUATION, instruction or "drawn")
+        out = new_folder(evaluations_of(run), instruction or "drawn")
     clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     if instruction is None:
         drawings = Drawings(
-            {"success": suite.draw_types(rows), "posterior": suite.draw_posteriors(agent)}
+            {"success": suite.draw_types(rows), "posterior": suite.draw_posteriors(trained)}
         )
     else:
-        drawings = suite.draw_instruction(agent, instruction, results)
+        drawings = suite.draw_instruction(trained, instruction, results)
     _store(drawings, out / "figures")
-    if out.parent == run / EVALUATION:
+    if out.parent == evaluations_of(run):
         write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
+
+
+@flushed_subnormals()
+def evaluate_own(
+    agent: Sequence[str],
+    env: str,
+    out: Path,
+    command: str,
+    *,
+    instruction: str | None,
+    kinds: Sequence[str] | None,
+    phrasings: Sequence[Phrasing],
+    episodes: int,
+    seed: int | None,
+) -> None:
+    """Evaluate agents of the user's own beside the baselines of a world, where there is no run.
+
+    Args:
+        agent: import paths.
+        env: Gymnasium's id of a world of langrl.
+        out: folder of the results.
+        command: what the user typed, for the record.
+        instruction: one text; drawn ones if not given.
+        kinds: of drawn instructions; all if not given.
+        phrasings: of drawn instructions.
+        episodes: of each row.
+        seed: of the tasks.
+    """
+    suite = suite_in(env)
+    agents = _with_own(suite.baselines, agent, (World.of(env).name,))
+    settings = _settings(suite, episodes, seed)
+    rows, _ = _measure(suite, agents, settings, instruction, kinds, phrasings)
+    _print_rows(env, rows, instruction)
+    path = write_results(out, command, {"env": env, "agent": list(agent)}, rows)
+    if instruction is None:
+        _store(Drawings({"success": suite.draw_types(rows)}), out / "figures")
+    console.print(f"results: {path}")
+
+
+def _with_own(agents: Makers, paths: Sequence[str], worlds: Sequence[str]) -> Makers:
+    """Return makers of agents, and of those that import paths name, for the first of some worlds.
+
+    Raises:
+        ConfigError: if two have one name.
+    """
+    world = World(worlds[0] if worlds else "")
+    own = {(each := entrant_of_import(path)).name: each for path in paths}
+    if taken := [name for name in own if name in agents]:
+        raise ConfigError(f"{taken[0]!r} is a method that is compared already; rename your class")
+    return agents | {name: partial(each.make, Setting(world)) for name, each in own.items()}
+
+
+def _settings(suite: TaskSuite, episodes: int, seed: int | None) -> Any:
+    changes = {"episodes": episodes} | ({} if seed is None else {"seed": seed})
+    return suite.settings.model_copy(update=changes)
+
+
+def _measure(
+    suite: TaskSuite,
+    agents: Makers,
+    settings: Any,
+    instruction: str | None,
+    kinds: Sequence[str] | None,
+    phrasings: Sequence[Phrasing],
+) -> tuple[list[Row], dict[str, Episodes]]:
+    """Return rows, and the episodes of each method where there is one instruction."""
+    if instruction is None:
+        return suite.compare_types(agents, settings, kinds, phrasings, _estimate()), {}
+    results = suite.follow(agents, settings, instruction)
+    rows = [
+        {"method": name, "instruction": instruction} | summarise(episodes)
+        for name, episodes in results.items()
+    ]
+    return rows, results
+
+
+def _print_rows(title: str, rows: Sequence[Row], instruction: str | None) -> None:
+    names = [name for name in rows[0] if name not in ("episodes", "instruction")]
+    print_table(f"{title}: {instruction or 'drawn instructions'}", rows, names)
 
 
 @flushed_subnormals()

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from langrl.evaluation.ambiguity import MOST_BITS
 from langrl.plots.base import figure
 from langrl.plots.grid import draw_room
 from langrl.plots.maze import draw_maze
@@ -56,7 +57,7 @@ def success_by_bits_figure(curves: Sequence[Curve], ceiling: Curve | None) -> Fi
     lowest = min((np.nanmin(curve.low, initial=0.0) for curve in curves), default=0.0)
     ax.set_ylim(bottom=min(lowest, 0.0) - 0.03)  # questions may cost more than they bring
     ticks = np.unique(np.concatenate([curve.x for curve in curves]))
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_xticks(ticks, [f"{tick:g}" if tick < MOST_BITS else f"{tick:g}+" for tick in ticks])
     ax.set_xlabel("ambiguity [bits]", fontsize=_SMALL)
     return fig
 
@@ -177,6 +178,8 @@ def _draw(ax: Axes, curve: Curve, number: int, marker: bool = False) -> None:
     """Draw a curve with its band; colours, dashes and markers tell curves apart."""
     colour = SERIES[number % len(SERIES)]
     known = ~np.isnan(curve.y)
+    if known.sum() == 1:
+        ax.vlines(curve.x[known], curve.low[known], curve.high[known], color=colour, lw=1.2)
     ax.fill_between(
         curve.x[known], curve.low[known], curve.high[known], color=colour, alpha=0.16, lw=0,
     )  # fmt: skip
@@ -187,9 +190,11 @@ def _draw(ax: Axes, curve: Curve, number: int, marker: bool = False) -> None:
 
 
 def _draw_ceiling(ax: Axes, ceiling: Curve) -> None:
-    ax.plot(
-        ceiling.x, ceiling.y, color=INK, lw=1.2, ls=_DASHES[1], label=ceiling.name, zorder=2,
-    )  # fmt: skip
+    style: dict[str, Any] = {"color": INK, "lw": 1.2, "ls": _DASHES[1], "label": ceiling.name}
+    if len(ceiling.x) == 1:
+        ax.axhline(ceiling.y[0], **style)
+    else:
+        ax.plot(ceiling.x, ceiling.y, zorder=2, **style)
 
 
 def _shown(name: str) -> str:

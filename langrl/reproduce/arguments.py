@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from langrl.settings import Settings
+from langrl.training.engines.config import EngineFlags
 
 
 class Reproduction(Settings):
@@ -14,13 +15,11 @@ class Reproduction(Settings):
     out: Path = Field(description="folder of results.json, figures and what is trained")
 
 
-class ParallelReproduction(Reproduction):
-    """What every reproduction in several processes is given."""
-
-    workers: int | None = Field(None, ge=1, le=1024, description="processes; one per core if unset")
+class ParallelReproduction(EngineFlags, Reproduction):
+    """What every reproduction of many trainings is given."""
 
 
-class ReproduceArguments(Reproduction):
+class ReproduceArguments(ParallelReproduction):
     """Train and evaluate on the published mazes, beside the published numbers."""
 
     seeds: int = Field(3, ge=1, le=1000, description="training seeds per maze")

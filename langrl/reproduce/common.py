@@ -1,23 +1,94 @@
-"""What reproductions share: changed settings, runs that are trained once, and the report."""
+"""What reproductions share: cells, changed settings, runs that are trained once, the report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from langrl.checkpoint import content_digest, digest
 from langrl.plots.base import save
+from langrl.reproduce.arguments import ParallelReproduction
 from langrl.settings import S
 from langrl.tasks.config import RunConfig
 from langrl.tasks.run import is_begun, is_trained, train_or_resume
+from langrl.training.cells import Cell, plain, run_cells
+from langrl.training.engines.config import make_engine
 from langrl.training.logs import console, write_results
+
+CELLS = "cells"  # in the folder of results: a file for each part that is done
 
 
 def with_given(settings: S, **values: object) -> S:
     """Return settings with those of the values that are not None."""
     given = {name: value for name, value in values.items() if value is not None}
     return settings.model_copy(update=given)
+
+
+def run_parts(
+    function: Callable[..., Any],
+    jobs: Sequence[Sequence[Any]],
+    options: ParallelReproduction,
+    label: str,
+    depends: Any = None,
+) -> list[Any]:
+    """Return a function's results in the order of its jobs, each computed once.
+
+    A result is stored in the folder ``cells`` of ``options.out`` when it is there, and used again
+    when the command is. The engine is the one that the options choose.
+
+    Args:
+        function: a function of a module, on arguments that ``langrl.training.cells.plain`` knows;
+            returns JSON values, or a mapping of tuples to them.
+        jobs: its arguments, one sequence a job.
+        options: of the command.
+        label: for the progress bar.
+        depends: what the results depend on beside the arguments, as JSON values.
+
+    Raises:
+        CellError: if a job failed; the others are done.
+    """
+    cells = [_part(function, job, options.out, label, depends) for job in jobs]
+    results = run_cells(cells, make_engine(options, options.out), label)
+    return [_unpacked(result) for result in results]
+
+
+def _part(
+    function: Callable[..., Any], job: Sequence[Any], out: Path, label: str, depends: Any
+) -> Cell:
+    name = f"{function.__module__.rpartition('.')[2]}-{function.__name__.strip('_')}"
+    arguments = [_inside(argument, out) for argument in job]
+    key = [name, plain(arguments), depends]
+    file = f"{name}-{digest(json.dumps(key, sort_keys=True).encode())[:16]}.json"
+    shown = [str(argument) for argument in job if isinstance(argument, str | int | float)]
+    part = ", ".join([label, *shown])
+    return Cell(_packed, (function, *job), out / CELLS / file, part, key)
+
+
+def _inside(argument: Any, out: Path) -> Any:
+    """Return a path relative to the folder of results: the folder may be moved."""
+    inside = isinstance(argument, Path) and argument.is_relative_to(out)
+    return argument.relative_to(out) if inside else argument
+
+
+def _packed(function: Callable[..., Any], *job: Any) -> dict[str, Any]:
+    """Return a function's result as a dict of JSON values."""
+    result = function(*job)
+    if isinstance(result, Mapping) and any(isinstance(key, tuple) for key in result):
+        return {"items": [[list(key), value] for key, value in result.items()]}
+    return {"result": result}
+
+
+def _unpacked(stored: Mapping[str, Any]) -> Any:
+    if "items" in stored:
+        return {tuple(key): value for key, value in stored["items"]}
+    return stored["result"]
+
+
+def digest_of(model: str | Path) -> str | None:
+    """Return the sha256 of a model or data in a file or folder; None for a name."""
+    return content_digest(Path(model)) if Path(model).exists() else None
 
 
 def train_once(config: RunConfig, folder: Path, label: str) -> None:

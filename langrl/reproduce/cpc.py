@@ -15,12 +15,11 @@ from langrl.evaluation.statistics import labelled_groups, mean_and_sem
 from langrl.plots import cpc as cpc_plots
 from langrl.reproduce import gaussian_information, partial_memory
 from langrl.reproduce.arguments import CpcArguments
-from langrl.reproduce.common import with_given, write_report
+from langrl.reproduce.common import run_parts, with_given, write_report
 from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.cpc.suite import probe_table
 from langrl.tasks.run import train_or_resume
 from langrl.tasks.suite import finish
-from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 
@@ -40,7 +39,7 @@ def reproduce(options: CpcArguments, command: str) -> None:
     """
     jobs = _jobs(options)
     measured: dict[str, list[Row]] = defaultdict(list)
-    for (part, *_), rows in zip(jobs, run_jobs(measure, jobs, options.workers, "cpc"), strict=True):
+    for (part, *_), rows in zip(jobs, run_parts(measure, jobs, options, "cpc"), strict=True):
         measured[part] += rows
     probes = over_seeds(measured["probes"])
     estimates = gaussian_information.over_seeds(measured["gaussian"])

@@ -18,12 +18,11 @@ from langrl.evaluation.learning_curves import band_of, first_reaching
 from langrl.evaluation.statistics import group_rows, labelled_groups, means_and_sems
 from langrl.plots.learning_curves import learning_curves_figure
 from langrl.reproduce.arguments import CrlVsHerArguments
-from langrl.reproduce.common import train_once, with_given, write_report
+from langrl.reproduce.common import run_parts, train_once, with_given, write_report
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.presets import load_config
 from langrl.tasks.registry import preset_of
-from langrl.training.cells import run_jobs
 from langrl.training.jobs import chained
 from langrl.training.logs import TIMES, print_table, read_metrics
 from langrl.training.result_cache import ResultCache, Row
@@ -48,7 +47,7 @@ def reproduce(options: CrlVsHerArguments, command: str) -> None:
         for env in options.envs
         for seed in range(options.seeds)
     ]
-    points = chained(run_jobs(run_cell, jobs, options.workers, "training"))
+    points = chained(run_parts(run_cell, jobs, options, "training"))
     rows = _last_points(points)
     shown = _over_seeds(points)
     title = f"contrastive RL and hindsight, from scratch, {options.seeds} seeds"

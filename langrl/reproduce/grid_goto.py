@@ -18,14 +18,13 @@ from langrl.evaluation.statistics import group_rows, labelled_groups, mean_and_s
 from langrl.plots.base import methods_figure
 from langrl.protocols import Agent
 from langrl.reproduce.arguments import GridGoToArguments
-from langrl.reproduce.common import train_timed, with_given, write_report
+from langrl.reproduce.common import digest_of, run_parts, train_timed, with_given, write_report
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.cloning import clone, language_fingerprint
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.suite import BASELINES, make_grid_tasks
 from langrl.tasks.loading import load_agent
 from langrl.tasks.presets import load_config
-from langrl.training.cells import run_jobs
 from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 from langrl.training.result_cache import ResultCache, Row
@@ -41,7 +40,9 @@ def reproduce(options: GridGoToArguments, command: str) -> None:
     """Run the whole comparison and write its table, results.json and the figures."""
     settings = (options.episodes, options.steps, options.language)
     jobs = [(options.out / "runs", seed, *settings) for seed in range(options.seeds)]
-    measured = chained(run_jobs(run_seed, jobs, options.workers, "training and evaluating"))
+    measured = chained(
+        run_parts(run_seed, jobs, options, "training and evaluating", digest_of(options.language))
+    )
     rows = _over_seeds(measured)
     summary = _over_levels(rows)
     title = f"grid worlds, {options.seeds} seeds x {options.episodes} episodes"

@@ -35,8 +35,7 @@ from langrl.models.language_image.patch_init import whiten_patches
 from langrl.models.language_image.towers import CompactImageTower
 from langrl.plots.base import PATH, Bar, draw_bars, figure
 from langrl.reproduce.arguments import JoinedModelsArguments
-from langrl.reproduce.common import write_report
-from langrl.training.cells import run_jobs
+from langrl.reproduce.common import digest_of, run_parts, write_report
 from langrl.training.logs import print_table
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.training.seeding import seeded
@@ -62,7 +61,9 @@ def reproduce(options: JoinedModelsArguments, command: str) -> None:
     """Train, join, and write the results; ConfigError if there is no such language-image model."""
     load_language_image_model(options.language)  # refused now, not after the training
     jobs = [(seed, options.steps, options.language) for seed in range(options.seeds)]
-    measured = gather(run_jobs(measure, jobs, options.workers, "joined models"))
+    measured = gather(
+        run_parts(measure, jobs, options, "joined models", digest_of(options.language))
+    )
     rows = [
         dict(zip(COLUMNS, (*key, *mean_and_sem(values), CHANCE), strict=True))
         for key, values in measured.items()

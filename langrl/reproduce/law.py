@@ -16,7 +16,7 @@ from langrl.functional.marginals import direct, monte_carlo
 from langrl.grounding.proposals import GaussianProposal
 from langrl.plots.law import law_figure
 from langrl.reproduce.arguments import LawArguments
-from langrl.reproduce.common import write_report
+from langrl.reproduce.common import run_parts, write_report
 from langrl.reproduce.gaussian_critics import (
     ALTERNATIVES,
     CRITICS,
@@ -36,7 +36,6 @@ from langrl.reproduce.gaussian_critics import (
     unseen_groups,
 )
 from langrl.tasks.maze.published import LAW
-from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 
 COUNTS = (5_000, 100_000)  # candidates from p(b), as published
@@ -58,7 +57,7 @@ def reproduce(options: LawArguments, command: str) -> None:
         for models in MODELS
         for critic in (CRITICS if models != "exact" else ("exact",))
     ]
-    measured = gather(run_jobs(measure, jobs, options.workers, "law: models"))
+    measured = gather(run_parts(measure, jobs, options, "law: models"))
     rows = [
         dict(zip(COLUMNS[:4], key, strict=True)) | over_seeds(values) | {"published": LAW.get(key)}
         for key, values in sorted(measured.items(), key=lambda item: _order(item[0]))

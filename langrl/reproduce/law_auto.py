@@ -19,7 +19,7 @@ from langrl.functional.assumptions import uniformity
 from langrl.functional.marginals import direct
 from langrl.plots.law import auto_figure
 from langrl.reproduce.arguments import LawAutoArguments
-from langrl.reproduce.common import write_report
+from langrl.reproduce.common import run_parts, write_report
 from langrl.reproduce.gaussian_critics import (
     ALTERNATIVES,
     CRITICS,
@@ -31,7 +31,6 @@ from langrl.reproduce.gaussian_critics import (
     recall,
     train_critics,
 )
-from langrl.training.cells import run_jobs
 from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 
@@ -67,7 +66,7 @@ def reproduce(options: LawAutoArguments, command: str) -> None:
         for rho in RHOS
     ]
     jobs = [(setting, shared) for setting in settings for shared in (True, False)]
-    rows = chained(run_jobs(measure, jobs, options.workers, "law-auto: models"))
+    rows = chained(run_parts(measure, jobs, options, "law-auto: models"))
     policies = [_policy(rows, policy) for policy in POLICIES]
     title = f"recall@1 among {ALTERNATIVES}, seeds: {options.seeds}"
     print_table(title, rows, COLUMNS)

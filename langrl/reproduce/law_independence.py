@@ -10,11 +10,10 @@ from typing import Any
 from langrl.evaluation.statistics import gather
 from langrl.plots.law import independence_figure
 from langrl.reproduce.arguments import LawIndependenceArguments
-from langrl.reproduce.common import write_report
+from langrl.reproduce.common import run_parts, write_report
 from langrl.reproduce.gaussian_critics import ALTERNATIVES, CRITICS, Setting, over_seeds
 from langrl.reproduce.law import Key, measure
 from langrl.tasks.maze.published import LAW_EXACT, LAW_INDEPENDENCE, LAW_RHOS
-from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 
 COUNT = 100_000  # candidates from p(b), as published
@@ -33,7 +32,7 @@ def reproduce(options: LawIndependenceArguments, command: str) -> None:
         for models, critics in MODELS.items()
         for critic in critics
     ]
-    results = run_jobs(measure, jobs, options.workers, "law-independence: models")
+    results = run_parts(measure, jobs, options, "law-independence: models")
     measured = gather(
         {(setting.rho, key): value for key, value in result.items()}
         for (setting, *_), result in zip(jobs, results, strict=True)

@@ -19,7 +19,7 @@ from langrl.functional.gap import AMOUNTS, toy_loss, toy_minimum
 from langrl.functional.geometry import cone, gap_noise, modality_gap
 from langrl.plots import modality_gap as gap_plots
 from langrl.reproduce.arguments import ModalityGapArguments
-from langrl.reproduce.common import write_report
+from langrl.reproduce.common import run_parts, write_report
 from langrl.reproduce.gap_claims import (
     COLUMNS,
     MISMATCHED,
@@ -34,7 +34,6 @@ from langrl.reproduce.gap_claims import (
     toy_claims,
 )
 from langrl.reproduce.paired_towers import plain_network, train_towers
-from langrl.training.cells import run_jobs
 from langrl.training.jobs import chained
 from langrl.training.logs import console, print_table
 from langrl.training.optim import Batch, Optimiser, constant_schedule
@@ -54,15 +53,15 @@ _FIXED_TEMPERATURE = 0.02
 
 def reproduce(options: ModalityGapArguments, command: str) -> None:
     """Measure all claims and write the results; ConfigError if embeddings cannot be read."""
-    seeds, workers, features = options.seeds, options.workers, options.features
+    seeds, features = options.seeds, options.features
     embedded = None if features is None else read_embedding_pairs(features, "--features")
-    untrained = chained(run_jobs(untrained_cones, [(s,) for s in range(seeds)], workers, "cones"))
+    untrained = chained(run_parts(untrained_cones, [(s,) for s in range(seeds)], options, "cones"))
     cones = averaged([row for row in untrained if "cosine" in row], "cosine")
     gaps = averaged([row for row in untrained if "gap" in row], "gap")
-    swept = chained(run_jobs(sweep, training_jobs(seeds, options.steps), workers, "towers"))
+    swept = chained(run_parts(sweep, training_jobs(seeds, options.steps), options, "towers"))
     toy_jobs = [(t, s) for s in (True, False) for t in TOY_TEMPERATURES]
-    toy = chained(run_jobs(toy_curve, toy_jobs, workers, "toy"))
-    paths = chained(run_jobs(train_height, [(0.02,), (0.01,)], workers, "toy, trained"))
+    toy = chained(run_parts(toy_curve, toy_jobs, options, "toy"))
+    paths = chained(run_parts(train_height, [(0.02,), (0.01,)], options, "toy, trained"))
     claims = [
         *depth_claims(cones, gaps), *sweep_claims(swept), *repaired_claims(swept),
         *toy_claims(toy, paths),

@@ -15,14 +15,13 @@ from langrl.evaluation.goal_reaching import summarise_goals
 from langrl.evaluation.statistics import labelled_groups, means_and_sems
 from langrl.plots.base import Bar, draw_bars, explain, figure, with_legend
 from langrl.reproduce.arguments import OgbenchPointmazeArguments
-from langrl.reproduce.common import train_timed, with_given, write_report
+from langrl.reproduce.common import digest_of, run_parts, train_timed, with_given, write_report
 from langrl.tasks.goal_reaching.agent import GoalAgents
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.goal_reaching.suite import GoalSuite
 from langrl.tasks.loading import agents_of
 from langrl.tasks.presets import load_config
-from langrl.training.cells import run_jobs
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 
@@ -47,11 +46,12 @@ def reproduce(options: OgbenchPointmazeArguments, command: str) -> None:
     for maze in options.mazes:
         _make(data, maze, options.workers)
     jobs = [
-        (options.out / "runs", data, maze, seed, options.episodes, options.steps, command)
+        (options.out / "runs", data, maze, seed, options.episodes, options.steps)
         for maze in options.mazes
         for seed in range(options.seeds)
     ]
-    measured = run_jobs(run_cell, jobs, options.workers, "training and reaching goals")
+    sets = {maze: digest_of(_file(data, maze)) for maze in options.mazes}
+    measured = run_parts(run_cell, jobs, options, "training and reaching goals", sets)
     rows = _over_seeds(measured)
     title = f"OGBench's PointMaze navigate, {options.seeds} seeds x 5 x {options.episodes} episodes"
     print_table(title, rows, COLUMNS)
@@ -85,12 +85,12 @@ def _config(data: Path, maze: str, seed: int, episodes: int, steps: int | None) 
 
 
 def run_cell(
-    folder: Path, data: Path, maze: str, seed: int, episodes: int, steps: int | None, command: str
+    folder: Path, data: Path, maze: str, seed: int, episodes: int, steps: int | None
 ) -> Row:
     """Train on one set with one seed, unless that is done; returns its success."""
     config = _config(data, maze, seed, episodes, steps)
     run = folder / f"{maze}-{seed}"
-    seconds = train_timed(config, run, f"{maze}, seed {seed}", command)
+    seconds = train_timed(config, run, f"{maze}, seed {seed}", "langrl reproduce ogbench-pointmaze")
     cache = ResultCache(folder / f"{maze}-{seed}.jsonl", config.model_dump(mode="json"))
     (goals,) = cache.rows("goals", lambda: [_reach(run, config)])
     (told,) = cache.rows("instructions", lambda: [_follow(run, config, episodes)])

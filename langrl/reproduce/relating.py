@@ -25,7 +25,7 @@ from langrl.models.vae.model import MultimodalVAE, build_vae
 from langrl.plots import relating as relating_plots
 from langrl.reproduce import related_goals
 from langrl.reproduce.arguments import RelatingArguments
-from langrl.reproduce.common import write_report
+from langrl.reproduce.common import run_parts, write_report
 from langrl.reproduce.relating_claims import CLAIM_COLUMNS, claims, linear_gaussian_rows, summarise
 from langrl.reproduce.relating_tasks import (
     MODEL,
@@ -38,7 +38,7 @@ from langrl.reproduce.relating_tasks import (
     related_scores,
     unrelated_partners,
 )
-from langrl.training.cells import run_jobs
+from langrl.training.engines.config import EngineFlags
 from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
@@ -72,7 +72,7 @@ def reproduce(options: RelatingArguments, command: str) -> None:
         for backbone in BACKBONES
     ]
     written_digits()  # refused now, not after other trainings
-    parts = run_jobs(measure_part, goals + backbones, options.workers, "relating")
+    parts = run_parts(measure_part, goals + backbones, options, "relating")
     success, rows = chained(parts[: len(goals)]), chained(parts[len(goals) :])
     measured = [row for row in rows if "share" in row]
     table = summarise(measured)
@@ -81,7 +81,7 @@ def reproduce(options: RelatingArguments, command: str) -> None:
     print_table("success in grid goto", followed, related_goals.COLUMNS)
     checked = [*linear_gaussian_rows(), *claims(measured), *related_goals.claims(followed)]
     print_table("claims", checked, CLAIM_COLUMNS)
-    config: Row = options.model_dump(exclude={"out", "workers"}) | MODEL
+    config: Row = options.model_dump(exclude={"out", *EngineFlags.model_fields}) | MODEL
     config |= {"training": TRAINING.model_dump() | {"steps": steps}}
     tables = {"table": table, "measured": measured, "success": followed, "episodes": success}
     write_report(out, command, config, checked, _figures(table, rows), **tables)

@@ -16,14 +16,13 @@ from langrl.evaluation.statistics import labelled_groups, mean_over_seeds
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.plots.maze import followed_figure
 from langrl.reproduce.arguments import Sb3ZeroShotArguments
-from langrl.reproduce.common import train_once, with_given, write_report
+from langrl.reproduce.common import run_parts, train_once, with_given, write_report
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
 from langrl.tasks.sb3.agent import TrainedPolicy, load_policy
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import CRITICS, groundings
 from langrl.tasks.suite import suite_of
-from langrl.training.cells import run_jobs
 from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
@@ -42,7 +41,7 @@ def reproduce(options: Sb3ZeroShotArguments, command: str) -> None:
         for seed in range(options.seeds)
         for world in PRESETS
     ]
-    measured = chained(run_jobs(run_seed, jobs, options.workers, "training and following"))
+    measured = chained(run_parts(run_seed, jobs, options, "training and following"))
     rows = _over_seeds(measured)
     budget = f"{options.seeds} seeds x {options.episodes} episodes per instruction type"
     title = f"goal-conditioned policies follow instructions, {budget}"

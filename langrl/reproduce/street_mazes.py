@@ -4,23 +4,25 @@ Trains on blank, fork and island, several seeds each, and evaluates every method
 starts, instructions and noise, beside the numbers published in arXiv:2501.11326.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.phrasing import PHRASINGS
 from langrl.evaluation.comparison import compare, summarise
-from langrl.evaluation.statistics import mean_and_sem, means_and_sems
+from langrl.evaluation.statistics import labelled_groups, mean_and_sem, means_and_sems
 from langrl.plots.base import methods_figure
 from langrl.reproduce.arguments import ReproduceArguments
-from langrl.reproduce.common import train_timed, with_given, write_report
+from langrl.reproduce.common import run_parts, train_timed, with_given, write_report
 from langrl.tasks.loading import AgentMaker, agents_of
 from langrl.tasks.maze import suite as maze_suite
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
 from langrl.tasks.presets import load_config
+from langrl.training.jobs import chained
 from langrl.training.logs import print_table
+from langrl.training.result_cache import Row
 
 MAZES = ("blank", "fork", "island")
 AS_PUBLISHED = {"directions": 8, "weighting": "none"}  # for the two published methods
@@ -28,44 +30,57 @@ COLUMNS = (
     "maze", "method", "success", "success_sem", "spl", "spl_sem", "published_success",
     "published_spl", "train_seconds",
 )  # fmt: skip
-Measured = dict[tuple[str, ...], list[dict[str, Any]]]
 
 
 def reproduce(options: ReproduceArguments, command: str) -> None:
     """Run the whole comparison and write its table, results.json and the figure."""
-    methods: Measured = defaultdict(list)
-    phrasings: Measured = defaultdict(list)
-    config = MazeRunConfig()
-    for maze in MAZES:
-        for seed in range(options.seeds):
-            config = _config(maze, seed, options.episodes, options.steps)
-            folder = options.out / "runs" / f"{maze}-{seed}"
-            seconds = train_timed(
-                config, folder, f"{maze}, seed {seed}", "langrl reproduce street-mazes"
-            )
-            agent = agents_of(folder)
-            for method, row in _evaluate(agent, config).items():
-                methods[maze, method].append(row | {"train_seconds": seconds})
-            for key, row in _evaluate_phrasings(agent, config).items():
-                phrasings[maze, *key].append(row)
+    jobs = [
+        (options.out / "runs", maze, seed, options.episodes, options.steps)
+        for maze in MAZES
+        for seed in range(options.seeds)
+    ]
+    parts = run_parts(run_seed, jobs, options, "training and evaluating")
     averaged = ("success", "spl")
     rows = [
-        {"maze": maze, "method": method} | means_and_sems(measured, averaged)
-        | _published(maze, method)
+        labels | means_and_sems(measured, averaged) | _published(labels["maze"], labels["method"])
         | {"train_seconds": _mean_seconds([row["train_seconds"] for row in measured])}
-        for (maze, method), measured in methods.items()
+        for labels, measured in labelled_groups(
+            chained(part["methods"] for part in parts), ("maze", "method")
+        )
     ]  # fmt: skip
     keys = ("maze", "method", "kind", "phrasing")
     phrased = [
-        dict(zip(keys, key, strict=True)) | means_and_sems(measured, averaged)
-        for key, measured in phrasings.items()
+        labels | means_and_sems(measured, averaged)
+        for labels, measured in labelled_groups(chained(part["phrasings"] for part in parts), keys)
     ]
     title = f"street mazes, {options.seeds} seeds x {options.episodes} episodes"
     print_table(title, rows, COLUMNS)
     print_table("seen and held-out phrasings, by kind", phrased, (*keys, *COLUMNS[2:6]))
     figures = {"street-mazes": methods_figure(rows, title, "maze")}
-    settings = config.model_dump(mode="json")
+    last = _config(MAZES[-1], options.seeds - 1, options.episodes, options.steps)
+    settings = last.model_dump(mode="json")
     write_report(options.out, command, settings, rows, figures, phrasings=phrased)
+
+
+def run_seed(
+    folder: Path, maze: str, seed: int, episodes: int, steps: int | None
+) -> dict[str, list[Row]]:
+    """Train an agent, unless it is there; returns rows of ``methods`` and of ``phrasings``."""
+    config = _config(maze, seed, episodes, steps)
+    run = folder / f"{maze}-{seed}"
+    seconds = train_timed(config, run, f"{maze}, seed {seed}", "langrl reproduce street-mazes")
+    agent = agents_of(run)
+    keys = ("maze", "method", "kind", "phrasing")
+    return {
+        "methods": [
+            {"maze": maze, "method": method} | row | {"train_seconds": seconds}
+            for method, row in _evaluate(agent, config).items()
+        ],
+        "phrasings": [
+            dict(zip(keys, (maze, *key), strict=True)) | row
+            for key, row in _evaluate_phrasings(agent, config).items()
+        ],
+    }
 
 
 def _mean_seconds(seconds: Sequence[float | None]) -> float | None:

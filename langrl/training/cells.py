@@ -133,7 +133,7 @@ def run_cells(cells: Sequence[Cell], engine: Engine, label: str) -> list[Result]
     found = {number: stored_result(cell) for number, cell in enumerate(cells)}
     results = {number: result for number, result in found.items() if result is not None}
     missing = [number for number in found if number not in results]
-    if results and missing:
+    if results:
         console.print(f"{label}: {len(results)} of {len(cells)} cells are there already")
     failed: dict[int, Exception] = {}
     with progress(label, len(cells), len(results)) as bar:

@@ -6,7 +6,6 @@ import pytest
 
 from langrl.agents.baselines import RandomAgent
 from langrl.benchmark.drawing import (
-    MOST_WORDS,
     PHRASINGS,
     choose_intended,
     level_of,
@@ -16,6 +15,7 @@ from langrl.benchmark.drawing import (
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks, make_tasks_env
 from langrl.envs.grid.grammar import denoted, has_known_words, parse
 from langrl.envs.grid.rooms import is_free
+from langrl.envs.maze.grammar import MOST_WORDS
 from langrl.errors import ConfigError, UnknownNameError
 from langrl.evaluation.rollouts import run_episodes
 from langrl.tasks.grid.baselines import GridPlanner

@@ -30,7 +30,8 @@ def test_the_element_is_sound_and_described_and_has_no_address():
     assert (root.tag, root.get("role"), root.get("aria-label")) == (
         "svg", "img", 'a "line" & <more>',
     )  # fmt: skip
-    assert root.get("viewBox") and root.get("width") is None
+    assert root.get("viewBox")
+    assert root.get("width") is None
     assert "://" not in svg
     assert "<style" not in svg
 
@@ -87,3 +88,11 @@ def test_a_utility_below_zero_is_seen():
     ax = success_by_bits_figure([curve("one", -0.3)], curve("ceiling")).axes[0]
     assert ax.get_ylim()[0] < -0.4
     assert ax.get_ylim()[1] > 1
+
+
+def test_one_price_has_its_interval_and_the_ceiling_is_seen():
+    values = {name: np.array([y]) for name, y in (("x", 0.2), ("y", 0.5), ("low", 0.4))}
+    one = Curve("pays", high=np.array([0.6]), **values)
+    ax = asking_figure([one], one).axes[0]
+    assert [segment[:, 1].tolist() for segment in ax.collections[0].get_segments()] == [[0.4, 0.6]]
+    assert list(ax.lines[1].get_ydata()) == [0.5, 0.5]

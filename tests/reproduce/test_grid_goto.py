@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -69,7 +70,11 @@ def test_the_reproduction_has_a_row_for_every_method_and_condition(tiny, tmp_pat
         assert np.asarray(image.convert("L")).std() > 5
     # What is trained is not trained again.
     grid_goto.reproduce(options, "langrl reproduce grid-goto")
+    assert "2 of 2 cells are there already" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "cells")
+    grid_goto.reproduce(options, "langrl reproduce grid-goto")
     assert "using the run in" in capsys.readouterr().out
+    assert read_results(tmp_path) == results
     assert read_results(tmp_path)["rows"] == rows
 
 

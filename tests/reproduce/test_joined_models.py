@@ -105,7 +105,7 @@ def test_there_is_a_figure(run):
 
 def test_missing_model_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(joined_models, "run_jobs", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(joined_models, "run_parts", lambda *_: pytest.fail("trained"))
     options = JoinedModelsArguments(out=tmp_path / "out", language=str(tmp_path / "empty"))
     with pytest.raises(ConfigError, match="holds no model"):
         joined_models.reproduce(options, "")

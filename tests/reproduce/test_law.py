@@ -513,6 +513,6 @@ def test_damaged_or_empty_file_is_refused_in_one_line(tmp_path, write):
 
 
 def test_unreadable_embeddings_are_refused_before_anything_is_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(law_auto, "run_jobs", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(law_auto, "run_parts", lambda *_: pytest.fail("trained"))
     with pytest.raises(ConfigError):
         reproduced(law_auto, tmp_path, embeddings=tmp_path / "none.npy")

@@ -64,7 +64,7 @@ def test_there_are_figures(run):
 
 
 def test_a_wrong_file_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(modality_gap, "run_jobs", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(modality_gap, "run_parts", lambda *_: pytest.fail("trained"))
     with pytest.raises(ConfigError, match="--features"):
         modality_gap.reproduce(
             ModalityGapArguments(out=tmp_path, features=tmp_path / "none.npy"), ""

@@ -50,7 +50,7 @@ class SlurmEngine:
 
     Raises:
         MissingExtraError: if submitit is not installed.
-        ConfigError: if this machine has no ``sbatch``.
+        ConfigError: if this machine has no SLURM.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class SlurmEngine:
         cluster: Literal["slurm", "local"] = "slurm",
     ) -> None:
         check_extra("submitit", "slurm")
-        if cluster == "slurm" and shutil.which("sbatch") is None:
+        if cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             raise ConfigError(
-                "--engine slurm: this machine has no sbatch; start the command on a login node of"
-                " the cluster, or use --engine local"
+                "--engine slurm: this machine has no sbatch and srun; start the command on a login"
+                " node of the cluster, or use --engine local"
             )
         self._folder, self._cluster = folder.absolute(), cluster
         self._settings: dict[str, Any] = {"timeout_min": minutes, "name": "langrl"}
@@ -110,7 +110,10 @@ class SlurmEngine:
                 with (self._folder / _SUBMITTED).open("a") as file:
                     file.write(array[0].job_id.partition("_")[0] + "\n")
             yield running
-        except submitit.core.utils.FailedJobError as error:
+        except (
+            submitit.core.utils.FailedJobError,
+            submitit.core.utils.FailedSubmissionError,
+        ) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(f"sbatch refused the jobs: {reason}") from error
         finally:

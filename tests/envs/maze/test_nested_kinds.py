@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from langrl.data.config import DataConfig
+from langrl.data.state_text_pairs import maze_pairs
 from langrl.envs.maze.env import StreetMazeVectorEnv
-from langrl.envs.maze.grammar import KINDS
+from langrl.envs.maze.grammar import KINDS, MOST_WORDS
 from langrl.envs.maze.layouts import LAYOUTS
 from langrl.envs.maze.world import StreetMaze
+from langrl.words import split_words
 
 NESTED = ("cells", "part")
 
@@ -16,7 +18,9 @@ def test_nested_meanings_are_written_and_read_back(layout, phrasing):
     grammar, generator = StreetMaze(layout).grammar, np.random.default_rng(0)
     for kind in NESTED * 30:
         meaning = grammar.draw_meaning(generator, (kind,))
-        read = grammar.parse(grammar.write(meaning, generator, phrasing))
+        text = grammar.write(meaning, generator, phrasing)
+        assert len(split_words(text)) <= MOST_WORDS
+        read = grammar.parse(text)
         np.testing.assert_array_equal(grammar.mask(read), grammar.mask(meaning))
 
 
@@ -52,3 +56,11 @@ def test_nested_types_are_drawn_only_where_they_are_asked_for():
     envs = StreetMazeVectorEnv(20, "blank", ("cells",))
     _, info = envs.reset(seed=0)
     np.testing.assert_allclose(info["ambiguity_bits"], 1.0)
+
+
+def test_pairs_of_a_state_and_a_text_can_be_of_nested_types():
+    world = StreetMaze("blank")
+    pairs = maze_pairs(world, 40, np.random.default_rng(4), NESTED)
+    for state, text in zip(pairs.states, pairs.texts, strict=True):
+        assert world.denotation(state[None], text).all()
+        assert world.cell_mask(text).sum() <= 5

@@ -1,0 +1,41 @@
+"""A small suite and a small profile of the benchmark, which trains next to nothing."""
+
+from langrl.benchmark.profiles import Profile, Recipe
+from langrl.benchmark.suites import Suite, hash_tasks
+from langrl.benchmark.tasks import draw_tasks_of_modes
+from langrl.envs.intents import MODES
+
+NAME = "langrl/Small-v1"
+STREET, GRID = "street-slit", "grid-goto"
+TINY_STREET = {
+    "data.num_trajectories": 50,
+    "data.num_pairs": 200,
+    "learner.steps": 6,
+    "learner.batch_size": 16,
+    "learner.language_batch_size": 8,
+    "critic.width": 16,
+    "critic.embedding": 8,
+    "text.width": 16,
+    "grounding.candidates": 50,
+    "grounding.directions": 8,
+    "logging.checkpoint_every": 2,
+}
+PROFILE = Profile(
+    about="for tests",
+    worlds=(STREET,),
+    seeds=1,
+    entrants=("oracle", "posterior-pays", "offline-log_sum_exp"),
+    tasks=4,
+    prices=(0.2,),
+    calibration=20,
+    training={"offline": {"street": Recipe(TINY_STREET)}},
+)
+
+
+def small_suite(seed: int = 3, worlds: tuple[str, ...] = (STREET, GRID)) -> Suite:
+    """Return a suite with four pairs of tasks in each world and mode."""
+    digests = {}
+    for world in worlds:
+        drawn = draw_tasks_of_modes(world, 4, seed)
+        digests[world] = hash_tasks(task for mode in MODES for task in drawn[mode])
+    return Suite(NAME, seed, 4, digests)
