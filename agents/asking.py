@@ -22,7 +22,7 @@ from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import Decision, Scores
 from langrl.protocols import Array, Instructions, Integers, Mask, Observation
 
-_LIKELY = 0.5  # of the likeliest intent's probability: what is less likely is not pursued
+_LIKELY = 0.9  # of the likeliest intent's probability: what is less likely is not pursued
 
 
 class AskingAgent:
@@ -43,6 +43,8 @@ class AskingAgent:
         self.intents = beliefs.intents
         self.decision: Decision | None = None
         """The last decision, on the episodes in which there was something to decide."""
+        self._texts: list[str | None] = []
+        self._answers: Integers
         self.reset(np.random.default_rng(0))
 
     def reset(self, generator: np.random.Generator | None = None, mask: Mask | None = None) -> None:
@@ -53,7 +55,7 @@ class AskingAgent:
             self._generator = torch.Generator().manual_seed(seed)
         self.follower.reset(generator, mask)
         if mask is None:
-            self._texts: list[str | None] = []
+            self._texts = []
         else:
             for n in np.flatnonzero(check_mask(mask, len(self._texts))):
                 self._texts[n] = None

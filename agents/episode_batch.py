@@ -181,7 +181,7 @@ class EpisodeBatch:
         agent = self.agent
 
         def compute() -> tuple[Tensor, Tensor]:
-            embedded = agent.embed_texts([texts[n] for n in rows])  # [rows, J, D]
+            embedded = agent.embed_texts([texts[int(n)] for n in rows])  # [rows, J, D]
             embedded = embedded.to(agent.device)
             return embedded, self.compute_language_score(rows, embedded)  # [rows, M]
 

@@ -65,7 +65,7 @@ class RoomActor:
     def _encode(self, states: Tensor) -> Tensor:
         """Return the features of rooms [N, H, W, C], of which many are those of the step before."""
         rooms, known = states[..., :2], self._known
-        weights = list(self.critic.room.parameters())
+        weights: list[Tensor] = list(self.critic.room.parameters())
         if known is None or known.rooms.shape != rooms.shape or not known.is_by(weights):
             features = self.critic.initial_context(states)
             weights = [weight.detach().clone() for weight in weights]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.grounded import GroundedAgent
@@ -56,6 +57,7 @@ class GroundedFollower:
             )
         self.agent, self.intents = agent, intents
         self._batch: EpisodeBatch
+        self._weights: Tensor | None = None  # of the candidates as they were drawn [N, M]
 
     def reset(self, generator: Generator | None = None, mask: Mask | None = None) -> None:
         """Start new episodes; see ``GroundedAgent.reset``."""
@@ -64,19 +66,26 @@ class GroundedFollower:
     def keep(self, mask: Mask) -> None:
         """Go on with some of the episodes."""
         self.agent.keep(mask)
+        if self._weights is not None:
+            self._weights = self._weights[torch.from_numpy(mask)]
 
     def begin(self, states: Array, texts: Sequence[str], starts: Mask | None) -> Mask:
         """Draw candidates and score them where that is needed; see ``Follower.begin``."""
         self._batch = self.agent.prepare({"observation": states}, texts, starts)
-        return self._batch.renewed
+        drawn, renewed = self._batch.log_weights, self._batch.renewed
+        if self._weights is None or self._weights.shape != drawn.shape:
+            self._weights = drawn.clone()
+        rows = torch.from_numpy(renewed)
+        self._weights[rows] = drawn[rows]
+        return renewed
 
     def pursue(self, rows: Integers, beliefs: NDArray[np.float64]) -> None:
         """Weigh the candidates so that the agent's posterior of intents is what is believed.
 
         Candidates that reach the same intent share what is believed of it as before.
         """
-        batch = self._batch
-        weights = batch.log_weights[rows]
+        assert self._weights is not None
+        batch, weights = self._batch, self._weights[rows]
         reached = torch.from_numpy(self.intents.reached(batch.goals[rows])).to(weights.device)
         terms = (batch.language_score[rows] + weights).double()
         sums = log_sums(terms, reached, beliefs.shape[1])

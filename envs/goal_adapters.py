@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from langrl.envs.goal_parts import GOAL_KEYS, NO_GOALS, check_actions_space, goal_parts
 from langrl.envs.instructed import Options, Start, Step
-from langrl.errors import GroundingError, ShapeError
+from langrl.errors import ConfigError, GroundingError, ShapeError
 from langrl.protocols import Array
 
 _GLOBAL: Any = np.random  # type stubs lack the functions that exchange its generator
@@ -77,7 +77,12 @@ class InfoGoalEnv(gym.Wrapper[Any, Any, Any, Any]):
             _GLOBAL.set_bit_generator(before)
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
-        """Start an episode; options are the environment's, such as ``task_id`` of OGBench."""
+        """Start an episode; options are the environment's, such as ``task_id`` of OGBench.
+
+        Raises:
+            ConfigError: if there is no such task.
+        """
+        self._check_task(options or {})
         if seed is not None:
             self._seed(seed)
         with self._own_numbers():
@@ -90,6 +95,15 @@ class InfoGoalEnv(gym.Wrapper[Any, Any, Any, Any]):
         with self._own_numbers():
             observation, reward, terminated, truncated, info = self.env.step(action)
         return self._observe(observation), float(reward), terminated, truncated, info
+
+    def _check_task(self, options: dict[str, Any]) -> None:
+        """Refuse a task that an environment of numbered ones does not have."""
+        if "task_id" not in options or not self.env.has_wrapper_attr("num_tasks"):
+            return
+        task, count = options["task_id"], self.env.get_wrapper_attr("num_tasks")
+        if task not in range(1, count + 1):
+            name = self.env if self.env.spec is None else self.env.spec.id
+            raise ConfigError(f"task_id: {name} has tasks 1 to {count}, got {task!r}")
 
     def _seed(self, seed: int) -> None:
         self._numbers = np.random.MT19937(seed)

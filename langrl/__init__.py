@@ -4,7 +4,7 @@ The map, bottom to top (a folder imports only itself and folders above it in thi
 
 * ``errors``, ``settings``, ``protocols``, ``words``, ``checkpoint``: the ground floor.
 * ``functional``: energies, losses, marginals; tensors in, tensors out.
-* ``training``: the loop, learners and experience, the optimiser, run folders, logs, jobs.
+* ``training``: the loop, learners and experience, the optimiser, run folders, logs, cells, engines.
 * ``envs``: mazes, grid worlds and wrappers, registered with Gymnasium on ``import langrl``, or as
   soon as Gymnasium is imported after it.
 * ``models``: critics, language-image models, multimodal VAEs, predictive coding.

@@ -48,7 +48,7 @@ def test_every_error_message_is_one_line(kind):
 @pytest.mark.parametrize("kind", [kind for kind in ERRORS if kind is not LangRLError])
 def test_every_error_can_be_caught_as_langrl_error_and_as_a_builtin_one(kind):
     assert issubclass(kind, LangRLError)
-    assert issubclass(kind, (ValueError, ImportError))
+    assert issubclass(kind, (ValueError, ImportError, RuntimeError))
 
 
 def test_message_of_an_error_without_text_is_empty():

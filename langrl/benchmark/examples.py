@@ -61,6 +61,8 @@ class Example:
             self._check_text(name, getattr(self, name))
         for answer in self.answers:
             self._check_text("answers", answer)
+        if not isinstance(self.success, bool):
+            raise self._error("success is true or false")
         if (self.layout is None) == (self.room is None):
             raise self._error("give the layout of a maze, or the room of a grid world")
         numbers = 2 if self.room is None else 3
@@ -91,8 +93,9 @@ class Example:
             )
         if missing := [name for name in names if name not in content]:
             raise ResultsError(f"an example lacks {', '.join(missing)}; give every field")
-        answers = content["answers"]
-        return cls(**{**content, "answers": tuple(answers) if isinstance(answers, list) else ()})
+        if not isinstance(content["answers"], list):
+            raise ResultsError("an example's answers are a list of texts")
+        return cls(**{**content, "answers": tuple(content["answers"])})
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, with the most likely candidates only.
@@ -102,7 +105,7 @@ class Example:
         candidates, probabilities = self.candidates, self.probabilities
         if self.room is None:
             cells, places = np.unique(np.floor(candidates), axis=0, return_inverse=True)
-            probabilities = np.bincount(places.ravel(), probabilities, len(cells))
+            probabilities = np.bincount(places.ravel(), probabilities, len(cells)).astype(float)
             candidates = cells + 0.5
         likely = np.sort(np.argsort(-probabilities, kind="stable")[:MOST_CANDIDATES])
         return {

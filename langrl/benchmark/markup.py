@@ -31,7 +31,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Html:
 
 def join(children: Iterable[Any]) -> Html:
     """Return children of an element as one piece of HTML; see ``element``."""
-    parts = []
+    parts: list[str] = []
     for child in children:
         if child is None:
             continue

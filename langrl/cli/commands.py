@@ -10,7 +10,7 @@ from typing import Any
 from langrl.benchmark.entrants import Setting, entrant_of_import
 from langrl.benchmark.families import World, suite_in, worlds_of
 from langrl.checkpoint import find_checkpoint
-from langrl.cli.folders import EVALUATION, clear_figures, new_folder, write_index
+from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import Phrasing
 from langrl.errors import ConfigError
@@ -21,7 +21,7 @@ from langrl.plots.grid import save_film
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
-from langrl.tasks.registry import Task, config_beside, has_config, load_run_config
+from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
 from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
 from langrl.tasks.suite import (
     Drawings,
@@ -96,11 +96,12 @@ def evaluate(
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text.
 
-    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``. Agents
-    of the user's own, by their import paths, meet the same tasks.
+    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``; those of
+    one of its checkpoints to ``evaluation-NAME``. Agents of the user's own, by their import paths,
+    meet the same tasks.
     """
     world = None if layout is None else StreetMaze(layout)
-    if not has_config(run):
+    if run_of(run) is None:
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
     config: Any = config_beside(run)
     trained = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
@@ -112,7 +113,7 @@ def evaluate(
         _print_lines(suite.describe(trained(), instruction))
     _print_rows(str(run), rows, instruction)
     if out is None:
-        out = new_folder(run / EVALUATION, instruction or "drawn")
+        out = new_folder(evaluations_of(run), instruction or "drawn")
     clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     if instruction is None:
@@ -122,7 +123,7 @@ def evaluate(
     else:
         drawings = suite.draw_instruction(trained, instruction, results)
     _store(drawings, out / "figures")
-    if out.parent == run / EVALUATION:
+    if out.parent == evaluations_of(run):
         write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
 

@@ -96,7 +96,7 @@ def _check_fit(
     from langrl.data.recordings.recording import check_recording
     from langrl.envs.goal_worlds import make_goal_env, spaces_of
 
-    world = make_goal_env(env)
+    world = make_goal_env(env, 1)  # any limit: nothing is done in it
     try:
         check_recording(recording, spaces_of(world), goal_columns)
     except LangRLError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from langrl.checkpoint import MANIFEST, write_atomically
 from langrl.errors import ConfigError
 from langrl.settings import CONFIG_FILE
+from langrl.tasks.registry import run_of
 
 EVALUATION = "evaluation"  # of a run folder: a folder for each evaluation
 OWN_EVALUATIONS = Path("runs") / "evaluate"
@@ -66,6 +67,17 @@ def check_results_folder(path: Path) -> Path:
     if (path / RESULTS).exists() and _command_of(path / RESULTS) is None:
         raise ConfigError(f"--out {path} has a {RESULTS} that is not of langrl; name another")
     return path
+
+
+def evaluations_of(run: Path) -> Path:
+    """Return where evaluations of a run folder go that have no ``--out``.
+
+    Those of a checkpoint go beside its run's own: checkpoints are replaced and removed.
+    """
+    owner = run_of(run)
+    if owner is None or owner == run:
+        return run / EVALUATION
+    return owner / f"{EVALUATION}-{run.resolve().name}"
 
 
 def clear_figures(folder: Path) -> None:

@@ -18,222 +18,25 @@ from langrl.cli.arguments import (
     DemoArguments,
     DiagnoseArguments,
     EvaluateArguments,
-    TrainPaths,
 )
-from langrl.cli.flags import flags_of, parse, split_paths, subcommand, take_flag, take_flags
+from langrl.cli.flags import parse, subcommand
 from langrl.cli.folders import (
     DIAGNOSES,
-    EVALUATION,
     OWN_EVALUATIONS,
     check_folder,
     check_results_folder,
+    evaluations_of,
     find_run,
     new_folder,
 )
+from langrl.cli.training import pretrain, train
 from langrl.errors import ConfigError, LangRLError, check_extra, lookup
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
-from langrl.settings import CONFIG_FILE, dump_config, with_absolute_paths
 from langrl.tasks.config import RunConfig
-from langrl.tasks.presets import preset_names
-from langrl.tasks.registry import (
-    TASKS,
-    Command,
-    Task,
-    config_beside,
-    demos,
-    has_config,
-    load_run_config,
-    preset_of,
-    tasks_of,
-)
+from langrl.tasks.registry import demos, load_run_config, run_of
 
 _OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
-_TAKEN = {  # flags that are read before the others
-    "train": ("--config", "--trajectories", "--data", "--import-module", "--trust-pickle"),
-    "pretrain": ("--config", "--method"),
-}
-
-
-_SHORT = {"--trajectories": "--data.trajectories", "--data": "--data.file"}
-
-
-def train(arguments: list[str]) -> None:
-    """Train an agent: ``--config`` names the defaults, and any field can be set by flag.
-
-    The fields of the config are listed by ``langrl train --help``.
-    """
-    rest = list(arguments)
-    for flag, field in _SHORT.items():
-        value, rest = take_flag(rest, flag)
-        rest += [] if value is None else [field, value]
-    rest = _import_modules(rest)
-    trust_pickle = "--trust-pickle" in rest
-    rest = [argument for argument in rest if argument != "--trust-pickle"]
-    usage = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME] [--trust-pickle]"
-    _train("train", arguments, rest, usage, _train_help(), trust_pickle)
-
-
-def pretrain(arguments: list[str]) -> None:
-    """Pre-train a model: ``--method`` and ``--config`` give the defaults, flags override fields.
-
-    The fields of the config are listed by ``langrl pretrain [--method NAME] --help``.
-    """
-    method, rest = take_flag(arguments, "--method")
-    tasks = tasks_of("pretrain")
-    task = None if method is None else lookup(tasks, method, "method of pre-training")
-    usage = " --method {task} [--config NAME_OR_FILE]"
-    _train("pretrain", arguments, rest, usage, _pretrain_help(), task=task)
-
-
-def _train(
-    command: Command,
-    arguments: list[str],
-    rest: list[str],
-    usage: str,
-    help_text: str,
-    trust_pickle: bool = False,
-    task: Task | None = None,
-) -> None:
-    """Read the flags of a run's config and train it, or go on with a run.
-
-    Args:
-        command: which one it is.
-        arguments: all that the user typed.
-        rest: of them, what is not read yet.
-        usage: its first flags, for its help.
-        help_text: what the command does.
-        trust_pickle: whether ``--trust-pickle`` was among them.
-        task: the task family, if one was named; else the config says, or it is the first.
-    """
-    tasks = [task] if task else list(tasks_of(command).values())
-    presets = preset_names(*(each.config_class for each in tasks))
-    source, rest = take_flag(rest, "--config", presets)
-    start = None
-    if command == "train":
-        start, rest = _started_from(rest)
-    env, _ = take_flag(rest, "--env")
-    preset = None if source is None else preset_of(source, env or "")
-    if preset is not None:
-        base = load_run_config(preset, *tasks)
-    elif start is not None:
-        base = config_beside(start)
-    else:
-        base = tasks[0].config_class.model_validate({})
-    if (extra := TASKS[base.task].extra) is not None:
-        check_extra(*extra)
-    if env is not None and "env" not in type(base).model_fields:
-        raise ConfigError(f"--env is no flag of {base.task} runs; add --config crl to reach goals")
-    flags = flags_of(type(base))
-    default = flags(**base.model_dump())
-    program = f"langrl {command}{usage.format(task=base.task)}"
-    given = parse(
-        flags, rest, program, taken=_TAKEN[command], default=default, description=help_text
-    )
-    paths, config = split_paths(given, type(base))
-    config = with_absolute_paths(config, Path.cwd())
-    if paths.print_config:
-        print(dump_config(config), end="")
-        return
-    name = _run_name(command, base.task, source, start)
-    folder = _run_folder(paths, name, changed=source is not None or config != base)
-    resumes = paths.resume is not None
-    if trust_pickle and not resumes:
-        raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
-    check_folder(folder, "--resume" if resumes else "--out")
-    if source is None and not resumes:
-        print(_what_is_trained(base, start, presets), flush=True)
-    if preset != source and not resumes:
-        print(f"--config {source}: {env} has a preset, {preset}", flush=True)
-    from langrl.cli import commands
-
-    commands.train(
-        None if resumes else config,
-        folder,
-        _typed(command, arguments),
-        tasks=tasks,
-        trust_pickle=trust_pickle,
-    )
-
-
-def _import_modules(arguments: Sequence[str]) -> list[str]:
-    """Import the modules that ``--import-module`` names; returns the other arguments."""
-    modules, rest = take_flags(arguments, "--import-module")
-    if modules:
-        from langrl.envs.registered import import_modules
-
-        import_modules(modules)
-    return rest
-
-
-def _run_name(command: Command, task: str, source: str | None, start: Path | None) -> str:
-    """Return what a run is called that has no ``--out``: after its config, or what it goes on."""
-    if source is not None:
-        return Path(source).stem
-    if start is not None:
-        return f"{start.resolve().name}-longer"
-    return command + f"-{task}" * (task != next(iter(tasks_of(command))))
-
-
-def _started_from(arguments: list[str]) -> tuple[Path | None, list[str]]:
-    """Return the run folder that ``--start`` names, if it does, and the arguments with it."""
-    start, rest = take_flag(arguments, "--start")
-    if start is None:
-        return None, rest
-    folder = find_run(Path(start))
-    find_checkpoint(folder)  # says what is wrong, if there is none
-    return folder, [*rest, "--start", str(folder)]
-
-
-def _what_is_trained(config: RunConfig, start: Path | None, presets: Sequence[str]) -> str:
-    """Say what the defaults of a new run are, where no ``--config`` does."""
-    if start is not None:
-        return f"no --config: as {start} was trained, from its weights"
-    same = [name for name in presets if load_run_config(name) == config]
-    return f"no --config: the defaults of {config.task}" + "".join(
-        f", which are those of the preset {name}" for name in same[:1]
-    )
-
-
-def _run_folder(paths: TrainPaths, name: str, changed: bool) -> Path:
-    """Return the folder of a run; ``name`` is that of a new one, where no folder was given.
-
-    Raises:
-        ConfigError: if a run is to go on with another config than its own.
-    """
-    if paths.resume is None:
-        return paths.out or Path("runs") / name
-    if changed or paths.out is not None:
-        raise ConfigError("--resume goes on with the run's own config; leave other flags out")
-    folder = find_run(paths.resume)
-    if not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(
-            f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
-        )
-    return folder
-
-
-def _pretrain_help() -> str:
-    return (
-        "Pre-train a model. --method language-image, the default: on images of worlds and"
-        " captions, or on a folder of images. --method cpc: contrastive predictive coding, on"
-        " explorations of grid worlds. --config takes a preset (pretrain-bundled) or a YAML"
-        " file; `langrl pretrain --method NAME --help` lists a method's fields."
-    )
-
-
-def _train_help() -> str:
-    presets = preset_names(*(task.config_class for task in tasks_of("train").values()))
-    return (
-        "Train an agent from trajectories without language, and pairs of states and texts or a"
-        " pretrained language-image model."
-        f" --config takes a preset ({', '.join(presets)}) or a YAML file and gives the"
-        " defaults; every flag overrides a field of it. --start takes a run folder: its weights,"
-        " and its config where no --config is given. --trajectories is short for"
-        " --data.trajectories, and --data for --data.file; --import-module NAME imports a module"
-        " that registers environments; --trust-pickle lets --resume read a Stable-Baselines3"
-        " run's zip, which runs code that is in it."
-    )
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -250,10 +53,10 @@ def evaluate(arguments: list[str]) -> None:
     if given.env is not None:
         raise ConfigError("--env is for --agent without a run folder; leave it out")
     run = find_run(given.run)
-    if given.policy is None or not has_config(run):
+    if given.policy is None or run_of(run) is None:
         find_checkpoint(run)  # says what is wrong, if there is none
     if given.out is None:
-        check_folder(run / EVALUATION)
+        check_folder(evaluations_of(run))
     else:
         check_results_folder(given.out)
     from langrl.cli import commands

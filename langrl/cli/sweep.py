@@ -78,7 +78,9 @@ def sweep(
     results = run_cells(cells, make_engine(given, given.out), "sweep")
     rows = summarise_sweep(settings, results, given.metric, given.method)
     rows.sort(key=lambda row: _order(row[given.metric], given.lowest))
-    print_table(f"{given.out}: best first, by {given.metric}", rows, [*rows[0]])
+    changed = settings[0].changes.keys()
+    shown = [row | {field: f"{row[field]}" for field in changed} for row in rows]  # all digits
+    print_table(f"{given.out}: best first, by {given.metric}", shown, [*rows[0]])
     runs = [
         {"folder": f"runs/{cell.label}", "seed": cell.arguments[0]["seed"]}
         | {"changes": settings[number // given.seeds].changes}

@@ -4,6 +4,7 @@ Axes: ``n`` episodes.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -56,21 +57,20 @@ def compare(
                 f" and {name!r} is a {type(make).__name__}; give a lambda that makes it"
             )
     results, shared = {}, {} if shared is None else shared
-    env = make_env()
-    autoreset_mode(env)  # or an error, before agents are made
-    for name, make_agent in agents.items():
-        agent = make_agent()
-        if hasattr(agent, "shared"):
-            agent.shared = shared
-        try:
-            with progress(f"{label}: {name}", env.num_envs) as bar:
-                results[name] = run_episodes(
-                    env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
-                )
-        finally:
+    with closing(make_env()) as env:
+        autoreset_mode(env)  # or an error, before agents are made
+        for name, make_agent in agents.items():
+            agent = make_agent()
             if hasattr(agent, "shared"):
-                agent.shared = None  # its weights may be trained further
-    env.close()
+                agent.shared = shared
+            try:
+                with progress(f"{label}: {name}", env.num_envs) as bar:
+                    results[name] = run_episodes(
+                        env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
+                    )
+            finally:
+                if hasattr(agent, "shared"):
+                    agent.shared = None  # its weights may be trained further
     return results
 
 

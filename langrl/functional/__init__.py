@@ -17,6 +17,9 @@ shapes and units. Arguments are torch tensors; an energy is a function or its na
   names.
 * ``generative``, ``likelihoods``: bounds on log p(x), Gaussians, likelihoods of decoders.
 * ``geometry``, ``gap``: where the embeddings of two modalities lie, and what it affects.
+* ``asking``: when a question pays: ``best_question``, and its value, ``exact_value``.
+* ``conformal``: sets of a stated coverage, by ``adaptive_scores`` and ``conformal_threshold``;
+  temperatures of posteriors, by ``fit_temperature``.
 * ``assumptions``, ``densities``, ``log_products``, ``streaming``, ``retrieval``: what these need.
 
 ``gaussian`` and ``uniformity`` here are the estimator and the measure; ``likelihoods.gaussian`` and
@@ -28,8 +31,10 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "asking": "AskPlan best_question exact_value",
     "assumptions": "Test gaussianity",
     "auto": "Choice choose",
+    "conformal": "adaptive_scores conformal_threshold fit_temperature",
     "densities": "log_hyp0f1",
     "energies": "ENERGIES Energy cosine dot neg_half_sq_l2 neg_l2",
     "estimates": "Estimate adaptive pooled",

@@ -1,9 +1,15 @@
 """The names of ``langrl.functional`` for type checkers; ``__init__.py`` imports them when used."""
 
+from langrl.functional.asking import AskPlan as AskPlan
+from langrl.functional.asking import best_question as best_question
+from langrl.functional.asking import exact_value as exact_value
 from langrl.functional.assumptions import Test as Test
 from langrl.functional.assumptions import gaussianity as gaussianity
 from langrl.functional.auto import Choice as Choice
 from langrl.functional.auto import choose as choose
+from langrl.functional.conformal import adaptive_scores as adaptive_scores
+from langrl.functional.conformal import conformal_threshold as conformal_threshold
+from langrl.functional.conformal import fit_temperature as fit_temperature
 from langrl.functional.densities import log_hyp0f1 as log_hyp0f1
 from langrl.functional.energies import ENERGIES as ENERGIES
 from langrl.functional.energies import Energy as Energy

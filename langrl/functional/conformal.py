@@ -9,6 +9,7 @@ Axes: ``N`` tasks, ``M`` intents.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -45,11 +46,11 @@ def adaptive_scores(probabilities: Tensor, generator: Generator) -> Tensor:
     """
     _check_probabilities(probabilities)
     p = probabilities.double()
-    draw = {"generator": generator, "device": p.device, "dtype": p.dtype}
-    order = torch.rand(p.shape, **draw).argsort(-1)
+    draw = partial(torch.rand, generator=generator, device=p.device, dtype=p.dtype)
+    order = draw(p.shape).argsort(-1)
     order = order.gather(1, p.gather(1, order).argsort(dim=-1, stable=True))  # least likely first
     ranked = p.gather(1, order)
-    share = torch.rand(len(p), 1, **draw)
+    share = draw((len(p), 1))
     beyond = (ranked.cumsum(-1) - ranked * share).clamp(max=1)
     scores = torch.empty_like(p).scatter_(1, order, -beyond.log())
     return torch.where(p > 0, scores, torch.inf)

@@ -71,9 +71,9 @@ class Posterior:
         """
         prior = np.ones(len(self.goals)) if self.prior is None else self.prior
         with np.errstate(divide="ignore"):
-            given = [torch.from_numpy(np.log(each)[None]) for each in (self.probabilities, prior)]
-        groups = torch.from_numpy(reached[None]), torch.from_numpy(possible[None])
-        found: NDArray[np.float64] = intent_log_posterior(*given, *groups)[0].exp().numpy()
+            logs = np.log(self.probabilities), np.log(prior)
+        given = [torch.from_numpy(each)[None] for each in (*logs, reached, possible)]
+        found: NDArray[np.float64] = intent_log_posterior(*given)[0].exp().numpy()
         return found
 
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from langrl.plots.metrics import line_of, meaning_of, panel_of
+from langrl.plots.metrics import Meaning, line_of, meaning_of, panel_of
 from langrl.plots.text import make_legible, wrap
 
 WALL, DENOTED, PATH, FAILED = "#3c4048", "#2e9e5b", "#1f5fbf", "#a0169c"
@@ -160,7 +160,7 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
                 colour=COLOURS.get(row["method"]),
             )
             for row in rows
-            if row["phrasing"] == phrasing and row["success"] is not None
+            if row["phrasing"] == phrasing
         ]  # fmt: skip
         draw_bars(ax, bars)
         ax.set_ylabel("share of episodes", fontsize=8)
@@ -168,8 +168,9 @@ def types_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) -> F
     panels[-1].set_xlabel(f"{group} of instruction", fontsize=8)
     explain(
         fig,
-        "Success: higher is better, and no bar is 0. Lines at the tops of bars are standard errors"
-        " over episodes. The oracle plans on the world, and random acts at random.",
+        "Success: higher is better, and no bar is 0, or that there was nothing to do. Lines at the"
+        " tops of bars are standard errors over episodes. The oracle plans on the world, and random"
+        " acts at random.",
     )
     return with_legend(fig)
 
@@ -199,11 +200,14 @@ def methods_figure(rows: Sequence[Mapping[str, Any]], title: str, group: str) ->
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a comparison: in which group, of what, how high, and a value to compare with."""
+    """One bar of a comparison: in which group, of what, how high, and a value to compare with.
+
+    Where the height is unknown (None), there is no bar, and room for it.
+    """
 
     group: str
     label: str
-    height: float
+    height: float | None
     error: float | None = None
     tick: float | None = None
     colour: str | None = None
@@ -222,9 +226,10 @@ def draw_bars(ax: Axes, bars: Sequence[Bar]) -> None:
     cycle = {label: f"C{number}" for number, label in enumerate(plain)}
     for bar in bars:
         x = groups.index(bar.group) + (labels.index(bar.label) - (len(labels) - 1) / 2) * width
+        height = np.nan if bar.height is None else bar.height
         error = np.nan_to_num(bar.error or 0.0)
         colour = bar.colour or cycle[bar.label]
-        ax.bar(x, bar.height, width * 0.92, yerr=error, color=colour, label=bar.label)
+        ax.bar(x, height, width * 0.92, yerr=error, color=colour, label=bar.label)
         if bar.tick is not None:
             ends = [x - width / 2, x + width / 2]
             ax.plot(ends, [bar.tick] * 2, color="black", lw=2, label=bar.ticked)
@@ -269,18 +274,21 @@ def curves_figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     fig, axes = panel_grid(len(panels), min(3, len(panels)), *_CURVES, title)
     for ax, (panel, lines) in zip(axes, panels.items(), strict=True):
         points = {n: [(r["step"], r[n]) for r in records if n in r] for n in lines}
-        _draw_curves(ax, panel, {line_of(n, names): at for n, at in points.items()})
+        curves = {line_of(n, names): at for n, at in points.items()}
+        _draw_curves(ax, panel, curves, meaning_of(panel, names))
     return fig
 
 
-def _draw_curves(ax: Axes, panel: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+def _draw_curves(
+    ax: Axes, panel: str, lines: Mapping[str, Sequence[tuple[float, float]]], meaning: Meaning
+) -> None:
     """Draw the metrics of a panel by label, each a line through points (step, value)."""
     colours = itertools.cycle(_CURVE_COLOURS)
     for (label, points), colour in zip(lines.items(), colours, strict=False):
         few = "o" if len(points) < 10 else None  # a line through one point is invisible
         steps, values = zip(*points, strict=True)
         ax.plot(steps, values, color=colour, lw=1.2, marker=few, ms=3, label=label)
-    meaning, width = meaning_of(panel), _CURVES[0]
+    width = _CURVES[0]
     if meaning.share:
         ax.set_ylim(-0.03, 1.03)
     ax.set_title(wrap(panel.replace("_", " "), width, 9), fontsize=9, parse_math=False)

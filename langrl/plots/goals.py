@@ -4,6 +4,7 @@ Axes: ``M`` candidate goals, ``G`` numbers in a goal, ``T`` time.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,15 +16,46 @@ _PANEL = 3.6, 3.4  # inches
 _EVERY = "#d0d4d9"  # goals that are hardly meant
 
 
-def goal_beliefs_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figure:
+@dataclass(frozen=True)
+class GoalView:
+    """How goals lie in a figure.
+
+    Args:
+        names: of numbers of a goal, by their place.
+        pairs: which numbers are drawn along x and y, in a panel each; by default the first with
+            the second, and with the third of three.
+        flipped: whether x runs from right to left, and y from the top down.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    pairs: tuple[tuple[int, int], ...] = ()
+    flipped: tuple[bool, bool] = (False, False)
+
+    def label(self, number: int) -> str:
+        """Return what an axis says."""
+        name = self.names.get(number)
+        return f"number {number} of a goal" + ("" if name is None else f": {name}")
+
+    def pairs_of(self, numbers: int) -> tuple[tuple[int, int], ...]:
+        """Return which numbers of goals with so many are drawn against each other."""
+        if self.pairs or numbers == 1:
+            return self.pairs or ((0, 0),)
+        return ((0, 1),) if numbers != 3 else ((0, 1), (0, 2))
+
+
+def goal_beliefs_figure(
+    panels: Sequence[Mapping[str, Any]], title: str, view: GoalView | None = None
+) -> Figure:
     """Draw candidate goals by their probability, a panel for each instruction.
 
     Args:
         panels: with ``title``, ``goals`` [M, G], ``probabilities`` [M], ``denoted`` bool [M] or
             None, ``paths`` of goals that were achieved [T, G], and whether each ``reached`` it.
         title: of the figure.
+        view: how goals lie in it; as they are if not given.
     """
-    drawn = [(panel, pair) for panel in panels for pair in _pairs(panel["goals"].shape[1])]
+    view = view or GoalView()
+    drawn = [(panel, pair) for panel in panels for pair in view.pairs_of(panel["goals"].shape[1])]
     fig, axes = panel_grid(len(drawn), min(3, len(drawn)), *_PANEL, title)
     for ax, (panel, (x, y)) in zip(axes, drawn, strict=True):
         goals, chance = panel["goals"], panel["probabilities"]
@@ -46,20 +78,19 @@ def goal_beliefs_figure(panels: Sequence[Mapping[str, Any]], title: str) -> Figu
             ax.plot(*path[0, [x, y]], "o", color="white", mec="#333333", ms=5)
             ax.plot(*path[-1, [x, y]], "*" if reached else "X", color=colour, mec="white", ms=10)
         ax.set_title(wrap(panel["title"], _PANEL[0], 9), fontsize=9, parse_math=False)
-        ax.set_xlabel(f"number {x} of a goal", fontsize=7)
-        ax.set_ylabel(f"number {y} of a goal", fontsize=7)
+        ax.set_xlabel(view.label(x), fontsize=7)
+        ax.set_ylabel(view.label(y), fontsize=7)
         ax.tick_params(labelsize=6)
+        ax.xaxis.set_inverted(view.flipped[0])
+        ax.yaxis.set_inverted(view.flipped[1])
+    walks = (
+        " Lines are walks, from a white circle to a star (success) or a cross."
+        if any(panel["paths"] for panel in panels)
+        else ""
+    )
     explain(
         fig,
         "Dots are goals that were achieved in training; the darker, the more likely meant. Green"
-        " rings are what the words denote; the dark dots should be the ringed ones. Lines are"
-        " walks, from a white circle to a star (success) or a cross.",
+        f" rings are what the words denote; the dark dots should be the ringed ones.{walks}",
     )
     return fig
-
-
-def _pairs(numbers: int) -> list[tuple[int, int]]:
-    """Return which two numbers of a goal are drawn against each other."""
-    if numbers == 1:
-        return [(0, 0)]
-    return [(0, 1)] if numbers != 3 else [(0, 1), (0, 2)]

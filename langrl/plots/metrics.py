@@ -74,6 +74,7 @@ MEANINGS = {
     "ep_len_mean": Meaning("steps", "Mean length of an episode of training: lower is better."),
 }
 _UNKNOWN = Meaning("value", "")
+_WITH_ACTOR = Meaning("nats", "The losses of critic and actor together: the actor's may rise.")
 _PARTS = re.compile(r"^(accuracy|information)_(?:right|left|\d+)$")  # lines of one panel
 _LINES = {
     "critic/accuracy_right": "which goal followed an action",
@@ -94,8 +95,15 @@ def panel_of(name: str) -> str:
     return "/".join([*before, parts[1] if parts else last])
 
 
-def meaning_of(panel: str) -> Meaning:
-    """Return what a panel shows; nothing is said of a metric that is not known."""
+def meaning_of(panel: str, beside: Collection[str] = ()) -> Meaning:
+    """Return what a panel shows; nothing is said of a metric that is not known.
+
+    Args:
+        panel: see ``panel_of``.
+        beside: the metrics of the run.
+    """
+    if panel == "loss" and any(name.startswith("actor/") for name in beside):
+        return _WITH_ACTOR
     return MEANINGS.get(panel.rsplit("/", 1)[-1], _UNKNOWN)
 
 

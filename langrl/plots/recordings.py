@@ -3,9 +3,12 @@
 Axes: ``T`` states.
 """
 
+import math
+
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from langrl.plots.base import HEAT, PATH, explain, figure
 from langrl.protocols import Array, Integers
@@ -20,8 +23,11 @@ def lengths_figure(lengths: Integers, title: str) -> Figure:
     fig = figure(6.0, 3.6, title)
     ax = fig.subplots()
     low, high = int(lengths.min()), int(lengths.max())
-    bins = np.linspace(low - 0.5, high + 0.5, _LENGTHS + 1).tolist()
+    width = math.ceil((high - low + 1) / _LENGTHS)  # whole, so that bars stand for as many lengths
+    bins = (np.arange(low, high + 1 + width, width) - 0.5).tolist()
     ax.hist(lengths, bins=bins, color=PATH)
+    ax.set_xlim(bins[0] - 1, bins[-1] + 1)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="states of a trajectory", ylabel="trajectories")
     ax.grid(alpha=0.3)
     explain(fig, "Goals are taken from the same trajectory: none is further away than its length.")

@@ -38,6 +38,7 @@ from langrl.reproduce.relating_tasks import (
     related_scores,
     unrelated_partners,
 )
+from langrl.training.engines.config import EngineFlags
 from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
@@ -80,7 +81,7 @@ def reproduce(options: RelatingArguments, command: str) -> None:
     print_table("success in grid goto", followed, related_goals.COLUMNS)
     checked = [*linear_gaussian_rows(), *claims(measured), *related_goals.claims(followed)]
     print_table("claims", checked, CLAIM_COLUMNS)
-    config: Row = options.model_dump(exclude={"out", "workers"}) | MODEL
+    config: Row = options.model_dump(exclude={"out", *EngineFlags.model_fields}) | MODEL
     config |= {"training": TRAINING.model_dump() | {"steps": steps}}
     tables = {"table": table, "measured": measured, "success": followed, "episodes": success}
     write_report(out, command, config, checked, _figures(table, rows), **tables)

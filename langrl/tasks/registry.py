@@ -45,6 +45,7 @@ class Task:
         presets: by environment, the preset that ``--env`` chooses where ``--config`` names the
             family's ``general`` one.
         general: the preset for any environment.
+        recorded: the presets that learn from recorded data, and need some.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task:
     pickle: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
     general: str | None = None
+    recorded: tuple[str, ...] = ()
 
     @property
     def config_class(self) -> type[RunConfig]:
@@ -84,6 +86,13 @@ GOAL_PRESETS = {
     "pointmaze-giant-v0": "crl-pointmaze-giant",
 }
 """Presets of goal-reaching agents by environment."""
+RECORDED_PRESETS = (
+    "crl-pointmaze-medium",
+    "crl-pointmaze-large",
+    "crl-pointmaze-giant",
+    "ogbench-crl",
+)
+"""Presets of goal-reaching agents that learn from recorded data."""
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -107,6 +116,7 @@ TASKS: dict[str, Task] = {
             "GoalRunConfig",
             presets=GOAL_PRESETS,
             general="crl",
+            recorded=RECORDED_PRESETS,
         ),
         Task(
             "sb3",
@@ -132,6 +142,11 @@ def preset_of(source: str, env: str) -> str:
     return presets.get(env, source)
 
 
+def is_recorded(preset: str | None) -> bool:
+    """Whether a preset learns from recorded data, and needs some."""
+    return any(preset in task.recorded for task in TASKS.values())
+
+
 def tasks_of(command: Command) -> dict[str, Task]:
     """Return the families that a command trains, by name."""
     return {name: task for name, task in TASKS.items() if task.command == command}
@@ -147,9 +162,10 @@ def load_run_config(source: str, *tasks: Task) -> RunConfig:
     return load_config(source, *(task.config_class for task in tasks or TASKS.values()))
 
 
-def has_config(run: Path) -> bool:
-    """Whether a folder is a run folder, or a checkpoint in one."""
-    return any((folder / CONFIG_FILE).is_file() for folder in (run, run.parent.parent))
+def run_of(path: Path) -> Path | None:
+    """Return the run folder that a path is, or that a checkpoint is in; None if there is none."""
+    folders = (path, path.parent.parent, path.resolve().parent.parent)  # of "." only when resolved
+    return next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
 
 
 def config_beside(run: Path) -> RunConfig:
@@ -158,12 +174,12 @@ def config_beside(run: Path) -> RunConfig:
     Raises:
         ConfigError: if there is none, or it is of a run that trains no agent.
     """
-    for folder in (run, run.parent.parent):
-        if (folder / CONFIG_FILE).is_file():
-            return load_run_config(str(folder / CONFIG_FILE), *tasks_of("train").values())
-    raise ConfigError(
-        f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written"
-    )
+    folder = run_of(run)
+    if folder is None:
+        raise ConfigError(
+            f"no {CONFIG_FILE} in {run}; give a run folder that `langrl train` has written"
+        )
+    return load_run_config(str(folder / CONFIG_FILE), *tasks_of("train").values())
 
 
 def task_of_agent(document: object, path: Path) -> Task:

@@ -7,6 +7,7 @@ The terminal, a report and a web page show what a suite returns. ``of(config)`` 
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -177,9 +178,20 @@ class TaskSuite(ABC):
                 f"not evaluated: evaluation.methods is none; `langrl evaluate {folder}` does it"
             ]
             return Report(title, rows, columns, draw, results=run.results, notes=notes)
-        results = self.compare(self.agents(run.agent, methods), "evaluate")
+        results, notes = self.compare_drawn(self.agents(run.agent, methods), "evaluate")
         rows += [{"method": name} | summarise(episodes) for name, episodes in results.items()]
-        return Report(title, rows, columns, draw, results=run.results)
+        return Report(title, rows, columns, draw, results=run.results, notes=notes)
+
+    def compare_drawn(self, agents: Makers, label: str) -> tuple[dict[str, Episodes], list[str]]:
+        """Run each agent of a finished run through drawn tasks; returns sentences to show as well.
+
+        Where every start satisfies what is drawn, there is a sentence, and no episodes: a training
+        ends with all else that was found.
+        """
+        try:
+            return self.compare(agents, label), []
+        except NothingToDoError as error:
+            return {}, [f"following instructions is not evaluated: {error}"]
 
     def compare(
         self, agents: Makers, label: str, settings: Any = None, **options: Any
@@ -229,11 +241,16 @@ class TaskSuite(ABC):
         return rows
 
     def watch(self, agent: Agent) -> dict[str, float]:
-        """Return the success and the SPL of an agent in a few drawn tasks, as metrics."""
+        """Return the success and the SPL of an agent in a few drawn tasks, as metrics.
+
+        There are none where every start satisfies what is drawn.
+        """
         few = {"episodes": self.settings.episodes_during}
-        env = self.tasks(self.settings.model_copy(update=few))
-        row = summarise(run_episodes(env, agent, self.settings.seed))
-        env.close()
+        with closing(self.tasks(self.settings.model_copy(update=few))) as env:
+            try:
+                row = summarise(run_episodes(env, agent, self.settings.seed))
+            except NothingToDoError:  # the training goes on; its end says so
+                return {}
         return {f"evaluation/{name}": row[name] for name in ("success", "spl")}
 
     def follow(self, agents: Makers, settings: Any, instruction: str) -> dict[str, Episodes]:

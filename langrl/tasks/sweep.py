@@ -41,11 +41,11 @@ class Range:
 
     def draw(self, generator: np.random.Generator, whole: bool) -> int | float:
         """Draw a number; a whole one may be ``high``, others have four digits."""
-        ends = (self.low, self.high + whole)  # each whole number has its own interval
+        low, high = self.low, self.high + whole  # each whole number has its own interval
         if self.log:
-            value = math.exp(generator.uniform(*map(math.log, ends)))
+            value = math.exp(generator.uniform(math.log(low), math.log(high)))
         else:
-            value = generator.uniform(*ends)
+            value = generator.uniform(low, high)
         if whole:
             return min(int(value), int(self.high))
         return float(f"{min(max(value, self.low), self.high):.4g}")
@@ -154,7 +154,7 @@ def random_settings(
     whole = {field: _takes_whole_numbers(config, field) for field in ranges}
     settings: dict[str, Setting] = {}
     for _ in range(_DRAWS * count):
-        values: Changes = {f: options[generator.integers(len(options))]
+        values: Changes = {f: options[int(generator.integers(len(options)))]
                            for f, options in grid.items()}  # fmt: skip
         values |= {f: each.draw(generator, whole[f]) for f, each in ranges.items()}
         setting = _setting(config, values)

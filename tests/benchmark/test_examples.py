@@ -48,6 +48,7 @@ def test_only_the_most_likely_candidates_are_kept():
         ({"instruction": 3}, "instruction is a text"),
         ({"instruction": "a" * 3000}, "at most 2,000 characters"),
         ({"answers": ("a", 1)}, "answers is a text"),
+        ({"success": 1}, "success is true or false"),
         ({"intended": [1]}, r"intended is \[2\], got \[1\]"),
     ],
 )

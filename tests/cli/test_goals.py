@@ -10,7 +10,7 @@ from toy_goal_worlds import LIMIT, Line
 
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.presets import parse_config
-from langrl.tasks.registry import GOAL_PRESETS
+from langrl.tasks.registry import GOAL_PRESETS, RECORDED_PRESETS
 
 CRL = ["--config", "crl"]
 LINE = "toys/Line-v0"
@@ -145,9 +145,10 @@ def test_the_columns_of_the_goal_are_checked(refused, tmp_path):
 
 @pytest.mark.parametrize("env", GOAL_PRESETS)
 def test_an_environment_chooses_its_preset(env, capsys):
-    assert run_langrl("train", *CRL, "--env", env, "--print-config") == 0
+    data = ["--data", "/data/mine.npz"] if GOAL_PRESETS[env] in RECORDED_PRESETS else []
+    assert run_langrl("train", *CRL, "--env", env, *data, "--print-config") == 0
     config = parse_config(capsys.readouterr().out, "printed", GoalRunConfig)
-    assert run_langrl("train", "--config", GOAL_PRESETS[env], "--print-config") == 0
+    assert run_langrl("train", "--config", GOAL_PRESETS[env], *data, "--print-config") == 0
     own = parse_config(capsys.readouterr().out, "printed", GoalRunConfig)
     assert config == own.model_copy(update={"env": env})
 
@@ -159,3 +160,11 @@ def test_the_preset_that_is_chosen_is_said(monkeypatch, capsys):
     for flags in ([*CRL, "--env", LINE], ["--config", "crl-point-maze", "--env", "FetchReach-v4"]):
         assert run_langrl("train", *flags) == 0
         assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("flags", [["--learner.env-steps", 5], ["--env", LINE, "--seed", 3]])
+def test_a_resumed_run_takes_no_other_flags_of_its_family(flags, tmp_path, fails):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(TINY))
+    error = fails("train", "--resume", tmp_path / "run", *flags)
+    assert "--resume goes on with the run's own config; leave other flags out" in error

@@ -15,6 +15,7 @@ from langrl.checkpoint import find_checkpoint
 from langrl.tasks import loading
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.training.engines.config import EngineFlags
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,7 @@ def test_reproduce_writes_the_promised_rows(run, tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "street-mazes.png").is_file()
 
 
+ENGINES = EngineFlags.model_fields.keys() - {"workers"}
 LAWS = ["law", "law-independence", "law-auto"]
 
 
@@ -198,7 +200,7 @@ def test_laws_are_reproduced_as_the_flags_say(name, passed_on, tmp_path):
     assert run_langrl("reproduce", name, *flags) == 0
     command = " ".join(map(str, ["langrl", "reproduce", name, *flags]))
     options, passed_command = passed_on.pop(name)
-    assert (options.model_dump(), passed_command) == (expected, command)
+    assert (options.model_dump(exclude=ENGINES), passed_command) == (expected, command)
     assert not passed_on
 
 
@@ -210,7 +212,9 @@ def test_laws_have_defaults_and_use_every_core(name, seeds, epochs, passed_on, t
     options, command = passed_on[name]
     assert command.startswith(f"langrl reproduce {name} --out ")
     expected = {"out": tmp_path, "seeds": seeds, "epochs": epochs, "workers": None}
-    assert options.model_dump() == expected | ({"embeddings": None} if name == "law-auto" else {})
+    assert options.model_dump(exclude=ENGINES) == expected | (
+        {"embeddings": None} if name == "law-auto" else {}
+    )
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -6,6 +6,7 @@ Axes are letters, of different sizes each; a case gives those of every argument.
 import ast
 import importlib
 import inspect
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,13 @@ CASES = {
     "gaussianity": Case({"goals": "B D"}),
     "log_hyp0f1": Case({"x": "positive B"}, {"b": 2.0}, elementwise=True),
     "log_matmul_exp": Case({"left": "N M", "right": "M K"}),
+    "best_question": Case({"weights": "positive M", "labels": "numbers J M"}, {"price": 0.1}),
+    "exact_value": Case({"labels": "numbers J M", "denoted": "truths M"}, {"price": 0.1}),
+    "adaptive_scores": Case(
+        {"probabilities": "chances N M"}, {"generator": torch.Generator().manual_seed(0)}
+    ),
+    "conformal_threshold": Case({"scores": "N"}, {"coverage": 0.5}),
+    "fit_temperature": Case({"log_probabilities": "N M", "meant": "numbers N"}),
     "recall_at_1": Case({"scores": "K K"}),
     **dict.fromkeys(("info_nce", "nwj", "donsker_varadhan", "smile"), Case({"logits": "N M"})),
     "gaussian_log_ratio": Case({"x": "N D", "y": "M D", "correlation": "positive D"}),
@@ -102,9 +110,14 @@ def draw(axes, seed):
     kind = axes.split()[0]
     if kind == "mask":
         return torch.arange(shape[1]).expand(shape) == torch.arange(shape[0]).unsqueeze(1)
-    return {"positive": values.sigmoid(), "unit": torch.eye(shape[-1]) if shape else None}.get(
-        kind, values
-    )
+    others = {
+        "positive": lambda: values.sigmoid(),
+        "unit": lambda: torch.eye(shape[-1]),
+        "numbers": lambda: (values > 0).long(),
+        "truths": lambda: values < math.inf,
+        "chances": lambda: values.softmax(-1),
+    }
+    return others.get(kind, lambda: values)()
 
 
 def arguments(name):

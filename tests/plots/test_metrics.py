@@ -51,3 +51,10 @@ def test_curves_have_axes_units_legends_and_success_first():
     named = [text.get_text() for text in accuracy.get_legend().get_texts()]
     assert named == [line_of(f"critic/accuracy_{side}") for side in ("right", "left")]
     assert [list(line.get_xdata()) for line in accuracy.lines] == [[5, 10], [5]]
+
+
+def test_the_loss_of_critic_and_actor_together_may_rise():
+    alone, beside = ["loss", "critic/loss"], ["loss", "critic/loss", "actor/score"]
+    assert meaning_of("loss", alone) is MEANINGS["loss"]
+    assert "may rise" in meaning_of("loss", beside).sentence
+    assert meaning_of("critic/loss", beside) is MEANINGS["loss"]

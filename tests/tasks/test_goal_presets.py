@@ -28,6 +28,7 @@ JAXGCRL = {
     "learner.env_steps": 50_000_000,  # total_env_steps
     "evaluation.every": 50_000_000 // 200,  # total_env_steps / num_evals
     "evaluation.episodes": 256,  # num_eval_envs
+    "evaluation.episodes_during": 256,  # in each evaluation
     "evaluation.deterministic": True,
     "critic.width": 256,  # h_dim
     "critic.depth": 2,  # n_hidden
@@ -115,7 +116,9 @@ OGBENCH = {
     "learner.schedule": "constant",
     "learner.steps": 1_000_000,  # train_steps
     "evaluation.every": 100_000,  # eval_interval
+    "evaluation.tasks": 5,  # eval_tasks: all of them
     "evaluation.episodes": 5 * 50,  # tasks, and eval_episodes of its commands
+    "evaluation.episodes_during": 5 * 50,  # in each evaluation
     "evaluation.deterministic": True,  # eval_temperature 0
     "env": "pointmaze-medium-v0",
 }
@@ -132,7 +135,7 @@ def test_a_field_is_what_the_project_has(preset, field):
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
-@pytest.mark.parametrize("part", ["critic", "actor", "learner"])
+@pytest.mark.parametrize("part", ["critic", "actor", "learner", "replay", "evaluation"])
 def test_no_field_that_counts_is_left_out(preset, part):
     config = getattr(load_config(preset, GoalRunConfig), part)
     of_others = {"compared", "temperature"} if part == "actor" else set()
@@ -142,5 +145,9 @@ def test_no_field_that_counts_is_left_out(preset, part):
         of_others |= {"steps", "sigmoid_bias"} if preset == "jaxgcrl" else set()
         if preset == "ogbench-crl":
             of_others |= {"env_steps", "updates", "entropy_learning_rate", "target_entropy"}
+    if part == "replay":  # where the arrays are; recorded data fill as much as they need
+        of_others = {"memory_map"} | ({"capacity"} if preset == "ogbench-crl" else set())
+    if part == "evaluation":  # of language; theirs draw other seeds
+        of_others = {"methods", "seed"} | ({"tasks"} if preset == "jaxgcrl" else set())
     named = {field.removeprefix(f"{part}.") for field in PUBLISHED[preset]}
     assert set(type(config).model_fields) - of_others <= named

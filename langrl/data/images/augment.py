@@ -17,8 +17,9 @@ from langrl.data.images.paraphrases import ASIDES, FILLERS, LEADS, NOUNS
 from langrl.envs.grid import words as grid_words
 from langrl.envs.grid.grammar import COLOURS, HELD_OUT_WORDS, TYPES, synonyms_in, write
 from langrl.envs.grid.templates import VOCABULARY as GRAMMAR_WORDS
-from langrl.envs.grid.templates import expand, misspell, pick, shape_of, slots_fit
+from langrl.envs.grid.templates import expand, pick, shape_of, slots_fit
 from langrl.envs.phrasing import Meaning
+from langrl.envs.spelling import misspell
 from langrl.models.language_image.word_table import WordTable
 
 _NEIGHBOURS = {"colour": 10, "type": 100}  # nearest words of each that are considered
@@ -269,5 +270,5 @@ class TextWriter:
         elif generator.random() < self.near_words:
             varied = self._near_words.draw(word, generator)
         if len(varied) >= _SHORTEST and generator.random() < self.typos:
-            varied = misspell(varied, generator)
+            varied = misspell(varied, GRAMMAR_WORDS, generator)
         return word if is_held_out(varied) else varied

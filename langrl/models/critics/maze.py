@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from langrl.functional.energies import Energy
+from langrl.models.critics.memoryless import Memoryless
 from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
 from langrl.settings import Settings
 
@@ -54,7 +55,7 @@ class PairCritic(nn.Module):
         return scores
 
 
-class GoalCritic(nn.Module):
+class GoalCritic(Memoryless, nn.Module):
     """f(s, a, g), an estimate of log p(g|s,a) / p(g).
 
     The temperature is part of it: without it the sum over goals is wrong.
@@ -65,20 +66,6 @@ class GoalCritic(nn.Module):
     def __init__(self, state_action: StateActionEncoder, goal: GoalEncoder, energy: Energy) -> None:
         super().__init__()
         self.state_action, self.goal, self.energy, self.scale = state_action, goal, energy, Scale()
-
-    def initial_context(self, observations: Tensor) -> Tensor:
-        """Return the contexts of episodes [N, 0]: positions need none."""
-        return observations[:, :0]
-
-    def update_memory(
-        self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
-    ) -> Tensor:
-        """Return the contexts as they are; see ``Critic.update_memory``."""
-        return context
-
-    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return False [N]: a position may be anywhere in the maze."""
-        return torch.zeros(len(now), dtype=torch.bool, device=now.device)
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
         """Embed observations [N, S] with each of their actions [N, A, ...]; returns [N, A, D]."""

@@ -16,6 +16,7 @@ from torch.nn import functional
 from langrl.functional.energies import ENERGIES
 from langrl.models.config import StateGoalCriticConfig
 from langrl.models.critics.maze import Scale, encode_in_chunks
+from langrl.models.critics.memoryless import Memoryless
 from langrl.models.goal_networks import (
     GoalWorldDescription,
     InputEncoder,
@@ -94,7 +95,7 @@ class GoalSide(nn.Module):
         return _beside([member(features) for member in self.members])
 
 
-class StateGoalCritic(nn.Module):
+class StateGoalCritic(Memoryless, nn.Module):
     """f(s, a, g), an estimate of log p(g|s,a) / p(g); of several critics, the least.
 
     Where actions are discrete, they are int64 without an axis of their own.
@@ -144,20 +145,6 @@ class StateGoalCritic(nn.Module):
         return [self.scale(self.energy(left, right)) for left, right in pairs]
 
     # -- the protocol of critics ---------------------------------------------------------------
-
-    def initial_context(self, observations: Tensor) -> Tensor:
-        """Return the contexts of episodes [N, 0]: a state needs none."""
-        return observations.flatten(1)[:, :0]
-
-    def update_memory(
-        self, context: Tensor, observations: Tensor, actions: Tensor, acted: Tensor
-    ) -> Tensor:
-        """Return the contexts as they are; see ``Critic.update_memory``."""
-        return context
-
-    def scene_changed(self, before: Tensor, now: Tensor) -> Tensor:
-        """Return False [N]: all episodes are in one world."""
-        return torch.zeros(len(now), dtype=torch.bool, device=now.device)
 
     def embed_actions(self, context: Tensor, observations: Tensor, actions: Tensor) -> Tensor:
         """Embed observations [N, S] with each of their actions [N, K, A]; returns [N, K, C * D]."""

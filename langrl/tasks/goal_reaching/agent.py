@@ -4,10 +4,9 @@ Axes: ``M`` goals, ``G`` numbers in a goal, ``A`` numbers in an action.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from gymnasium import spaces as gym_spaces
@@ -38,7 +37,9 @@ from langrl.settings import Settings, with_changes
 from langrl.tasks.goal_reaching import rooms
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.loading import AgentMaker, read_description
+from langrl.tasks.registry import run_of
 
+T = TypeVar("T")
 WORDS = "words"  # in a run folder: the language side, learned when it is first needed
 
 
@@ -105,6 +106,9 @@ def build_networks(
 class GoalAgents:
     """Makes agents that follow instructions, on trained networks; see ``AgentMaker``.
 
+    While the networks are trained, what is achieved grows: goals are those of when they are asked
+    for, and words and the language side are made anew where they have changed.
+
     Args:
         description: of the agent.
         critic: f(s, a, g).
@@ -121,38 +125,60 @@ class GoalAgents:
     policy: Callable[[bool], GoalConditionedPolicy]
     achieved: Callable[[], Array]
     folder: Path | None
+    _made: dict[str, tuple[Array, Any]] = field(default_factory=dict, init=False)
 
-    @cached_property
+    @property
     def goals(self) -> Array:
-        """Goals that were achieved in training [M, G]."""
-        return self.achieved()
+        """Goals that were achieved in training [M, G].
 
-    @cached_property
+        Raises:
+            GroundingError: before the first step of training.
+        """
+        goals = self.achieved()
+        if not len(goals):
+            raise GroundingError("no goal was achieved yet; train before agents are made")
+        return goals
+
+    @property
     def words(self) -> GoalWords | None:
         """Texts about the environment's goals; None where there are none."""
         if len(self.description.critic.goal.shape) != 1:
             return None
-        env = make_goal_env(self.description.env)
-        try:
-            return find_words(env, self.goals, self.description.words.named_axes)
-        finally:
-            env.close()
+        return self._for(self.goals, "words", self._find_words)
 
-    @cached_property
+    @property
     def language(self) -> LanguageCritic:
         """The language side h(g, l), learned from the goals when it is first needed.
 
         Raises:
             GroundingError: if there are no words for the environment's goals.
         """
-        if self.words is None:
+        return self._for(self.goals, "language", self._learn)
+
+    def _for(self, goals: Array, name: str, make: Callable[[Array], T]) -> T:
+        """Return what was made of the same goals before, or make it."""
+        if name not in self._made or not np.array_equal(self._made[name][0], goals):
+            self._made[name] = goals, make(goals)
+        made: T = self._made[name][1]
+        return made
+
+    def _find_words(self, goals: Array) -> GoalWords | None:
+        env = make_goal_env(self.description.env, 1)  # any limit: nothing is done in it
+        try:
+            return find_words(env, goals, self.description.words.named_axes)
+        finally:
+            env.close()
+
+    def _learn(self, goals: Array) -> LanguageCritic:
+        words = self.words
+        if words is None:
             raise GroundingError(
                 f"there are no words for the goals of {self.description.env}; name the axes of its"
                 " goals by --words.axes in training"
             )
         folder = None if self.folder is None else self.folder / WORDS
         own = self.description
-        return learned_words(folder, self.goals, self.words, own.words, own.seed)
+        return learned_words(folder, goals, words, own.words, own.seed)
 
     def __call__(self, **changes: object) -> GroundedAgent:
         """Return an agent; ``changes`` are to fields of the grounding config."""
@@ -203,7 +229,7 @@ def load(
     def policy(deterministic: bool) -> GoalConditionedPolicy:
         return acting(critic, actor, deterministic, description.seed)
 
-    return GoalAgents(description, critic, actor, policy, lambda: goals, path.parent.parent)
+    return GoalAgents(description, critic, actor, policy, lambda: goals, run_of(path))
 
 
 def acting(

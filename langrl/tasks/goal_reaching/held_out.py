@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_vector import GoalVector, is_batched
 from langrl.envs.goal_worlds import make_goal_env, spaces_of
+from langrl.errors import ConfigError, LangRLError
 from langrl.evaluation.goal_reaching import (
     GoalEpisodes,
     GoalPolicy,
@@ -44,6 +46,18 @@ class HeldOutGoals:
         env = make_goal_env(self.config.env, self.config.max_episode_steps)
         env.close()
         return spaces_of(env)
+
+    def check_tasks(self) -> None:
+        """Raise ConfigError if the environment does not have as many tasks as it is to be asked."""
+        config = self.config
+        if not config.evaluation.tasks:
+            return
+        options = {"task_id": config.evaluation.tasks}
+        with closing(make_goal_env(config.env, config.max_episode_steps)) as env:
+            try:
+                env.reset(seed=0, options=options)
+            except LangRLError as error:
+                raise ConfigError(f"evaluation.tasks: {error}") from error
 
     def watch(self, policy: GoalPolicy) -> dict[str, float]:
         """Return how well a policy reaches a few goals, as metrics."""
@@ -94,13 +108,11 @@ class HeldOutGoals:
         on_step: Callable[[int, int], None],
     ) -> GoalEpisodes:
         config = self.config
-        vector = GoalVector(
-            config.env, rows, max_episode_steps=config.max_episode_steps, seed=seed, options=options
-        )
-        try:
+        limit = config.max_episode_steps
+        with closing(
+            GoalVector(config.env, rows, max_episode_steps=limit, seed=seed, options=options)
+        ) as vector:
             return reach_goals(vector, policy, episodes, on_step)
-        finally:
-            vector.close()
 
     def _wander(self) -> GoalPolicy:
         """Return a policy of goals that acts at random."""

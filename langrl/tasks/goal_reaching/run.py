@@ -50,6 +50,7 @@ from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.goal_reaching.rooms import RoomAgents, learner_of
 from langrl.tasks.run import Run
 from langrl.training.learner import Experience, OfflineReplay
+from langrl.training.logs import console
 from langrl.training.loop import run_state
 
 _SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
@@ -125,6 +126,8 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     acting_seed, scouting, network, batches = (int(seed) for seed in seeds)
     device = torch.device(config.device)
     generator = torch.Generator(device).manual_seed(batches)
+    HeldOutGoals(config).check_tasks()
+    _check_data(config)
     if config.env in GRID_IDS:
         return _in_rooms(config, folder, (acting_seed, network, batches))
     experience: Experience
@@ -169,6 +172,25 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         compared=("env", "critic", "actor"),
         replay=replay,
     )
+
+
+def _check_data(config: GoalRunConfig) -> None:
+    """Refuse fields of recorded data where there is none; say so where training goes on.
+
+    Whoever acts from the weights that recorded data gave (``start``) has its fields in the config.
+
+    Raises:
+        ConfigError: naming the fields and the repair.
+    """
+    data, default = config.data, type(config.data)()
+    idle = [f"data.{name}" for name in type(data).model_fields
+            if getattr(data, name) != getattr(default, name)]  # fmt: skip
+    if data.file is not None or not idle:
+        return
+    have = f"{', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect without data.file"
+    if config.start is None:
+        raise ConfigError(f"{have}; add --data FILE, or leave them out and the agent acts")
+    console.print(f"{have}: the agent acts")
 
 
 def _in_rooms(config: GoalRunConfig, folder: Path, seeds: tuple[int, int, int]) -> GoalRun:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,15 @@ from langrl.envs.goal_vector import GoalVector, make_engine
 from langrl.envs.goal_words import GoalWords, goes_on
 from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.instructed_goals import InstructedGoals
+from langrl.envs.maze.cells import CellFrame
 from langrl.envs.phrasing import Phrasing
+from langrl.envs.regions import RegionFrame
 from langrl.errors import GroundingError, NothingToDoError
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.goals import goal_beliefs_figure
+from langrl.plots.goals import GoalView, goal_beliefs_figure
 from langrl.protocols import Array
 from langrl.tasks.config import OFF
 from langrl.tasks.goal_reaching.agent import GoalAgents
@@ -160,11 +163,9 @@ class GoalSuite(TaskSuite):
 
     def _posterior(self, agent: Any, instruction: str) -> Posterior:
         """Return the belief of an agent at the first observation of an episode."""
-        vector = GoalVector(
-            self.config.env, 1, max_episode_steps=self.config.max_episode_steps, seed=0
-        )
-        observation = vector.reset().observation[0]
-        vector.close()
+        limit = self.config.max_episode_steps
+        with closing(GoalVector(self.config.env, 1, max_episode_steps=limit, seed=0)) as vector:
+            observation = vector.reset().observation[0]
         posterior: Posterior = agent.posterior({"observation": observation}, instruction)
         return posterior
 
@@ -176,24 +177,30 @@ class GoalSuite(TaskSuite):
             for kind in words.kinds
             for _ in range(math.ceil(_EXAMPLES / len(words.kinds)))
         ]
-        panels: list[dict[str, Any]] = []
+        walked: list[dict[str, Any]] = []
+        still: list[dict[str, Any]] = []  # satisfied at every start: beliefs alone
         for seed, text in enumerate(dict.fromkeys((*first, *drawn))):
-            if len(panels) < _EXAMPLES:
-                panels += self._walked(agent(), text, seed)
+            if len(walked) < _EXAMPLES:
+                grounded = agent()
+                episodes = self._walks(grounded, text, seed)
+                panel = self._example(grounded, text, episodes)
+                (still if episodes is None else walked).append(panel)
+        panels = [*walked, *still][:_EXAMPLES]
         title = f"belief about goals (heat), what the words denote (green): {self.name}"
-        return goal_beliefs_figure(panels, title)
+        return goal_beliefs_figure(panels, title, view_of(words))
 
-    def _walked(self, agent: Any, text: str, seed: int) -> list[dict[str, Any]]:
-        """Return the panel of an instruction with a walk; none if every start satisfies it."""
-        env = self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))
-        try:
-            episodes = run_episodes(env, agent, seed, {"instruction": text})
-        except NothingToDoError:
-            return []
-        finally:
-            env.close()
-        title = f"\u201c{text}\u201d\n{describe_outcome(episodes)}"
-        return [self._panel(agent, text, episodes, title, 1)]
+    def _walks(self, agent: Any, text: str, seed: int) -> Episodes | None:
+        """Return how an agent follows a text; None if every start satisfies it."""
+        with closing(self.tasks(self.settings.model_copy(update={"episodes": _TRIES}))) as env:
+            try:
+                return run_episodes(env, agent, seed, {"instruction": text})
+            except NothingToDoError:
+                return None
+
+    def _example(self, agent: Any, text: str, episodes: Episodes | None) -> dict[str, Any]:
+        """Return the panel of an instruction, with a walk if there is one."""
+        end = "every start satisfies it" if episodes is None else describe_outcome(episodes)
+        return self._panel(agent, text, episodes, f"\u201c{text}\u201d\n{end}", 1)
 
     def draw_instruction(
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
@@ -208,22 +215,24 @@ class GoalSuite(TaskSuite):
             panels.append(self._panel(grounded, instruction, episodes, shares[-1], _WALKS))
         if not any(panel["paths"] for panel in panels):  # all show the same belief
             panels = [panels[0] | {"title": "\n".join(shares)}]
-        return Drawings({"instruction": goal_beliefs_figure(panels, f"\u201c{instruction}\u201d")})
+        title, view = f"\u201c{instruction}\u201d", view_of(self._known_words)
+        return Drawings({"instruction": goal_beliefs_figure(panels, title, view)})
 
     def _panel(
-        self, agent: Any, text: str, episodes: Episodes, title: str, walks: int
+        self, agent: Any, text: str, episodes: Episodes | None, title: str, walks: int
     ) -> dict[str, Any]:
         posterior = self._posterior(agent, text)
         size = posterior.goals.shape[1]
+        paths = [] if episodes is None else episodes.paths[:walks]
         # Where what is achieved is no part of what is seen, walks are not known as goals.
-        known = [path for path in episodes.paths[:walks] if path.shape[1] == size]
+        known = [path for path in paths if path.shape[1] == size]
         return {
             "title": title,
             "goals": posterior.goals,
             "probabilities": posterior.probabilities,
             "denoted": self._known_words.denotation(posterior.goals, text),
             "paths": known,
-            "reached": outcomes(episodes)[: len(known)],
+            "reached": [] if episodes is None else outcomes(episodes)[: len(known)],
         }
 
     # -- a finished run ------------------------------------------------------------------------
@@ -237,8 +246,10 @@ class GoalSuite(TaskSuite):
         with_random = settings.methods is None or "random" in settings.methods
         rows = self.goals.rows(run.agent.policy(settings.deterministic), with_random)
         drawn: Callable[[], dict[str, Figure]] = dict
+        notes: list[str] = []
         if suite.words is not None:
-            results = suite.compare(suite.agents(run.agent, settings.methods), "instructions")
+            agents = suite.agents(run.agent, settings.methods)
+            results, notes = suite.compare_drawn(agents, "instructions")
             rows += [
                 {"method": name, "task": "instructions"} | summarise(episodes)
                 for name, episodes in results.items()
@@ -250,8 +261,21 @@ class GoalSuite(TaskSuite):
 
         title = f"{folder} ({seconds:.0f} s of training)"
         columns = ("task", "method", *COLUMNS)
-        return Report(title, rows, columns, draw, results=run.results)
+        return Report(title, rows, columns, draw, results=run.results, notes=notes)
 
 
 def _posterior(suite: GoalSuite, agent: AgentMaker) -> dict[str, Figure]:
     return {"posterior": suite.draw_posteriors(agent)}
+
+
+def view_of(words: GoalWords) -> GoalView:
+    """Return how goals lie in figures: mazes as their maps, row 0 at the top, column 0 left."""
+    frame = words.frame
+    if isinstance(frame, CellFrame):
+        row, column = frame.columns
+        flipped = frame.scale[1] < 0, frame.scale[0] > 0
+        return GoalView({row: "rows", column: "columns"}, ((column, row),), flipped)
+    if isinstance(frame, RegionFrame):
+        named = {n: axis.replace("-", " to ") for n, axis in enumerate(frame.axes) if axis}
+        return GoalView(named)
+    return GoalView()

@@ -112,8 +112,15 @@ class _Worker:
 
 
 def _lost(exitcode: int | None) -> str:
-    ended = f"was ended by signal {-exitcode}" if exitcode and exitcode < 0 else "ended by itself"
-    return f"its process {ended}, {_TRIES} times; if memory is short, use fewer --workers"
+    if exitcode is not None and exitcode < 0:
+        return (
+            f"its process was ended by signal {-exitcode}, {_TRIES} times; if memory is short, use"
+            " fewer --workers"
+        )
+    return (
+        f"its process ended by itself, {_TRIES} times; a script that starts workers does so under"
+        ' `if __name__ == "__main__":`, since they import it'
+    )
 
 
 def _serve(connection: Connection) -> None:

@@ -23,7 +23,7 @@ ELSEWHERE = {
     "start": RUN,
     "data.file": RUN,
     "replay.memory_map": RUN,  # where the arrays are; nothing else
-    "collect.engine": "tests/cli/test_goals.py",  # the same transitions, sooner or later
+    "collect.engine": "tests/cli/test_engines.py",  # the same transitions, sooner or later
     "logging.log_every": "tests/training/test_loop.py",
     "logging.checkpoint_every": "tests/training/test_loop.py",
     "logging.keep": "tests/training/test_loop.py",

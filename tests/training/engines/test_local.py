@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import small_cells
 
+from langrl.training.cells import run_cells, stored_result
 from langrl.training.engines.base import Failed
 from langrl.training.engines.local import LocalEngine
 
@@ -17,6 +18,15 @@ from small_cells import sleep_for_ever
 from langrl.training.engines.local import LocalEngine
 if __name__ == "__main__":
     list(LocalEngine(2).map(sleep_for_ever, [(sys.argv[1],), (sys.argv[1],)]))
+"""
+
+DRAWS = """
+import sys
+from small_cells import draw_cells
+from langrl.training.cells import run_cells
+from langrl.training.engines.local import LocalEngine
+if __name__ == "__main__":
+    run_cells(draw_cells(sys.argv[1], range(300)), LocalEngine(2), "draws")
 """
 
 
@@ -62,6 +72,15 @@ def test_a_process_that_was_ended_is_replaced_and_its_job_done_again(tmp_path):
     assert "--workers" in str(lost.error)
 
 
+def test_a_script_without_a_guard_is_told_of_it(tmp_path):
+    script = DRAWS.replace('if __name__ == "__main__":', "if True:").replace("300", "2")
+    parent = start(tmp_path, script, tmp_path / "out", stderr=subprocess.PIPE)
+    said = parent.communicate(timeout=120)[1].decode()
+    assert parent.returncode == 1
+    assert "2 of 2 cells failed" in said
+    assert "under `if __name__ ==" in said
+
+
 def test_an_error_that_cannot_be_sent_arrives_as_its_text():
     for failed in in_order(LocalEngine(2), small_cells.raises_needs_two, [(), ()]):
         assert str(failed.error) == "NeedsTwo: salt and pepper"
@@ -89,18 +108,46 @@ def interrupt_when(condition, results):
         signal.signal(signal.SIGALRM, before)
 
 
-def test_workers_end_with_a_process_that_is_killed(tmp_path):
-    script, folder = tmp_path / "start.py", tmp_path / "processes"
-    script.write_text(STARTS_WORKERS)
+def start(tmp_path, script, folder, **options):
+    file = tmp_path / "start.py"
+    file.write_text(script)
     folder.mkdir()
     path = os.pathsep.join(place for place in sys.path if place)
-    parent = subprocess.Popen(
-        [sys.executable, str(script), str(folder)], env=os.environ | {"PYTHONPATH": path}
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.Popen(
+        [sys.executable, str(file), str(folder)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        **options,
     )
+
+
+def kill_when(parent, condition):
     try:
-        wait_until(lambda: len(list(folder.iterdir())) == 2)
+        wait_until(condition)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    folder = tmp_path / "processes"
+    parent = start(tmp_path, STARTS_WORKERS, folder)
+    kill_when(parent, lambda: len(list(folder.iterdir())) == 2)
     workers = [int(path.name) for path in folder.iterdir()]
     wait_until(lambda: not any(is_running(worker) for worker in workers))
+
+
+def test_after_a_kill_every_result_file_is_whole_and_the_rest_is_computed(tmp_path):
+    folder = tmp_path / "killed"
+    parent = start(tmp_path, DRAWS, folder)
+    kill_when(parent, lambda: len(list(folder.glob("*.json"))) > 3)
+    cells = small_cells.draw_cells(folder, range(300))
+    there = [cell for cell in cells if cell.output.exists()]
+    assert 3 < len(there) < 300
+    assert all(stored_result(cell) is not None for cell in there)
+    run_cells(cells[:20], LocalEngine(1), "test")
+    whole = small_cells.draw_cells(tmp_path / "whole", range(20))
+    run_cells(whole, LocalEngine(1), "test")
+    for one, two in zip(cells, whole, strict=False):
+        assert one.output.read_bytes() == two.output.read_bytes()
