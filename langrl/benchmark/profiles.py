@@ -139,7 +139,7 @@ FULL = Profile(
         *REFERENCES, *CONTRASTIVE, "offline-direct", "sb3_goals-max_goal",
         "sb3_goals-sampled_goal", "sb3_reads", "cloning",
     ),
-    tasks=400,
+    tasks=288,
     prices=PRICES,
     calibration=2_000,
     training={"offline": _ALL_GRIDS, "cloning": _ALL_GRIDS},
