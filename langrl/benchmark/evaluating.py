@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -81,7 +82,17 @@ def evaluate(
     if not source and entrant.calibrated is not None:
         stored = _read(calibration_file(folder, entrant.calibrated, world, seed))
         fitted = Fit(**{field.name: stored[field.name] for field in fields(Fit)})
-    return evaluate_entrant(entrant, world, seed, profile, suite, trained, seconds, fitted)
+    command = _command(name, source, world, seed, profile)
+    return evaluate_entrant(entrant, world, seed, profile, suite, command, trained, seconds, fitted)
+
+
+def _command(name: str, source: str, world: str, seed: int, profile: str) -> str:
+    """Return the command that gives an entrant's results in one world."""
+    who = ["--agents", source or name]
+    if source and not Path(source).is_dir():
+        who = ["--agent", source]
+    where = ["--worlds", world, "--seeds", str(seed + 1)]
+    return shlex.join(["langrl", "benchmark", "run", "--profile", profile, *who, *where])
 
 
 def _trained(
@@ -121,6 +132,7 @@ def evaluate_entrant(
     seed: int,
     profile: str,
     suite: str,
+    command: str,
     trained: AgentMaker | None = None,
     train_seconds: float | None = None,
     fitted: Fit | None = None,
@@ -133,13 +145,14 @@ def evaluate_entrant(
         seed: of the agent's own randomness.
         profile: which tasks, and at what prices.
         suite: by its name.
+        command: that gives these results, for the record.
         trained: makes the agents of its run.
         train_seconds: of the run.
         fitted: the calibration of what it believes; it is calibrated first if not given.
 
     Returns:
         What a file of results has: schema, suite, hash, agent, about, role, world, seed,
-        train_seconds, versions, outcomes and, of the first seed, examples.
+        command, train_seconds, versions, outcomes and, of the first seed, examples.
     """
     tasks, amount = suite_named(suite), PROFILES[profile]
     setting = Setting(World(world), trained=trained)
@@ -164,6 +177,7 @@ def evaluate_entrant(
         "role": entrant.role,
         "world": world,
         "seed": seed,
+        "command": command,
         "train_seconds": train_seconds,
         "versions": versions(),
         "outcomes": Outcomes.concat([rollout.outcomes for rollout in rollouts]).to_json(),

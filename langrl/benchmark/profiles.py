@@ -104,7 +104,6 @@ SMOKE = Profile(
     },
 )  # fmt: skip
 
-_FAST_GRID = Recipe({"learner.steps": 1500, "data.rooms": 2000})
 FAST = Profile(
     about="a first answer: ten minutes on two cores, with short trainings",
     worlds=("street-fork", "grid-goto"),
@@ -114,15 +113,12 @@ FAST = Profile(
     prices=PRICES,
     calibration=400,
     training={
-        "offline": {
-            "street": Recipe({"learner.steps": 1500, "grounding.candidates": 2000}),
-            "grid": _FAST_GRID,
-        },
+        "offline": {"street": Recipe({"grounding.candidates": 2000})},
         "online": {
-            "street": Recipe({"learner.env_steps": 100_000}),
+            "street": Recipe({"learner.env_steps": 200_000}),
             "grid": Recipe(
                 {
-                    "learner.env_steps": 200_000,
+                    "learner.env_steps": 300_000,
                     "learner.updates": 16,
                     "collect.warmup": 20_000,
                     "rooms.channels": 32,
@@ -130,7 +126,6 @@ FAST = Profile(
                 }
             ),
         },
-        "cloning": {"grid": _FAST_GRID},
     },
 )
 
@@ -144,7 +139,7 @@ FULL = Profile(
         *REFERENCES, *CONTRASTIVE, "offline-direct", "sb3_goals-max_goal",
         "sb3_goals-sampled_goal", "sb3_reads", "cloning",
     ),
-    tasks=400,
+    tasks=288,
     prices=PRICES,
     calibration=2_000,
     training={"offline": _ALL_GRIDS, "cloning": _ALL_GRIDS},

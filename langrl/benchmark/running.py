@@ -97,7 +97,8 @@ def _evaluation(
         named = (entrant.name, source, world, seed, made.profile, made.suite.name, str(made.out))
         return evaluate, named
     # An object of the caller's, which other processes may not find.
-    return evaluate_entrant, (entrant, world, seed, made.profile, made.suite.name)
+    command = f"langrl.benchmark.run({{{entrant.name!r}: ...}}, profile={made.profile!r})"
+    return evaluate_entrant, (entrant, world, seed, made.profile, made.suite.name, command)
 
 
 def run_plan(made: Plan, engine: Engine | None = None) -> None:
