@@ -132,6 +132,8 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
     for before, run in itertools.pairwise(words):
         if before in ("evaluate", "--resume", "--start"):  # a run that there is
             shutil.copytree(STORED_CHECKPOINT.parent / "runs-0.1" / "grid", run, dirs_exist_ok=True)
+            if words[1] == "pretrain":  # a run of the command's own family
+                (tmp_path / run / "config.yaml").write_text("task: cpc\n")
     called = []
     for module, name in (
         (commands, "train"),
