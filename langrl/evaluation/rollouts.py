@@ -182,7 +182,8 @@ def play(
             values[running] = np.asarray(ended[name])[running]
         steps += running
         for name, best in found.items():
-            found[name] = np.maximum(best, running * _reported(info, name))
+            now = np.where(running, _reported(info, name), 0)  # None in rows that were reset
+            found[name] = np.maximum(best, now.astype(float))
         running &= ~over
         if mode is AutoresetMode.DISABLED and over.any() and running.any():
             observation, _ = env.reset(options={"reset_mask": over})
