@@ -112,9 +112,11 @@ def roll_out(
     acting: Any = agent if price is None else Asking(agent, env.single_action_space)
     hidden = tasks[0].mode == "hidden"
     reported = ["is_success", *["intended_success"] * hidden, *["questions"] * (price is not None)]
-    found, steps, states = play(env, mode, acting, observation, reported)
+    try:
+        found, steps, states = play(env, mode, acting, observation, reported)
+    finally:
+        env.close()
     seconds = (time.perf_counter() - began) / len(tasks)
-    env.close()
     beliefs, measured = beliefs_of(agent, tasks[0].world), None
     if beliefs is not None:
         agent.reset(np.random.default_rng([seed, 2]))
