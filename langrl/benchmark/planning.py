@@ -18,7 +18,7 @@ from langrl.benchmark.entrants import (
     entrant_of_import,
     entrant_of_run,
 )
-from langrl.benchmark.families import World, config_of, run_name, worlds_of
+from langrl.benchmark.families import World, config_of, recipe_of, run_name, worlds_of
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.suites import SUITES, Suite
 from langrl.checkpoint import content_digest, find_checkpoint
@@ -138,10 +138,11 @@ def _check(made: Plan, must_act: bool) -> None:
         if own.worlds is not None:
             _check_trained_here(own, made.worlds)
     for entrant in made.entrants if must_act else ():
-        if not any(World(world).kind in entrant.kinds for world in made.worlds):
+        if not any(acts_in(made, entrant, world) for world in made.worlds):
+            can = [world for world in made.suite.worlds if acts_in(made, entrant, world)]
             raise ConfigError(
-                f"{entrant.name} acts in {' and '.join(entrant.kinds)} worlds only, and"
-                f" {', '.join(made.worlds)} is none; add one to --worlds"
+                f"{entrant.name} acts in {', '.join(can)} only, of which {', '.join(made.worlds)}"
+                " is none; add one to --worlds"
             )
     names = [entrant.name for entrant in (*made.entrants, *(own.entrant for own in made.own))]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -194,6 +195,17 @@ def about(made: Plan) -> dict[str, Any]:
     }
 
 
+def acts_in(made: Plan, entrant: Entrant, world: str) -> bool:
+    """Whether an entrant of the benchmark takes part in a world."""
+    own = World(world)
+    if own.kind not in entrant.kinds:
+        return False
+    if entrant.family is None:
+        return True
+    trained = recipe_of(entrant.family, own, made.profile).worlds
+    return trained is None or world in trained
+
+
 def trainings(made: Plan) -> dict[tuple[str, str], tuple[str, str, int]]:
     """Return what is trained: by family and run, the arguments of its training."""
     return {
@@ -205,5 +217,5 @@ def trainings(made: Plan) -> dict[tuple[str, str], tuple[str, str, int]]:
         for world in made.worlds
         for seed in made.seeds
         for entrant in made.entrants
-        if entrant.family is not None and World(world).kind in entrant.kinds
+        if entrant.family is not None and acts_in(made, entrant, world)
     }

@@ -19,11 +19,13 @@ class Recipe:
         changes: fields of the family's preset that are others here, with dots.
         preset: another preset than the family's.
         shared: whether one run is for all worlds of the type, which the preset names.
+        worlds: where it is trained; None: in all of the profile's. Its entrants act nowhere else.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
     shared: bool = False
+    worlds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,26 @@ FULL = Profile(
     tasks=288,
     prices=PRICES,
     calibration=2_000,
-    training={"offline": _ALL_GRIDS, "cloning": _ALL_GRIDS},
+    training={
+        "offline": _ALL_GRIDS,
+        "cloning": _ALL_GRIDS,
+        # Minutes between checkpoints. Among several rooms, a run would take up to an hour.
+        "online": {
+            "grid": Recipe(
+                {"logging.checkpoint_every": 1_000},
+                worlds=("grid-goto", "grid-crowded", "grid-relations"),
+            )
+        },
+        # Where Stable-Baselines3 has a preset, for about as long as "online" in grid worlds.
+        "sb3_goals": {
+            "street": Recipe({"policy.steps": 80_000}, worlds=("street-fork",)),
+            "grid": Recipe({"policy.steps": 300_000}, worlds=("grid-goto",)),
+        },
+        "sb3_reads": {
+            "street": Recipe({"policy.steps": 500_000}, worlds=("street-fork",)),
+            "grid": Recipe({"policy.steps": 1_000_000}, worlds=("grid-goto",)),
+        },
+    },
 )  # fmt: skip
 
 PROFILES: dict[str, Profile] = {"smoke": SMOKE, "fast": FAST, "full": FULL}

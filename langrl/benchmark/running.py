@@ -16,9 +16,8 @@ from langrl.benchmark.evaluating import (
     run_folder,
     training_file,
 )
-from langrl.benchmark.families import World, train
-from langrl.benchmark.planning import ABOUT, Plan, about, plan, trainings
-from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.families import World, config_of, train
+from langrl.benchmark.planning import ABOUT, Plan, about, acts_in, plan, trainings
 from langrl.benchmark.report import write_report
 from langrl.benchmark.results import Results, load_results
 from langrl.benchmark.tables import leaderboard, print_rows
@@ -33,16 +32,15 @@ _SHOWN = ("entrant", "iqm", "success", "intended", "utility", "regret", "ambdif"
 
 def training_cells(made: Plan) -> list[Cell]:
     """Return the cells of the first wave: a run of each family in each world, for each seed."""
-    digest = PROFILES[made.profile].digest
     return [
         Cell(
             train,
-            (*arguments, made.profile, str(run_folder(made.out, family, run))),
+            (family, world, seed, made.profile, str(run_folder(made.out, family, run))),
             training_file(made.out, family, run),
             f"training {family}, {run}",
-            key=[family, run, digest],
+            key=[family, config_of(family, World(world), seed, made.profile)],
         )
-        for (family, run), arguments in trainings(made).items()
+        for (_, run), (family, world, seed) in trainings(made).items()
     ]
 
 
@@ -63,7 +61,7 @@ def calibration_cells(made: Plan) -> list[Cell]:
         for world in made.worlds
         for seed in made.seeds
         for name, entrant in first.items()
-        if World(world).kind in entrant.kinds
+        if acts_in(made, entrant, world)
     ]
 
 
@@ -73,7 +71,7 @@ def evaluation_cells(made: Plan) -> list[Cell]:
     what = about(made)
     for world in made.worlds:
         for seed in made.seeds:
-            here = [entrant for entrant in made.entrants if World(world).kind in entrant.kinds]
+            here = [entrant for entrant in made.entrants if acts_in(made, entrant, world)]
             everyone: list[tuple[Entrant, str, Any]] = [(entrant, "", None) for entrant in here]
             everyone += [(own.entrant, own.source, own.key) for own in made.own]
             for entrant, source, key in everyone:

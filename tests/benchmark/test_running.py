@@ -188,7 +188,6 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
         ({"names": ["oracl"]}, UnknownNameError, "no entrant named 'oracl'; did you mean 'oracle'"),
         ({"worlds": ["street-slt"]}, UnknownNameError, "did you mean 'street-slit'"),
         ({"seeds": 0}, ConfigError, "seeds is how many there are, at least 1, got 0"),
-        ({"names": ["nearest_object"]}, ConfigError, "nearest_object acts in grid worlds only"),
         ({"agents": {"oracle": Still}}, ConfigError, "'oracle' is an entrant of the benchmark"),
         ({"agents": {"../x": Still}}, ConfigError, "an entrant's name is letters, digits"),
         ({"agents": {"mine": 3}}, ConfigError, "int has no method reset"),
@@ -200,6 +199,16 @@ def test_what_there_is_not_is_named(small, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         plan(tmp_path, "small", **options)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "worlds"),
+    [("nearest_object", "grid-goto, grid-crowded"), ("sb3_reads", "street-fork, grid-goto only")],
+)
+def test_entrants_that_act_elsewhere_are_named(tmp_path, name, worlds):
+    pytest.importorskip("stable_baselines3")
+    with pytest.raises(ConfigError, match=f"{name} acts in {worlds}.* street-slit is none"):
+        plan(tmp_path, "full", names=[name], worlds=["street-slit"])
 
 
 def test_an_unknown_profile_is_named(tmp_path):
