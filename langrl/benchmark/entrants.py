@@ -214,6 +214,9 @@ def entrant_of_agent(name: str, agent: Any) -> Entrant:
     is_agent = hasattr(agent, "act") and not isinstance(agent, type)
     if not is_agent and not callable(agent):
         check_agent(agent)  # says what is missing
+    for method in ("reset", "act") if isinstance(agent, type) else ():
+        if not callable(getattr(agent, method, None)):
+            raise ConfigError(f"the class {agent.__name__} has no method {method}; write one")
 
     def make(setting: Setting) -> Agent:
         made: Any = agent if is_agent else _call(agent, setting.world.name)
@@ -251,20 +254,21 @@ def imported(path: str) -> Any:
         ConfigError, UnknownNameError: if there is no such module or name, which says why.
     """
     module, colon, name = path.partition(":")
-    if not (module and colon and name):
+    if not (module and colon and name) or "/" in module or module.endswith(".py"):
         raise ConfigError(f"--agent takes an import path as in mypackage:MyAgent, got {path!r}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever the module's own code raises
+    except (Exception, SystemExit) as error:  # whatever the module's own code raises
         repair = f"python -c 'import {module}' shows where"
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
             repair = "install it, or start the command in its folder"
-        raise ConfigError(f"--agent: cannot import {module!r} ({error}); {repair}") from error
+        said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--agent: cannot import {module!r} ({said}); {repair}") from error
     for part in name.split("."):
-        names = [known for known in vars(found) if not known.startswith("_")]
-        found = lookup({**dict.fromkeys(names), **vars(found)}, part, f"agent in {module}")
+        public = {known: value for known, value in vars(found).items() if known[0] != "_"}
+        found = lookup(public, part, f"agent in {module}")
     return found
 
 

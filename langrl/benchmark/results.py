@@ -101,8 +101,8 @@ def load_results(folder: Path, digest: str | None = None) -> Results:
         suite, own = content["suite"], content["hash"]
         if digest is not None and own != digest:
             raise ResultsError(
-                f"{path} is of tasks {own[:16]} of {suite}, and this langrl has {digest[:16]}; run"
-                " it again into another folder"
+                f"{path} is of tasks {own[:16]} of {suite}, and this langrl has {digest[:16]};"
+                " remove it, or name another folder by --out"
             )
         first = first or (suite, own, path)
         if (suite, own) != first[:2]:
@@ -144,8 +144,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"it is no object but a {type(content).__name__}")
     if content.get("schema") != SCHEMA:
         raise ResultsError(
-            f"{path} has schema {content.get('schema')!r}, and this langrl reads {SCHEMA!r}; run it"
-            " again with this version"
+            f"{path} has schema {content.get('schema')!r}, and this langrl reads {SCHEMA!r}; remove"
+            " it and run the benchmark again, which makes it anew"
         )
     for problem in _problems(content):
         raise _damaged(path, problem)
