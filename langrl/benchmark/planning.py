@@ -20,13 +20,13 @@ from langrl.benchmark.entrants import (
 )
 from langrl.benchmark.families import World, config_of, recipe_of, run_name, worlds_of
 from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.results import ABOUT
 from langrl.benchmark.suites import SUITES, Suite
 from langrl.checkpoint import content_digest, find_checkpoint
 from langrl.errors import ConfigError, ResultsError, UnknownNameError, lookup
 from langrl.tasks.registry import config_beside
 
 SUITE = "langrl/AmbiguousInstructions-v1"
-ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 _SCHEMA = "langrl-benchmark-1"
 
 

@@ -10,6 +10,7 @@ from langrl.benchmark.outcomes import Outcomes
 from langrl.errors import ResultsError, lookup
 
 CELLS = "cells"
+ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 SCHEMA = "langrl-cell-1"
 _ROLES = ("method", "reference")
 _FIELDS: dict[str, type] = {"suite": str, "hash": str, "agent": str, "world": str, "seed": int}
