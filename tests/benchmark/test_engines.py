@@ -4,23 +4,12 @@ import json
 
 import pytest
 from command_line import run_langrl
-from small_benchmark import STREET, SmallEngine
+from small_benchmark import SmallEngine
 
-from langrl.benchmark.results import load_results
 from langrl.training.engines import config
 from langrl.training.engines.slurm import SlurmEngine
 
-FLAGS = (
-    "benchmark",
-    "run",
-    "--profile",
-    "small",
-    "--agents",
-    "offline-pays",
-    "--seeds",
-    2,
-    "--workers",
-)
+FLAGS = ("benchmark", "run", "--profile", "small", "--agents", "offline-pays")
 TIMINGS = {"seconds", "train_seconds"}
 
 
@@ -61,25 +50,35 @@ def alone(tmp_path_factory):
     return tmp_path_factory.mktemp("alone") / "out"
 
 
-@pytest.mark.parametrize("engine", ["local", "slurm", "ray"])
-def test_the_benchmark_gives_the_same_on_every_engine_bit_for_bit(
-    engine, engines, alone, tmp_path, capsys
-):
-    address = ()
-    if engine == "ray":
-        ray = pytest.importorskip("ray", reason="ray is not installed: the extra ray")
-        address = ("--ray-address", "local")
-    if engine == "slurm":
-        pytest.importorskip("submitit", reason="submitit is not installed: the extra slurm")
-    if not alone.exists():
-        assert run_langrl(*FLAGS, 1, "--out", alone) == 0
+@pytest.fixture
+def run(engines, alone, tmp_path):
+    """Run the benchmark with some flags, and in this process alone if it is the first test."""
+
+    def compare(*flags, seeds):
+        if not alone.exists():
+            assert run_langrl(*FLAGS, "--seeds", 2, "--workers", 1, "--out", alone) == 0
+        flags = (*FLAGS, "--seeds", seeds, "--workers", 2, *flags, "--out", tmp_path)
+        assert run_langrl(*flags) == 0
+        wanted, found = stored(alone), stored(tmp_path)
+        assert sum(name.startswith("cells/") for name in found) == seeds
+        assert sum(name.endswith("step-6/weights.safetensors") for name in found) == seeds
+        assert found == {name: wanted[name] for name in found}
+
+    return compare
+
+
+def test_two_workers_give_the_same_bit_for_bit(run):
+    run("--engine", "local", seeds=2)
+
+
+def test_jobs_of_slurm_give_the_same_bit_for_bit(run):
+    pytest.importorskip("submitit", reason="submitit is not installed: the extra slurm")
+    run("--engine", "slurm", seeds=1)  # a process for each cell
+
+
+def test_tasks_of_ray_give_the_same_bit_for_bit(run):
+    ray = pytest.importorskip("ray", reason="ray is not installed: the extra ray")
     try:
-        assert run_langrl(*FLAGS, 2, "--engine", engine, *address, "--out", tmp_path) == 0
+        run("--engine", "ray", "--ray-address", "local", seeds=2)
     finally:
-        if engine == "ray":
-            ray.shutdown()
-    wanted, found = stored(alone), stored(tmp_path)
-    assert len([name for name in wanted if name.endswith(".safetensors")]) >= 2
-    assert len([name for name in wanted if name.startswith("cells/")]) == 2
-    assert found == wanted
-    assert {cell.world for cell in load_results(tmp_path).cells} == {STREET}
+        ray.shutdown()
