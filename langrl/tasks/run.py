@@ -147,12 +147,26 @@ class Run:
             check_references(state, path, self.config)
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
-            self.learner.load_state(checkpoint.tensors)
+            self._load(checkpoint, path)
         except CheckpointError:
             raise
-        except (KeyError, ValueError, RuntimeError) as error:
-            detail = str(error).splitlines()[0]
+        except KeyError as error:
+            raise CheckpointError(f"{path} does not fit {beside}: it lacks {error}") from error
+        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            detail = " ".join(str(error).splitlines()[:1])
             raise CheckpointError(f"{path} does not fit {beside}: {detail}") from error
+
+    def _load(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Put the learner into the state of a checkpoint; its errors name the checkpoint."""
+        try:
+            self.learner.load_state(checkpoint.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        if self.learner.step != checkpoint.documents["state"]["step"]:
+            raise CheckpointError(
+                f"{path}: state.json is of step {checkpoint.documents['state']['step']!r} and"
+                f" optimizer.safetensors of step {self.learner.step}; use an earlier checkpoint"
+            )
 
     def train(self, folder: Path, label: str) -> float:
         """Train up to the last step and return the seconds it took."""
