@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.errors import CheckpointError
+from langrl.settings import CONFIG_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,6 +162,8 @@ def find_checkpoint(folder: Path) -> Path:
     if not steps:
         below = " or ".join(str(path.parent) for path in sorted(folder.glob("*/checkpoints")))
         repair = f"did you mean {below}?" if below else "give a run folder of `langrl train`"
+        if (folder / CONFIG_FILE).is_file():
+            repair = f"it was cut off before its first one; go on with --resume {folder}"
         raise CheckpointError(f"no checkpoint in {folder}; {repair}")
     return steps[max(steps)]
 

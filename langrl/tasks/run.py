@@ -330,11 +330,16 @@ def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> N
         check_trust(folder / task.pickle, trust_pickle)
 
 
-def train_or_resume(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
-    """Train the run of a config in ``folder``, or go on with it where it was cut off."""
+def train_or_resume(
+    config: RunConfig, folder: Path, label: str, instruction: str | None = None
+) -> tuple[Any, float]:
+    """Train the run of a config in ``folder``, or go on with it where it was cut off.
+
+    Arguments and errors are as those of ``train_run``.
+    """
     if is_begun(folder, config):
         return resume_run(folder, label)
-    return train_run(config, folder, label)
+    return train_run(config, folder, label, instruction)
 
 
 def is_begun(folder: Path, config: RunConfig) -> bool:

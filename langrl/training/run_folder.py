@@ -8,6 +8,8 @@ from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, writ
 from langrl.errors import ConfigError
 from langrl.settings import CONFIG_FILE, Settings, dump_config
 
+REPLAY = "replay"  # of a run folder: a replay that is kept on disk; made before its config is
+
 
 def use_device(device: str, threads: int) -> None:
     """Set the number of CPU threads.
@@ -24,11 +26,19 @@ def use_device(device: str, threads: int) -> None:
 
 
 def check_empty(folder: Path) -> None:
-    """Raise ConfigError if there is something in a folder for a new run."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise ConfigError if there is something in a folder for a new run.
+
+    Files that were being written when a run was cut off before its config count as nothing.
+    """
+    if folder.exists() and (not folder.is_dir() or any(map(_is_kept, folder.iterdir()))):
         raise ConfigError(
             f"{folder} is not empty; choose another --out, or go on with --resume {folder}"
         )
+
+
+def _is_kept(path: Path) -> bool:
+    unfinished = path.name.startswith(".") and path.suffix == ".writing"
+    return not unfinished and path.name != REPLAY
 
 
 def write_config(folder: Path, config: Settings) -> None:
