@@ -1,12 +1,14 @@
 """The command line: reads arguments, prints one clear line for what is wrong with them.
 
-Exit codes: 0 done; 1 the reader of the output has gone; 2 bad usage or input; 130 interrupted.
+Exit codes: 0 done; 1 the reader of the output has gone; 2 bad usage or input; 130 interrupted
+(SIGINT), 143 terminated (SIGTERM).
 Commands import what they need when they run, so that ``langrl --help`` is quick.
 """
 
 import contextlib
 import errno
 import importlib
+import multiprocessing
 import os
 import shlex
 import sys
@@ -35,6 +37,7 @@ from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
+from langrl.training import interrupts
 
 _OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 
@@ -160,7 +163,8 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "agg"
     try:
         try:
-            _run()
+            with interrupts.handled():
+                _run()
         finally:
             sys.stdout.flush()  # here, where a closed pipe is caught
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
@@ -183,6 +187,12 @@ def _run() -> None:
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
         print(f"langrl: error: {where}{str(error.strerror).lower()}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("langrl: interrupted; a run goes on with --resume", file=sys.stderr)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as error:
+        for process in multiprocessing.active_children():  # else, the exit would wait for them
+            process.terminate()
+        print(
+            "langrl: interrupted; a run goes on with --resume, and other work by the same command",
+            file=sys.stderr,
+        )
+        status = error.status if isinstance(error, interrupts.Stopped) else 130
+        raise SystemExit(status) from None

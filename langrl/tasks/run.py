@@ -62,6 +62,7 @@ class Run:
             of them if not given.
         results: further entries of the run's ``results.json``.
         references: digests of the models that the config refers to; see ``reference_digests``.
+        unrecorded: of a run that was stopped before it logged its last step; see ``Training``.
     """
 
     config: Any
@@ -74,6 +75,7 @@ class Run:
     compared: tuple[str, ...] | None = None
     results: dict[str, Any] = field(default_factory=dict)
     references: dict[str, dict[str, str]] = field(default_factory=dict)
+    unrecorded: dict[str, float] | None = None
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
@@ -148,6 +150,8 @@ class Run:
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
             self._load(checkpoint, path)
+            if (metrics := state.get("unrecorded")) is not None:
+                self.unrecorded = {str(name): float(value) for name, value in metrics.items()}
         except CheckpointError:
             raise
         except KeyError as error:
@@ -174,7 +178,7 @@ class Run:
         every = 0 if evaluation is None or evaluation.methods == OFF else self.evaluation_steps
         training = Training(
             self.learner, config.last_step, folder, config.logging, self.snapshot, every,
-            partial(self._evaluate, folder),
+            partial(self._evaluate, folder), self.unrecorded,
         )  # fmt: skip
         with flushed_subnormals():
             return training.run(label)

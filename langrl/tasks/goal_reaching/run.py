@@ -101,11 +101,11 @@ class GoalRun(Run):
         policy = self.agent.policy(self.config.evaluation.deterministic)  # type: ignore[attr-defined]
         measured = HeldOutGoals(self.config).watch(policy)
         if (success := measured["evaluation/success"]) > self.best:
-            self.best = success
             state = run_state(self.learner, self.config.threads, self.data_sha256)
             documents = {self.document: self.description.model_dump(mode="json")}
             kept = {"weights": self.learner.weights, "goals": {"achieved": self._achieved_goals()}}
             write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
+            self.best = success  # once it is kept: a run may be stopped before
         return measured
 
 
