@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-_PATIENCE = 2.0  # seconds that a step may go on after a signal
+_PATIENCE = 1.5  # seconds that a step may go on after a signal
 _SAME = 0.05  # seconds; a terminal and a wrapper may both pass one signal on
 
 
