@@ -190,9 +190,7 @@ def _run() -> None:
     except KeyboardInterrupt as error:
         for process in multiprocessing.active_children():  # else, the exit would wait for them
             process.terminate()
-        print(
-            "langrl: interrupted; a run goes on with --resume, and other work by the same command",
-            file=sys.stderr,
-        )
+        advice = "a run goes on with --resume, and other work by the same command"
+        print(f"langrl: interrupted; {advice}", file=sys.stderr)
         status = error.status if isinstance(error, interrupts.Stopped) else 130
         raise SystemExit(status) from None

@@ -118,14 +118,15 @@ def test_a_run_that_is_stopped_at_an_evaluation_evaluates_when_it_goes_on(
     def stop(*_):
         signal.raise_signal(signal.SIGTERM)
 
-    with monkeypatch.context() as patch, pytest.raises(interrupts.Stopped), interrupts.handled():
+    with monkeypatch.context() as patch:
         if during == "the update before":
             signal_at(patch, step, signal.SIGINT)
         elif during == "the evaluation":
             patch.setattr(GoalRun, "_evaluate", stop)
         else:
             patch.setattr(write, stop)
-        train_run(config, tmp_path / "cut", "train")
+        with pytest.raises(interrupts.Stopped), interrupts.handled():
+            train_run(config, tmp_path / "cut", "train")
     assert find_checkpoint(tmp_path / "cut").name == f"step-{step}"
     assert all(record["step"] < step for record in records(tmp_path / "cut"))
     assert GoalRun._evaluate is watch
@@ -214,14 +215,19 @@ def test_workers_store_before_they_end(tmp_path):
     jobs = [(tmp_path, name) for name in ("one", "two")]
     results = LocalEngine(2).map(small_cells.train_until_stopped, jobs)
     with pytest.raises(interrupts.Stopped), interrupts.handled():
-        before = signal.signal(signal.SIGALRM, lambda *_: both_train(tmp_path))
-        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-        try:
-            next(results)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        next_unless(lambda: both_train(tmp_path), results)
     assert {path.name for path in tmp_path.glob("*.stored")} == {"one.stored", "two.stored"}
+
+
+def next_unless(look, results):
+    """Return the next result, and look several times a second meanwhile."""
+    before = signal.signal(signal.SIGALRM, lambda *_: look())
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        next(results)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def both_train(folder):
