@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,11 +42,26 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to ``folder``, replacing what is there only once it is complete."""
-    from safetensors.torch import save_file
+    """Write a checkpoint to ``folder``, replacing what is there only once it is complete.
 
+    Raises:
+        OSError: if it cannot be written, as on a full disk; what is there stays.
+    """
     folder = Path(folder)
     temporary = folder.with_name(f".{folder.name}.writing")
+    try:
+        _write_files(temporary, checkpoint)
+        replace_folder(temporary, folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)  # on a full disk, it takes room
+        raise
+
+
+def _write_files(temporary: Path, checkpoint: Checkpoint) -> None:
+    """Write the files of a checkpoint, and the manifest last."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for name, document in checkpoint.documents.items():
@@ -53,12 +69,16 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     for name, tensors in checkpoint.tensors.items():
         kept = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         path = temporary / f"{name}.safetensors"
-        save_file(kept, path)
+        try:
+            save_file(kept, path)
+        except SafetensorError as error:
+            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         path.chmod(0o644)  # it is written for its owner alone, and checkpoints are shared
     digests = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
     manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
     (temporary / MANIFEST).write_text(manifest)
-    replace_folder(temporary, folder)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -252,7 +272,12 @@ def replace_folder(temporary: Path, folder: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
     if folder.exists():  # renamed, not deleted: a kill here must not leave half a folder
         folder.rename(replaced)
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(folder)
+        raise
     _flush(folder.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 

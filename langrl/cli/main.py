@@ -39,7 +39,10 @@ from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
 from langrl.training import interrupts
 
-_OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+_OF_THE_MACHINE = (
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+    errno.EIO, errno.EFBIG,
+)  # fmt: skip
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:

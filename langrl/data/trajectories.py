@@ -4,6 +4,7 @@ Axes: ``T`` states of all trajectories one after another, ``S`` numbers in a sta
 in an action.
 """
 
+import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from langrl.checkpoint import write_atomically
 from langrl.errors import NonFiniteError, TrajectoryError
 from langrl.protocols import Array, Floats, Integers, Mask
 
@@ -150,9 +152,10 @@ class Trajectories:
             )
 
     def save(self, path: Path) -> None:
-        """Write the three arrays to an .npz file of exactly this name."""
-        with Path(path).open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+        """Write the three arrays to an .npz file of exactly this name, whole or not at all."""
+        file = io.BytesIO()
+        np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+        write_atomically(Path(path), file.getvalue())
 
 
 def _numbers(name: str, values: Array) -> Array:

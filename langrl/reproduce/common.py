@@ -122,8 +122,11 @@ def train_timed(config: RunConfig, folder: Path, label: str, command: str) -> fl
         write_results(folder, command, config.model_dump(mode="json"), [row])
     else:
         console.print(f"{label}: using the run in {folder}")
-    kept: float | None = json.loads(file.read_text())["rows"][0]["train_seconds"]
-    return kept
+    try:
+        seconds = json.loads(file.read_text(encoding="utf-8"))["rows"][0]["train_seconds"]
+        return None if seconds is None else float(seconds)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None  # the file is damaged: the run is there, and how long it took is not known
 
 
 def write_report(
