@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"  # of a pre-training run's folder
 _ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
 _STEP = "step-"
+_MOST_JSON = 16 << 20  # bytes
+_LARGE = 2 << 30  # bytes of a file; hashing it takes seconds
+_FREE = 1 << 26  # numbers: what a model may have beyond what is stored, a quarter of a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"checkpoint {folder} lacks {name}; copy the whole folder again")
+        if path.suffix == ".json":
+            _check_size(path)  # before it is hashed
         if file_digest(path) != digest:
             raise CheckpointError(
                 f"checkpoint file {path} is damaged (its sha256 differs from the manifest);"
@@ -104,7 +110,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             )
         try:
             if path.suffix == ".json":
-                documents[path.stem] = json.loads(path.read_text())
+                documents[path.stem] = read_json(path)
             else:
                 tensors[path.stem] = load_file(path)
         except (ValueError, RecursionError, SafetensorError) as error:
@@ -117,7 +123,7 @@ def _read_manifest(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint in {folder}: {MANIFEST} is missing; check the path")
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         number, digests = content["format"], content["sha256"]
         if not isinstance(digests, dict):
             raise TypeError("sha256 is not a table")
@@ -132,6 +138,55 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         if Path(name).name != name or Path(name).suffix not in (".json", ".safetensors"):
             raise CheckpointError(f"{path} names {name!r}, which is no part of a checkpoint")
     return digests
+
+
+def read_json(path: Path) -> Any:
+    """Return what is in a JSON file.
+
+    Raises:
+        ValueError: if it is none.
+        CheckpointError: if it is too large to be read.
+    """
+    _check_size(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > _MOST_JSON:
+        raise CheckpointError(
+            f"{path} is larger than {_MOST_JSON >> 20} MB, and no file that langrl wrote; copy it"
+            " again"
+        )
+
+
+@contextmanager
+def no_larger_than(weights: Mapping[str, "Tensor"]) -> Iterator[None]:
+    """Refuse modules that are built in here, once they are far larger than stored weights.
+
+    A description of a few bytes may claim any size: shapes are compared when all is built.
+
+    Raises:
+        CheckpointError: when the parameters have far more numbers than the weights.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    stored = sum(weight.numel() for weight in weights.values())
+    most, built = 2 * stored + _FREE, 0
+
+    def count(module: object, name: str, parameter: Any) -> None:
+        nonlocal built
+        built += 0 if parameter is None else parameter.numel()
+        if built > most:
+            raise CheckpointError(
+                f"its description is of a model with more than {most:,} weights, and {stored:,} are"
+                " stored; copy the checkpoint again"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def fill(parameters: Mapping[str, "Tensor"], weights: Mapping[str, "Tensor"]) -> None:
@@ -219,7 +274,17 @@ def weights_digest(weights: Mapping[str, "Tensor"]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
+    """Return the sha256 of a file.
+
+    Raises:
+        CheckpointError: if it claims gigabytes that are not on the disk.
+    """
+    found = path.stat()
+    on_disk = getattr(found, "st_blocks", found.st_size) * 512
+    if found.st_size > _LARGE and on_disk < found.st_size // 100:
+        raise CheckpointError(
+            f"{path} claims {found.st_size >> 30} GB and has next to nothing of it; copy it again"
+        )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

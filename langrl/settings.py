@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from langrl.errors import ConfigError, suggestion
+from langrl.errors import ConfigError, quoted, suggestion
 
 CONFIG_FILE = "config.yaml"  # of a run folder
 
@@ -123,14 +123,14 @@ def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
         known: dict[str, Any] = dict(model.model_fields)
         for part in first["loc"][:-1]:
             known = dict(known[str(part)].annotation.model_fields)
-        return f"unknown key {field!r}; {suggestion(str(first['loc'][-1]), known)}"
+        return f"unknown key {quoted(field)}; {suggestion(str(first['loc'][-1]), known)}"
     problem = _WANTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     if first["type"] == "literal_error":
         choices = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
         problem = f"takes {' or '.join(sorted(choices))}"
     if not field:  # several settings together
         return problem
-    return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"
+    return f"{field}: {problem[0].lower() + problem[1:]}, got {quoted(first['input'])}"
 
 
 def dump_config(config: Settings) -> str:

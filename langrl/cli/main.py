@@ -32,7 +32,7 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.cli.training import pretrain, train
-from langrl.errors import ConfigError, LangRLError, check_extra, lookup
+from langrl.errors import ConfigError, LangRLError, check_extra, lookup, one_line
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
@@ -43,6 +43,7 @@ _OF_THE_MACHINE = (
     errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
     errno.EIO, errno.EFBIG,
 )  # fmt: skip
+_LONGEST = 300  # characters of an error that is printed
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -182,13 +183,13 @@ def _run() -> None:
         name, rest = subcommand(sys.argv[1:], table, "langrl")
         COMMANDS[name][0](rest)
     except LangRLError as error:
-        print(f"langrl: error: {error}", file=sys.stderr)
+        print(one_line(f"langrl: error: {error}", _LONGEST), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
-        print(f"langrl: error: {where}{str(error.strerror).lower()}", file=sys.stderr)
+        print(one_line(f"langrl: error: {where}{str(error.strerror).lower()}"), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as error:
         for process in multiprocessing.active_children():  # else, the exit would wait for them

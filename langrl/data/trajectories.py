@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from langrl.checkpoint import write_atomically
+from langrl.data.npz import check_npz
 from langrl.errors import NonFiniteError, TrajectoryError
 from langrl.protocols import Array, Floats, Integers, Mask
 
@@ -186,6 +187,7 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise TrajectoryError(f"this is a single array; save an .npz with {', '.join(ARRAYS)}")
+        check_npz(path)
         with loaded as file:
             needed = ARRAYS if file.keys().isdisjoint(END_ARRAYS) else ARRAYS[:2]
             if missing := [name for name in needed if name not in file.files]:

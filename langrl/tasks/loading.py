@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, no_larger_than, read_checkpoint
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError
 from langrl.settings import Settings, describe_invalid
@@ -46,7 +46,8 @@ def agents_of(
     check_references(checkpoint.documents.get("state"), path)
     try:
         load: Callable[..., AgentMaker] = task.module("agent").load
-        return load(checkpoint, path, device=device, world=world)
+        with no_larger_than(checkpoint.tensors["weights"]):
+            return load(checkpoint, path, device=device, world=world)
     except KeyError as error:
         raise CheckpointError(f"{path} is no agent's checkpoint: it lacks {error}") from error
     except CheckpointError as error:
