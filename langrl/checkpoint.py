@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.errors import CheckpointError
+from langrl.errors import CheckpointError, quoted
 from langrl.settings import CONFIG_FILE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"  # of a pre-training run's folder
 _ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
 _STEP = "step-"
+_PART = re.compile(r"[\w-][\w.-]{0,80}\.(json|safetensors)", re.ASCII)  # file of a checkpoint
 _MOST_JSON = 16 << 20  # bytes
 _LARGE = 2 << 30  # bytes of a file; hashing it takes seconds
 _FREE = 1 << 26  # numbers: what a model may have beyond what is stored, a quarter of a gigabyte
@@ -115,6 +116,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
                 tensors[path.stem] = load_file(path)
         except (ValueError, RecursionError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint file {path} is not readable: {error}") from error
+    if not isinstance(documents.get("state", {}), dict):
+        raise CheckpointError(
+            f"checkpoint file {folder / 'state.json'} holds no table; copy it again"
+        )
     return Checkpoint(documents, tensors)
 
 
@@ -131,12 +136,12 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is damaged ({error}); copy the checkpoint again") from error
     if number != FORMAT:
         raise CheckpointError(
-            f"{folder} is a checkpoint of format {number} and this langrl reads format {FORMAT};"
-            " install the version that wrote it"
+            f"{folder} is a checkpoint of format {quoted(number)} and this langrl reads format"
+            f" {FORMAT}; install the version that wrote it"
         )
     for name in digests:
-        if Path(name).name != name or Path(name).suffix not in (".json", ".safetensors"):
-            raise CheckpointError(f"{path} names {name!r}, which is no part of a checkpoint")
+        if not _PART.fullmatch(name):
+            raise CheckpointError(f"{path} names {quoted(name, 30)}, which is no part of a checkpoint")
     return digests
 
 
@@ -241,6 +246,17 @@ def find_checkpoint(folder: Path) -> Path:
             repair = f"it was cut off before its first one; go on with --resume {folder}"
         raise CheckpointError(f"no checkpoint in {folder}; {repair}")
     return steps[max(steps)]
+
+
+def sound_before(path: Path) -> Path | None:
+    """Return the newest checkpoint of a run before the one at ``path`` that is whole, if any."""
+    steps = {place: step for step, place in _checkpoints(path.parent.parent).items()}
+    for place in sorted(steps, key=lambda place: -steps[place]):
+        if path in steps and steps[place] < steps[path]:
+            with suppress(CheckpointError):
+                read_checkpoint(place)
+                return place
+    return None
 
 
 def remove_checkpoints(run: Path, keep: int) -> None:

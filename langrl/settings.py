@@ -1,12 +1,13 @@
 """The base of every config, and how to say in one line what is wrong with one."""
 
+import math
 import os.path
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from langrl.errors import ConfigError, quoted, suggestion
 
@@ -52,6 +53,30 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _no_import_path(name: str) -> str:
+    if ":" in name:  # Gymnasium would import what is before it: code, by a file that was shared
+        module = name.partition(":")[0]
+        raise ValueError(f"no config imports a module; add --import-module {module} instead")
+    return name
+
+
+EnvironmentId = Annotated[str, AfterValidator(_no_import_path)]
+"""Gymnasium's id of an environment, in a config or a checkpoint: without a module to import."""
+
+
+def check_finite(values: Any, field: str = "") -> None:
+    """Raise ValueError, naming the field, for a number in nested JSON values that is not finite."""
+    if isinstance(values, float) and not math.isfinite(values):
+        raise ValueError(f"{field} is {values}")
+    pairs: Iterable[tuple[object, Any]] = ()
+    if isinstance(values, Mapping):
+        pairs = values.items()
+    elif isinstance(values, list | tuple):
+        pairs = enumerate(values)
+    for key, value in pairs:
+        check_finite(value, f"{field}.{key}" if field else str(key))
 
 
 def with_changes(config: S, changes: Mapping[str, object], name: str) -> S:

@@ -93,7 +93,8 @@ def demo(arguments: list[str]) -> None:
     given = parse(DemoArguments, arguments, "langrl demo")
     task = lookup(demos(), given.world, "world with a demo")
     assert task.demo is not None
-    config: RunConfig = load_run_config(given.config or task.demo.preset, task)
+    preset = task.demo.preset if given.config is None else given.config
+    config: RunConfig = load_run_config(preset, task)
     out = check_folder(given.out or Path("runs") / task.demo.folder)
     from langrl.cli import commands
 

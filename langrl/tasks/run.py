@@ -315,7 +315,7 @@ def finished_step(
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         evaluated = type(config).model_validate(results["config"])
         step = 0 if newest is None else int(newest[1].documents["state"]["step"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None  # it was cut off, and goes on
     same = with_absolute_paths(evaluated, folder, Path.cwd()) == config
     return step if same and step >= config.last_step else None
@@ -364,7 +364,7 @@ def is_trained(folder: Path, config: RunConfig) -> bool:
         return False
     try:
         newest = read_newest(folder)
-        step = 0 if newest is None else newest[1].documents["state"]["step"]
-    except (CheckpointError, KeyError, TypeError):
+        step = 0 if newest is None else int(newest[1].documents["state"]["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):
         return False
-    return bool(step >= config.last_step)
+    return step >= config.last_step
