@@ -141,7 +141,9 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         )
     for name in digests:
         if not _PART.fullmatch(name):
-            raise CheckpointError(f"{path} names {quoted(name, 30)}, which is no part of a checkpoint")
+            raise CheckpointError(
+                f"{path} names {quoted(name, 30)}, which is no part of a checkpoint"
+            )
     return digests
 
 

@@ -21,6 +21,7 @@ from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
 from langrl.training.run_folder import check_empty, read_newest, use_device, write_config
+from langrl.training.run_lock import locked
 
 START_REPAIR = (
     f"start: {{path}} does not fit this config: {{detail}}; give the {CONFIG_FILE} of that run as"
@@ -257,17 +258,20 @@ def train_run(
         instruction: what the trained agents will be told, to be checked before the training.
 
     Raises:
-        ConfigError: if the folder holds something already; what ``build_run`` raises, too.
+        ConfigError: if the folder holds something already, or another process trains there; what
+            ``build_run`` raises, too.
         InstructionError: if agents of the run do not read the instruction.
     """
     config = config.resolved()
     check_empty(folder)
-    run = build_run(config, folder)
-    run.begin()
-    if instruction is not None:
-        run.check_instruction(folder, instruction)
-    write_config(folder, config)
-    return run, run.train(folder, label)
+    with locked(folder):
+        check_empty(folder)  # again: another process may have been there meanwhile
+        run = build_run(config, folder)
+        run.begin()
+        if instruction is not None:
+            run.check_instruction(folder, instruction)
+        write_config(folder, config)
+        return run, run.train(folder, label)
 
 
 def resume_run(
@@ -285,7 +289,8 @@ def resume_run(
 
     Raises:
         CheckpointError: if the newest checkpoint is damaged, or not of the config beside it.
-        ConfigError: if ``config.yaml`` is missing or wrong, or the zip is not trusted.
+        ConfigError: if ``config.yaml`` is missing or wrong, the zip is not trusted, or another
+            process trains in the folder.
     """
     file = folder / CONFIG_FILE
     if not file.is_file():
@@ -293,10 +298,11 @@ def resume_run(
             f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
         )
     config = load_run_config(str(file), *tasks)
-    newest = read_newest(folder)
-    check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
-    run = build_run(config, folder)
-    return run, run.resume(folder, label, newest)
+    with locked(folder):
+        newest = read_newest(folder)
+        check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
+        run = build_run(config, folder)
+        return run, run.resume(folder, label, newest)
 
 
 def finished_step(

@@ -13,6 +13,7 @@ from langrl.checkpoint import (
 )
 from langrl.errors import CheckpointError, ConfigError
 from langrl.settings import CONFIG_FILE, Settings, dump_config
+from langrl.training.run_lock import LOCK
 
 REPLAY = "replay"  # of a run folder: a replay that is kept on disk; made before its config is
 
@@ -44,7 +45,7 @@ def check_empty(folder: Path) -> None:
 
 def _is_kept(path: Path) -> bool:
     unfinished = path.name.startswith(".") and path.suffix == ".writing"
-    return not unfinished and path.name != REPLAY
+    return not unfinished and path.name not in (REPLAY, LOCK)
 
 
 def write_config(folder: Path, config: Settings) -> None:
