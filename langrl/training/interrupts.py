@@ -130,7 +130,7 @@ def _on_signal(number: int, _: FrameType | None) -> None:
     _set_alarm(_PATIENCE)
 
 
-def _on_alarm(*_: object) -> None:
+def _on_alarm(number: int, _: FrameType | None) -> None:
     if not _state.storing and os.getpid() == _state.owner:
         check()
 
