@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from langrl.errors import CheckpointError
+from langrl.errors import CheckpointError, quoted
+from langrl.settings import CONFIG_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,10 @@ MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"  # of a pre-training run's folder
 _ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
 _STEP = "step-"
+_PART = re.compile(r"[\w-][\w.-]{0,80}\.(json|safetensors)", re.ASCII)  # file of a checkpoint
+_MOST_JSON = 16 << 20  # bytes
+_LARGE = 2 << 30  # bytes of a file; hashing it takes seconds
+_FREE = 1 << 26  # numbers: what a model may have beyond what is stored, a quarter of a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +47,26 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to ``folder``, replacing what is there only once it is complete."""
+    """Write a checkpoint to ``folder``, replacing what is there only once it is complete.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk; what is there stays.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.writing")
+    try:
+        _write_files(temporary, checkpoint)
+        replace_folder(temporary, folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)  # on a full disk, it takes room
+        raise
+
+
+def _write_files(temporary: Path, checkpoint: Checkpoint) -> None:
+    """Write the files of a checkpoint, and the manifest last."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    folder = Path(folder)
-    temporary = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for name, document in checkpoint.documents.items():
@@ -62,7 +82,6 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     digests = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
     manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
     (temporary / MANIFEST).write_text(manifest)
-    replace_folder(temporary, folder)
 
 
 def _as_os_error(error: Exception, path: Path) -> Exception:
@@ -89,6 +108,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"checkpoint {folder} lacks {name}; copy the whole folder again")
+        if path.suffix == ".json":
+            _check_size(path)  # before it is hashed
         if file_digest(path) != digest:
             raise CheckpointError(
                 f"checkpoint file {path} is damaged (its sha256 differs from the manifest);"
@@ -96,11 +117,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             )
         try:
             if path.suffix == ".json":
-                documents[path.stem] = json.loads(path.read_text())
+                documents[path.stem] = read_json(path)
             else:
                 tensors[path.stem] = load_file(path)
         except (ValueError, RecursionError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint file {path} is not readable: {error}") from error
+    if not isinstance(documents.get("state", {}), dict):
+        raise CheckpointError(
+            f"checkpoint file {folder / 'state.json'} holds no table; copy it again"
+        )
     return Checkpoint(documents, tensors)
 
 
@@ -109,7 +134,7 @@ def _read_manifest(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint in {folder}: {MANIFEST} is missing; check the path")
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         number, digests = content["format"], content["sha256"]
         if not isinstance(digests, dict):
             raise TypeError("sha256 is not a table")
@@ -117,13 +142,64 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is damaged ({error}); copy the checkpoint again") from error
     if number != FORMAT:
         raise CheckpointError(
-            f"{folder} is a checkpoint of format {number} and this langrl reads format {FORMAT};"
-            " install the version that wrote it"
+            f"{folder} is a checkpoint of format {quoted(number)} and this langrl reads format"
+            f" {FORMAT}; install the version that wrote it"
         )
     for name in digests:
-        if Path(name).name != name or Path(name).suffix not in (".json", ".safetensors"):
-            raise CheckpointError(f"{path} names {name!r}, which is no part of a checkpoint")
+        if not _PART.fullmatch(name):
+            raise CheckpointError(
+                f"{path} names {quoted(name, 30)}, which is no part of a checkpoint"
+            )
     return digests
+
+
+def read_json(path: Path) -> Any:
+    """Return what is in a JSON file.
+
+    Raises:
+        ValueError: if it is none.
+        CheckpointError: if it is too large to be read.
+    """
+    _check_size(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > _MOST_JSON:
+        raise CheckpointError(
+            f"{path} is larger than {_MOST_JSON >> 20} MB, and no file that langrl wrote; copy it"
+            " again"
+        )
+
+
+@contextmanager
+def no_larger_than(weights: Mapping[str, "Tensor"]) -> Iterator[None]:
+    """Refuse modules that are built in here, once they are far larger than stored weights.
+
+    A description of a few bytes may claim any size: shapes are compared when all is built.
+
+    Raises:
+        CheckpointError: when the parameters have far more numbers than the weights.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    stored = sum(weight.numel() for weight in weights.values())
+    most, built = 2 * stored + _FREE, 0
+
+    def count(module: object, name: str, parameter: Any) -> None:
+        nonlocal built
+        built += 0 if parameter is None else parameter.numel()
+        if built > most:
+            raise CheckpointError(
+                f"its description is of a model with more than {most:,} weights, and {stored:,} are"
+                " stored; copy the checkpoint again"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def fill(parameters: Mapping[str, "Tensor"], weights: Mapping[str, "Tensor"]) -> None:
@@ -174,8 +250,21 @@ def find_checkpoint(folder: Path) -> Path:
     if not steps:
         below = " or ".join(str(path.parent) for path in sorted(folder.glob("*/checkpoints")))
         repair = f"did you mean {below}?" if below else "give a run folder of `langrl train`"
+        if (folder / CONFIG_FILE).is_file():
+            repair = f"it was cut off before its first one; go on with --resume {folder}"
         raise CheckpointError(f"no checkpoint in {folder}; {repair}")
     return steps[max(steps)]
+
+
+def sound_before(path: Path) -> Path | None:
+    """Return the newest checkpoint of a run before the one at ``path`` that is whole, if any."""
+    steps = {place: step for step, place in _checkpoints(path.parent.parent).items()}
+    for place in sorted(steps, key=lambda place: -steps[place]):
+        if path in steps and steps[place] < steps[path]:
+            with suppress(CheckpointError):
+                read_checkpoint(place)
+                return place
+    return None
 
 
 def remove_checkpoints(run: Path, keep: int) -> None:
@@ -209,7 +298,17 @@ def weights_digest(weights: Mapping[str, "Tensor"]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
+    """Return the sha256 of a file.
+
+    Raises:
+        CheckpointError: if it claims gigabytes that are not on the disk.
+    """
+    found = path.stat()
+    on_disk = getattr(found, "st_blocks", found.st_size) * 512
+    if found.st_size > _LARGE and on_disk < found.st_size // 100:
+        raise CheckpointError(
+            f"{path} claims {found.st_size >> 30} GB and has next to nothing of it; copy it again"
+        )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -266,7 +365,12 @@ def replace_folder(temporary: Path, folder: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
     if folder.exists():  # renamed, not deleted: a kill here must not leave half a folder
         folder.rename(replaced)
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(folder)
+        raise
     _flush(folder.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 

@@ -7,21 +7,33 @@ it; the command line prints that line and exits with status 2.
 import difflib
 import errno
 import importlib.util
+import reprlib
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 T = TypeVar("T")
 OF_THE_MACHINE = frozenset(
-    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+    {
+        errno.ENAMETOOLONG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EFBIG,
+    }
 )
 """Numbers of the OSErrors that are about a disk and its rights; commands say so in one line."""
+_LONGEST = 1000  # characters of a message; the command line prints fewer
+_CUT = " [...] "
 
 
 class LangRLError(Exception):
     """Base of every error that langrl raises on purpose; its text is one line for a person."""
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())
+        return one_line(super().__str__())
 
 
 class ShapeError(LangRLError, ValueError):
@@ -80,6 +92,35 @@ class MissingExtraError(LangRLError, ImportError):
     """An optional dependency is needed and not installed."""
 
 
+def one_line(text: str, longest: int = _LONGEST) -> str:
+    """Return a text as one line for a terminal, without its middle if it is too long.
+
+    Its last third stays: it says what to do.
+
+    What is quoted may come from anyone's file: characters that a terminal does not show, or that
+    steer it, are written as Python writes them.
+    """
+    if len(text) > 8 * longest:  # most of it is not looked at
+        text = text[: 2 * longest] + _CUT + text[-2 * longest :]
+    line = " ".join(text.split())
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    line = "".join(shown)
+    if len(line) <= longest:
+        return line
+    last = longest // 3
+    return line[: longest - last - len(_CUT)] + _CUT + line[-last:]
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """Return ``repr(value)`` for a message, cut short; values may be of any size."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, longest, longest, longest
+    try:
+        return one_line(short.repr(value), longest)
+    except ValueError:  # a number of thousands of digits
+        return type(value).__name__
+
+
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
     """Return ``table[name]``.
 
@@ -93,13 +134,13 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
     """
     if name in table:
         return table[name]
-    raise UnknownNameError(f"no {kind} named {name!r}; {suggestion(name, table)}")
+    raise UnknownNameError(f"no {kind} named {quoted(name)}; {suggestion(name, table)}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?" for the closest known name, or the list of all of them."""
     names = sorted(known) if isinstance(known, Set) else list(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name[:100], names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(names)}"
 
 

@@ -1,14 +1,15 @@
 """The base of every config, and how to say in one line what is wrong with one."""
 
+import math
 import os.path
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
-from langrl.errors import ConfigError, suggestion
+from langrl.errors import ConfigError, quoted, suggestion
 
 CONFIG_FILE = "config.yaml"  # of a run folder
 
@@ -52,6 +53,30 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _no_import_path(name: str) -> str:
+    if ":" in name:  # Gymnasium would import what is before it: code, by a file that was shared
+        module = name.partition(":")[0]
+        raise ValueError(f"no config imports a module; add --import-module {module} instead")
+    return name
+
+
+EnvironmentId = Annotated[str, AfterValidator(_no_import_path)]
+"""Gymnasium's id of an environment, in a config or a checkpoint: without a module to import."""
+
+
+def check_finite(values: Any, field: str = "") -> None:
+    """Raise ValueError, naming the field, for a number in nested JSON values that is not finite."""
+    if isinstance(values, float) and not math.isfinite(values):
+        raise ValueError(f"{field} is {values}")
+    pairs: Iterable[tuple[object, Any]] = ()
+    if isinstance(values, Mapping):
+        pairs = values.items()
+    elif isinstance(values, list | tuple):
+        pairs = enumerate(values)
+    for key, value in pairs:
+        check_finite(value, f"{field}.{key}" if field else str(key))
 
 
 def with_changes(config: S, changes: Mapping[str, object], name: str) -> S:
@@ -123,14 +148,14 @@ def describe_invalid(error: ValidationError, model: type[Settings]) -> str:
         known: dict[str, Any] = dict(model.model_fields)
         for part in first["loc"][:-1]:
             known = dict(known[str(part)].annotation.model_fields)
-        return f"unknown key {field!r}; {suggestion(str(first['loc'][-1]), known)}"
+        return f"unknown key {quoted(field)}; {suggestion(str(first['loc'][-1]), known)}"
     problem = _WANTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     if first["type"] == "literal_error":
         choices = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
         problem = f"takes {' or '.join(sorted(choices))}"
     if not field:  # several settings together
         return problem
-    return f"{field}: {problem[0].lower() + problem[1:]}, got {first['input']!r}"
+    return f"{field}: {problem[0].lower() + problem[1:]}, got {quoted(first['input'])}"
 
 
 def dump_config(config: Settings) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from langrl.errors import ConfigError
+from langrl.training import interrupts
 from langrl.training.cells import Cell
 
 
@@ -88,3 +89,13 @@ def sleep_unless(folder, sleeps):
     if sleeps:
         sleep_for_ever(folder)
     return {"slept": sleeps}
+
+
+def train_until_stopped(folder, name):
+    """Do as a training does: work until the process is asked to end, and then store."""
+    with interrupts.deferred():
+        (Path(folder) / f"{name}.begun").touch()
+        while not interrupts.requested():
+            time.sleep(0.01)
+        (Path(folder) / f"{name}.stored").touch()
+        interrupts.check()

@@ -21,6 +21,7 @@ from langrl.errors import ConfigError
 from langrl.evaluation.policies import predict
 from langrl.evaluation.rollouts import follow
 from langrl.evaluation.statistics import mean_and_sem
+from langrl.training.interrupts import requested
 from langrl.training.logs import Bar, MetricsLog, print_table, write_results
 
 _COMMAND = "InstructionEvaluation"  # in results.json
@@ -87,6 +88,8 @@ class InstructionEvaluation(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
+        if requested():
+            return
         if not self.rows or self.rows[-1]["step"] < self.num_timesteps:
             self._evaluate()
             self.logger.dump(self.num_timesteps)
@@ -213,7 +216,7 @@ class RefillReplay(BaseCallback):
             return
         enough = model.num_timesteps + model.learning_starts
         once = TrainFreq(1, TrainFrequencyUnit.STEP)
-        while model.num_timesteps < last:
+        while model.num_timesteps < last and not requested():
             ended = getattr(replay, "ep_length", None)  # of each transition, 0 while it goes on
             can_draw = replay.size() > 0 if ended is None else bool(ended.any())
             if can_draw and model.num_timesteps >= enough:
@@ -226,7 +229,7 @@ class RefillReplay(BaseCallback):
             model.collect_rollouts(env, self, once, replay, model.action_noise)
 
     def _on_step(self) -> bool:
-        return True
+        return not requested()
 
 
 class MetricsWriter(KVWriter):
@@ -252,7 +255,7 @@ class MetricsWriter(KVWriter):
 
 
 class Recording(BaseCallback):
-    """Reports and stores a run as it trains.
+    """Reports and stores a run as it trains, and ends its training if the process is to end.
 
     Args:
         bar: shows how far it is.
@@ -281,4 +284,4 @@ class Recording(BaseCallback):
             self._bar.update(step)
         if step % self._store_every < moved:
             self._store(step)
-        return True
+        return not requested()

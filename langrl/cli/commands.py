@@ -22,7 +22,7 @@ from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
 from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
-from langrl.tasks.run import finished_step, is_trained, resume_run, train_run
+from langrl.tasks.run import finished_step, is_trained, resume_run, train_or_resume, train_run
 from langrl.tasks.suite import (
     Drawings,
     Makers,
@@ -217,7 +217,7 @@ def demo(config: RunConfig, instruction: str, out: Path, command: str) -> None:
     if is_trained(folder, config):
         console.print(f"using the run in {folder}; delete {out} to train anew")
     else:
-        train_run(config, folder, "train", instruction)
+        train_or_resume(config, folder, "train", instruction)
     save(training_figure(folder), folder / "figures" / "training.png")
     agent = agents_of(folder)
     agents = suite.agents(agent)

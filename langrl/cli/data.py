@@ -127,7 +127,7 @@ def make(name: str, out: Path, episodes: int | None, seed: int, workers: int | N
         made = make_recording(name, out, episodes=episodes, seed=seed, workers=workers)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the episodes that are made")
-        raise SystemExit(130) from None
+        raise
     rows = [
         {
             "file": str(each.path),

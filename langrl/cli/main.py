@@ -1,12 +1,14 @@
 """The command line: reads arguments, prints one clear line for what is wrong with them.
 
-Exit codes: 0 done; 1 the reader of the output has gone; 2 bad usage or input; 130 interrupted.
+Exit codes: 0 done; 1 the reader of the output has gone; 2 bad usage or input; 130 interrupted
+(SIGINT), 143 terminated (SIGTERM).
 Commands import what they need when they run, so that ``langrl --help`` is quick.
 """
 
 import contextlib
 import errno
 import importlib
+import multiprocessing
 import os
 import shlex
 import sys
@@ -30,15 +32,17 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.cli.training import pretrain, train
-from langrl.errors import OF_THE_MACHINE, ConfigError, LangRLError, check_extra, lookup
+from langrl.errors import OF_THE_MACHINE, ConfigError, LangRLError, check_extra, lookup, one_line
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
+from langrl.training import interrupts
 
 _GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
-    ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
+    ("benchmark", "reproduce", "sweep", "data"), "; the same command goes on with what is there"
 )
+_LONGEST = 300  # characters of an error that is printed
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -88,7 +92,8 @@ def demo(arguments: list[str]) -> None:
     given = parse(DemoArguments, arguments, "langrl demo")
     task = lookup(demos(), given.world, "world with a demo")
     assert task.demo is not None
-    config: RunConfig = load_run_config(given.config or task.demo.preset, task)
+    preset = task.demo.preset if given.config is None else given.config
+    config: RunConfig = load_run_config(preset, task)
     out = check_folder(given.out or Path("runs") / task.demo.folder)
     from langrl.cli import commands
 
@@ -162,7 +167,8 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "agg"
     try:
         try:
-            _run()
+            with interrupts.handled():
+                _run()
         finally:
             sys.stdout.flush()  # here, where a closed pipe is caught
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
@@ -177,16 +183,20 @@ def _run() -> None:
         name, rest = subcommand(sys.argv[1:], table, "langrl")
         COMMANDS[name][0](rest)
     except LangRLError as error:
-        print(f"langrl: error: {error}", file=sys.stderr)
+        print(one_line(f"langrl: error: {error}", _LONGEST), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in OF_THE_MACHINE:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
         repair = "; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        print(f"langrl: error: {where}{str(error.strerror).lower()}{repair}", file=sys.stderr)
+        line = f"langrl: error: {where}{str(error.strerror).lower()}{repair}"
+        print(one_line(line), file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        for process in multiprocessing.active_children():  # else, the exit would wait for them
+            process.terminate()
         goes_on = _GOES_ON.get("".join(sys.argv[1:2]), "")
         print(f"langrl: interrupted{goes_on}", file=sys.stderr)
-        raise SystemExit(130) from None
+        status = error.status if isinstance(error, interrupts.Stopped) else 130
+        raise SystemExit(status) from None

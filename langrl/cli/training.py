@@ -29,7 +29,7 @@ from langrl.tasks.registry import (
 
 _TAKEN = {  # flags that are read before the others
     "train": ("--config", "--trajectories", "--data", "--import-module", "--trust-pickle"),
-    "pretrain": ("--config", "--method"),
+    "pretrain": ("--config", "--method", "--import-module"),
 }
 _SHORT = {"--trajectories": "--data.trajectories", "--data": "--data.file"}
 _USAGE = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME] [--trust-pickle]"
@@ -129,9 +129,10 @@ def pretrain(arguments: list[str]) -> None:
     The fields of the config are listed by ``langrl pretrain [--method NAME] --help``.
     """
     method, rest = take_flag(arguments, "--method")
+    rest = _import_modules(rest)
     tasks = tasks_of("pretrain")
     task = None if method is None else lookup(tasks, method, "method of pre-training")
-    usage = " --method {task} [--config NAME_OR_FILE]"
+    usage = " --method {task} [--config NAME_OR_FILE] [--import-module NAME]"
     _train("pretrain", arguments, rest, usage, _pretrain_help(), task=task)
 
 
@@ -272,7 +273,8 @@ def _pretrain_help() -> str:
         "Pre-train a model. --method language-image, the default: on images of worlds and"
         " captions, or on a folder of images. --method cpc: contrastive predictive coding, on"
         " explorations of grid worlds. --config takes a preset (pretrain-bundled) or a YAML"
-        " file; `langrl pretrain --method NAME --help` lists a method's fields."
+        " file; `langrl pretrain --method NAME --help` lists a method's fields. --import-module"
+        " NAME imports a module that registers environments."
     )
 
 

@@ -1,10 +1,13 @@
 """Draws the next batches in other processes, while the learner trains on this one."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from langrl.training.forks import end_with_parent
 
 T = TypeVar("T")
 
@@ -15,6 +18,12 @@ class _Steps(Dataset[Any]):
 
     def __getitem__(self, step: int) -> Any:
         return self._draw(step)
+
+
+def _start_worker(_: int) -> None:
+    """Let a worker end with the process that started it, and leave the terminal's SIGINT to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 class Prefetcher(Generic[T]):
@@ -51,5 +60,6 @@ class Prefetcher(Generic[T]):
             # not fork: torch's threads do not survive it
             multiprocessing_context="spawn" if self._workers else None,
             generator=torch.Generator(),  # workers' seeds: not from the global generator
+            worker_init_fn=_start_worker,
         )
         return iter(loader)

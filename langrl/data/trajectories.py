@@ -4,6 +4,7 @@ Axes: ``T`` states of all trajectories one after another, ``S`` numbers in a sta
 in an action.
 """
 
+import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from langrl.checkpoint import write_atomically
+from langrl.data.npz import check_npz
 from langrl.errors import NonFiniteError, TrajectoryError
 from langrl.protocols import Array, Floats, Integers, Mask
 
@@ -150,9 +153,10 @@ class Trajectories:
             )
 
     def save(self, path: Path) -> None:
-        """Write the three arrays to an .npz file of exactly this name."""
-        with Path(path).open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+        """Write the three arrays to an .npz file of exactly this name, whole or not at all."""
+        file = io.BytesIO()
+        np.savez_compressed(file, **{name: getattr(self, name) for name in ARRAYS})
+        write_atomically(Path(path), file.getvalue())
 
 
 def _numbers(name: str, values: Array) -> Array:
@@ -183,6 +187,7 @@ def load_trajectories(path: Path, state_size: int, action_size: int) -> Trajecto
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise TrajectoryError(f"this is a single array; save an .npz with {', '.join(ARRAYS)}")
+        check_npz(path)
         with loaded as file:
             needed = ARRAYS if file.keys().isdisjoint(END_ARRAYS) else ARRAYS[:2]
             if missing := [name for name in needed if name not in file.files]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from langrl.data.npz import check_npz
 from langrl.errors import ConfigError
 
 _MOST = 1 << 28  # numbers: 2 GiB in float64
@@ -101,6 +102,7 @@ def _read_arrays(path: Path, flag: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of floats in an .npz file by name; ConfigError if it holds others."""
     where, found = f"{flag} {path}", {}
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             # A header may claim any size; what the archive says of its members is cheap to read.
             sizes = [member.file_size for member in zipfile.ZipFile(path).infolist()]

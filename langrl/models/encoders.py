@@ -231,6 +231,8 @@ def load_sentence_transformer(name: str) -> Any:
         model = open_sentence_transformer(source)
     except ConfigError as error:
         raise ConfigError(f"text.model: {error}, or 'compact'") from error
+    except MissingExtraError:
+        raise
     except Exception as error:  # the hub's own errors come from several libraries
         raise ConfigError(
             f"text.model: cannot load {name!r} ({type(error).__name__}: {error});"

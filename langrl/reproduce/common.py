@@ -1,6 +1,7 @@
 """What reproductions share: cells, changed settings, runs that are trained once, the report."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from langrl.plots.base import save
 from langrl.reproduce.arguments import ParallelReproduction
 from langrl.settings import S
 from langrl.tasks.config import RunConfig
+from langrl.tasks.registry import TASKS
 from langrl.tasks.run import is_begun, is_trained, train_or_resume
 from langrl.training.cells import Cell, plain, run_cells
 from langrl.training.engines.config import make_engine
@@ -92,11 +94,19 @@ def digest_of(model: str | Path) -> str | None:
 
 
 def train_once(config: RunConfig, folder: Path, label: str) -> None:
-    """Train a run in ``folder`` unless it is finished; ConfigError if it holds anything else."""
+    """Train a run in ``folder`` unless it is finished; ConfigError if it holds anything else.
+
+    A run of Stable-Baselines3 that was cut off is trained anew: it would go on from a pickle, and
+    not to the same bits.
+    """
     if is_trained(folder, config):
         console.print(f"{label}: using the run in {folder}")
-    else:
-        train_or_resume(config, folder, label)
+        return
+    pickled = TASKS[config.task].pickle
+    if pickled is not None and (folder / pickled).exists() and is_begun(folder, config):
+        console.print(f"{label}: the run in {folder} was cut off, and is trained anew")
+        shutil.rmtree(folder)
+    train_or_resume(config, folder, label)
 
 
 def train_timed(config: RunConfig, folder: Path, label: str, command: str) -> float | None:
@@ -112,8 +122,11 @@ def train_timed(config: RunConfig, folder: Path, label: str, command: str) -> fl
         write_results(folder, command, config.model_dump(mode="json"), [row])
     else:
         console.print(f"{label}: using the run in {folder}")
-    kept: float | None = json.loads(file.read_text())["rows"][0]["train_seconds"]
-    return kept
+    try:
+        seconds = json.loads(file.read_text(encoding="utf-8"))["rows"][0]["train_seconds"]
+        return None if seconds is None else float(seconds)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None  # the file is damaged: the run is there, and how long it took is not known
 
 
 def write_report(

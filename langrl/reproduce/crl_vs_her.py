@@ -103,17 +103,25 @@ def run_cell(folder: Path, env: str, seed: int, env_steps: int | None, episodes:
 
 
 def curve_of(run: Path) -> list[Row]:
-    """Return the learning curve of a run folder: steps of environments, seconds and success."""
-    seconds = {record["step"]: record["seconds"] for record in read_metrics(run / TIMES)}
-    return [
+    """Return the learning curve of a run folder: steps of environments, seconds and success.
+
+    Raises:
+        ConfigError: if the run's records are lost.
+    """
+    times = {record["step"]: record for record in read_metrics(run / TIMES)}
+    curve = [
         {
             "steps": int(record["collect/env_steps"]),
-            "seconds": seconds[record["step"]],
+            "seconds": times[record["step"]]["seconds"],
             "success": record["evaluation/success"],
         }
         for record in read_metrics(run / "metrics.jsonl")
-        if "evaluation/success" in record
+        if {"evaluation/success", "collect/env_steps"} <= record.keys()
+        and "seconds" in times.get(record["step"], ())
     ]
+    if not curve:
+        raise ConfigError(f"{run} has lost its metrics.jsonl or {TIMES}; delete it to train anew")
+    return curve
 
 
 def _hindsight(config: GoalRunConfig, seconds: float) -> list[Row]:

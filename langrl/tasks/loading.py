@@ -6,13 +6,14 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, find_checkpoint, no_larger_than
 from langrl.envs.maze.world import StreetMaze
-from langrl.errors import CheckpointError, ConfigError
-from langrl.settings import Settings, describe_invalid
+from langrl.errors import CheckpointError, ConfigError, LangRLError
+from langrl.settings import Settings, check_finite, describe_invalid
 from langrl.tasks.config import RunConfig
 from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS, check_trust, task_of_agent
+from langrl.training.run_folder import read_or_name_sound
 
 S = TypeVar("S", bound=Settings)
 AgentMaker = Callable[..., Any]
@@ -41,26 +42,44 @@ def agents_of(
 ) -> AgentMaker:
     """Read a checkpoint once and return what makes its agents; see ``load_agent``."""
     path = find_checkpoint(Path(folder))
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_or_name_sound(path)
+    check_finite_goals(checkpoint, path)
     task = task_of_agent(checkpoint.documents.get("agent"), path)
     check_references(checkpoint.documents.get("state"), path)
     try:
         load: Callable[..., AgentMaker] = task.module("agent").load
-        return load(checkpoint, path, device=device, world=world)
+        with no_larger_than(checkpoint.tensors["weights"]):
+            return load(checkpoint, path, device=device, world=world)
     except KeyError as error:
         raise CheckpointError(f"{path} is no agent's checkpoint: it lacks {error}") from error
     except CheckpointError as error:
         named = str(error) if str(path) in str(error) else f"{path}: {error}"
         raise CheckpointError(named) from error
+    except LangRLError:  # of what is beside the checkpoint, such as a model that it names
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is no agent's checkpoint: {error}") from error
+
+
+def check_finite_goals(checkpoint: Checkpoint, path: Path) -> None:
+    """Raise CheckpointError if goals, or densities of them, are not finite; weights are checked."""
+    for name, values in checkpoint.tensors.get("goals", {}).items():
+        if values.is_floating_point() and not values.isfinite().all():
+            raise CheckpointError(
+                f"{path}: goals.safetensors: {name!r} holds NaN or infinite numbers; copy it again"
+            )
 
 
 def read_description(model: type[S], checkpoint: Checkpoint, path: Path) -> S:
     """Return the description of a checkpoint's agent; raises CheckpointError if it is none."""
     try:
+        check_finite(checkpoint.documents["agent"])
         return model.model_validate(checkpoint.documents["agent"])
     except ValidationError as error:
         detail = describe_invalid(error, model)
         raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: agent.json: {error}; copy it again") from error
 
 
 def refuse_layout(world: StreetMaze | None) -> None:

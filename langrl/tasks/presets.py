@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from langrl.errors import ConfigError, suggestion
+from langrl.errors import ConfigError, quoted, suggestion
 from langrl.settings import Settings, describe_invalid, with_absolute_paths
 from langrl.tasks.config import DEFAULT_TASK
 
-MAX_CONFIG_BYTES = 1_000_000
+MAX_CONFIG_BYTES = 100_000
+_NO_YAML = (  # YAML's own parsers of dates and numbers raise what they like
+    yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,10 +32,13 @@ class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # Checked as written: a merge puts the keys that it brings in among a mapping's own.
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ConfigError(f"the key {key[1]!r} appears twice; keep one")
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
+                raise ConfigError(f"the key {quoted(key.value)} appears twice; keep one")
+            seen.add((key.tag, key.value))
         return node
 
 
@@ -70,13 +76,15 @@ def load_config(source: str, *models: type[C]) -> C:
         text = (resources.files("langrl.configs") / f"{source}.yaml").read_text(encoding="utf-8")
     else:
         path = Path(source)
-        if not path.is_file():
+        if not _is_file(path):
             if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
                 raise ConfigError(f"no config file {path}; check the path")
             presets = preset_names(*models)
             raise ConfigError(f"no preset named {source!r}; {suggestion(source, presets)}")
         if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is larger than 1 MB; a config is a few lines")
+            raise ConfigError(
+                f"{path} is larger than {MAX_CONFIG_BYTES // 1000} kB; a config is a few lines"
+            )
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -85,13 +93,28 @@ def load_config(source: str, *models: type[C]) -> C:
     return parse_config(text, source, *models)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is longer than names may be
+        return False
+
+
 def parse_config(text: str, source: str, *models: type[C]) -> C:
     """Parse YAML into a config; ``source`` names it in errors, which are as ``load_config``'s."""
     try:
         content = yaml.load(text, Loader=_Loader)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
-    except (yaml.YAMLError, RecursionError, TypeError) as error:
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        # YAML's own parsers of dates and numbers raise what they like.
         raise ConfigError(f"{source} is not YAML: {error}") from error
     if not isinstance(content, dict | None):
         raise ConfigError(f"{source} must be a mapping of fields, as in 'seed: 0'")
@@ -101,7 +124,7 @@ def parse_config(text: str, source: str, *models: type[C]) -> C:
     if not isinstance(task, str) or task not in tasks:
         where = "" if "task" in content else " where a file does not say"
         raise ConfigError(
-            f"{source}: task is {task!r}{where}; this command takes {' or '.join(tasks)}"
+            f"{source}: task is {quoted(task)}{where}; this command takes {' or '.join(tasks)}"
         )
     model = tasks[task]
     try:

@@ -38,7 +38,11 @@ def check_references(state: Any, checkpoint: Path, config: RunConfig | None = No
     Raises:
         CheckpointError: naming the field, the path and the repair.
     """
-    for field, path, sha256 in _compared(state, config):
+    try:
+        compared = list(_compared(state, config))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{checkpoint}: state.json: references are damaged") from error
+    for field, path, sha256 in compared:
         if Path(path).exists() and content_digest(Path(path)) != sha256:
             raise CheckpointError(
                 f"{checkpoint} was trained with another model than {path} ({field}) holds now; put"
@@ -52,4 +56,4 @@ def _compared(state: Any, config: RunConfig | None) -> Iterator[tuple[str, str, 
     present = {} if config is None else {field: path for field, _, path in references(config)}
     for field, entry in stored.items():
         if entry["use"] == "model" or (config is not None and entry["use"] == "start"):
-            yield field, present.get(field, entry["path"]), entry["sha256"]
+            yield field, str(present.get(field, entry["path"])), entry["sha256"]

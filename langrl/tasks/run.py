@@ -21,6 +21,7 @@ from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
 from langrl.training.run_folder import check_empty, read_newest, use_device, write_config
+from langrl.training.run_lock import locked
 
 START_REPAIR = (
     f"start: {{path}} does not fit this config: {{detail}}; give the {CONFIG_FILE} of that run as"
@@ -62,6 +63,7 @@ class Run:
             of them if not given.
         results: further entries of the run's ``results.json``.
         references: digests of the models that the config refers to; see ``reference_digests``.
+        unrecorded: of a run that was stopped before it logged its last step; see ``Training``.
     """
 
     config: Any
@@ -74,6 +76,7 @@ class Run:
     compared: tuple[str, ...] | None = None
     results: dict[str, Any] = field(default_factory=dict)
     references: dict[str, dict[str, str]] = field(default_factory=dict)
+    unrecorded: dict[str, float] | None = None
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
@@ -147,12 +150,28 @@ class Run:
             check_references(state, path, self.config)
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
-            self.learner.load_state(checkpoint.tensors)
+            self._load(checkpoint, path)
+            if (metrics := state.get("unrecorded")) is not None:
+                self.unrecorded = {str(name): float(value) for name, value in metrics.items()}
         except CheckpointError:
             raise
-        except (KeyError, ValueError, RuntimeError) as error:
-            detail = str(error).splitlines()[0]
+        except KeyError as error:
+            raise CheckpointError(f"{path} does not fit {beside}: it lacks {error}") from error
+        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            detail = " ".join(str(error).splitlines()[:1])
             raise CheckpointError(f"{path} does not fit {beside}: {detail}") from error
+
+    def _load(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Put the learner into the state of a checkpoint; its errors name the checkpoint."""
+        try:
+            self.learner.load_state(checkpoint.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        if self.learner.step != checkpoint.documents["state"]["step"]:
+            raise CheckpointError(
+                f"{path}: state.json is of step {checkpoint.documents['state']['step']!r} and"
+                f" optimizer.safetensors of step {self.learner.step}; use an earlier checkpoint"
+            )
 
     def train(self, folder: Path, label: str) -> float:
         """Train up to the last step and return the seconds it took."""
@@ -160,7 +179,7 @@ class Run:
         every = 0 if evaluation is None or evaluation.methods == OFF else self.evaluation_steps
         training = Training(
             self.learner, config.last_step, folder, config.logging, self.snapshot, every,
-            partial(self._evaluate, folder),
+            partial(self._evaluate, folder), self.unrecorded,
         )  # fmt: skip
         with flushed_subnormals():
             return training.run(label)
@@ -239,17 +258,20 @@ def train_run(
         instruction: what the trained agents will be told, to be checked before the training.
 
     Raises:
-        ConfigError: if the folder holds something already; what ``build_run`` raises, too.
+        ConfigError: if the folder holds something already, or another process trains there; what
+            ``build_run`` raises, too.
         InstructionError: if agents of the run do not read the instruction.
     """
     config = config.resolved()
     check_empty(folder)
-    run = build_run(config, folder)
-    run.begin()
-    if instruction is not None:
-        run.check_instruction(folder, instruction)
-    write_config(folder, config)
-    return run, run.train(folder, label)
+    with locked(folder):
+        check_empty(folder)  # again: another process may have been there meanwhile
+        run = build_run(config, folder)
+        run.begin()
+        if instruction is not None:
+            run.check_instruction(folder, instruction)
+        write_config(folder, config)
+        return run, run.train(folder, label)
 
 
 def resume_run(
@@ -267,7 +289,8 @@ def resume_run(
 
     Raises:
         CheckpointError: if the newest checkpoint is damaged, or not of the config beside it.
-        ConfigError: if ``config.yaml`` is missing or wrong, or the zip is not trusted.
+        ConfigError: if ``config.yaml`` is missing or wrong, the zip is not trusted, or another
+            process trains in the folder.
     """
     file = folder / CONFIG_FILE
     if not file.is_file():
@@ -275,10 +298,11 @@ def resume_run(
             f"no {CONFIG_FILE} in {folder}; give a run folder that langrl has written"
         )
     config = load_run_config(str(file), *tasks)
-    newest = read_newest(folder)
-    check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
-    run = build_run(config, folder)
-    return run, run.resume(folder, label, newest)
+    with locked(folder):
+        newest = read_newest(folder)
+        check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
+        run = build_run(config, folder)
+        return run, run.resume(folder, label, newest)
 
 
 def finished_step(
@@ -297,7 +321,7 @@ def finished_step(
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         evaluated = type(config).model_validate(results["config"])
         step = 0 if newest is None else int(newest[1].documents["state"]["step"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None  # it was cut off, and goes on
     same = with_absolute_paths(evaluated, folder, Path.cwd()) == config
     return step if same and step >= config.last_step else None
@@ -316,11 +340,16 @@ def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> N
         check_trust(folder / task.pickle, trust_pickle)
 
 
-def train_or_resume(config: RunConfig, folder: Path, label: str) -> tuple[Any, float]:
-    """Train the run of a config in ``folder``, or go on with it where it was cut off."""
+def train_or_resume(
+    config: RunConfig, folder: Path, label: str, instruction: str | None = None
+) -> tuple[Any, float]:
+    """Train the run of a config in ``folder``, or go on with it where it was cut off.
+
+    Arguments and errors are as those of ``train_run``.
+    """
     if is_begun(folder, config):
         return resume_run(folder, label)
-    return train_run(config, folder, label)
+    return train_run(config, folder, label, instruction)
 
 
 def is_begun(folder: Path, config: RunConfig) -> bool:
@@ -341,7 +370,7 @@ def is_trained(folder: Path, config: RunConfig) -> bool:
         return False
     try:
         newest = read_newest(folder)
-        step = 0 if newest is None else newest[1].documents["state"]["step"]
-    except (CheckpointError, KeyError, TypeError):
+        step = 0 if newest is None else int(newest[1].documents["state"]["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):
         return False
-    return bool(step >= config.last_step)
+    return step >= config.last_step

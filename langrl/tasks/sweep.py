@@ -265,7 +265,7 @@ def train_cell(
     return {
         "rows": json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"],
         "metrics": metrics,
-        "train_seconds": times[-1]["seconds"] if times else None,
+        "train_seconds": times[-1].get("seconds") if times else None,
     }
 
 

@@ -88,7 +88,7 @@ class MetricsLog:
         self.path = folder / "metrics.jsonl"
         self._file, _ = _reopen(self.path, step)
         self._times, before = _reopen(folder / TIMES, step)
-        self.seconds = before[-1]["seconds"] if before else 0.0
+        self.seconds = before[-1].get("seconds", 0.0) if before else 0.0
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -113,16 +113,31 @@ def _reopen(path: Path, step: int) -> tuple[TextIO, list[dict[str, float]]]:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Return the records of a metrics.jsonl; a last line that was cut off is left out."""
-    if not path.is_file():
+    """Return the records of a metrics.jsonl, with growing steps.
+
+    Lines that are no records are left out: one that was cut off, or a damaged one.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # there is none
         return []
-    records = []
-    for line in path.read_text().splitlines():
+    records: list[dict[str, float]] = []
+    for line in lines:
         try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if _is_record(record) and (not records or record["step"] > records[-1]["step"]):
+            records.append(record)
     return records
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a value holds numbers by name, with a step."""
+    numbers = isinstance(record, dict) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in record.values()
+    )
+    return numbers and isinstance(record.get("step"), int) and record["step"] >= 0
 
 
 @contextmanager

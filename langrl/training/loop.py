@@ -11,8 +11,9 @@ import torch
 from langrl.checkpoint import Checkpoint, remove_checkpoints, step_folder, write_checkpoint
 from langrl.errors import NonFiniteError
 from langrl.protocols import Learner
+from langrl.training import interrupts
 from langrl.training.config import LoggingConfig
-from langrl.training.logs import MetricsLog, progress, versions
+from langrl.training.logs import Bar, MetricsLog, console, progress, versions
 from langrl.training.memory import keep_freed_memory
 
 BAD_BATCH = "nonfinite_batch.safetensors"
@@ -42,6 +43,8 @@ class Training:
         snapshot: returns a checkpoint of the learner's present state.
         every: steps between evaluations; 0 for none.
         evaluate: measures what has been learned, as metrics by name; it changes nothing of it.
+        unrecorded: metrics of the learner's present step, if a run was stopped before it logged
+            them: ``unrecorded`` in the ``state`` of its checkpoint.
     """
 
     learner: Learner
@@ -51,36 +54,68 @@ class Training:
     snapshot: Callable[[], Checkpoint]
     every: int = 0
     evaluate: Callable[[], Mapping[str, float]] = dict
+    unrecorded: Mapping[str, float] | None = None
 
     def run(self, label: str) -> float:
         """Train up to the last step and return the seconds it took, checkpoints included.
 
         Raises:
+            Stopped: if the process was asked to end; what is trained is stored.
             NonFiniteError: if a batch, loss or gradient is not finite; the batch is saved, and
                 weights and checkpoints stay as they were before it.
         """
-        learner, logging = self.learner, self.logging
+        learner, every = self.learner, self.logging.checkpoint_every
         keep_freed_memory()
         log = MetricsLog(self.folder, learner.step)
         start = time.perf_counter()
         try:
-            with progress(label, self.steps, learner.step) as bar:
+            with progress(label, self.steps, learner.step) as bar, interrupts.deferred():
+                if self.unrecorded is not None:
+                    self._record(log, bar, self.unrecorded)
                 while learner.step < self.steps:
                     begun = time.perf_counter()
                     metrics = self._update(learner.batch())
                     log.seconds += time.perf_counter() - begun
-                    step = learner.step
-                    evaluated = self.evaluate() if self.every and step % self.every == 0 else {}
-                    if step % logging.log_every == 0 or step == self.steps or evaluated:
-                        shown = {name: float(value) for name, value in metrics.items()}
-                        log.write(step, {**shown, **evaluated})
-                        bar.update(step)
-                    if step % logging.checkpoint_every == 0 or step == self.steps:
-                        write_checkpoint(step_folder(self.folder, step), self.snapshot())
-                        remove_checkpoints(self.folder, logging.keep)
+                    self._record(log, bar, metrics)
+                    stops, step = interrupts.requested(), learner.step
+                    if stops or step % every == 0 or step == self.steps:
+                        self._store()
+                    interrupts.check()
         finally:
             log.close()
         return time.perf_counter() - start
+
+    def _record(self, log: MetricsLog, bar: Bar, metrics: Mapping[str, Any]) -> None:
+        """Log the metrics of the last step and evaluate, as often as each is wanted.
+
+        A run that is stopped while it evaluates stores the metrics, to evaluate when it goes on.
+        """
+        step = self.learner.step
+        evaluates = self.every and step % self.every == 0
+        if not evaluates and step % self.logging.log_every and step != self.steps:
+            return
+        shown = {name: float(value) for name, value in metrics.items()}
+        evaluated: Mapping[str, float] = {}
+        if evaluates:
+            try:
+                with interrupts.immediate():
+                    evaluated = self.evaluate()
+            except KeyboardInterrupt:
+                self._store(unrecorded=shown)
+                raise
+        log.write(step, {**shown, **evaluated})
+        bar.update(step)
+
+    def _store(self, **state: Any) -> None:
+        """Write a checkpoint, with further entries of its ``state``."""
+        with interrupts.storing():
+            checkpoint, step = self.snapshot(), self.learner.step
+            if state:
+                checkpoint.documents["state"] |= state
+            write_checkpoint(step_folder(self.folder, step), checkpoint)
+            remove_checkpoints(self.folder, self.logging.keep)
+        if interrupts.requested():
+            console.print(f"stopped at step {step}, which is stored")
 
     def _update(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         try:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from langrl.errors import NonFiniteError
+from langrl.errors import CheckpointError, NonFiniteError
 
 Batch = dict[str, Tensor]
 Loss = Callable[[Any], tuple[Tensor, Batch]]  # of a batch; with metrics, scalars by name
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 Schedule = Callable[[int], float]  # the share of the learning rate that a step takes
 
 
@@ -162,11 +163,26 @@ class Optimiser:
         return moments
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what ``state()`` returned."""
+        """Restore what ``state()`` returned.
+
+        Raises:
+            CheckpointError: if it is not of these parameters: names, shapes, dtypes, and numbers
+                that Adam cannot have made. The fused step writes into moments without a look at
+                their sizes, so nothing is restored before all of it is checked.
+        """
         moments = dict(state)
-        self.step = int(moments.pop("step"))
+        step = _whole(moments.pop("step", None), "step")
+        generator = moments.pop("generator", None)
         if self.generator is not None:
-            self.generator.set_state(moments.pop("generator").cpu())
+            _check_like(generator, self.generator.get_state(), "generator")
+            assert generator is not None
+        self._check_moments(moments, step)
+        if self.generator is not None and generator is not None:
+            try:
+                self.generator.set_state(generator.cpu())
+            except RuntimeError as error:
+                raise _unfit("generator", "is no state of a random generator") from error
+        self.step = step
         for key, value in moments.items():
             name, moment = key.rsplit("/", 1)
             parameter = self.parameters[name]
@@ -175,6 +191,50 @@ class Optimiser:
                 # Laid out as the parameter is: the fused step goes through both in memory order.
                 moved = torch.empty_like(parameter).copy_(moved)
             self.optimizer.state[parameter][moment] = moved
+
+    def _check_moments(self, moments: Mapping[str, Tensor], step: int) -> None:
+        """Raise CheckpointError unless moments can be those of the parameters after some steps."""
+        names = {key.rpartition("/")[0] for key in moments}  # some parameters have none yet
+        for key in moments:
+            if key.rpartition("/")[0] not in self.parameters:
+                raise _unfit(key, "is of a parameter that is not trained here")
+        wanted = {f"{name}/{moment}" for name in names for moment in _MOMENTS}
+        for key in sorted(wanted ^ moments.keys()):
+            raise _unfit(key, "is missing" if key in wanted else "is no moment of Adam's")
+        for key, value in moments.items():
+            name, _, moment = key.rpartition("/")
+            if moment == "step":
+                if not 0 <= _whole(value, key, torch.float32) <= step:
+                    raise _unfit(key, f"is {value.item():g} after {step} steps of training")
+                continue
+            _check_like(value, self.parameters[name], key)
+            if not _is_finite(value) or (moment == "exp_avg_sq" and bool((value < 0).any())):
+                raise _unfit(key, "holds NaN, infinite or negative numbers where none can be")
+
+
+def _check_like(value: Tensor | None, wanted: Tensor, key: str) -> None:
+    """Raise CheckpointError unless a stored tensor has the shape and the dtype that is needed."""
+    if value is None:
+        raise _unfit(key, "is missing")
+    if value.shape != wanted.shape or value.dtype != wanted.dtype:
+        found, needed = (f"{each.dtype} {list(each.shape)}" for each in (value, wanted))
+        raise _unfit(key, f"is {found}, and {needed} here")
+
+
+def _whole(value: Tensor | None, key: str, dtype: torch.dtype = torch.int64) -> int:
+    """Return a stored count of steps; raises CheckpointError if it is none."""
+    _check_like(value, torch.empty((), dtype=dtype), key)
+    assert value is not None
+    number = value.item()
+    if not math.isfinite(number) or number != int(number) or number < 0:
+        raise _unfit(key, f"is {number}, which is no number of steps")
+    return int(number)
+
+
+def _unfit(key: str, detail: str) -> CheckpointError:
+    return CheckpointError(
+        f"optimizer.safetensors: {key!r} {detail}; copy the checkpoint again, or use an earlier one"
+    )
 
 
 def _is_finite(values: Tensor) -> bool:

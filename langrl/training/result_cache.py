@@ -22,14 +22,14 @@ class ResultCache:
         self._path = path
         self._key = digest(json.dumps(key, sort_keys=True).encode())
         self._rows: dict[str, list[Row]] = {}
-        text = path.read_text() if path.exists() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         self._cut_off = bool(text) and not text.endswith("\n")  # by a kill while it was written
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 if entry["key"] == self._key:
                     self._rows[entry["label"]] = entry["rows"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, RecursionError, KeyError, TypeError):
                 continue  # not a whole entry: its rows are measured again
 
     def __len__(self) -> int:

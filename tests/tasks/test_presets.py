@@ -81,7 +81,7 @@ def test_a_missing_or_huge_file_is_refused(tmp_path):
         load_config(str(tmp_path / "none.yaml"), MazeRunConfig)
     huge = tmp_path / "huge.yaml"
     huge.write_text("#" * 1_000_001)
-    with pytest.raises(ConfigError, match="larger than 1 MB"):
+    with pytest.raises(ConfigError, match="larger than 100 kB"):
         load_config(str(huge), MazeRunConfig)
 
 

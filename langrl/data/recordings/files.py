@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from langrl.data.npz import check_npz, check_ratio
 from langrl.errors import LangRLError, TrajectoryError, check_extra
 from langrl.protocols import Array
 
@@ -78,6 +79,7 @@ def open_arrays(path: Path) -> Iterator[Arrays]:
         start = stream.read(len(_HDF5))
     try:
         if start.startswith(_ZIP):
+            check_npz(file)
             with np.load(file, allow_pickle=False) as arrays:
                 yield Arrays(arrays)
         elif start == _HDF5:
@@ -140,4 +142,5 @@ def _datasets(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
                 f"{before}{name} lies in another file; save the arrays themselves in this one"
             )
         else:
+            check_ratio(member.nbytes, member.id.get_storage_size())
             yield before + name, member

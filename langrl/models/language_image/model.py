@@ -8,6 +8,7 @@ P(match | g, l) = sigmoid(slope * logits + offset), and by Bayes p(g | l) / p(g)
 mean over goals. It saturates: all goals that fit an instruction weigh the same.
 """
 
+import contextlib
 import importlib.resources
 import math
 import shutil
@@ -25,6 +26,7 @@ from langrl.checkpoint import (
     MODEL_FOLDER,
     Checkpoint,
     fill,
+    no_larger_than,
     read_checkpoint,
     replace_folder,
     write_checkpoint,
@@ -393,7 +395,9 @@ def _read_model(folder: Path) -> LanguageImageModel:
         check_digests(folder / _BACKBONE, description.sha256)
         model = _pair_model(description, str(folder / _BACKBONE))
     else:
-        model = build_language_image_model(description, seed=0)
+        own = isinstance(description, TowersDescription)  # else, its weights are elsewhere
+        with no_larger_than(weights) if own else contextlib.nullcontext():
+            model = build_language_image_model(description, seed=0)
     if (reference := weights.get("reference")) is not None:
         model.reference = torch.zeros(reference.shape)  # as many images as there were
     fill(_own_state(model), weights)

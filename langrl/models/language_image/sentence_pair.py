@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.checkpoint import file_digests
-from langrl.errors import CheckpointError, ConfigError, MissingExtraError
+from langrl.errors import CheckpointError, ConfigError, LangRLError, MissingExtraError
 from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
 from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
 from langrl.settings import Settings
@@ -192,18 +192,14 @@ def load_pair(name: str) -> Any:
     if looks_like_a_folder(name) and not Path(name).is_dir():
         raise ConfigError(f"no folder {name}; give a SentenceTransformer's folder or hub name")
     try:
-        from sentence_transformers import SentenceTransformer
+        import sentence_transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             f'{name!r} needs sentence-transformers; pip install "langrl[text]"'
         ) from error
-    if not hasattr(SentenceTransformer, "modalities"):
-        raise MissingExtraError(
-            'images need sentence-transformers 6; pip install -U "sentence-transformers>=6"'
-        )
     try:
         model = open_sentence_transformer(name, model_kwargs={"use_safetensors": True})
-    except ConfigError:
+    except LangRLError:
         raise
     except Exception as error:  # the hub's own errors come from several libraries
         raise ConfigError(

@@ -49,7 +49,10 @@ def _figures(config: CpcRunConfig, rows: list[Row], folder: Path) -> dict[str, F
         )
         for world in config.worlds
     }
-    return {"curves": training_figure(records, "information on the codes k steps ahead")} | probed
+    known = [record for record in records if {"loss", "ceiling"} <= record.keys()]
+    if not known:  # the record is lost, which is no reason to lose the results
+        return probed
+    return {"curves": training_figure(known, "information on the codes k steps ahead")} | probed
 
 
 def of(config: CpcRunConfig) -> CpcSuite:

@@ -33,7 +33,7 @@ from langrl.models.critics.state_goal import (
 )
 from langrl.models.goal_networks import InputDescription
 from langrl.protocols import Array
-from langrl.settings import Settings, with_changes
+from langrl.settings import EnvironmentId, Settings, with_changes
 from langrl.tasks.goal_reaching import rooms
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.loading import AgentMaker, read_description
@@ -47,7 +47,7 @@ class GoalAgentDescription(Settings):
     """All that makes up a goal-reaching agent, apart from its weights."""
 
     kind: Literal["goal-reaching"] = "goal-reaching"
-    env: str
+    env: EnvironmentId
     critic: StateGoalCriticDescription
     actor: ActorDescription
     action_low: tuple[float, ...]

@@ -10,6 +10,7 @@ from langrl.agents.config import GoalLearnerConfig
 from langrl.data.config import CollectConfig, GoalReplayConfig, RecordedDataConfig
 from langrl.grounding.config import GoalGroundingConfig, WordsConfig
 from langrl.models.config import ActorConfig, GridCriticConfig, StateGoalCriticConfig
+from langrl.settings import EnvironmentId
 from langrl.tasks.config import EvaluationConfig, RunConfig
 from langrl.training.config import LoggingConfig
 
@@ -39,7 +40,9 @@ class GoalRunConfig(RunConfig):
     """Everything that decides a run's bits, with the number of threads and the versions."""
 
     task: Literal["goal-reaching"] = Field("goal-reaching", description="the task family")
-    env: str = Field("langrl/StreetMaze-Fork-v0", min_length=1, description="Gymnasium's id")
+    env: EnvironmentId = Field(
+        "langrl/StreetMaze-Fork-v0", min_length=1, description="Gymnasium's id"
+    )
     max_episode_steps: int | None = Field(
         None, ge=1, description="time limit of an episode; the environment's own by default"
     )

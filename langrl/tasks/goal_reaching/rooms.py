@@ -28,7 +28,7 @@ from langrl.grounding.config import GridGroundingConfig
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import GridCritic
 from langrl.protocols import Array
-from langrl.settings import Settings
+from langrl.settings import EnvironmentId, Settings
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.grid.agent import agent_maker, build_grid_critic
@@ -46,7 +46,7 @@ class RoomAgentDescription(Settings):
     """All that makes up an agent of grid worlds that learned by acting, apart from its weights."""
 
     kind: Literal["goal-reaching"] = "goal-reaching"
-    env: str
+    env: EnvironmentId
     rooms: GridCriticConfig
     temperature: float
     deterministic: bool

@@ -52,6 +52,7 @@ from langrl.tasks.run import Run
 from langrl.training.learner import Experience, OfflineReplay
 from langrl.training.logs import console
 from langrl.training.loop import run_state
+from langrl.training.run_folder import REPLAY
 
 _SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
 _KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
@@ -100,11 +101,11 @@ class GoalRun(Run):
         policy = self.agent.policy(self.config.evaluation.deterministic)  # type: ignore[attr-defined]
         measured = HeldOutGoals(self.config).watch(policy)
         if (success := measured["evaluation/success"]) > self.best:
-            self.best = success
             state = run_state(self.learner, self.config.threads, self.data_sha256)
             documents = {self.document: self.description.model_dump(mode="json")}
             kept = {"weights": self.learner.weights, "goals": {"achieved": self._achieved_goals()}}
             write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
+            self.best = success  # once it is kept: a run may be stopped before
         return measured
 
 
@@ -211,7 +212,7 @@ def _world(config: GoalRunConfig, folder: Path, seed: int) -> tuple[GoalVector, 
         vector.spaces,
         vector.num_envs,
         config.replay,
-        folder=folder / "replay",
+        folder=folder / REPLAY,
         device=config.device,
     )
     return vector, replay
@@ -264,7 +265,7 @@ def _recorded(
         GoalSpaces(spaces.observation, spaces.goal, spaces.action),
         1,
         config.replay,
-        folder=folder / "replay",
+        folder=folder / REPLAY,
         device=device,
     )
     replay.fill(recording, config.data.loop_radius, config.data.mean_actions)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
-from langrl.checkpoint import Checkpoint, fill, read_checkpoint, step_folder, weights_digest
+from langrl.checkpoint import Checkpoint, fill, step_folder, weights_digest
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid.meanings import draw_meaning
@@ -24,7 +24,7 @@ from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.training.logs import console
 from langrl.training.loop import Training
-from langrl.training.run_folder import check_empty
+from langrl.training.run_folder import check_empty, read_newest
 from langrl.training.seeding import seeded
 
 _ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
@@ -33,7 +33,11 @@ _ALIKE = 4  # trajectories of a room with one meaning, each in words of its own
 def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     """Return the maker of a policy of as many trajectories as the agent's, with their texts.
 
-    It is trained for half as many steps as the critic, unless it was trained before.
+    It is trained for half as many steps as the critic, unless it was trained before. A training
+    that was cut off goes on from its newest checkpoint, to the same bits.
+
+    Raises:
+        ConfigError: if the folder holds something else.
     """
     data_seed, torch_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
     model = image_language(config.language, config.device).model
@@ -42,22 +46,25 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     with seeded(seed):
         width = model.encode_text(["go to a ball"]).shape[1]
         policy = ClonedPolicy(width, len(ACTIONS), config.critic)
-    done, key = step_folder(folder, settings.steps), _cloning_key(config)
-    if done.is_dir() and (stored := read_checkpoint(done)).documents["state"] == key:
-        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
-        fill(dict(policy.named_parameters()), stored.tensors["weights"])
-    else:
+    key, newest = _cloning_key(config), read_newest(folder)
+    if newest is not None and newest[1].documents.get("state") != key:
         check_empty(folder)
+    if newest is not None and newest[0] == step_folder(folder, settings.steps):
+        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
+        fill(dict(policy.named_parameters()), newest[1].tensors["weights"])
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         parts, texts = _paired(config, model, np.random.default_rng(data_seed))
         draw = torch.Generator().manual_seed(seed)
         learner = CloningLearner(policy, parts, texts, settings, draw)
+        if newest is not None and "optimizer" in newest[1].tensors:  # earlier versions' have none
+            learner.load_state(newest[1].tensors)
         Training(
             learner,
             settings.steps,
             folder,
             config.logging,
-            lambda: Checkpoint({"state": key}, {"weights": learner.state()["weights"]}),
+            lambda: Checkpoint({"state": key}, learner.state()),
         ).run(f"seed {config.seed}, behaviour cloning")
     temperature = config.grounding.temperature
     return lambda: CloningAgent(policy, model.encode_text, temperature)

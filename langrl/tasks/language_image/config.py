@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from langrl.models.config import LanguageImageConfig
-from langrl.settings import Reference, Settings
+from langrl.settings import EnvironmentId, Reference, Settings
 from langrl.tasks.config import RunConfig
 from langrl.tasks.grid.config import check_worlds
 
@@ -42,7 +42,7 @@ class LanguageImageRunConfig(RunConfig):
         min_length=1,
         description="grid worlds whose images are used",
     )
-    environments: tuple[str, ...] = Field(
+    environments: tuple[EnvironmentId, ...] = Field(
         (), description="Gymnasium ids of worlds that draw their goals, instead of grid worlds"
     )
     folder: str | None = Field(

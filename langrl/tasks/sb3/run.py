@@ -46,6 +46,7 @@ from langrl.tasks.sb3.guidance import (
     text_encoder,
 )
 from langrl.tasks.sb3.model import build_model
+from langrl.training import interrupts
 from langrl.training.logs import MetricsLog, console, progress, versions
 from langrl.training.run_folder import use_device
 
@@ -157,18 +158,23 @@ class Sb3Run(Run):
         )
         steps = self.config.policy.steps
         try:
-            with progress(label, steps, model.num_timesteps) as bar:
+            with progress(label, steps, model.num_timesteps) as bar, interrupts.deferred():
                 model.set_logger(Logger(str(folder), [MetricsWriter(log)]))
                 recording = Recording(
                     bar, logging.log_every, logging.checkpoint_every, lambda _: self._store(folder)
                 )
-                model.learn(
-                    steps - model.num_timesteps,
-                    callback=[RefillReplay(), watch, recording],
-                    log_interval=None,  # type: ignore[arg-type]
-                    reset_num_timesteps=model.num_timesteps == 0,
-                )
+                try:
+                    model.learn(
+                        steps - model.num_timesteps,
+                        callback=[RefillReplay(), watch, recording],
+                        log_interval=None,  # type: ignore[arg-type]
+                        reset_num_timesteps=model.num_timesteps == 0,
+                    )
+                except KeyboardInterrupt:
+                    self._store(folder)
+                    raise
                 self._store(folder)
+                interrupts.check()
         finally:
             log.close()
         self.results["during"] = [*self.results.get("during", ()), *watch.rows]
@@ -182,9 +188,10 @@ class Sb3Run(Run):
         assert self.policy is not None
         model = self.policy.model
         temporary = folder / f".{ZIP}.writing.zip"
-        model.save(temporary)
-        temporary.replace(folder / ZIP)
-        write_checkpoint(step_folder(folder, model.num_timesteps), self.snapshot())
+        with interrupts.storing():
+            model.save(temporary)
+            temporary.replace(folder / ZIP)
+            write_checkpoint(step_folder(folder, model.num_timesteps), self.snapshot())
 
 
 def build(config: Sb3RunConfig, folder: Path) -> Sb3Run:

@@ -2,10 +2,9 @@
 
 import contextlib
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
@@ -13,11 +12,14 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from langrl.errors import CellError
+from langrl.training import interrupts
 from langrl.training.engines.base import Failed, Job, Parcel, attempt, pack, run_parcel
+from langrl.training.forks import end_with_parent
 from langrl.training.jobs import cores
 
 _TRIES = 2  # of a job whose process was ended from outside, for example for lack of memory
 _INTERRUPT = frozenset({signal.SIGINT})
+_GRACE = 2.5  # seconds that a process has to store what it trains, when it is ended
 _LOOK_EVERY = 1.0  # seconds, at processes that ended without a word
 
 
@@ -51,13 +53,14 @@ class LocalEngine:
                         yield number, result
                     if worker.lost:
                         worker.end()
-                        worker.join()
+                        worker.join(time.monotonic() + _GRACE)
                         pool[place] = _Worker()
         finally:
             for worker in pool:
                 worker.end()
+            deadline = time.monotonic() + _GRACE
             for worker in pool:  # a second interrupt here leaves none at work
-                worker.join()
+                worker.join(deadline)
 
 
 class _Worker:
@@ -104,13 +107,15 @@ class _Worker:
                 yield number, Failed(CellError(_lost(self._process.exitcode)))
 
     def end(self) -> None:
-        """Let the process end: at once if it is at work, else when it sees that nothing comes."""
+        """Let the process end: soon if it is at work, else when it sees that nothing comes."""
         if self.task is not None:
-            self._process.kill()
+            self._process.terminate()
         self.connection.close()
 
-    def join(self) -> None:
-        """Wait until the process has ended."""
+    def join(self, deadline: float) -> None:
+        """Wait until the process has ended; end it at once when the time is over."""
+        self._process.join(max(0.0, deadline - time.monotonic()))
+        self._process.kill()
         self._process.join()
 
 
@@ -145,21 +150,14 @@ def _lost(exitcode: int | None) -> str:
 
 def _serve(connection: Connection) -> None:
     """Do jobs until no more come."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    while True:
-        try:
-            parcel = connection.recv()
-        except EOFError:
-            return
-        connection.send_bytes(run_parcel(parcel))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])  # a pipe that the system closes, at kill -9 as well
-    os._exit(1)
+    end_with_parent()
+    # The process that started this one ends it by SIGTERM.
+    with contextlib.suppress(interrupts.Stopped), interrupts.handled(ignore_interrupts=True):
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
+        while True:
+            try:
+                parcel = connection.recv()
+            except EOFError:
+                return
+            connection.send_bytes(run_parcel(parcel))

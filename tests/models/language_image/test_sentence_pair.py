@@ -269,7 +269,7 @@ def test_code_in_a_folder_is_not_run(clip, tmp_path):
     listed = json.loads(modules.read_text())
     listed[1]["type"] = "evil.Evil"
     modules.write_text(json.dumps(listed))
-    with pytest.raises(ConfigError, match="cannot load"):
+    with pytest.raises(ConfigError, match=r"names 'evil\.Evil'"):
         SentenceTransformerPair(str(tmp_path / "model"))
 
 

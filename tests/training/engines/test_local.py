@@ -163,4 +163,4 @@ def test_an_interrupt_does_not_reach_a_process_that_is_starting():
         assert list(worker.finished(deque())) == [(0, os.getcwd())]
     finally:
         worker.end()
-        worker.join()
+        worker.join(time.monotonic())
