@@ -136,7 +136,7 @@ def _score_in(mode: str) -> Metric:
     return lambda outcomes: score(outcomes).where(outcomes.mode == mode)
 
 
-_SCORES = {mode: _score_in(mode) for mode in MODES}
+_SCORES: dict[str, Metric] = {mode: _score_in(mode) for mode in MODES}
 
 
 def _scores(sums: "MetricSums", by_world: Sequence[Floats]) -> tuple[list[tuple[str, str]], Floats]:
