@@ -5,6 +5,7 @@ it; the command line prints that line and exits with status 2.
 """
 
 import difflib
+import errno
 import importlib.util
 import reprlib
 from collections.abc import Iterable, Mapping, Set
@@ -13,6 +14,13 @@ from typing import TypeVar
 T = TypeVar("T")
 _LONGEST = 1000  # characters of a message; the command line prints fewer
 _CUT = " [...] "
+OF_THE_MACHINE = frozenset(
+    {
+        errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+        errno.EIO, errno.EFBIG,
+    }
+)  # fmt: skip
+"""Numbers of the OSErrors that are about a disk and its rights; commands say so in one line."""
 
 
 class LangRLError(Exception):

@@ -32,18 +32,24 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.cli.training import pretrain, train
-from langrl.errors import ConfigError, LangRLError, check_extra, lookup, one_line
+from langrl.errors import (
+    OF_THE_MACHINE,
+    ConfigError,
+    LangRLError,
+    check_extra,
+    lookup,
+    one_line,
+)
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
 from langrl.training import interrupts
 
-_OF_THE_MACHINE = (
-    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
-    errno.EIO, errno.EFBIG,
-)  # fmt: skip
 _LONGEST = 300  # characters of an error that is printed
+_GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
+    ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
+)
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -187,15 +193,17 @@ def _run() -> None:
         print(one_line(f"langrl: error: {error}", _LONGEST), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in OF_THE_MACHINE:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
-        print(one_line(f"langrl: error: {where}{str(error.strerror).lower()}"), file=sys.stderr)
+        repair = "; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        message = f"langrl: error: {where}{str(error.strerror).lower()}{repair}"
+        print(one_line(message, _LONGEST), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as error:
         for process in multiprocessing.active_children():  # else, the exit would wait for them
             process.terminate()
-        advice = "a run goes on with --resume, and other work by the same command"
-        print(f"langrl: interrupted; {advice}", file=sys.stderr)
+        goes_on = _GOES_ON.get("".join(sys.argv[1:2]), "")
+        print(f"langrl: interrupted{goes_on}", file=sys.stderr)
         status = error.status if isinstance(error, interrupts.Stopped) else 130
         raise SystemExit(status) from None

@@ -3,9 +3,11 @@
 import contextlib
 import multiprocessing
 import pickle
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -17,6 +19,7 @@ from langrl.training.jobs import cores
 
 _TRIES = 2  # of a job whose process was ended from outside, for example for lack of memory
 _GRACE = 2.5  # seconds that a process has to store what it trains, when it is ended
+_INTERRUPT = frozenset({signal.SIGINT})
 _LOOK_EVERY = 1.0  # seconds, at processes that ended without a word
 
 
@@ -71,7 +74,8 @@ class _Worker:
         self.lost = False
         # No daemon: a job may start processes of its own, such as those of AsyncVectorEnv.
         self._process = context.Process(target=_serve, args=(other,))
-        self._process.start()
+        with _uninterrupted():
+            self._process.start()
         other.close()
 
     def give(self, number: int, parcel: Parcel, tries: int) -> None:
@@ -115,6 +119,23 @@ class _Worker:
         self._process.join()
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold interrupts back, from this process and from those that it starts.
+
+    Ctrl-C reaches every process of a terminal, and those that are starting would print where.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _lost(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return (
@@ -132,6 +153,8 @@ def _serve(connection: Connection) -> None:
     end_with_parent()
     # The process that started this one ends it by SIGTERM.
     with contextlib.suppress(interrupts.Stopped), interrupts.handled(ignore_interrupts=True):
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
         while True:
             try:
                 parcel = connection.recv()
