@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langrl.errors import CheckpointError, quoted
-from langrl.settings import CONFIG_FILE
+from langrl.settings import CONFIG_FILE, check_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,7 @@ MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"  # of a pre-training run's folder
 _ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
 _STEP = "step-"
+_MEASURED = ("state", "numbers")  # documents with what was measured, which may be NaN
 _PART = re.compile(r"[\w-][\w.-]{0,80}\.(json|safetensors)", re.ASCII)  # file of a checkpoint
 _MOST_JSON = 16 << 20  # bytes
 _LARGE = 2 << 30  # bytes of a file; hashing it takes seconds
@@ -118,6 +119,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         try:
             if path.suffix == ".json":
                 documents[path.stem] = read_json(path)
+                if path.stem not in _MEASURED:
+                    check_finite(documents[path.stem])
             else:
                 tensors[path.stem] = load_file(path)
         except (ValueError, RecursionError, SafetensorError) as error:

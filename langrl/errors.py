@@ -12,21 +12,15 @@ from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 T = TypeVar("T")
-OF_THE_MACHINE = frozenset(
-    {
-        errno.ENAMETOOLONG,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EFBIG,
-    }
-)
-"""Numbers of the OSErrors that are about a disk and its rights; commands say so in one line."""
 _LONGEST = 1000  # characters of a message; the command line prints fewer
 _CUT = " [...] "
+OF_THE_MACHINE = frozenset(
+    {
+        errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+        errno.EIO, errno.EFBIG,
+    }
+)  # fmt: skip
+"""Numbers of the OSErrors that are about a disk and its rights; commands say so in one line."""
 
 
 class LangRLError(Exception):

@@ -32,17 +32,24 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.cli.training import pretrain, train
-from langrl.errors import OF_THE_MACHINE, ConfigError, LangRLError, check_extra, lookup, one_line
+from langrl.errors import (
+    OF_THE_MACHINE,
+    ConfigError,
+    LangRLError,
+    check_extra,
+    lookup,
+    one_line,
+)
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
 from langrl.training import interrupts
 
-_GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
-    ("benchmark", "reproduce", "sweep", "data"), "; the same command goes on with what is there"
-)
 _LONGEST = 300  # characters of an error that is printed
+_GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
+    ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
+)
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -190,8 +197,8 @@ def _run() -> None:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
         repair = "; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        line = f"langrl: error: {where}{str(error.strerror).lower()}{repair}"
-        print(one_line(line), file=sys.stderr)
+        message = f"langrl: error: {where}{str(error.strerror).lower()}{repair}"
+        print(one_line(message, _LONGEST), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as error:
         for process in multiprocessing.active_children():  # else, the exit would wait for them

@@ -12,7 +12,14 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import Field, ValidationError, model_validator
 
-from langrl.checkpoint import MANIFEST, Checkpoint, fill, read_checkpoint, write_checkpoint
+from langrl.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    fill,
+    no_larger_than,
+    read_checkpoint,
+    write_checkpoint,
+)
 from langrl.envs.goals import check_number
 from langrl.errors import CheckpointError, ConfigError, GroundingError, LangRLError, lookup
 from langrl.grounding.candidates import Candidates, ListedCandidates, ReplayedCandidates
@@ -164,7 +171,8 @@ def load_grounding(folder: str | Path, device: str | torch.device = "cpu") -> di
     checkpoint = read_checkpoint(folder)
     try:
         description = GroundingDescription.model_validate(checkpoint.documents[_DOCUMENT])
-        language = build_language(description.language, seed=0)
+        with no_larger_than(checkpoint.tensors[_WEIGHTS]):
+            language = build_language(description.language, seed=0)
         fill(dict(language.named_parameters()), checkpoint.tensors[_WEIGHTS])
         candidates = _candidates(description, checkpoint.tensors[_CANDIDATES])
     except KeyError as error:

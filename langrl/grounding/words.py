@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from langrl.checkpoint import MANIFEST, Checkpoint, digest, fill, read_checkpoint
+from langrl.checkpoint import MANIFEST, Checkpoint, digest, fill, no_larger_than, read_checkpoint
 from langrl.envs.goal_words import GoalWords
 from langrl.envs.maze.cells import CellFrame
 from langrl.envs.regions import RegionFrame
@@ -154,7 +154,8 @@ def load_words(
     try:
         description = LanguageSideDescription.model_validate(checkpoint.documents[_DOCUMENT])
         words = build_words(description.words)
-        language = build_language(description.language, seed=0)
+        with no_larger_than(checkpoint.tensors[_WEIGHTS]):
+            language = build_language(description.language, seed=0)
         fill(dict(language.named_parameters()), checkpoint.tensors[_WEIGHTS])
     except KeyError as error:
         raise CheckpointError(f"{folder} holds no words: it lacks {error}") from error

@@ -26,6 +26,7 @@ from langrl.checkpoint import (
     MODEL_FOLDER,
     Checkpoint,
     fill,
+    no_larger_than,
     read_checkpoint,
     write_checkpoint,
 )
@@ -305,6 +306,7 @@ def load_cpc(folder: str | Path, device: str | torch.device = "cpu") -> CPC:
     except ValidationError as error:
         problem = describe_invalid(error, CpcDescription)
         raise CheckpointError(f"{folder / _MODEL}.json: {problem}; save the model again") from error
-    model = build_cpc(description, seed=0)
+    with no_larger_than(weights):
+        model = build_cpc(description, seed=0)
     fill(dict(model.named_parameters()), weights)
     return model.to(device).eval()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from langrl.checkpoint import Checkpoint, find_checkpoint, no_larger_than
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, LangRLError
-from langrl.settings import Settings, check_finite, describe_invalid
+from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
 from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS, check_trust, task_of_agent
@@ -73,13 +73,10 @@ def check_finite_goals(checkpoint: Checkpoint, path: Path) -> None:
 def read_description(model: type[S], checkpoint: Checkpoint, path: Path) -> S:
     """Return the description of a checkpoint's agent; raises CheckpointError if it is none."""
     try:
-        check_finite(checkpoint.documents["agent"])
         return model.model_validate(checkpoint.documents["agent"])
     except ValidationError as error:
         detail = describe_invalid(error, model)
         raise CheckpointError(f"{path} is no agent that this version knows: {detail}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: agent.json: {error}; copy it again") from error
 
 
 def refuse_layout(world: StreetMaze | None) -> None:

@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from langrl.agents.goal_policy import GoalPolicy, InstructionPolicy, PolicyActions
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.sb3.extractors import check_encoders
-from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
+from langrl.checkpoint import Checkpoint, fill, find_checkpoint, no_larger_than
 from langrl.envs.goals import Goals
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import TaskPhrasing
@@ -30,7 +30,7 @@ from langrl.tasks.references import check_references
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import LanguageSide, language_side, text_encoder
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
-from langrl.training.run_folder import read_newest
+from langrl.training.run_folder import read_newest, read_or_name_sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +161,11 @@ def load_policy(folder: Path, config: Sb3RunConfig) -> TrainedPolicy:
         CheckpointError: if there is none, it is damaged, or not of the config beside it.
     """
     path = find_checkpoint(folder)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_or_name_sound(path)
     if checkpoint.documents.get("agent") != describe(config):
         raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
-    model = build_model(config, folder, acting=True)
+    with no_larger_than(checkpoint.tensors.get("weights", {})):
+        model = build_model(config, folder, acting=True)
     try:
         fill_policy(model, checkpoint)
     except CheckpointError as error:

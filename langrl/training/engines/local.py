@@ -18,8 +18,8 @@ from langrl.training.forks import end_with_parent
 from langrl.training.jobs import cores
 
 _TRIES = 2  # of a job whose process was ended from outside, for example for lack of memory
-_INTERRUPT = frozenset({signal.SIGINT})
 _GRACE = 2.5  # seconds that a process has to store what it trains, when it is ended
+_INTERRUPT = frozenset({signal.SIGINT})
 _LOOK_EVERY = 1.0  # seconds, at processes that ended without a word
 
 
