@@ -197,7 +197,7 @@ class GoalReplay:
             ConfigError: if nothing is stored.
         """
         self._check_filled()
-        states = self._rings.draw(size, generator)
+        states = self._draw(size, generator)
         batch = self._relabelled(states, generator)
         batch["uniform_goal"] = self._later_goals(states, generator)
         others = self._rings.draw(size, generator)
@@ -226,14 +226,8 @@ class GoalReplay:
             As ``sample`` without random goals, [E, n, ...] each.
         """
         self._check_filled()
-        one = self._rings.draw(episodes, generator, spread=True)
-        found = self._rings.episodes(one)
-        share = self._uniform((episodes, size), generator)
-        count = (found.last - found.first).unsqueeze(1)  # [E, 1]
-        chosen = found.first.unsqueeze(1) + (share * count).long().minimum(count - 1)  # [E, n]
-        row = one.row.unsqueeze(1).expand_as(chosen)
-        batch = self._relabelled(States(row.flatten(), chosen.flatten()), generator)
-        groups = {name: value.unflatten(0, chosen.shape) for name, value in batch.items()}
+        batch = self._relabelled(self._draw_groups(episodes, size, generator), generator)
+        groups = {name: value.unflatten(0, (episodes, size)) for name, value in batch.items()}
         return _moved_to(device or generator.device, groups)
 
     def state(self) -> Batch:
@@ -336,6 +330,35 @@ class GoalReplay:
             "episode": episodes.name,
         }
 
+    def _draw(self, size: int, generator: Generator) -> States:
+        """Draw transitions [B], with the config's share of each one's negatives near it."""
+        config = self.config
+        if not config.hard_negatives:
+            return self._rings.draw(size, generator)
+        near = min(size, 1 + math.ceil(config.hard_negatives * (size - 1)))
+        groups = math.ceil(size / near)
+        drawn = self._draw_groups(groups, near, generator, config.hard_within)
+        return States(drawn.row[:size], drawn.number[:size])
+
+    def _draw_groups(self, count: int, size: int, generator: Generator, within: int = 0) -> States:
+        """Draw groups of transitions of one episode each, one group after another [E * n].
+
+        Args:
+            count, size, generator: as ``sample_groups`` has them, E and n.
+            within: how many steps from a group's first transition the others are, at most; 0:
+                anywhere in its episode.
+        """
+        one = self._rings.draw(count, generator, spread=True)
+        found = self._rings.episodes(one)
+        first, end = found.first, found.last  # of transitions, the last state has none
+        if within:
+            first = torch.maximum(first, one.number - within)
+            end = torch.minimum(end, one.number + within + 1)
+        share = self._uniform((count, size), generator)
+        room = (end - first).unsqueeze(1)  # [E, 1]
+        chosen = first.unsqueeze(1) + (share * room).long().minimum(room - 1)  # [E, n]
+        return States(one.row.unsqueeze(1).expand_as(chosen).flatten(), chosen.flatten())
+
     def _future(self, states: States, episodes: Episodes, generator: Generator) -> States:
         """Return a geometric future of each of states [B]."""
         config, ends = self.config, episodes.last
@@ -343,7 +366,12 @@ class GoalReplay:
             ends = self._loops.until[states.number]
         clip = episodes.terminated if config.tail == "by_end" else config.tail == "clip"
         uniform = self._uniform(states.number.shape, generator)
-        future = futures_at(uniform, states.number, ends, config.discount, clip)
+        discount: float | Tensor = config.discount
+        if config.discounts:  # a number of its own, so that one discount draws as it always did
+            every = uniform.new_tensor(config.every_discount)
+            chosen = self._uniform(states.number.shape, generator) * len(every)
+            discount = every[chosen.long().clamp_(max=len(every) - 1)]
+        future = futures_at(uniform, states.number, ends, discount, clip)
         return States(states.row, future)
 
     def _mean_action(self, states: States, future: States) -> Tensor:

@@ -1,0 +1,143 @@
+"""How far a critic's distances are believed: a cut-off in nats, from held-out trajectories.
+
+A graph of waypoints takes every small distance of a critic for an edge, and a shortest path goes
+through the edges that are wrong. Trajectories say how many steps lead from one state to another,
+also where several have to be joined. Distances at which too many edges join states that are farther
+apart are not to be believed.
+
+Axes: ``T`` states of all trajectories one after another, ``G`` numbers in a goal, ``W`` states that
+are looked at, ``E`` edges.
+"""
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import shortest_path
+from torch import Tensor
+
+from langrl.errors import ShapeError, TrajectoryError
+from langrl.protocols import Array, Integers, Mask
+
+SHARE = 0.01  # of the edges, that may be false
+_LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
+_AT_ONCE = 4096  # states that are compared with all others at once
+
+
+def trusted_cutoff(distances: Tensor, steps: Tensor, horizon: float, share: float = SHARE) -> float:
+    """Return the largest distance up to which less than a share of the edges are false.
+
+    An edge is false if its states are farther apart than the horizon. The closest edges count
+    together, so that one of them that is false does not decide alone where edges are many.
+
+    Args:
+        distances: of edges in nats [...]; NaN where there is none, as from a state to itself.
+        steps: how many steps there are between the same states [...]; infinite where no way is
+            known. Too many, as of ways that wander, lower the cut-off.
+        horizon: how many steps ahead the critic has learned to look.
+        share: of the edges, above 0 and below 1.
+
+    Returns:
+        A distance in nats, that of the last edge that is believed; 0 if there is none.
+
+    Raises:
+        ShapeError: if there is not one number of steps for each distance.
+    """
+    shares = false_shares(distances, steps, horizon)
+    believed = np.flatnonzero(shares.false < share)
+    return float(shares.distances[believed[-1]]) if believed.size else 0.0
+
+
+class FalseShares:
+    """How many of the edges up to each distance are false.
+
+    Args:
+        distances: in ascending order, float64 [E].
+        false: share of the edges up to this distance that are false, float64 [E].
+    """
+
+    def __init__(self, distances: Array, false: Array) -> None:
+        self.distances, self.false = distances, false
+
+    def at(self, cutoff: float) -> tuple[int, float]:
+        """Return how many edges are within a cut-off in nats, and the share that is false."""
+        count = int(np.searchsorted(self.distances, cutoff, side="right"))
+        return count, float(self.false[count - 1]) if count else 0.0
+
+
+def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShares:
+    """Return how many edges are false up to each distance; arguments as ``trusted_cutoff`` has.
+
+    Raises:
+        ShapeError: if there is not one number of steps for each distance.
+    """
+    if distances.shape != steps.shape:
+        raise ShapeError(
+            f"each distance needs a number of steps; got distances {list(distances.shape)} and"
+            f" steps {list(steps.shape)}"
+        )
+    known = ~distances.isnan()
+    ordered, order = distances[known].double().sort(stable=True)
+    far = (steps[known][order] > horizon).cumsum(0).double()
+    false = (far / torch.arange(1, len(far) + 1, device=far.device)).cpu().numpy()
+    values = ordered.cpu().numpy()
+    # Edges of one distance are believed together or not at all.
+    until = np.searchsorted(values, values, side="right") - 1
+    return FalseShares(values, false[until])
+
+
+def known_steps(achieved: Array, last: Mask, chosen: Integers) -> Tensor:
+    """Return in how many steps trajectories come from states to others, float32 [W, W].
+
+    A way may join parts of several trajectories where they pass near the same one of the states:
+    the steps from there to it and back, at the trajectories' mean speed, are part of the number.
+    It is an upper bound where a straight move between near states is free, and infinite where no
+    way is known.
+
+    Args:
+        achieved: what is achieved in each state [T, G].
+        last: which states are the last ones of trajectories, bool [T]; the final one is.
+        chosen: indices of the states, int64 [W].
+
+    Raises:
+        TrajectoryError: if nothing moves, so that there is no speed.
+    """
+    goals = torch.from_numpy(np.ascontiguousarray(achieved, np.float32)).flatten(1)
+    moves = (goals[1:] - goals[:-1]).norm(dim=1)[torch.from_numpy(~last[:-1])]
+    if not len(moves) or not (speed := float(moves.mean())) > 0:
+        raise TrajectoryError("what is achieved never changes in the trajectories; give others")
+    place, gap = _nearest(goals, goals[torch.from_numpy(chosen)])
+    detour = gap / speed  # steps from each state to its place
+    ends = np.flatnonzero(last)
+    end = torch.from_numpy(ends[np.searchsorted(ends, np.arange(len(last)))])
+    count = len(chosen)
+    best = torch.full((count * count,), torch.inf)
+    for lag in _lags(int(np.diff(ends, prepend=-1).max()) - 1):
+        here = torch.arange(len(last) - lag)
+        here = here[here + lag <= end[: len(here)]]
+        then = here + lag
+        pair = place[here] * count + place[then]
+        best.scatter_reduce_(0, pair, lag + detour[here] + detour[then], "amin")
+    own = place[torch.from_numpy(chosen)]  # another one where two of them are the same
+    return _joined(best.view(count, count))[own][:, own]
+
+
+def _lags(longest: int) -> list[int]:
+    """Return numbers of steps from 1 to the longest, the wider apart the larger they are."""
+    lags = np.geomspace(1, max(longest, 1), _LAGS).round().astype(int)
+    return [int(lag) for lag in dict.fromkeys(lags.tolist())]
+
+
+def _nearest(goals: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the place nearest to each goal, int64 [T], and how far off it is [T]."""
+    found = [torch.cdist(part, places).min(1) for part in goals.split(_AT_ONCE)]
+    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
+
+
+def _joined(steps: Tensor) -> Tensor:
+    """Return the fewest steps between any two places, over those between some [W, W]."""
+    rows, columns = steps.isfinite().nonzero(as_tuple=True)
+    graph = coo_matrix(
+        (steps[rows, columns].double().numpy(), (rows.numpy(), columns.numpy())), steps.shape
+    )
+    joined = torch.from_numpy(shortest_path(graph.tocsr(), method="D")).float()
+    return joined.fill_diagonal_(0)
