@@ -5,18 +5,18 @@ through the edges that are wrong. Trajectories say how many steps lead from one 
 also where several have to be joined. Distances at which too many edges join states that are farther
 apart are not to be believed.
 
-Axes: ``T`` states of all trajectories one after another, ``G`` numbers in a goal, ``W`` states that
-are looked at, ``E`` edges.
+Axes: ``T`` states of all trajectories one after another, ``G`` numbers in a goal, ``P`` places,
+``E`` edges.
 """
 
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
-from torch import Tensor
+from torch import Generator, Tensor
 
 from langrl.errors import ShapeError, TrajectoryError
-from langrl.protocols import Array, Integers, Mask
+from langrl.protocols import Array, Mask
 
 SHARE = 0.01  # of the edges, that may be false
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
@@ -85,56 +85,79 @@ def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShare
     return FalseShares(values, false[until])
 
 
-def known_steps(achieved: Array, last: Mask, chosen: Integers) -> Tensor:
-    """Return in how many steps trajectories come from states to others, float32 [W, W].
+class KnownSteps:
+    """In how many steps trajectories come from places to others.
 
-    A way may join parts of several trajectories where they pass near the same one of the states:
-    the steps from there to it and back, at the trajectories' mean speed, are part of the number.
-    It is an upper bound where a straight move between near states is free, and infinite where no
-    way is known.
+    A way may join parts of several trajectories where they pass near the same place: the steps from
+    there to it and back, at the trajectories' mean speed, are part of the number. It is an upper
+    bound where a straight move between near states is free.
 
     Args:
         achieved: what is achieved in each state [T, G].
         last: which states are the last ones of trajectories, bool [T]; the final one is.
-        chosen: indices of the states, int64 [W].
+        places: how many places there are at most, P, drawn from the states.
+        generator: draws them.
 
     Raises:
         TrajectoryError: if nothing moves, so that there is no speed.
     """
-    goals = torch.from_numpy(np.ascontiguousarray(achieved, np.float32)).flatten(1)
-    moves = (goals[1:] - goals[:-1]).norm(dim=1)[torch.from_numpy(~last[:-1])]
-    if not len(moves) or not (speed := float(moves.mean())) > 0:
-        raise TrajectoryError("what is achieved never changes in the trajectories; give others")
-    place, gap = _nearest(goals, goals[torch.from_numpy(chosen)])
-    detour = gap / speed  # steps from each state to its place
+
+    def __init__(self, achieved: Array, last: Mask, places: int, generator: Generator) -> None:
+        goals = _flat(achieved)
+        moves = (goals[1:] - goals[:-1]).norm(dim=1)[torch.from_numpy(~last[:-1])]
+        if not len(moves) or not float(moves.mean()) > 0:
+            raise TrajectoryError("what is achieved never changes in the trajectories; give others")
+        self._speed = float(moves.mean())
+        drawn = torch.randperm(len(goals), generator=generator)[:places]
+        self._places = goals[drawn].unique(dim=0)
+        place, detour = self._place_of(goals)
+        self._steps = _joined(_fewest(place, detour, last, len(self._places)))
+
+    def __call__(self, starts: Array, ends: Array) -> Tensor:
+        """Return the steps from goals [N, G] to goals [M, G], [N, M]; inf where no way is known."""
+        (here, first), (there, then) = (self._place_of(_flat(goals)) for goals in (starts, ends))
+        return self._steps[here][:, there] + first.unsqueeze(1) + then
+
+    def _place_of(self, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the place nearest to each goal, int64 [N], and the steps to it [N]."""
+        found = [torch.cdist(part, self._places).min(1) for part in goals.split(_AT_ONCE)]
+        gap = torch.cat([part.values for part in found])
+        return torch.cat([part.indices for part in found]), gap / self._speed
+
+
+def _flat(goals: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(goals, np.float32)).flatten(1)
+
+
+def _fewest(place: Tensor, detour: Tensor, last: Mask, count: int) -> Tensor:
+    """Return the fewest steps between two places within one trajectory [P, P]; inf if in none.
+
+    Args:
+        place: the place nearest to each state, int64 [T].
+        detour: steps from each state to its place [T].
+        last: which states are the last ones of trajectories, bool [T].
+        count: of places, P.
+    """
     ends = np.flatnonzero(last)
     end = torch.from_numpy(ends[np.searchsorted(ends, np.arange(len(last)))])
-    count = len(chosen)
-    best = torch.full((count * count,), torch.inf)
+    fewest = torch.full((count * count,), torch.inf)
     for lag in _lags(int(np.diff(ends, prepend=-1).max()) - 1):
         here = torch.arange(len(last) - lag)
         here = here[here + lag <= end[: len(here)]]
         then = here + lag
         pair = place[here] * count + place[then]
-        best.scatter_reduce_(0, pair, lag + detour[here] + detour[then], "amin")
-    own = place[torch.from_numpy(chosen)]  # another one where two of them are the same
-    return _joined(best.view(count, count))[own][:, own]
+        fewest.scatter_reduce_(0, pair, lag + detour[here] + detour[then], "amin")
+    return fewest.view(count, count)
 
 
 def _lags(longest: int) -> list[int]:
     """Return numbers of steps from 1 to the longest, the wider apart the larger they are."""
     lags = np.geomspace(1, max(longest, 1), _LAGS).round().astype(int)
-    return [int(lag) for lag in dict.fromkeys(lags.tolist())]
-
-
-def _nearest(goals: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the place nearest to each goal, int64 [T], and how far off it is [T]."""
-    found = [torch.cdist(part, places).min(1) for part in goals.split(_AT_ONCE)]
-    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
+    return list(dict.fromkeys(lags.tolist()))
 
 
 def _joined(steps: Tensor) -> Tensor:
-    """Return the fewest steps between any two places, over those between some [W, W]."""
+    """Return the fewest steps between any two places, over those between some [P, P]."""
     rows, columns = steps.isfinite().nonzero(as_tuple=True)
     graph = coo_matrix(
         (steps[rows, columns].double().numpy(), (rows.numpy(), columns.numpy())), steps.shape
