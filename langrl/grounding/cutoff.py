@@ -6,8 +6,11 @@ also where several have to be joined. Distances at which too many edges join sta
 apart are not to be believed.
 
 Axes: ``T`` states of all trajectories one after another, ``G`` numbers in a goal, ``P`` places,
-``E`` edges.
+``W`` states that are looked at, ``B`` state-actions with futures, ``E`` edges.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,11 +19,62 @@ from scipy.sparse.csgraph import shortest_path
 from torch import Generator, Tensor
 
 from langrl.errors import ShapeError, TrajectoryError
+from langrl.grounding.successor import SuccessorDistance
 from langrl.protocols import Array, Mask
 
+Steps = Callable[[Array, Array], Tensor]
+"""From goals [N, G] and goals [M, G] to the steps between them [N, M]; inf where no way is."""
+SEEN = 0.95  # of the futures, that lie within a critic's horizon
 SHARE = 0.01  # of the edges, that may be false
+_STATES = 1000  # that edges are looked at between
+_PLACES = 1000  # where trajectories are joined
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
 _AT_ONCE = 4096  # states that are compared with all others at once
+
+
+@dataclass(frozen=True, eq=False)
+class Futures:
+    """State-actions with futures, drawn as in training.
+
+    Args:
+        states: [B, ...].
+        actions: taken in them [B, ...].
+        achieved: goals that are achieved in the states [B, G].
+        goals: what is achieved in the futures [B, G].
+    """
+
+    states: Array
+    actions: Array
+    achieved: Array
+    goals: Array
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Trajectories that a critic did not learn from, one after another.
+
+    Args:
+        observations: [T, ...].
+        achieved: goals that are achieved in the states [T, G].
+        last: which states are the last ones of trajectories, bool [T]; the final one is.
+        futures: drawn from these trajectories.
+    """
+
+    observations: Array
+    achieved: Array
+    last: Mask
+    futures: Futures
+
+
+def horizon_of(futures: Futures, steps: Steps) -> float:
+    """Return within how many steps most futures lie, 95 %: farther than a critic has looked.
+
+    Args:
+        futures: as they are drawn in training.
+        steps: the true number of steps between goals.
+    """
+    ahead = steps(futures.achieved, futures.goals).diagonal()
+    return float(np.quantile(ahead[ahead.isfinite()].numpy(), SEEN)) if len(ahead) else 0.0
 
 
 def trusted_cutoff(distances: Tensor, steps: Tensor, horizon: float, share: float = SHARE) -> float:
@@ -33,7 +87,7 @@ def trusted_cutoff(distances: Tensor, steps: Tensor, horizon: float, share: floa
         distances: of edges in nats [...]; NaN where there is none, as from a state to itself.
         steps: how many steps there are between the same states [...]; infinite where no way is
             known. Too many, as of ways that wander, lower the cut-off.
-        horizon: how many steps ahead the critic has learned to look.
+        horizon: how many steps ahead the critic has learned to look; see ``horizon_of``.
         share: of the edges, above 0 and below 1.
 
     Returns:
@@ -85,6 +139,43 @@ def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShare
     return FalseShares(values, false[until])
 
 
+def held_out_cutoff(
+    distance: SuccessorDistance, held_out: HeldOut, generator: Generator, share: float = SHARE
+) -> float:
+    """Return the cut-off of a critic's distances; see ``trusted_cutoff``.
+
+    Args:
+        distance: by the critic, or by several.
+        held_out: trajectories that it did not learn from, whose steps are counted.
+        generator: draws the states that edges are looked at between.
+        share: as there.
+
+    Raises:
+        TrajectoryError: if nothing moves in the trajectories.
+    """
+    chosen = torch.randperm(len(held_out.achieved), generator=generator)[:_STATES].numpy()
+    states, goals = held_out.observations[chosen], held_out.achieved[chosen]
+    steps = KnownSteps(held_out.achieved, held_out.last, generator)
+    horizon = horizon_of(held_out.futures, steps)
+    edges = edges_between(distance, states, goals)
+    return trusted_cutoff(edges, either_way(steps(goals, goals)), horizon, share)
+
+
+def edges_between(distance: SuccessorDistance, states: Array, goals: Array) -> Tensor:
+    """Return distances between states [W, ...] in which goals [W, G] are achieved [W, W].
+
+    They are those of a graph of waypoints: the larger one of both directions. NaN from a state to
+    itself.
+    """
+    there = distance.measure(distance.embed(states), distance.places(states, goals))
+    return either_way(there.float().cpu()).fill_diagonal_(torch.nan)
+
+
+def either_way(steps: Tensor) -> Tensor:
+    """Return the larger one of both directions [W, W]."""
+    return steps.maximum(steps.T)
+
+
 class KnownSteps:
     """In how many steps trajectories come from places to others.
 
@@ -95,14 +186,16 @@ class KnownSteps:
     Args:
         achieved: what is achieved in each state [T, G].
         last: which states are the last ones of trajectories, bool [T]; the final one is.
-        places: how many places there are at most, P, drawn from the states.
-        generator: draws them.
+        generator: draws the places from the states.
+        places: how many there are at most, P.
 
     Raises:
         TrajectoryError: if nothing moves, so that there is no speed.
     """
 
-    def __init__(self, achieved: Array, last: Mask, places: int, generator: Generator) -> None:
+    def __init__(
+        self, achieved: Array, last: Mask, generator: Generator, places: int = _PLACES
+    ) -> None:
         goals = _flat(achieved)
         moves = (goals[1:] - goals[:-1]).norm(dim=1)[torch.from_numpy(~last[:-1])]
         if not len(moves) or not float(moves.mean()) > 0:
@@ -162,5 +255,5 @@ def _joined(steps: Tensor) -> Tensor:
     graph = coo_matrix(
         (steps[rows, columns].double().numpy(), (rows.numpy(), columns.numpy())), steps.shape
     )
-    joined = torch.from_numpy(shortest_path(graph.tocsr(), method="D")).float()
+    joined = torch.from_numpy(shortest_path(graph.tocsr(), method="FW")).float()
     return joined.fill_diagonal_(0)

@@ -70,7 +70,7 @@ def walks(places, generator, count=200, length=12):
 
 
 def steps_of(achieved, last, places=1000):
-    return KnownSteps(achieved, last, places, torch.Generator().manual_seed(0))
+    return KnownSteps(achieved, last, torch.Generator().manual_seed(0), places)
 
 
 def test_a_critic_that_sees_through_walls_is_believed_up_to_the_wall():
