@@ -81,6 +81,7 @@ class EpisodeBatch:
         self.renewed = self.fresh.copy()  # episodes whose candidates or texts have just changed
         self.taken: Array | None = None  # the last action of each [N, ...]
         self.commitments: Tensor | None = None  # what the strategy remembers
+        self.lifted: Tensor | None = None  # scores of candidates as waypoints [N, M]
         self.observations = observations  # the first of each episode
         self.context: Tensor  # what the critic remembers
         self.text_embeddings: Tensor
@@ -211,7 +212,7 @@ class EpisodeBatch:
             return
         weights = self.log_weights.clone()  # other agents may have these, too
         weights[changed] = log_weights[some].to(weights)
-        self.log_weights = weights
+        self.log_weights, self.lifted = weights, None
         if self.commitments is not None:
             self.commitments = self.commitments.clone()
             self.commitments[changed] = UNDECIDED
@@ -238,7 +239,9 @@ class EpisodeBatch:
         for name, (value, kept) in self.stored.items():
             self.stored[name] = value, rows if kept is None else kept[rows]
         names = ["fresh", "acted", "renewed", "observations", "context", "text_embeddings"]
-        names += [name for name in ("taken", "commitments") if getattr(self, name) is not None]
+        names += [
+            name for name in ("taken", "commitments", "lifted") if getattr(self, name) is not None
+        ]
         for name in names:
             setattr(self, name, getattr(self, name)[rows])
 

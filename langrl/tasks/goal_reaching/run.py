@@ -40,6 +40,8 @@ from langrl.errors import (
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
+    ACHIEVED_THERE,
+    STATES,
     GoalAgentDescription,
     GoalAgents,
     acting,
@@ -55,6 +57,9 @@ from langrl.training.loop import run_state
 
 _SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
 _KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
+_KEPT_NUMBERS = (
+    1 << 22
+)  # of states that it holds for waypoints: fewer of them where they are images
 
 
 @dataclass(eq=False)
@@ -81,7 +86,7 @@ class GoalRun(Run):
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
-        self.tensors = {"goals": {"achieved": self._achieved_goals()}}
+        self.tensors = {"goals": self._goals()}
         checkpoint = super().snapshot()
         checkpoint.documents["state"] |= {"best": self.best}
         return checkpoint
@@ -91,9 +96,13 @@ class GoalRun(Run):
         super().restore(checkpoint, path)
         self.best = float(checkpoint.documents["state"].get("best", -1.0))
 
-    def _achieved_goals(self) -> Tensor:
+    def _goals(self) -> dict[str, Tensor]:
+        """Return what a checkpoint holds of the replay: goals, and states with theirs."""
         assert self.replay is not None
-        return achieved_goals(self.replay, self.config.seed)
+        found = {"achieved": achieved_goals(self.replay, self.config.seed)}
+        if (visited := visited_states(self.replay, self.config.seed)) is not None:
+            found |= dict(zip((STATES, ACHIEVED_THERE), visited, strict=True))
+        return found
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure how often the present weights reach held-out goals, and keep the best ones."""
@@ -103,9 +112,26 @@ class GoalRun(Run):
             self.best = success
             state = run_state(self.learner, self.config.threads, self.data_sha256)
             documents = {self.document: self.description.model_dump(mode="json")}
-            kept = {"weights": self.learner.weights, "goals": {"achieved": self._achieved_goals()}}
+            kept = {"weights": self.learner.weights, "goals": self._goals()}
             write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
         return measured
+
+
+def _numpy(visited: tuple[Tensor, Tensor] | None) -> tuple[Array, Array] | None:
+    return None if visited is None else (visited[0].numpy(), visited[1].numpy())
+
+
+def visited_states(replay: GoalReplay, seed: int) -> tuple[Tensor, Tensor] | None:
+    """Return states of the replay and what was achieved in them, the same for the same replay.
+
+    There are none before the first step.
+    """
+    if not len(replay):
+        return None
+    size = max(1, math.prod(replay.spaces.observation.shape))
+    count = min(_KEPT_GOALS, max(1, _KEPT_NUMBERS // size))
+    batch = replay.sample(count, torch.Generator().manual_seed(seed))
+    return batch["state"].cpu().contiguous(), batch["achieved"].cpu().contiguous()
 
 
 def achieved_goals(replay: GoalReplay, seed: int) -> Tensor:
@@ -162,6 +188,7 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         lambda best: acting(critic, actor, best, config.seed),
         lambda: achieved_goals(replay, config.seed).numpy(),
         folder,
+        lambda: _numpy(visited_states(replay, config.seed)),
     )
     return GoalRun(
         config,
