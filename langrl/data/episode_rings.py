@@ -187,6 +187,13 @@ class EpisodeRings:
         number = pick - copies["offset"][row]
         return States(row, self._read("transition", self._slot("transition", row, number)))
 
+    def newest(self, row: int, count: int) -> States:
+        """Return the newest states of a row in the order of time, as many as there are [count]."""
+        until = int(self._counters["states"][row])
+        first = max(until - min(count, self.slots), 0)
+        number = torch.arange(first, until, device=self._device)
+        return States(torch.full_like(number, row), number)
+
     def episodes(self, states: States) -> Episodes:
         """Return the episodes that states [...] are of."""
         row, newest = states.row, self._on_device()["states"][states.row] - 1

@@ -230,6 +230,26 @@ class GoalReplay:
         groups = {name: value.unflatten(0, (episodes, size)) for name, value in batch.items()}
         return _moved_to(device or generator.device, groups)
 
+    def trajectories(self, limit: int) -> tuple[Array, Array, Mask]:
+        """Return the newest states, of all environments, as trajectories one after another.
+
+        Args:
+            limit: states at most; of the environments evenly.
+
+        Returns:
+            Observations [T, S], what is achieved in them [T, G], and which are the last states of
+            their trajectories, bool [T].
+        """
+        parts = [self._rings.newest(row, limit // self.num_envs) for row in range(self.num_envs)]
+        states = States(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        slots, names = self._rings.slots_of(states), self._rings.episodes(states).name
+        last = torch.ones_like(names, dtype=torch.bool)
+        last[:-1] = names[1:] != names[:-1]
+        observations, achieved = (
+            self._read(name, slots).cpu().numpy() for name in ("observation", "achieved")
+        )
+        return observations, achieved, last.cpu().numpy()
+
     def state(self) -> Batch:
         """Return all that is in use, as tensors by name.
 

@@ -11,6 +11,7 @@ Axes: ``T`` states of all trajectories one after another, ``G`` numbers in a goa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 from torch import Generator, Tensor
 
+from langrl.data.goal_replay import GoalReplay
 from langrl.errors import ShapeError, TrajectoryError
 from langrl.grounding.successor import SuccessorDistance
 from langrl.protocols import Array, Mask
@@ -26,7 +28,8 @@ Steps = Callable[[Array, Array], Tensor]
 """From goals [N, G] and goals [M, G] to the steps between them [N, M]; inf where no way is."""
 SEEN = 0.95  # of the futures, that lie within a critic's horizon
 SHARE = 0.01  # of the edges, that may be false
-_STATES = 1000  # that edges are looked at between
+_STATES = 1000  # that edges are looked at between, and state-actions with futures
+_READ = 100_000  # states of a replay whose steps are counted
 _PLACES = 1000  # where trajectories are joined
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
 _AT_ONCE = 4096  # states that are compared with all others at once
@@ -64,6 +67,19 @@ class HeldOut:
     achieved: Array
     last: Mask
     futures: Futures
+
+    @classmethod
+    def of(cls, replay: GoalReplay, generator: Generator) -> Self:
+        """Return the newest trajectories of a replay, and futures as it draws them.
+
+        Args:
+            replay: of trajectories that the critic did not learn from.
+            generator: draws the futures.
+        """
+        observations, achieved, last = replay.trajectories(_READ)
+        batch = replay.sample(_STATES, generator, "cpu")
+        drawn = (batch[name].numpy() for name in ("state", "action", "achieved", "goal"))
+        return cls(observations, achieved, last, Futures(*drawn))
 
 
 def horizon_of(futures: Futures, steps: Steps) -> float:
