@@ -192,7 +192,7 @@ class Committed:
     def _next(self, distances: Floats) -> Integers:
         """Return the number of the next place on each path [N]."""
         nearest = distances.argmin(1)
-        hidden = distances > self.graph.config.visible
+        hidden = distances > self.graph.visible
         hidden &= np.arange(distances.shape[1]) > nearest[:, None]
         end = np.where(hidden.any(1), hidden.argmax(1), distances.shape[1])
         found: Integers = np.minimum(end - 1, self._lengths)
@@ -205,7 +205,7 @@ class Committed:
             warnings.warn(
                 f"no path of waypoints leads to the goal in {without} of {len(costs)} episodes,"
                 " where the agent goes by the critic alone; raise grounding.cutoff (now"
-                f" {self.graph.config.cutoff:g} nats) or grounding.waypoints",
+                f" {self.graph.cutoff:g} nats) or grounding.waypoints",
                 stacklevel=4,
             )
 
@@ -252,7 +252,7 @@ class Marginalised:
         self._onward = math.log(max(config.stage_discount, 1e-300))
         between = torch.from_numpy(graph.between).double().to(device)
         edges = graph.places.own[0].double() - between
-        edges = edges.masked_fill(between > config.cutoff, -torch.inf)
+        edges = edges.masked_fill(between > graph.cutoff, -torch.inf)
         size = len(edges)
         edges = edges - (edges + self._weights).logsumexp(1, keepdim=True) + math.log(size)
         self._shares = self._weights - math.log(size)
@@ -302,7 +302,7 @@ class Marginalised:
         graph = self.graph
         places = graph.distance.goals(goals, graph.waypoints.states, graph.embedded)
         ends = graph.distance.measure(graph.embedded, places)  # [W, n]
-        last = (places.own[0] - ends).masked_fill(ends > graph.config.cutoff, -torch.inf).double()
+        last = (places.own[0] - ends).masked_fill(ends > graph.cutoff, -torch.inf).double()
         far, _ = log_matmul_exp(self.laws + self._shares, last)
         return torch.logaddexp(self._stage + last, self._onward + far).T, places.embedded[0]
 
@@ -312,7 +312,7 @@ class Marginalised:
         The nearest one always counts.
         """
         far = self.graph.places.own[0] - scores.amax(1, keepdim=True)  # [N, 1, W]
-        limit = far.amin(-1, keepdim=True).clamp(min=self.graph.config.visible)
+        limit = far.amin(-1, keepdim=True).clamp(min=self.graph.visible)
         return scores.masked_fill(far > limit, -torch.inf)
 
     def _score_paths(self, embedded: Tensor, onward: Tensor) -> Tensor:

@@ -33,14 +33,18 @@ class WaypointConfig(Settings):
     waypoint_draw: Literal["farthest", "density"] = Field(
         "farthest", description="waypoints far from each other, or as the replay has them"
     )
-    cutoff: float = Field(
-        2.5, gt=0, le=1000, description="distance in nats beyond which the critic is not believed"
+    cutoff: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="distance in nats beyond which the critic is not believed; that of the"
+        " checkpoint by default, which held-out trajectories say",
     )
     hop_cost: float = Field(
-        1.0, ge=0, le=1000, description="nats that each waypoint of a path costs"
+        0.4, ge=0, le=1000, description="what each waypoint of a path costs, in cut-offs"
     )
     visible: float = Field(
-        4.0, gt=0, le=1000, description="how far ahead on its path the agent heads, in nats"
+        1.6, gt=0, le=1000, description="how far ahead on its path the agent heads, in cut-offs"
     )
     patience: int = Field(
         50, ge=1, le=1_000_000, description="steps without progress until another path is planned"

@@ -19,6 +19,7 @@ from langrl.grounding.successor import Places, SuccessorDistance, check_states
 from langrl.protocols import Array, Floats, Integers
 
 Costs = NDArray[np.float32]
+_NEIGHBOURS = 1 / 12  # of the waypoints, where nothing says how far a critic is believed
 _JOINED = 0.95  # share of pairs with a path, below which a graph is said to be in pieces
 
 
@@ -110,24 +111,38 @@ class WaypointGraph:
         distance: measures distances.
         waypoints: see ``draw_waypoints``.
         config: the cut-off, the cost of a hop, and how far a waypoint is seen.
+        trusted: the cut-off where the config has none; without both, one at which each waypoint
+            has a twelfth of the others as neighbours.
 
     Attributes:
+        cutoff: the cut-off in nats, as the next two.
+        hop_cost: what each waypoint of a path costs.
+        visible: how far ahead on a path one heads.
         between: distances [W, W] in nats, the larger one of both directions.
         share_reachable: share of pairs of waypoints that a path joins, from 0 to 1.
     """
 
     def __init__(
-        self, distance: SuccessorDistance, waypoints: Waypoints, config: WaypointConfig
+        self,
+        distance: SuccessorDistance,
+        waypoints: Waypoints,
+        config: WaypointConfig,
+        trusted: float | None = None,
     ) -> None:
         self.distance, self.waypoints, self.config = distance, waypoints, config
         self.embedded = distance.embed(waypoints.states)
         self.places: Places = distance.places(waypoints.states, waypoints.goals)
         there = distance.measure(self.embedded, self.places)  # [W, W]
         self.between: Costs = there.maximum(there.T).float().cpu().numpy()
-        near = self.between <= config.cutoff
+        given = trusted if config.cutoff is None else config.cutoff
+        self.cutoff = float(np.quantile(self.between, _NEIGHBOURS)) if given is None else given
+        self.hop_cost, self.visible = (
+            factor * self.cutoff for factor in (config.hop_cost, config.visible)
+        )
+        near = self.between <= self.cutoff
         np.fill_diagonal(near, False)
         rows, columns = near.nonzero()
-        weights = self.between[rows, columns].astype(np.float64) + config.hop_cost
+        weights = self.between[rows, columns].astype(np.float64) + self.hop_cost
         # What weighs 0 is no edge to scipy.
         edges = np.maximum(weights, 1e-9), (rows, columns)
         self._edges = csr_matrix(edges, shape=near.shape)
@@ -143,7 +158,7 @@ class WaypointGraph:
         if share < _JOINED:
             warnings.warn(
                 f"the waypoints are in {count} pieces: a path joins {share:.0%} of their pairs;"
-                f" raise grounding.cutoff (now {self.config.cutoff:g} nats) or"
+                f" raise grounding.cutoff (now {self.cutoff:g} nats) or"
                 f" grounding.waypoints (now {len(piece)})",
                 stacklevel=4,
             )
@@ -174,7 +189,7 @@ class WaypointGraph:
 
         The nearest waypoint always is: a place lies at some waypoint.
         """
-        return distances <= np.maximum(self.config.cutoff, distances.min(-1, keepdims=True))
+        return distances <= np.maximum(self.cutoff, distances.min(-1, keepdims=True))
 
     def costs_from(self, starts: Costs) -> Costs:
         """Return the costs of paths to all waypoints [N, W] from distances to them [N, W]."""
@@ -183,7 +198,7 @@ class WaypointGraph:
         for number, here in enumerate(self.near(starts)):
             entries = np.flatnonzero(here)
             found[number] = (every[:, entries] + starts[number, entries]).min(1)
-        return found + self.config.hop_cost
+        return found + self.hop_cost
 
     def plan(self, starts: Costs, ends: Costs) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
@@ -202,7 +217,7 @@ class WaypointGraph:
             onward = self.costs_to(exits) + ends[number, exits, None]  # [n, W]
             total = first[number] + onward.min(0)
             start = int(total.argmin())
-            costs[number] = total[start] + 2 * self.config.hop_cost
+            costs[number] = total[start] + 2 * self.hop_cost
             if np.isfinite(total[start]):
                 end = int(exits[onward[:, start].argmin()])
                 paths.append(self.path(start, end))

@@ -60,6 +60,7 @@ from langrl.tasks.registry import run_of
 T = TypeVar("T")
 WORDS = "words"  # in a run folder: the language side, learned when it is first needed
 STATES, ACHIEVED_THERE = "states", "achieved_in_states"  # in a checkpoint, beside its goals
+CUTOFF = "cutoff"  # there, too: how far the critic is believed, in nats
 
 
 class GoalAgentDescription(Settings):
@@ -138,6 +139,7 @@ class GoalAgents:
         folder: of the run, where the language side is stored; None: it is not.
         visited: returns states of the replay [T, S] and what was achieved in them [T, G], of which
             waypoints are drawn; None where they are not known.
+        trusted: returns the distance in nats up to which the critic is believed, if it is known.
     """
 
     description: GoalAgentDescription
@@ -147,6 +149,7 @@ class GoalAgents:
     achieved: Callable[[], Array]
     folder: Path | None
     visited: Callable[[], tuple[Array, Array] | None] = lambda: None
+    trusted: Callable[[], float | None] = lambda: None
     _made: dict[str, tuple[Array, Any]] = field(default_factory=dict, init=False)
 
     @property
@@ -236,7 +239,8 @@ class GoalAgents:
         compared = self.compared
         if compared is None:
             compared = compared_actions(self.description.critic.actions, config.actions).numpy()
-        return WaypointGraph(SuccessorDistance([self.critic], compared), drawn, config)
+        distance = SuccessorDistance([self.critic], compared)
+        return WaypointGraph(distance, drawn, config, self.trusted())
 
     def policy(self, deterministic: bool, **changes: object) -> GoalPolicy:
         """Return the policy of goals, which goes by waypoints where there are some.
@@ -310,8 +314,16 @@ def load(
     def plain(deterministic: bool) -> GoalConditionedPolicy:
         return acting(critic, actor, deterministic, description.seed)
 
+    trusted = float(stored[CUTOFF]) if CUTOFF in stored else None
     return GoalAgents(
-        description, critic, actor, plain, lambda: goals, run_of(path), lambda: visited
+        description,
+        critic,
+        actor,
+        plain,
+        lambda: goals,
+        run_of(path),
+        lambda: visited,
+        lambda: trusted,
     )
 
 
