@@ -63,7 +63,7 @@ class DiagnoseArguments(Settings):
         min_length=1,
         description="'bundled', a folder or hub name of a language-image model, or embeddings: a"
         " .npy file of pairs [2, n, D], an .npz file of two arrays [n, D] and [n, E], or the first"
-        " of two .npy files of these; or the folder of a run, whose critic's distances are measured",
+        " of two .npy files of these; or a run folder, whose critic's distances are measured",
     )
     other: Annotated[str | None, tyro.conf.Positional] = Field(
         None, min_length=1, description="the second of two .npy files"

@@ -226,7 +226,7 @@ class GoalReplay:
             As ``sample`` without random goals, [E, n, ...] each.
         """
         self._check_filled()
-        batch = self._relabelled(self._draw_groups(episodes, size, generator), generator)
+        batch = self._relabelled(self._rings.draw_groups(episodes, size, generator), generator)
         groups = {name: value.unflatten(0, (episodes, size)) for name, value in batch.items()}
         return _moved_to(device or generator.device, groups)
 
@@ -357,27 +357,8 @@ class GoalReplay:
             return self._rings.draw(size, generator)
         near = min(size, 1 + math.ceil(config.hard_negatives * (size - 1)))
         groups = math.ceil(size / near)
-        drawn = self._draw_groups(groups, near, generator, config.hard_within)
+        drawn = self._rings.draw_groups(groups, near, generator, config.hard_within)
         return States(drawn.row[:size], drawn.number[:size])
-
-    def _draw_groups(self, count: int, size: int, generator: Generator, within: int = 0) -> States:
-        """Draw groups of transitions of one episode each, one group after another [E * n].
-
-        Args:
-            count, size, generator: as ``sample_groups`` has them, E and n.
-            within: how many steps from a group's first transition the others are, at most; 0:
-                anywhere in its episode.
-        """
-        one = self._rings.draw(count, generator, spread=True)
-        found = self._rings.episodes(one)
-        first, end = found.first, found.last  # of transitions, the last state has none
-        if within:
-            first = torch.maximum(first, one.number - within)
-            end = torch.minimum(end, one.number + within + 1)
-        share = self._uniform((count, size), generator)
-        room = (end - first).unsqueeze(1)  # [E, 1]
-        chosen = first.unsqueeze(1) + (share * room).long().minimum(room - 1)  # [E, n]
-        return States(one.row.unsqueeze(1).expand_as(chosen).flatten(), chosen.flatten())
 
     def _future(self, states: States, episodes: Episodes, generator: Generator) -> States:
         """Return a geometric future of each of states [B]."""

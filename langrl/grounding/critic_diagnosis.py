@@ -43,16 +43,14 @@ class CriticProbe:
     """A critic, and experience that it did not learn from.
 
     Args:
-        critic: f(s, a, g).
-        actions: compared in each state [A, ...].
+        distance: by the critic.
         held_out: the experience.
         steps: the true number of steps between goals.
         source: in words, where these numbers are from.
         exact: whether they are no upper bounds.
     """
 
-    critic: Critic
-    actions: Array
+    distance: SuccessorDistance
     held_out: HeldOut
     steps: Steps
     source: str
@@ -100,9 +98,8 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
         generator: draws them.
     """
     held_out = probe.held_out
-    chosen = torch.randperm(len(held_out.achieved), generator=generator)[:count].numpy()
-    states, goals = held_out.observations[chosen], held_out.achieved[chosen]
-    distance = SuccessorDistance([probe.critic], probe.actions)
+    states, goals = held_out.spread(count, generator)
+    distance = probe.distance
     distances = distance.measure(distance.embed(states), distance.places(states, goals))
     distances, steps = distances.float().cpu(), probe.steps(goals, goals)
     edges, true = edges_between(distance, states, goals), either_way(steps)
@@ -184,7 +181,7 @@ def _calibration(probe: CriticProbe) -> list[Row]:
     """
     futures = probe.held_out.futures
     steps = probe.steps(futures.achieved, futures.goals)  # [B, B]
-    expected = _expected(probe.critic, futures)
+    expected = _expected(probe.distance.critics[0], futures)
     size, rows = len(steps), []
     for low, high, inside in _bins(steps):
         observed = float(inside.diagonal().float().mean())
@@ -232,7 +229,7 @@ def findings(found: CriticDiagnosis, probe: CriticProbe) -> list[str]:
 def _about_cutoff(found: CriticDiagnosis) -> str:
     if not found.cutoff:
         return (
-            f"No distance is to be believed: {SHARE:.0%} or more of even the shortest edges join"
+            f"No distance is to be believed: {SHARE:.1%} or more of even the shortest edges join"
             f" states more than {found.horizon:.3g} steps apart; train longer, or by further"
             " discounts (replay.discounts) or with several critics (critic.critics)."
         )
@@ -242,7 +239,7 @@ def _about_cutoff(found: CriticDiagnosis) -> str:
     return (
         f"Distances up to {found.cutoff:.2f} nats are to be believed: of {row['edges']:,} edges,"
         f" {row['false_share']:.2%} join states more than {found.horizon:.3g} steps apart (less"
-        f" than {SHARE:.0%} are accepted). Paths of these edges join {joined:.0%} of the pairs of"
+        f" than {SHARE:.1%} are accepted). Paths of these edges join {joined:.0%} of the pairs of"
         f" states{pieces}."
     )
 

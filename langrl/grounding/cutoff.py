@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from langrl.data.goal_replay import GoalReplay
 from langrl.errors import ShapeError, TrajectoryError
 from langrl.grounding.successor import SuccessorDistance
+from langrl.grounding.waypoints import Waypoints, draw_waypoints
 from langrl.protocols import Array, Mask
 
 Steps = Callable[[Array, Array], Tensor]
@@ -29,8 +30,10 @@ Steps = Callable[[Array, Array], Tensor]
 SEEN = 0.95  # of the futures, that lie within a critic's horizon
 SHARE = 0.01  # of the edges, that may be false
 _STATES = 1000  # that edges are looked at between, and state-actions with futures
+_SPREAD = 20_000  # states of which some are chosen that are far from each other
 _READ = 100_000  # states of a replay whose steps are counted
 _PLACES = 1000  # where trajectories are joined
+_MOST = 0.5  # of the states
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
 _AT_ONCE = 4096  # states that are compared with all others at once
 
@@ -80,6 +83,27 @@ class HeldOut:
         batch = replay.sample(_STATES, generator, "cpu")
         drawn = (batch[name].numpy() for name in ("state", "action", "achieved", "goal"))
         return cls(observations, achieved, last, Futures(*drawn))
+
+    def spread(self, count: int, generator: Generator) -> tuple[Array, Array]:
+        """Return states far from each other, as waypoints are, and what is achieved in them.
+
+        Args:
+            count: how many, W, at most.
+            generator: draws them.
+        """
+        drawn = _spread(self.observations, self.achieved, count, generator)
+        return drawn.states, drawn.goals
+
+
+def _spread(states: Array, goals: Array, count: int, generator: Generator) -> Waypoints:
+    """Return states [W, ...] that are far from each other, at most ``count``."""
+    some = torch.randperm(len(goals), generator=generator)[:_SPREAD].numpy()
+    flat = goals[some].reshape(len(some), -1)
+    some = some[np.unique(flat, axis=0, return_index=True)[1]]
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return draw_waypoints(
+        states[some], goals[some], min(count, len(some)), generator=np.random.default_rng(seed)
+    )
 
 
 def horizon_of(futures: Futures, steps: Steps) -> float:
@@ -169,8 +193,7 @@ def held_out_cutoff(
     Raises:
         TrajectoryError: if nothing moves in the trajectories.
     """
-    chosen = torch.randperm(len(held_out.achieved), generator=generator)[:_STATES].numpy()
-    states, goals = held_out.observations[chosen], held_out.achieved[chosen]
+    states, goals = held_out.spread(_STATES, generator)
     steps = KnownSteps(held_out.achieved, held_out.last, generator)
     horizon = horizon_of(held_out.futures, steps)
     edges = edges_between(distance, states, goals)
@@ -202,7 +225,7 @@ class KnownSteps:
     Args:
         achieved: what is achieved in each state [T, G].
         last: which states are the last ones of trajectories, bool [T]; the final one is.
-        generator: draws the places from the states.
+        generator: draws them from the states.
         places: how many there are at most, P.
 
     Raises:
@@ -217,10 +240,12 @@ class KnownSteps:
         if not len(moves) or not float(moves.mean()) > 0:
             raise TrajectoryError("what is achieved never changes in the trajectories; give others")
         self._speed = float(moves.mean())
-        drawn = torch.randperm(len(goals), generator=generator)[:places]
-        self._places = goals[drawn].unique(dim=0)
+        # Far from each other: where behaviour stays, and most states are, one place is enough.
+        self._places = _flat(_spread(achieved, achieved, places, generator).goals).unique(dim=0)
         place, detour = self._place_of(goals)
-        self._steps = _joined(_fewest(place, detour, last, len(self._places)))
+        steps = _joined(_fewest(place, detour, last, len(self._places)))
+        kept = _both_ways(steps, place)
+        self._places, self._steps = self._places[kept], steps[kept][:, kept]
 
     def __call__(self, starts: Array, ends: Array) -> Tensor:
         """Return the steps from goals [N, G] to goals [M, G], [N, M]; inf where no way is known."""
@@ -257,6 +282,17 @@ def _fewest(place: Tensor, detour: Tensor, last: Mask, count: int) -> Tensor:
         pair = place[here] * count + place[then]
         fewest.scatter_reduce_(0, pair, lag + detour[here] + detour[then], "amin")
     return fewest.view(count, count)
+
+
+def _both_ways(steps: Tensor, place: Tensor) -> Tensor:
+    """Return the places between which ways lead both ways, bool [P], if most states are there.
+
+    Else all: a place that few trajectories begin or end at has only one way, as if by a current.
+    """
+    there = steps.isfinite()
+    number = (there & there.T).sum(1).argmax()
+    kept = there[number] & there[:, number]
+    return kept if kept[place].float().mean() > _MOST else torch.ones_like(kept)
 
 
 def _lags(longest: int) -> list[int]:

@@ -22,7 +22,7 @@ _LEAST = 1e-6  # share of an axis that a logarithm can show
 
 
 def distances_figure(found: CriticDiagnosis, title: str) -> Figure:
-    """Draw distances, false edges and calibration of a critic; edges too, if goals are in a plane."""
+    """Draw a critic's distances, false edges, calibration, and edges where goals are in a plane."""
     flat = found.states.ndim == 2 and found.states.shape[1] >= 2
     fig, axes = panel_grid(3 + flat, 2, *_PANEL, title)
     _draw_distances(axes[0], found)
@@ -65,7 +65,7 @@ def _draw_false_edges(ax: Axes, found: CriticDiagnosis) -> None:
     shares = found.false
     top = found.cutoffs[-1]["cutoff"]
     ax.plot(shares.distances, np.maximum(shares.false, _LEAST), color=FAILED, label="false edges")
-    ax.axhline(SHARE, color=_GREY, ls=":", label=f"{SHARE:.2%}")
+    ax.axhline(SHARE, color=_GREY, ls=":", label=f"{SHARE:.1%}")
     if found.cutoff:
         ax.axvline(found.cutoff, color=_TRUE, ls="--", label="cut-off")
     ax.set_yscale("log")
@@ -96,12 +96,12 @@ def _draw_edges(ax: Axes, found: CriticDiagnosis) -> None:
         pairs = pairs[:: max(1, len(pairs) // _EDGES)]
         lines = LineCollection(
             list(points[pairs]), colors=colour, linewidths=0.5 if name == "edge" else 1.2,
-            label=f"{name}, {cutoff:.2f} nats at most",
+            label=name,
         )  # fmt: skip
         ax.add_collection(lines)
     ax.plot(*points.T, ".", color="black", ms=1.5)
     ax.set_aspect("equal", adjustable="datalim")
-    _label(ax, "number 0 of a goal", "number 1 of a goal", "edges that are believed")
+    _label(ax, "number 0 of a goal", "number 1 of a goal", f"edges up to {cutoff:.2f} nats")
 
 
 def _label(ax: Axes, x: str, y: str, title: str) -> None:
@@ -110,4 +110,4 @@ def _label(ax: Axes, x: str, y: str, title: str) -> None:
     ax.set_title(title, fontsize=9)
     ax.tick_params(labelsize=7)
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=7, frameon=False)
+    ax.legend(fontsize=7, framealpha=0.8, edgecolor="none")

@@ -236,11 +236,15 @@ class GoalAgents:
         drawn = draw_waypoints(
             *visited, config.waypoints, config.waypoint_draw, generator=generator
         )
+        return WaypointGraph(self.distance(config), drawn, config, self.trusted())
+
+    def distance(self, config: GoalGroundingConfig | None = None) -> SuccessorDistance:
+        """Return the critic's distances, by the config of the description if none is given."""
         compared = self.compared
         if compared is None:
-            compared = compared_actions(self.description.critic.actions, config.actions).numpy()
-        distance = SuccessorDistance([self.critic], compared)
-        return WaypointGraph(distance, drawn, config, self.trusted())
+            count = (config or self.description.grounding).actions
+            compared = compared_actions(self.description.critic.actions, count).numpy()
+        return SuccessorDistance([self.critic], compared)
 
     def policy(self, deterministic: bool, **changes: object) -> GoalPolicy:
         """Return the policy of goals, which goes by waypoints where there are some.

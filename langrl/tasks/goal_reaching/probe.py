@@ -19,7 +19,6 @@ from langrl.envs.maze.cells import cell_frame
 from langrl.errors import ConfigError, ShapeError, TrajectoryError
 from langrl.grounding.critic_diagnosis import CriticProbe
 from langrl.grounding.cutoff import HeldOut, KnownSteps
-from langrl.models.actors import compared_actions
 from langrl.settings import with_changes
 from langrl.tasks.cell_steps import CELLS, CellSteps
 from langrl.tasks.goal_reaching.agent import GoalAgents
@@ -62,42 +61,43 @@ def probe_of(folder: Path, config: GoalRunConfig, data: Path | None, seed: int) 
             f"MODEL {folder}: distances are measured between goals that are numbers, and those of"
             f" {config.env} are images; give a run in another environment"
         )
-    replay = held_out_replay(config, spaces, data) or _acted(config, agents, seed)
-    generator = torch.Generator().manual_seed(seed)
+    data = data or held_out_file(config)
+    if data is None and config.data.file is not None:
+        data = Path(config.data.file)
+        console.print(f"{validation_file(data)} does not exist: trajectories are those of training")
+    replay = recorded_replay(config, spaces, data) if data else _acted(config, agents, seed)
+    generator, distance = torch.Generator().manual_seed(seed), agents.distance()
     held_out = HeldOut.of(replay, generator)
-    compared = agents.compared
-    if compared is None:
-        compared = compared_actions(spaces.number_of_actions, config.grounding.actions).numpy()
     if frame is not None and frame.steps_per_cell is not None:
         steps = CellSteps(frame)
-        return CriticProbe(agents.critic, compared, held_out, steps, CELLS, True)
+        return CriticProbe(distance, held_out, steps, CELLS, True)
     known = KnownSteps(held_out.achieved, held_out.last, generator)
     source = "the fewest over joined trajectories"
-    return CriticProbe(agents.critic, compared, held_out, known, source, False)
+    return CriticProbe(distance, held_out, known, source, False)
 
 
-def held_out_replay(
-    config: GoalRunConfig, spaces: GoalSpaces, data: Path | None = None
-) -> GoalReplay | None:
-    """Return recorded trajectories that a run does not learn from, as it would draw from them.
+def held_out_file(config: GoalRunConfig) -> Path | None:
+    """Return the file beside a run's data that is called after it, with ``-val``, if there is one.
+
+    Those of OGBench and of ``langrl data make`` have one.
+    """
+    if config.data.file is None:
+        return None
+    file = validation_file(Path(config.data.file))
+    return file if file.exists() else None
+
+
+def recorded_replay(config: GoalRunConfig, spaces: GoalSpaces, data: Path) -> GoalReplay:
+    """Return recorded trajectories, of which futures are drawn as a run draws them.
 
     Args:
         config: of the run.
         spaces: of its environment.
-        data: their file; the one beside the run's own if not given. Where there is none, the run's
-            own are taken; None where the run has none.
+        data: the trajectories' file.
 
     Raises:
         TrajectoryError, ShapeError: if the file does not fit; they name it.
     """
-    if data is None:
-        if config.data.file is None:
-            return None
-        own = Path(config.data.file)
-        data = validation_file(own)
-        if not data.exists():
-            console.print(f"{data} does not exist: the trajectories are those of training")
-            data = own
     recording = read_recording(data)
     try:
         recording = check_recording(recording, spaces, config.data.goal_columns)
@@ -111,7 +111,7 @@ def held_out_replay(
 
 
 def _plain(config: GoalRunConfig) -> GoalReplayConfig:
-    """Return how futures are drawn in a run, of transitions that have nothing to do with another."""
+    """Return how futures are drawn in a run, of transitions that are drawn one by one."""
     changes = {"hard_negatives": 0.0, "hard_within": 0, "memory_map": False}
     return with_changes(config.replay, changes, "replay")
 

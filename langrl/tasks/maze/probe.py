@@ -13,6 +13,7 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.grounding.critic_diagnosis import CriticProbe
 from langrl.grounding.cutoff import Futures, HeldOut
+from langrl.grounding.successor import SuccessorDistance
 from langrl.tasks.cell_steps import CELLS, CellSteps
 from langrl.tasks.loading import agents_of
 from langrl.tasks.maze.config import MazeRunConfig
@@ -51,7 +52,8 @@ def probe_of(folder: Path, config: MazeRunConfig, data: Path | None, seed: int) 
     seen = trajectories.observations
     held_out = HeldOut(seen, seen, trajectories.terminals, Futures(states, actions, states, goals))
     steps = CellSteps(street_frame(world))
-    return CriticProbe(agent.critic, agent.actions, held_out, steps, CELLS, True)
+    distance = SuccessorDistance([agent.critic], agent.actions)
+    return CriticProbe(distance, held_out, steps, CELLS, True)
 
 
 def _trajectories(
