@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import shortest_path
+from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from torch import Generator, Tensor
 
 from langrl.data.goal_replay import GoalReplay
@@ -29,6 +29,8 @@ Steps = Callable[[Array, Array], Tensor]
 """From goals [N, G] and goals [M, G] to the steps between them [N, M]; inf where no way is."""
 SEEN = 0.95  # of the futures, that lie within a critic's horizon
 SHARE = 0.01  # of the edges, that may be false
+JOINED = 0.98, 0.995  # shares of pairs of states that paths are to join: at least, and enough
+_NOTHING = 1e-9  # nats
 _STATES = 1000  # that edges are looked at between, and state-actions with futures
 _SPREAD = 20_000  # states of which some are chosen that are far from each other
 _READ = 100_000  # states of a replay whose steps are counted
@@ -141,6 +143,44 @@ def trusted_cutoff(distances: Tensor, steps: Tensor, horizon: float, share: floa
     return float(shares.distances[believed[-1]]) if believed.size else 0.0
 
 
+def joining_cutoff(edges: Tensor, share: float) -> float:
+    """Return the least distance at which paths join a share of all pairs of states, in nats.
+
+    Args:
+        edges: distances, the same in both directions [W, W]; NaN from a state to itself.
+        share: of the pairs, above 0 and at most 1.
+    """
+    # What is 0 is no edge to scipy.
+    weights = edges.double().nan_to_num(0.0).clamp(min=_NOTHING).fill_diagonal_(0.0).numpy()
+    tree = minimum_spanning_tree(weights).tocoo()
+    piece = np.arange(len(weights))  # the piece that each state is in
+    pairs, found = float(len(weights)), 0.0
+    for number in tree.data.argsort(kind="stable"):
+        if pairs / len(weights) ** 2 >= share:
+            break
+        one, other = piece[tree.row[number]], piece[tree.col[number]]
+        pairs += 2.0 * (piece == one).sum() * (piece == other).sum()
+        piece[piece == other] = one
+        found = float(tree.data[number])
+    return 0.0 if found <= _NOTHING else found
+
+
+def choose_cutoff(edges: Tensor, steps: Tensor, horizon: float) -> float:
+    """Return the cut-off of a graph of waypoints: where edges are trusted, and join the states.
+
+    Edges that are not needed to join states only add chances of a false one, and without a path
+    there is no plan. It is therefore ``trusted_cutoff``, but no less than what joins most pairs of
+    states (98 %), and no more than what joins nearly all (99.5 %).
+
+    Args:
+        edges: distances, the same in both directions [W, W]; NaN from a state to itself.
+        steps: between the same states [W, W].
+        horizon: see ``trusted_cutoff``.
+    """
+    least, most = (joining_cutoff(edges, share) for share in JOINED)
+    return min(max(trusted_cutoff(edges, steps, horizon), least), most)
+
+
 class FalseShares:
     """How many of the edges up to each distance are false.
 
@@ -179,16 +219,13 @@ def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShare
     return FalseShares(values, false[until])
 
 
-def held_out_cutoff(
-    distance: SuccessorDistance, held_out: HeldOut, generator: Generator, share: float = SHARE
-) -> float:
-    """Return the cut-off of a critic's distances; see ``trusted_cutoff``.
+def held_out_cutoff(distance: SuccessorDistance, held_out: HeldOut, generator: Generator) -> float:
+    """Return the cut-off of a critic's distances in nats; see ``choose_cutoff``.
 
     Args:
         distance: by the critic, or by several.
         held_out: trajectories that it did not learn from, whose steps are counted.
         generator: draws the states that edges are looked at between.
-        share: as there.
 
     Raises:
         TrajectoryError: if nothing moves in the trajectories.
@@ -197,7 +234,7 @@ def held_out_cutoff(
     steps = KnownSteps(held_out.achieved, held_out.last, generator)
     horizon = horizon_of(held_out.futures, steps)
     edges = edges_between(distance, states, goals)
-    return trusted_cutoff(edges, either_way(steps(goals, goals)), horizon, share)
+    return choose_cutoff(edges, either_way(steps(goals, goals)), horizon)
 
 
 def edges_between(distance: SuccessorDistance, states: Array, goals: Array) -> Tensor:
