@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from torch import Generator, Tensor
 
@@ -152,7 +152,7 @@ def joining_cutoff(edges: Tensor, share: float) -> float:
     """
     # What is 0 is no edge to scipy.
     weights = edges.double().nan_to_num(0.0).clamp(min=_NOTHING).fill_diagonal_(0.0).numpy()
-    tree = minimum_spanning_tree(weights).tocoo()
+    tree = minimum_spanning_tree(csr_matrix(weights)).tocoo()
     piece = np.arange(len(weights))  # the piece that each state is in
     pairs, found = float(len(weights)), 0.0
     for number in tree.data.argsort(kind="stable"):
