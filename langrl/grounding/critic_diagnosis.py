@@ -131,9 +131,10 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
 
 
 def _rank_correlation(distances: Tensor, steps: Tensor, where: Tensor) -> float:
-    if where.sum() < 3:
-        return math.nan
-    return float(spearmanr(distances[where].numpy(), steps[where].numpy()).statistic)
+    values = distances[where].numpy(), steps[where].numpy()
+    if any(np.ptp(each) == 0 if len(each) else True for each in values):
+        return math.nan  # they do not differ
+    return float(spearmanr(*values).statistic)
 
 
 def _bounds(steps: Tensor) -> list[float]:

@@ -36,6 +36,7 @@ _SPREAD = 20_000  # states of which some are chosen that are far from each other
 _READ = 100_000  # states of a replay whose steps are counted
 _PLACES = 1000  # where trajectories are joined
 _MOST = 0.5  # of the states
+_COVERED = 0.95  # of the states: how far most are from their places
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
 _AT_ONCE = 4096  # states that are compared with all others at once
 
@@ -255,9 +256,9 @@ def either_way(steps: Tensor) -> Tensor:
 class KnownSteps:
     """In how many steps trajectories come from places to others.
 
-    A way may join parts of several trajectories where they pass near the same place: the steps from
-    there to it and back, at the trajectories' mean speed, are part of the number. It is an upper
-    bound where a straight move between near states is free.
+    A way may join parts of several trajectories that pass near each other: the steps between them,
+    at the trajectories' mean speed, are part of the number. It is an upper bound where straight
+    moves between near states are free: between those with the same or neighbouring places.
 
     Args:
         achieved: what is achieved in each state [T, G].
@@ -280,7 +281,8 @@ class KnownSteps:
         # Far from each other: where behaviour stays, and most states are, one place is enough.
         self._places = _flat(_spread(achieved, achieved, places, generator).goals).unique(dim=0)
         place, detour = self._place_of(goals)
-        steps = _joined(_fewest(place, detour, last, len(self._places)))
+        fewest = _fewest(place, detour, last, len(self._places))
+        steps = _joined(fewest.minimum(self._straight(2 * float(detour.quantile(_COVERED)))))
         kept = _both_ways(steps, place)
         self._places, self._steps = self._places[kept], steps[kept][:, kept]
 
@@ -288,6 +290,11 @@ class KnownSteps:
         """Return the steps from goals [N, G] to goals [M, G], [N, M]; inf where no way is known."""
         (here, first), (there, then) = (self._place_of(_flat(goals)) for goals in (starts, ends))
         return self._steps[here][:, there] + first.unsqueeze(1) + then
+
+    def _straight(self, most: float) -> Tensor:
+        """Return the steps of straight moves between places [P, P]; inf where more than so many."""
+        steps = torch.cdist(self._places, self._places) / self._speed
+        return steps.masked_fill(steps > most, torch.inf)
 
     def _place_of(self, goals: Tensor) -> tuple[Tensor, Tensor]:
         """Return the place nearest to each goal, int64 [N], and the steps to it [N]."""
