@@ -34,7 +34,7 @@ from langrl.grounding.candidates import Candidates, ReplayedCandidates
 from langrl.grounding.config import GoalGroundingConfig, WaypointConfig, WordsConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.grounding.successor import SuccessorDistance
-from langrl.grounding.waypoints import WaypointGraph, draw_waypoints
+from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.grounding.words import learned_words
 from langrl.models.actors import (
     ActorDescription,
@@ -151,6 +151,7 @@ class GoalAgents:
     visited: Callable[[], tuple[Array, Array] | None] = lambda: None
     trusted: Callable[[], float | None] = lambda: None
     _made: dict[str, tuple[Array, Any]] = field(default_factory=dict, init=False)
+    _graphs: KnownGraphs = field(default_factory=KnownGraphs, init=False)
 
     @property
     def goals(self) -> Array:
@@ -221,10 +222,9 @@ class GoalAgents:
             DomainError: if there are fewer of them than waypoints.
         """
         config = with_changes(self.description.grounding, changes, "grounding")
-        settings = {name: getattr(config, name) for name in WaypointConfig.model_fields}
-        return self._for(self.goals, f"graph {settings}", lambda goals: self._join(config))
+        return self._graphs.get(config, self.critic, self._join, config.actions)
 
-    def _join(self, config: GoalGroundingConfig) -> WaypointGraph:
+    def _join(self, config: WaypointConfig, proposals: int) -> WaypointGraph:
         """Return a graph of waypoints, drawn by the run's seed."""
         visited = self.visited()
         if visited is None:
@@ -238,7 +238,7 @@ class GoalAgents:
         )
         compared = self.compared
         if compared is None:
-            compared = compared_actions(self.description.critic.actions, config.actions).numpy()
+            compared = compared_actions(self.description.critic.actions, proposals).numpy()
         distance = SuccessorDistance([self.critic], compared)
         return WaypointGraph(distance, drawn, config, self.trusted())
 

@@ -1,5 +1,6 @@
 """Maze agents: how they are described, composed and restored from a checkpoint."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,17 +11,22 @@ from pydantic import Field
 from torch import Tensor
 
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.waypoints import Composition, candidates_of, composed
 from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.maze.layouts import parse_layout
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, LayoutError
-from langrl.grounding.candidates import CellWeights, SampledCandidates
-from langrl.grounding.config import GroundingConfig
+from langrl.grounding.candidates import Candidates, CellWeights, SampledCandidates
+from langrl.grounding.config import GroundingConfig, WaypointConfig
 from langrl.grounding.strategies import GROUNDINGS
+from langrl.grounding.successor import SuccessorDistance
+from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description
+
+_STATES = 5000  # of the free area, of which waypoints are drawn
 
 
 class MazeAgentDescription(Settings):
@@ -61,15 +67,35 @@ def agent_maker(
         weights = CellWeights(density.double().numpy()) if weighting == "data" else None
         return SampledCandidates(world.sample_states, count, weights)
 
+    graphs = KnownGraphs()
+
+    def join(config: WaypointConfig, count: int, weighting: str) -> WaypointGraph:
+        generator = np.random.default_rng(0)
+        states = world.sample_states(max(_STATES, config.waypoints), generator)
+        draw, how = draw_waypoints, config.waypoint_draw
+        drawn = draw(states, states, config.waypoints, how, generator=generator)
+        if weighting == "data":
+            weights = drawn.log_weights + CellWeights(density.double().numpy())(drawn.states)
+            drawn = replace(drawn, log_weights=weights)
+        return WaypointGraph(SuccessorDistance([critic], directions(count), device), drawn, config)
+
     def make(**changes: object) -> GroundedAgent:
         config = with_changes(grounding, changes, "grounding")
+        strategy = GROUNDINGS[config.strategy]
+        goals: Candidates = candidates(config.candidates, config.weighting)
+        waypoints: Composition | None = None
+        if config.waypoints and config.strategy != "direct":
+            graph = graphs.get(config, critic, join, config.directions, config.weighting)
+            waypoints = composed(graph, config.composition, strategy)
+            goals = candidates_of(graph)
         return GroundedAgent(
             critic,
             language,
-            GROUNDINGS[config.strategy],
-            candidates(config.candidates, config.weighting),
+            strategy,
+            goals,
             actions=directions(config.directions),
             device=device,
+            waypoints=waypoints,
         )
 
     return make
