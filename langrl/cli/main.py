@@ -125,7 +125,7 @@ def benchmark(arguments: list[str]) -> None:
 
 
 def diagnose(arguments: list[str]) -> None:
-    """Diagnose the embeddings of two modalities."""
+    """Diagnose the embeddings of two modalities, or the critic of a run."""
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
     check_results_folder(given.out or DIAGNOSES)
     for model in filter(None, (given.model, given.other)):
@@ -149,7 +149,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "sweep": (sweep, "train a config with fields changed, and compare the runs"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "data": (data, "describe recorded trajectories, or make a published data set anew"),
-    "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
+    "diagnose": (diagnose, "say what is wrong with a model's embeddings, or with a run's critic"),
     "benchmark": (
         benchmark,
         "measure how well agents act under ambiguity, or speed",

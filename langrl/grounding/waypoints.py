@@ -203,9 +203,7 @@ class WaypointGraph:
             found[number] = (every[:, entries] + starts[number, entries]).min(1)
         return found + self.hop_cost
 
-    def plan(
-        self, starts: Costs, ends: Costs, direct: Floats
-    ) -> tuple[list[Integers], Floats]:
+    def plan(self, starts: Costs, ends: Costs, direct: Floats) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
 
         Args:

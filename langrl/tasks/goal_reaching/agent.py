@@ -236,11 +236,19 @@ class GoalAgents:
         drawn = draw_waypoints(
             *visited, config.waypoints, config.waypoint_draw, generator=generator
         )
+        return WaypointGraph(self.distance(proposals), drawn, config, self.trusted())
+
+    def distance(self, proposals: int | None = None) -> SuccessorDistance:
+        """Return the critic's distances.
+
+        Args:
+            proposals: actions compared where an actor has its own; the config's number by default.
+        """
         compared = self.compared
         if compared is None:
-            compared = compared_actions(self.description.critic.actions, proposals).numpy()
-        distance = SuccessorDistance([self.critic], compared)
-        return WaypointGraph(distance, drawn, config, self.trusted())
+            count = proposals or self.description.grounding.actions
+            compared = compared_actions(self.description.critic.actions, count).numpy()
+        return SuccessorDistance([self.critic], compared)
 
     def policy(self, deterministic: bool, **changes: object) -> GoalPolicy:
         """Return the policy of goals, which goes by waypoints where there are some.
