@@ -20,7 +20,7 @@ from langrl.functional.log_products import log_matmul_exp
 from langrl.functional.waypoints import closure
 from langrl.grounding.candidates import ListedCandidates
 from langrl.grounding.strategies import Grounding
-from langrl.grounding.successor import Places
+from langrl.grounding.successor import Places, over_actions
 from langrl.grounding.waypoints import WaypointGraph
 from langrl.models.actors import choose
 from langrl.models.protocols import as_input
@@ -285,10 +285,10 @@ class Marginalised:
         return torch.logaddexp(self._stage + wide, onward).to(scores.dtype)
 
     def goal_scores(self, observations: Array) -> Tensor:
-        """Return the log ratio over stages of the best first action; see ``Composition``."""
+        """Return the log ratio over stages; see ``Composition``."""
         distance = self.graph.distance
         starts = distance.measure(distance.embed(observations), self.graph.places)
-        near = (self.graph.places.own[0] - starts).double()  # f of the best action [N, W]
+        near = (self.graph.places.own[0] - starts).double()  # f(s, *, w) [N, W]
         far, _ = log_matmul_exp(near + self._shares, self.laws)
         return torch.logaddexp(self._stage + near, self._onward + far).to(starts).unsqueeze(1)
 
@@ -298,10 +298,10 @@ class Marginalised:
             self._goals, (self._onward_to, self._places) = goals.copy(), self._solve(goals)
         paths = self._score_paths(embedded, self._onward_to.to(embedded.dtype))
         critic = self.graph.distance.critics[0]
-        direct = critic.score(embedded, self._places.embedded[0].unsqueeze(1)).squeeze(-1)
-        far = (self._places.own[0] - direct.amax(1) > self.graph.visible).unsqueeze(1)
-        unless = paths.isfinite()  # without a path the critic alone decides
-        direct = direct.masked_fill(far & unless, -torch.inf)
+        scores = critic.score(embedded, self._places.embedded[0].unsqueeze(1))  # [N, A, 1]
+        far = self._places.own[0].unsqueeze(1) - over_actions(scores) > self.graph.visible
+        joined = paths.isfinite()  # without a path the critic alone decides
+        direct = scores.squeeze(-1).masked_fill(far & joined, -torch.inf)
         return torch.logaddexp(self._stage + direct, self._onward + paths)
 
     def _solve(self, goals: Array) -> tuple[Tensor, Places]:
@@ -318,7 +318,7 @@ class Marginalised:
 
         The nearest one always counts.
         """
-        far = self.graph.places.own[0] - scores.amax(1, keepdim=True)  # [N, 1, W]
+        far = self.graph.places.own[0] - over_actions(scores).unsqueeze(1)  # [N, 1, W]
         limit = far.amin(-1, keepdim=True).clamp(min=self.graph.visible)
         return scores.masked_fill(far > limit, -torch.inf)
 

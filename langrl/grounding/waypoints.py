@@ -22,7 +22,7 @@ from langrl.grounding.successor import Places, SuccessorDistance, check_states
 from langrl.protocols import Array, Floats, Integers
 
 Costs = NDArray[np.float32]
-_NEIGHBOURS = 1 / 12  # of the waypoints, where nothing says how far a critic is believed
+_NEIGHBOURS = 1 / 40  # of the waypoints, where nothing says how far a critic is believed
 _JOINED = 0.95  # share of pairs with a path, below which a graph is said to be in pieces
 
 
@@ -115,7 +115,7 @@ class WaypointGraph:
         waypoints: see ``draw_waypoints``.
         config: the cut-off, the cost of a hop, and how far a waypoint is seen.
         trusted: the cut-off where the config has none; without both, one at which each waypoint
-            has a twelfth of the others as neighbours.
+            has a fortieth of the others as neighbours.
 
     Attributes:
         cutoff: the cut-off in nats, as the next two.
