@@ -13,6 +13,7 @@ from torch import Tensor
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.waypoints import Composition, candidates_of, composed
 from langrl.checkpoint import Checkpoint, fill
+from langrl.data.config import DataConfig
 from langrl.envs.maze.layouts import parse_layout
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, LayoutError
@@ -25,6 +26,7 @@ from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description
+from langrl.tasks.maze.held_out import trusted_distance
 
 _STATES = 5000  # of the free area, of which waypoints are drawn
 
@@ -35,6 +37,9 @@ class MazeAgentDescription(Settings):
     layout: str = Field(description="the maze as an ASCII map")
     critics: CriticsDescription
     grounding: GroundingConfig
+    data: DataConfig = Field(
+        DataConfig(), description="how futures were drawn, for trajectories to measure distances on"
+    )
 
 
 def directions(count: int) -> NDArray[np.float32]:
@@ -50,6 +55,7 @@ def agent_maker(
     grounding: GroundingConfig,
     density: Tensor,
     device: torch.device | str = "cpu",
+    data: DataConfig | None = None,
 ) -> AgentMaker:
     """Return what makes agents on trained critics.
 
@@ -60,6 +66,8 @@ def agent_maker(
         grounding: strategy, candidates and directions; the maker takes changes to its fields.
         density: the data's density of goals over cells [R, C], for ``weighting: data``.
         device: where the critics are.
+        data: how futures were drawn, to measure how far the critic is believed; by default as
+            ``DataConfig`` says.
     """
 
     @cache  # the same object for agents that draw alike, so that they can share what they draw
@@ -77,7 +85,10 @@ def agent_maker(
         if weighting == "data":
             weights = drawn.log_weights + CellWeights(density.double().numpy())(drawn.states)
             drawn = replace(drawn, log_weights=weights)
-        return WaypointGraph(SuccessorDistance([critic], directions(count), device), drawn, config)
+        distance = SuccessorDistance([critic], directions(count), device)
+        known = config.cutoff is not None
+        trusted = None if known else trusted_distance(world, data or DataConfig(), distance)
+        return WaypointGraph(distance, drawn, config, trusted)
 
     def make(**changes: object) -> GroundedAgent:
         config = with_changes(grounding, changes, "grounding")
@@ -123,9 +134,8 @@ def load(
     density = _check_density(checkpoint.tensors["goals"]["density"], home)
     if world is not None:
         check_same_maze(home, world, path)
-    return agent_maker(
-        home, critic.to(device), language.to(device), description.grounding, density, device
-    )
+    models = critic.to(device), language.to(device)
+    return agent_maker(home, *models, description.grounding, density, device, description.data)
 
 
 def _check_density(density: Tensor, world: StreetMaze) -> Tensor:
