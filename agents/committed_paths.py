@@ -159,8 +159,9 @@ class Committed:
     def goal_scores(self, observations: Array) -> Tensor:
         """Return f(w, *, w) less the cost of the path to each waypoint; see ``Composition``.
 
-        Of a direct way that is what the critic says. Where no path leads it is -inf; where none
-        leads anywhere, the critic alone decides.
+        Of a way within sight that is what the critic says. Costs of long paths are more nats than
+        a language side has for a wrong goal: beyond sight they count by their logarithm. Where no
+        path leads it is -inf; where none leads anywhere, the critic alone decides.
         """
         graph = self.graph
         starts = graph.distance.measure(graph.distance.embed(observations), graph.places)
@@ -169,6 +170,8 @@ class Committed:
         self._say_where_no_path_is(costs.min(1))
         lost = np.isinf(costs).all(1)
         costs[lost] = distances[lost]
+        beyond = np.maximum(costs / graph.visible, 1.0)
+        costs = np.minimum(costs, graph.visible * (1.0 + np.log(beyond)))
         return (graph.places.own[0] - torch.from_numpy(costs).to(starts)).unsqueeze(1)
 
     def action_scores(self, observations: Array, embedded: Tensor, goals: Array) -> Tensor:
