@@ -106,7 +106,8 @@ class GoalRun(Run):
         found = {"achieved": achieved_goals(self.replay, self.config.seed)}
         if (visited := visited_states(self.replay, self.config.seed)) is not None:
             found |= dict(zip((STATES, ACHIEVED_THERE), visited, strict=True))
-        if (trusted := self.agent.trusted()) is not None:  # type: ignore[attr-defined]
+        trusted = self.agent.trusted() if isinstance(self.agent, GoalAgents) else None
+        if trusted is not None:
             found[CUTOFF] = torch.tensor(trusted)
         return found
 
