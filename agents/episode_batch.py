@@ -11,6 +11,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from langrl.agents.waypoints import Composition, Lift
 from langrl.checkpoint import digest
 from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import TextCache
@@ -81,6 +82,7 @@ class EpisodeBatch:
         self.renewed = self.fresh.copy()  # episodes whose candidates or texts have just changed
         self.taken: Array | None = None  # the last action of each [N, ...]
         self.commitments: Tensor | None = None  # what the strategy remembers
+        self.lifted: Tensor | None = None  # scores of candidates as waypoints [N, M]
         self.observations = observations  # the first of each episode
         self.context: Tensor  # what the critic remembers
         self.text_embeddings: Tensor
@@ -100,6 +102,33 @@ class EpisodeBatch:
     def is_committed(self) -> bool:
         """Whether every episode has a goal that its strategy has committed to."""
         return self.commitments is not None and bool((self.commitments != UNDECIDED).all())
+
+    @property
+    def committed_goals(self) -> Array:
+        """The goals that episodes are committed to [N, G]; every episode must have one."""
+        assert self.commitments is not None
+        found: Array = self.goals[np.arange(len(self.texts)), self.commitments.cpu().numpy()]
+        return found
+
+    def renew_paths(self, waypoints: Composition, keeps_goals: bool) -> None:
+        """Forget the paths of episodes with other candidates or texts than before.
+
+        Args:
+            waypoints: of the agent.
+            keeps_goals: whether the strategy commits to goals; else the candidates' scores as
+                places on the way are computed, by a ``Lift``.
+        """
+        if self.renewed.any():
+            waypoints.reset(self.renewed)
+        if keeps_goals:
+            return
+        assert isinstance(waypoints, Lift)
+        rows = np.flatnonzero(self.renewed)
+        if self.lifted is None or len(rows) == len(self.texts):
+            self.lifted = waypoints.lift(self.language_score + self.log_weights)
+        elif len(rows):
+            scores = self.language_score[rows] + self.log_weights[rows]
+            self.lifted[rows] = waypoints.lift(scores)
 
     def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""
@@ -211,7 +240,7 @@ class EpisodeBatch:
             return
         weights = self.log_weights.clone()  # other agents may have these, too
         weights[changed] = log_weights[some].to(weights)
-        self.log_weights = weights
+        self.log_weights, self.lifted = weights, None
         if self.commitments is not None:
             self.commitments = self.commitments.clone()
             self.commitments[changed] = UNDECIDED
@@ -238,7 +267,9 @@ class EpisodeBatch:
         for name, (value, kept) in self.stored.items():
             self.stored[name] = value, rows if kept is None else kept[rows]
         names = ["fresh", "acted", "renewed", "observations", "context", "text_embeddings"]
-        names += [name for name in ("taken", "commitments") if getattr(self, name) is not None]
+        names += [
+            name for name in ("taken", "commitments", "lifted") if getattr(self, name) is not None
+        ]
         for name in names:
             setattr(self, name, getattr(self, name)[rows])
 

@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from langrl.agents.goal_policy import draw_goals
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.waypoints import Composition
 from langrl.errors import ConfigError, lookup
 from langrl.evaluation.goal_reaching import GoalPolicy
 from langrl.grounding.candidates import Candidates, InstructedCandidates
@@ -63,6 +64,7 @@ def following_agent(
     to_action: Callable[[Array], Array] | None = None,
     language_weight: float = 1.0,
     temperature: float = 0.0,
+    waypoints: Composition | None = None,
     device: torch.device | str | None = None,
 ) -> GroundedAgent:
     """Return an agent that follows instructions; nothing is trained.
@@ -84,6 +86,7 @@ def following_agent(
         to_action: returns the environment's actions for the critic's, as ``GoalSpaces.to_action``.
         language_weight: factor on the language score; see ``GroundedAgent``.
         temperature: of the softmax that compared actions are drawn from; 0: the best.
+        waypoints: how far goals are reached; candidates are then ``candidates_of`` its graph.
         device: where the critic is; where its weights are if not given.
 
     Raises:
@@ -103,4 +106,5 @@ def following_agent(
         language_weight=language_weight,
         temperature=temperature,
         to_action=to_action,
+        waypoints=waypoints,
     )

@@ -20,6 +20,7 @@ from langrl.agents.observations import (
     read_single,
     warn_of_missed_starts,
 )
+from langrl.agents.waypoints import Composition, Lift, Targets
 from langrl.checkpoint import load_agent
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
@@ -81,6 +82,8 @@ class GroundedAgent:
             takes the best. A small one keeps agents with few actions from going in circles.
         to_action: returns the environment's actions [N, ...] for those that were chosen, where
             the critic knows others.
+        waypoints: how far goals are reached; the candidates are its waypoints then. Strategies
+            that decide anew at every step need one that is a ``Lift``; ``direct`` does without.
         compare_separate: offer ``direct`` although the goal encoders are not shared, to show that
             comparing the embeddings of separate models is at chance. The embeddings of both must
             have one size.
@@ -101,6 +104,7 @@ class GroundedAgent:
         language_weight: float = 1.0,
         temperature: float = 0.0,
         to_action: Callable[[Array], Array] | None = None,
+        waypoints: Composition | None = None,
         compare_separate: bool = False,
     ) -> None:
         self.shares_goals = shares_goal_encoder(critic, language)
@@ -114,6 +118,13 @@ class GroundedAgent:
         self.device = device_of(critic) if device is None else torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
         self._to_action = to_action
+        self._keeps_goals = bool(getattr(grounding, "keeps_goals", False))
+        self.waypoints = None if "shared encoder" in grounding.needs else waypoints
+        if not self._keeps_goals and not isinstance(self.waypoints, Lift | None):
+            raise GroundingError(
+                f"{type(grounding).__name__} decides anew at every step; give waypoints that are"
+                " Marginalised"
+            )
         self.embed_texts = TextCache(language)
         self._own = False  # whether the last texts were those of the observations
         self.shared: dict[str, Any] | None = None
@@ -140,6 +151,8 @@ class GroundedAgent:
             self._generator = generator or np.random.default_rng(0)
             seed = int(self._generator.integers(2**63))
             self._torch_generator = torch.Generator(self.device).manual_seed(seed)
+        if self.waypoints is not None:
+            self.waypoints.reset(mask)
         if mask is None:
             self._batch: EpisodeBatch | None = None
         elif self._batch is not None:
@@ -148,7 +161,10 @@ class GroundedAgent:
     def keep(self, mask: Mask) -> None:
         """Go on with the episodes of the batch where ``mask`` [N] is True, and drop the others."""
         if self._batch is not None:
-            self._batch.keep(np.flatnonzero(check_mask(mask, len(self._batch.fresh))))
+            kept = check_mask(mask, len(self._batch.fresh))
+            self._batch.keep(np.flatnonzero(kept))
+            if self.waypoints is not None:
+                self.waypoints.keep(kept)
 
     @torch.no_grad()
     def prepare(
@@ -191,6 +207,8 @@ class GroundedAgent:
         batch = self._update(states, texts, starts, instructions is None)
         state = as_input(states, self.critic, self.device)
         batch.update_memory(state)
+        if self.waypoints is not None:
+            batch.renew_paths(self.waypoints, self._keeps_goals)
         taken = self._pursue(states, batch)
         if taken is None:
             taken = self._compare(states, state, batch)
@@ -204,19 +222,24 @@ class GroundedAgent:
 
     def _pursue(self, states: Array, batch: EpisodeBatch) -> Array | None:
         """Return the actions [N, ...] of a ``Pursuit``, once every episode has a goal to keep."""
-        keeps = batch.is_committed and getattr(self.grounding, "keeps_goals", False)
-        if not (keeps and isinstance(self.actions, Pursuit)):
+        if not (self._is_committed(batch) and isinstance(self.actions, Pursuit)):
             return None
-        assert batch.commitments is not None
-        rows = np.arange(len(states))
-        return self.actions.pursue(states, batch.goals[rows, batch.commitments.cpu().numpy()])
+        goals = batch.committed_goals
+        if self.waypoints is not None:
+            if not isinstance(self.waypoints, Targets):
+                return None
+            goals = self.waypoints.targets(states, goals)
+        return self.actions.pursue(states, goals)
+
+    def _is_committed(self, batch: EpisodeBatch) -> bool:
+        return self._keeps_goals and batch.is_committed
 
     def _compare(self, states: Array, state: Tensor, batch: EpisodeBatch) -> Array:
         """Return the best of the compared actions [N, ...], as the strategy scores them."""
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = as_input(actions, self.critic, self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
-        chosen = self._pick(self._score_actions(embedded, batch))
+        chosen = self._pick(self._score_actions(states, embedded, batch))
         return actions[np.arange(len(states)), chosen.cpu().numpy()]
 
     def _propose(self, states: Array, batch: EpisodeBatch) -> Array:
@@ -262,11 +285,10 @@ class GroundedAgent:
         prior = batch.log_weights[0].softmax(0).cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real], prior[real])
 
-    def _score_actions(self, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
+    def _score_actions(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
-        if batch.is_committed and getattr(self.grounding, "keeps_goals", False):
-            assert batch.commitments is not None
-            return self._score_goals(embedded, batch.embeddings_of(batch.commitments))
+        if self._is_committed(batch):
+            return self._score_committed(states, embedded, batch)
         direct = self._compare_directly(embedded, batch.text_embeddings) if self._direct else None
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         candidates = batch.log_weights.shape[1]
@@ -275,22 +297,45 @@ class GroundedAgent:
         for start in range(0, len(embedded), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
             compared = None if direct is None else direct[rows]
-            decision, commitment = self._decide(embedded[rows], compared, batch, rows)
+            decision, commitment = self._decide(states, embedded[rows], compared, batch, rows)
             scores.append(self._action_scores(decision, embedded[rows], batch, rows))
             commitments.append(commitment)
         known = [commitment for commitment in commitments if commitment is not None]
         batch.commitments = torch.cat(known) if known else None
+        planned = self._is_committed(batch) and self.waypoints is not None
+        if planned and not (
+            isinstance(self.actions, Pursuit) and isinstance(self.waypoints, Targets)
+        ):
+            return self._score_committed(states, embedded, batch)
         return torch.cat(scores)
 
+    def _score_committed(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Return scores of actions [N, A] towards the goals that are committed to."""
+        if self.waypoints is not None:
+            return self.waypoints.action_scores(states, embedded, batch.committed_goals)
+        assert batch.commitments is not None
+        return self._score_goals(embedded, batch.embeddings_of(batch.commitments))
+
     def _decide(
-        self, embedded: Tensor, direct: Tensor | None, batch: EpisodeBatch, rows: slice
+        self,
+        states: Array,
+        embedded: Tensor,
+        direct: Tensor | None,
+        batch: EpisodeBatch,
+        rows: slice,
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
+        language, weights = batch.language_score[rows], batch.log_weights[rows]
+        if batch.lifted is not None:
+            language, weights = batch.lifted[rows], torch.zeros_like(weights)
 
         def critic() -> Tensor:
-            return self.critic.score(embedded, batch.goal_embeddings[rows])
+            if self.waypoints is not None and self._keeps_goals:
+                return self.waypoints.goal_scores(states[rows])
+            scores = self.critic.score(embedded, batch.goal_embeddings[rows])
+            return self.waypoints.believed(scores) if isinstance(self.waypoints, Lift) else scores
 
-        scores = Scores(batch.language_score[rows], batch.log_weights[rows], critic, direct)
+        scores = Scores(language, weights, critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]
         return self.grounding.ground(scores, commitments, self._torch_generator)
 

@@ -12,7 +12,52 @@ from langrl.settings import Settings
 StrategyName = Literal["direct", "log_sum_exp", "sampled_goal", "nearest_goal", "max_goal"]
 
 
-class GroundingConfig(Settings):
+CompositionName = Literal["committed", "marginalised"]
+
+
+class WaypointConfig(Settings):
+    """How far goals are reached: by waypoints, states of the replay between here and there."""
+
+    waypoints: int = Field(
+        0,
+        ge=0,
+        le=5000,
+        description="states of the replay that plans go through (W); they are the candidate goals,"
+        " too; 0: none",
+    )
+    composition: CompositionName = Field(
+        "committed",
+        description="how a goal committed to is reached: along one shortest path, or by"
+        " marginalising over paths, as log_sum_exp always does",
+    )
+    waypoint_draw: Literal["farthest", "density"] = Field(
+        "farthest", description="waypoints far from each other, or as the replay has them"
+    )
+    cutoff: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="distance in nats beyond which the critic is not believed; that of the"
+        " checkpoint by default, which held-out trajectories say",
+    )
+    hop_cost: float = Field(
+        0.4, ge=0, le=1000, description="what each waypoint of a path costs, in cut-offs"
+    )
+    visible: float = Field(
+        1.6, gt=0, le=1000, description="how far ahead on its path the agent heads, in cut-offs"
+    )
+    patience: int = Field(
+        50, ge=1, le=1_000_000, description="steps without progress until another path is planned"
+    )
+    stage_discount: float = Field(
+        0.95,
+        ge=0,
+        lt=1,
+        description="marginalised: chance that the way goes on after each waypoint",
+    )
+
+
+class GroundingConfig(WaypointConfig):
     """How an instruction becomes a choice of action."""
 
     strategy: StrategyName = Field(
@@ -106,7 +151,7 @@ class WordsConfig(Settings):
         return tuple(None if axis == NO_WORDS else axis for axis in self.axes)
 
 
-class GoalGroundingConfig(Settings):
+class GoalGroundingConfig(WaypointConfig):
     """How an instruction becomes a choice of action in goal environments."""
 
     strategy: StrategyName = Field(

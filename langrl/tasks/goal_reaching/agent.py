@@ -15,16 +15,34 @@ from torch import Generator, Tensor
 from langrl.agents.contrastive_actor_critic import GoalConditionedPolicy, named_weights
 from langrl.agents.following import following_agent
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.waypoints import (
+    COMPOSITIONS,
+    Composition,
+    Drawing,
+    WaypointPolicy,
+    candidates_of,
+    composed,
+)
 from langrl.checkpoint import Checkpoint, fill
 from langrl.envs.goal_engine import GoalSpaces
 from langrl.envs.goal_words import GoalWords, find_words
 from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, GroundingError
-from langrl.grounding.candidates import ReplayedCandidates
-from langrl.grounding.config import GoalGroundingConfig, WordsConfig
+from langrl.evaluation.goal_reaching import GoalPolicy
+from langrl.grounding.candidates import Candidates, ReplayedCandidates
+from langrl.grounding.config import GoalGroundingConfig, WaypointConfig, WordsConfig
+from langrl.grounding.strategies import GROUNDINGS
+from langrl.grounding.successor import SuccessorDistance
+from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.grounding.words import learned_words
-from langrl.models.actors import ActorDescription, ComparingActor, NetworkActor, build_actor
+from langrl.models.actors import (
+    ActorDescription,
+    ComparingActor,
+    NetworkActor,
+    build_actor,
+    compared_actions,
+)
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.critics.state_goal import (
     StateGoalCritic,
@@ -41,6 +59,8 @@ from langrl.tasks.registry import run_of
 
 T = TypeVar("T")
 WORDS = "words"  # in a run folder: the language side, learned when it is first needed
+STATES, ACHIEVED_THERE = "states", "achieved_in_states"  # in a checkpoint, beside its goals
+CUTOFF = "cutoff"  # there, too: how far the critic is believed, in nats
 
 
 class GoalAgentDescription(Settings):
@@ -113,19 +133,25 @@ class GoalAgents:
         description: of the agent.
         critic: f(s, a, g).
         actor: acts towards a goal.
-        policy: makes the policy of the actor, drawing actions or taking the best ones.
+        plain: makes the policy of the actor, drawing actions or taking the best ones.
         achieved: returns goals that were achieved in training [M, G]: candidates, and what words
             are learned from.
         folder: of the run, where the language side is stored; None: it is not.
+        visited: returns states of the replay [T, S] and what was achieved in them [T, G], of which
+            waypoints are drawn; None where they are not known.
+        trusted: returns the distance in nats up to which the critic is believed, if it is known.
     """
 
     description: GoalAgentDescription
     critic: StateGoalCritic
     actor: NetworkActor | ComparingActor
-    policy: Callable[[bool], GoalConditionedPolicy]
+    plain: Callable[[bool], GoalConditionedPolicy]
     achieved: Callable[[], Array]
     folder: Path | None
+    visited: Callable[[], tuple[Array, Array] | None] = lambda: None
+    trusted: Callable[[], float | None] = lambda: None
     _made: dict[str, tuple[Array, Any]] = field(default_factory=dict, init=False)
+    _graphs: KnownGraphs = field(default_factory=KnownGraphs, init=False)
 
     @property
     def goals(self) -> Array:
@@ -180,26 +206,92 @@ class GoalAgents:
         own = self.description
         return learned_words(folder, goals, words, own.words, own.seed)
 
+    @property
+    def compared(self) -> Array | None:
+        """The actions that are compared in every state [A, ...]; None for an actor's own."""
+        if isinstance(self.actor, ComparingActor):
+            return self.actor.actions.cpu().numpy()
+        critic = self.description.critic
+        return np.arange(critic.actions) if critic.discrete else None
+
+    def graph(self, **changes: object) -> WaypointGraph:
+        """Return the graph of waypoints; ``changes`` are to fields of the grounding config.
+
+        Raises:
+            GroundingError: if the states of the replay are not known.
+            DomainError: if there are fewer of them than waypoints.
+        """
+        config = with_changes(self.description.grounding, changes, "grounding")
+        return self._graphs.get(config, self.critic, self._join, config.actions)
+
+    def _join(self, config: WaypointConfig, proposals: int) -> WaypointGraph:
+        """Return a graph of waypoints, drawn by the run's seed."""
+        visited = self.visited()
+        if visited is None:
+            raise GroundingError(
+                "the checkpoint does not hold the states of its goals, which waypoints need; train"
+                " the run anew, or set grounding.waypoints to 0"
+            )
+        generator = np.random.default_rng(self.description.seed)
+        drawn = draw_waypoints(
+            *visited, config.waypoints, config.waypoint_draw, generator=generator
+        )
+        return WaypointGraph(self.distance(proposals), drawn, config, self.trusted())
+
+    def distance(self, proposals: int | None = None) -> SuccessorDistance:
+        """Return the critic's distances.
+
+        Args:
+            proposals: actions compared where an actor has its own; the config's number by default.
+        """
+        compared = self.compared
+        if compared is None:
+            count = proposals or self.description.grounding.actions
+            compared = compared_actions(self.description.critic.actions, count).numpy()
+        return SuccessorDistance([self.critic], compared)
+
+    def policy(self, deterministic: bool, **changes: object) -> GoalPolicy:
+        """Return the policy of goals, which goes by waypoints where there are some.
+
+        Args:
+            deterministic: take the best actions, or draw them.
+            **changes: to fields of the grounding config.
+        """
+        config = with_changes(self.description.grounding, changes, "grounding")
+        plain = self.plain(deterministic)
+        if not config.waypoints:
+            return plain
+        composition = COMPOSITIONS[config.composition](self.graph(**changes))
+        return WaypointPolicy(plain, composition, self._drawing(deterministic))
+
+    def _drawing(self, deterministic: bool) -> Drawing:
+        """Return how compared actions are chosen, where the actor does not choose."""
+        own, device = self.description, next(self.critic.parameters()).device
+        generator = None if deterministic else Generator(device).manual_seed(own.seed)
+        return Drawing(own.actor.config.temperature, generator)
+
     def __call__(self, **changes: object) -> GroundedAgent:
         """Return an agent; ``changes`` are to fields of the grounding config."""
         own = self.description
         config = with_changes(own.grounding, changes, "grounding")
-        compared = None
-        if isinstance(self.actor, ComparingActor):
-            compared = self.actor.actions.cpu().numpy()
-        elif own.critic.discrete:
-            compared = np.arange(own.critic.actions)
+        candidates: Candidates = ReplayedCandidates(self.goals, config.candidates)
+        waypoints: Composition | None = None
+        if config.waypoints:
+            graph = self.graph(**changes)
+            waypoints = composed(graph, config.composition, GROUNDINGS[config.strategy])
+            candidates = candidates_of(graph)
         return following_agent(
             self.critic,
             self.language,
-            self.policy(own.deterministic),
+            self.plain(own.deterministic),
             config.strategy,
-            ReplayedCandidates(self.goals, config.candidates),
-            compared=compared,
+            candidates,
+            compared=self.compared,
             proposals=config.actions,
             to_action=own.to_action,
             language_weight=config.language_weight,
             temperature=config.temperature,
+            waypoints=waypoints,
         )
 
 
@@ -221,15 +313,41 @@ def load(
     description = read_description(GoalAgentDescription, checkpoint, path)
     critic, actor = build_networks(description, seed=0)
     weights: dict[str, Tensor] = dict(named_weights(critic, actor))
-    stored = checkpoint.tensors["weights"]
-    fill(weights, {name: value for name, value in stored.items() if name in weights})
+    trained = checkpoint.tensors["weights"]
+    fill(weights, {name: value for name, value in trained.items() if name in weights})
     critic, actor = critic.to(device), actor.to(device)
-    goals = checkpoint.tensors["goals"]["achieved"].numpy()
+    stored = checkpoint.tensors["goals"]
+    goals, visited = stored["achieved"].numpy(), _visited(description, stored)
 
-    def policy(deterministic: bool) -> GoalConditionedPolicy:
+    def plain(deterministic: bool) -> GoalConditionedPolicy:
         return acting(critic, actor, deterministic, description.seed)
 
-    return GoalAgents(description, critic, actor, policy, lambda: goals, run_of(path))
+    trusted = float(stored[CUTOFF]) if CUTOFF in stored else None
+    return GoalAgents(
+        description,
+        critic,
+        actor,
+        plain,
+        lambda: goals,
+        run_of(path),
+        lambda: visited,
+        lambda: trusted,
+    )
+
+
+def _visited(
+    description: GoalAgentDescription, stored: dict[str, Tensor]
+) -> tuple[Array, Array] | None:
+    """Return states of the replay and what was achieved in them, if a checkpoint tells.
+
+    Those of earlier versions hold goals alone; where an observation is what it achieves, as in
+    mazes of a point, goals are states.
+    """
+    if STATES in stored:
+        return stored[STATES].numpy(), stored[ACHIEVED_THERE].numpy()
+    goals = stored["achieved"].numpy()
+    critic = description.critic
+    return (goals, goals) if critic.observation == critic.goal else None
 
 
 def acting(

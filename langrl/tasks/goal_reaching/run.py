@@ -40,6 +40,9 @@ from langrl.errors import (
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
+    ACHIEVED_THERE,
+    CUTOFF,
+    STATES,
     GoalAgentDescription,
     GoalAgents,
     acting,
@@ -47,6 +50,13 @@ from langrl.tasks.goal_reaching.agent import (
 )
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
+from langrl.tasks.goal_reaching.kept import (
+    achieved_goals,
+    as_arrays,
+    trusted_distance,
+    visited_states,
+)
+from langrl.tasks.goal_reaching.probe import held_out_file, recorded_replay
 from langrl.tasks.goal_reaching.rooms import RoomAgents, learner_of
 from langrl.tasks.run import Run
 from langrl.training.learner import Experience, OfflineReplay
@@ -55,7 +65,6 @@ from langrl.training.loop import run_state
 from langrl.training.run_folder import REPLAY
 
 _SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
-_KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
 
 
 @dataclass(eq=False)
@@ -82,7 +91,7 @@ class GoalRun(Run):
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
-        self.tensors = {"goals": {"achieved": self._achieved_goals()}}
+        self.tensors = {"goals": self._goals()}
         checkpoint = super().snapshot()
         checkpoint.documents["state"] |= {"best": self.best}
         return checkpoint
@@ -92,9 +101,16 @@ class GoalRun(Run):
         super().restore(checkpoint, path)
         self.best = float(checkpoint.documents["state"].get("best", -1.0))
 
-    def _achieved_goals(self) -> Tensor:
+    def _goals(self) -> dict[str, Tensor]:
+        """Return what a checkpoint holds of the replay: goals, and states with theirs."""
         assert self.replay is not None
-        return achieved_goals(self.replay, self.config.seed)
+        found = {"achieved": achieved_goals(self.replay, self.config.seed)}
+        if (visited := visited_states(self.replay, self.config.seed)) is not None:
+            found |= dict(zip((STATES, ACHIEVED_THERE), visited, strict=True))
+        trusted = self.agent.trusted() if isinstance(self.agent, GoalAgents) else None
+        if trusted is not None:
+            found[CUTOFF] = torch.tensor(trusted)
+        return found
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
         """Measure how often the present weights reach held-out goals, and keep the best ones."""
@@ -103,18 +119,10 @@ class GoalRun(Run):
         if (success := measured["evaluation/success"]) > self.best:
             state = run_state(self.learner, self.config.threads, self.data_sha256)
             documents = {self.document: self.description.model_dump(mode="json")}
-            kept = {"weights": self.learner.weights, "goals": {"achieved": self._achieved_goals()}}
+            kept = {"weights": self.learner.weights, "goals": self._goals()}
             write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
             self.best = success  # once it is kept: a run may be stopped before
         return measured
-
-
-def achieved_goals(replay: GoalReplay, seed: int) -> Tensor:
-    """Return goals that were achieved in training [any, G], the same ones for the same replay."""
-    if not len(replay):
-        return torch.zeros(0)
-    goals: Tensor = replay.sample(_KEPT_GOALS, torch.Generator().manual_seed(seed))["goal"]
-    return goals.cpu().contiguous()
 
 
 def build(config: GoalRunConfig, folder: Path) -> GoalRun:
@@ -156,6 +164,8 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     learner = ContrastiveActorCritic(
         critic, actor, experience, config.learner, config.last_step, generator
     )
+    file = held_out_file(config) if config.grounding.waypoints else None
+    held_out = None if file is None else recorded_replay(config, spaces, file)
     agents = GoalAgents(
         description,
         critic,
@@ -163,6 +173,8 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         lambda best: acting(critic, actor, best, config.seed),
         lambda: achieved_goals(replay, config.seed).numpy(),
         folder,
+        lambda: as_arrays(visited_states(replay, config.seed)),
+        lambda: trusted_distance(config, agents, replay, held_out),
     )
     return GoalRun(
         config,
