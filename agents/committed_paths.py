@@ -76,6 +76,8 @@ class Committed:
         number = self._next(self._path_distances(embedded))
         self._waited += 1
         farther = number > self._reached
+        onto = farther & (self._reached > _NOWHERE)  # what came after the plan itself
+        self._trust[onto] = np.minimum(2 * self._trust[onto], 1.0)
         self._waited[farther], self._reached[farther] = 0, number[farther]
         onward = np.flatnonzero(number < self._lengths)  # the others go to the goal itself
         found = goals.copy()
