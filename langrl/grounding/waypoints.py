@@ -187,17 +187,12 @@ class WaypointGraph:
             costs, before = dijkstra(self._edges, indices=new, return_predecessors=True)
             self._costs[new], self._next[new], self._known[new] = costs, before, True
 
-    def near(self, distances: Costs, trust: Floats | None = None) -> NDArray[np.bool_]:
-        """Return which of distances [N, W] are edges of N places that are no waypoints.
+    def near(self, distances: Costs) -> NDArray[np.bool_]:
+        """Return which of distances [..., W] are edges of a place that is no waypoint.
 
         The nearest waypoint always is: a place lies at some waypoint.
-
-        Args:
-            distances: to the waypoints, or from them.
-            trust: share of the cut-off that is believed [N]; all of it if not given.
         """
-        limit = self.cutoff if trust is None else self.cutoff * trust[:, None]
-        return distances <= np.maximum(limit, distances.min(-1, keepdims=True))
+        return distances <= np.maximum(self.cutoff, distances.min(-1, keepdims=True))
 
     def costs_from(self, starts: Costs) -> Costs:
         """Return the costs of paths to all waypoints [N, W] from distances to them [N, W]."""
@@ -208,9 +203,7 @@ class WaypointGraph:
             found[number] = (every[:, entries] + starts[number, entries]).min(1)
         return found + self.hop_cost
 
-    def plan(
-        self, starts: Costs, ends: Costs, direct: Floats, trust: Floats | None = None
-    ) -> tuple[list[Integers], Floats]:
+    def plan(self, starts: Costs, ends: Costs, direct: Floats) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
 
         Args:
@@ -218,16 +211,14 @@ class WaypointGraph:
             ends: distances from the waypoints to a goal of each [N, W].
             direct: distances from the states to the goals [N]: one within the cut-off is a path
                 without waypoints.
-            trust: share of the cut-off that is believed of these distances [N]; 1 by default.
 
         Returns:
             N arrays of waypoints, and the costs of their paths [N], inf where there is none.
         """
-        first = np.where(self.near(starts, trust), starts, np.inf)
+        first = np.where(self.near(starts), starts, np.inf)
         paths = []
-        limit = self.cutoff if trust is None else self.cutoff * trust
-        costs = np.where(direct <= limit, direct + self.hop_cost, np.inf)
-        for number, here in enumerate(self.near(ends, trust)):
+        costs = np.where(direct <= self.cutoff, direct + self.hop_cost, np.inf)
+        for number, here in enumerate(self.near(ends)):
             exits = np.flatnonzero(here)
             onward = self.costs_to(exits) + ends[number, exits, None]  # [n, W]
             total = first[number] + onward.min(0)

@@ -276,14 +276,3 @@ def test_the_path_to_what_a_text_means_is_shown_without_changing_an_episode(grap
     again = follower.act(seen, told)
     assert again.shape == (3, 2)
     assert agent(graph, "log_sum_exp").path({"observation": STARTS[0]}, "right") is None
-
-
-def test_who_is_stuck_heads_for_nearer_places_until_the_goal_changes(graph):
-    follower = Committed(graph)
-    first = follower.targets(STARTS, GOALS)
-    for _ in range(3 * graph.config.patience):
-        later = follower.targets(STARTS, GOALS)
-    assert error(later, STARTS).max() < error(first, STARTS).min()
-    follower.targets(STARTS, GOALS + np.float32(0.01))
-    again = follower.targets(STARTS, GOALS)
-    assert np.array_equal(again, first)
