@@ -97,8 +97,8 @@ class Committed:
         starts = distance.measure(embedded, graph.places)  # [n, W]
         ends = distance.measure(graph.embedded, places).T
         direct = distance.measure(embedded, places.at(torch.arange(len(rows)).unsqueeze(1)))
-        found = (x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1)))
-        paths, costs = graph.plan(*found)
+        found = [x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1))]
+        paths, costs = graph.plan(found[0], found[1], found[2])
         self._say_where_no_path_is(costs)
         self._goals[rows] = goals
         self._put(places, rows)

@@ -136,7 +136,7 @@ class WaypointGraph:
         self.embedded = distance.embed(waypoints.states)
         self.places: Places = distance.places(waypoints.states, waypoints.goals)
         there = distance.measure(self.embedded, self.places)  # [W, W]
-        self.between: Costs = there.maximum(there.T).float().cpu().numpy()
+        self.between: Costs = there.maximum(there.T).fill_diagonal_(0.0).float().cpu().numpy()
         given = trusted if config.cutoff is None else config.cutoff
         self.cutoff = float(np.quantile(self.between, _NEIGHBOURS)) if given is None else given
         self.hop_cost, self.visible = (
