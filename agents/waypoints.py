@@ -20,7 +20,7 @@ from langrl.functional.log_products import log_matmul_exp
 from langrl.functional.waypoints import closure
 from langrl.grounding.candidates import ListedCandidates
 from langrl.grounding.strategies import Grounding
-from langrl.grounding.successor import Places
+from langrl.grounding.successor import Places, over_actions
 from langrl.grounding.waypoints import WaypointGraph
 from langrl.models.actors import choose
 from langrl.models.protocols import as_input
@@ -117,8 +117,7 @@ class Committed:
         embedded = distance.embed(observations)
         rows = np.flatnonzero(self._outdated(goals))
         if len(rows):
-            starts = distance.measure([part[rows] for part in embedded], self.graph.places)
-            self._plan(rows, goals[rows], starts.float().cpu().numpy())
+            self._plan(rows, goals[rows], [part[rows] for part in embedded])
         number = self._next(self._path_distances(embedded))
         self._waited += 1
         farther = number > self._reached
@@ -146,12 +145,15 @@ class Committed:
         changed = (self._goals != goals).reshape(len(goals), -1).any(1)
         return changed | (self._waited >= self.graph.config.patience)
 
-    def _plan(self, rows: Integers, goals: Array, starts: Floats) -> None:
-        """Plan paths of some episodes, whose distances to the waypoints are ``starts`` [n, W]."""
+    def _plan(self, rows: Integers, goals: Array, embedded: list[Tensor]) -> None:
+        """Plan paths of some episodes, from embeddings [n, A, D] of what is seen in them."""
         graph, distance = self.graph, self.graph.distance
         places = distance.goals(goals, graph.waypoints.states, graph.embedded)
-        ends = distance.measure(graph.embedded, places).T.float().cpu().numpy()  # [n, W]
-        paths, costs = graph.plan(starts, ends)
+        starts = distance.measure(embedded, graph.places)  # [n, W]
+        ends = distance.measure(graph.embedded, places).T
+        direct = distance.measure(embedded, places.at(torch.arange(len(rows)).unsqueeze(1)))
+        found = (x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1)))
+        paths, costs = graph.plan(*found)
         self._say_where_no_path_is(costs)
         self._goals[rows] = goals
         self._put(places, rows)
@@ -210,17 +212,19 @@ class Committed:
             )
 
     def goal_scores(self, observations: Array) -> Tensor:
-        """Return minus the costs of paths to all waypoints; see ``Composition``.
+        """Return f(w, *, w) less the cost of the path to each waypoint; see ``Composition``.
 
-        Where no path leads it is -inf; where none leads anywhere, the critic alone decides.
+        Of a direct way that is what the critic says. Where no path leads it is -inf; where none
+        leads anywhere, the critic alone decides.
         """
         graph = self.graph
         starts = graph.distance.measure(graph.distance.embed(observations), graph.places)
-        costs = graph.costs_from(starts.float().cpu().numpy())  # [N, W]
-        lost = np.isinf(costs).all(1)
+        distances = starts.float().cpu().numpy()
+        costs = graph.costs_from(distances) - graph.hop_cost  # [N, W]
         self._say_where_no_path_is(costs.min(1))
-        costs[lost] = starts.float().cpu().numpy()[lost]
-        return torch.from_numpy(-costs).to(starts).unsqueeze(1)
+        lost = np.isinf(costs).all(1)
+        costs[lost] = distances[lost]
+        return (graph.places.own[0] - torch.from_numpy(costs).to(starts)).unsqueeze(1)
 
     def action_scores(self, observations: Array, embedded: Tensor, goals: Array) -> Tensor:
         """Return scores of actions towards the next place on the path; see ``Composition``."""
@@ -281,10 +285,10 @@ class Marginalised:
         return torch.logaddexp(self._stage + wide, onward).to(scores.dtype)
 
     def goal_scores(self, observations: Array) -> Tensor:
-        """Return the log ratio over stages of the best first action; see ``Composition``."""
+        """Return the log ratio over stages; see ``Composition``."""
         distance = self.graph.distance
         starts = distance.measure(distance.embed(observations), self.graph.places)
-        near = (self.graph.places.own[0] - starts).double()  # f of the best action [N, W]
+        near = (self.graph.places.own[0] - starts).double()  # f(s, *, w) [N, W]
         far, _ = log_matmul_exp(near + self._shares, self.laws)
         return torch.logaddexp(self._stage + near, self._onward + far).to(starts).unsqueeze(1)
 
@@ -294,24 +298,27 @@ class Marginalised:
             self._goals, (self._onward_to, self._places) = goals.copy(), self._solve(goals)
         paths = self._score_paths(embedded, self._onward_to.to(embedded.dtype))
         critic = self.graph.distance.critics[0]
-        direct = critic.score(embedded, self._places.unsqueeze(1)).squeeze(-1)
+        scores = critic.score(embedded, self._places.embedded[0].unsqueeze(1))  # [N, A, 1]
+        far = self._places.own[0].unsqueeze(1) - over_actions(scores) > self.graph.visible
+        joined = paths.isfinite()  # without a path the critic alone decides
+        direct = scores.squeeze(-1).masked_fill(far & joined, -torch.inf)
         return torch.logaddexp(self._stage + direct, self._onward + paths)
 
-    def _solve(self, goals: Array) -> tuple[Tensor, Tensor]:
-        """Return log ratios of goals [n, G] over stages from the waypoints [n, W], embeddings."""
+    def _solve(self, goals: Array) -> tuple[Tensor, Places]:
+        """Return log ratios of goals [n, G] over stages from the waypoints [n, W], and places."""
         graph = self.graph
         places = graph.distance.goals(goals, graph.waypoints.states, graph.embedded)
         ends = graph.distance.measure(graph.embedded, places)  # [W, n]
         last = (places.own[0] - ends).masked_fill(ends > graph.cutoff, -torch.inf).double()
         far, _ = log_matmul_exp(self.laws + self._shares, last)
-        return torch.logaddexp(self._stage + last, self._onward + far).T, places.embedded[0]
+        return torch.logaddexp(self._stage + last, self._onward + far).T, places
 
     def believed(self, scores: Tensor) -> Tensor:
         """Return scores [N, A, W] of actions, -inf for waypoints that are too far to be seen.
 
         The nearest one always counts.
         """
-        far = self.graph.places.own[0] - scores.amax(1, keepdim=True)  # [N, 1, W]
+        far = self.graph.places.own[0] - over_actions(scores).unsqueeze(1)  # [N, 1, W]
         limit = far.amin(-1, keepdim=True).clamp(min=self.graph.visible)
         return scores.masked_fill(far > limit, -torch.inf)
 

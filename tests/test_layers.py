@@ -38,7 +38,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
     "yaml": ("langrl.settings", "langrl.tasks.presets", "langrl.benchmark.hub"),
-    "scipy": ("langrl.envs", "langrl.functional.assumptions", "langrl.grounding.waypoints"),
+    "scipy": ("langrl.envs", "langrl.functional.assumptions", "langrl.grounding"),
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",

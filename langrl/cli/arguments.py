@@ -57,13 +57,13 @@ class EvaluateArguments(Settings):
 
 
 class DiagnoseArguments(Settings):
-    """Say what a model's embeddings of two modalities are good for, and what is wrong with them."""
+    """Say what a model's embeddings are good for, and what is wrong; or a run's critic."""
 
     model: Annotated[str, tyro.conf.Positional] = Field(
         min_length=1,
         description="'bundled', a folder or hub name of a language-image model, or embeddings: a"
         " .npy file of pairs [2, n, D], an .npz file of two arrays [n, D] and [n, E], or the first"
-        " of two .npy files of these",
+        " of two .npy files of these; or a run folder, whose critic's distances are measured",
     )
     other: Annotated[str | None, tyro.conf.Positional] = Field(
         None, min_length=1, description="the second of two .npy files"
@@ -77,7 +77,12 @@ class DiagnoseArguments(Settings):
         description="images with texts: a folder of captioned images, a grid world or an"
         " environment id; not for files of embeddings",
     )
-    count: int = Field(500, ge=4, le=3_000, description="pairs at most")
+    data: Path | None = Field(
+        None,
+        description="runs: held-out trajectories; by default the file beside the run's data that"
+        " is called after it, with -val, or new ones",
+    )
+    count: int = Field(500, ge=4, le=3_000, description="pairs at most; runs: states")
     scale: float | None = Field(
         None,
         gt=0,

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.rollouts import Episodes
 from langrl.plots.base import methods_figure, save
 from langrl.plots.grid import save_film
-from langrl.settings import CONFIG_FILE
+from langrl.settings import CONFIG_FILE, with_changes
 from langrl.tasks.config import RunConfig
 from langrl.tasks.loading import agents_of, agents_of_run
 from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
@@ -93,19 +93,21 @@ def evaluate(
     policy: Path | None = None,
     trust_pickle: bool = False,
     agent: Sequence[str] = (),
+    grounding: Mapping[str, str | None] | None = None,
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text.
 
-    Results go to ``out``, or to a folder of their own in the run's folder ``evaluation``; those of
-    one of its checkpoints to ``evaluation-NAME``. Agents of the user's own, by their import paths,
-    meet the same tasks.
+    ``grounding`` has fields of the run's grounding that are others here. Results go to ``out``, or
+    to a folder of their own in the run's folder ``evaluation``; those of one of its checkpoints to
+    ``evaluation-NAME``. Agents of the user's own, by their import paths, meet the same tasks.
     """
     world = None if layout is None else StreetMaze(layout)
     if run_of(run) is None:
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
-    config: Any = config_beside(run)
+    config: Any = _regrounded(config_beside(run), grounding or {})
     trained = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
     suite = suite_of(config).for_agents(trained)
+    trained = partial(trained, **grounding) if grounding else trained
     settings = _settings(suite, episodes, seed)
     agents = _with_own(suite.agents(trained, methods), agent, worlds_of(config))
     rows, results = _measure(suite, agents, settings, instruction, kinds, phrasings)
@@ -126,6 +128,17 @@ def evaluate(
     if out.parent == evaluations_of(run):
         write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
+
+
+def _regrounded(config: Any, changes: Mapping[str, str | None]) -> Any:
+    """Return a run's config with other fields of its grounding; raises ConfigError for none."""
+    if not changes:
+        return config
+    if not hasattr(config, "grounding"):
+        raise ConfigError(f"a run of {config.task} has no grounding; leave its flags out")
+    return config.model_copy(
+        update={"grounding": with_changes(config.grounding, changes, "grounding")}
+    )
 
 
 @flushed_subnormals()

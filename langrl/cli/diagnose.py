@@ -1,5 +1,7 @@
 """``langrl diagnose``: a model and pairs by name become embeddings, words, tables and images.
 
+Runs that trained an agent are for ``langrl.cli.diagnose_run``.
+
 Axes: ``n`` pairs, ``M`` images, ``K`` texts.
 """
 
@@ -17,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl import GRID_IDS
+from langrl.cli import diagnose_run
 from langrl.cli.folders import DIAGNOSES, clear_figures, new_folder
 from langrl.data.images.folder import read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
@@ -41,6 +44,8 @@ from langrl.models.language_image.model import LanguageImageModel, load_language
 from langrl.models.language_image.sentence_pair import SentenceTransformerPair
 from langrl.plots import modality_gap as gap_plots
 from langrl.plots.base import save
+from langrl.settings import CONFIG_FILE
+from langrl.tasks.registry import load_run_config, run_of, tasks_of
 from langrl.training.logs import console, print_table, write_results
 
 _SIZE, _PRETRAINED_SIZE = 64, 224  # pixels of images from folders: compact tower, CLIP
@@ -56,6 +61,7 @@ def run(
     model: str,
     other: str | None,
     pairs: str | None,
+    data: Path | None,
     out: Path | None,
     command: str,
     *,
@@ -67,9 +73,11 @@ def run(
     """Diagnose a model on pairs, or files of paired embeddings; print, and write to ``out``.
 
     Args:
-        model: "bundled", a folder or hub name of a language-image model, or a file of embeddings.
+        model: "bundled", a folder or hub name of a language-image model, a file of embeddings, or
+            the folder of a run that trained an agent.
         other: a second file of embeddings, as ``read_modalities`` takes them.
         pairs: where images with texts come from: a folder, a grid world or an environment id.
+        data: trajectories to measure the critic of a run on.
         out: folder of results.json and figures; a new one in runs/diagnose if not given.
         command: what the user typed, for the record.
         names: of the two modalities in files of embeddings; those in the files by default.
@@ -80,6 +88,15 @@ def run(
     Raises:
         ConfigError: if the model or the pairs cannot be had, or flags do not fit together.
     """
+    if _trains_an_agent(Path(model)):
+        for flag, given in (("OTHER", other), ("--names", names), ("--pairs", pairs),
+                            ("--scale", scale)):  # fmt: skip
+            if given is not None:
+                raise ConfigError(f"{flag} is not for a run that trained an agent; leave it out")
+        diagnose_run.run(Path(model), data, out, command, count=count, seed=seed)
+        return
+    if data is not None:
+        raise ConfigError("--data is for a run that trained an agent; leave it out")
     layers: list[Row] = []
     files = [Path(name) for name in (model, other) if name is not None]
     if other is not None or files[0].suffix in _FILES:
@@ -97,6 +114,14 @@ def run(
     name = " ".join(path.name for path in files)
     config = {"model": model, "other": other, "pairs": pairs, "seed": seed}
     _report(embedded, layers, name, out, command, config)
+
+
+def _trains_an_agent(folder: Path) -> bool:
+    """Whether this is the folder of a run of ``langrl train``, or a checkpoint in one."""
+    owner = run_of(folder) if folder.is_dir() else None
+    if owner is None:
+        return False
+    return load_run_config(str(owner / CONFIG_FILE)).task in tasks_of("train")
 
 
 def _read(

@@ -165,6 +165,26 @@ def take_flags(
     return values, rest
 
 
+def take_fields(arguments: Sequence[str], group: str) -> tuple[dict[str, str | None], list[str]]:
+    """Split every ``--GROUP.FIELD VALUE`` off the arguments; fields by name, the last one counts.
+
+    The value None is none.
+
+    Raises:
+        ConfigError: if a value is missing.
+    """
+    fields: dict[str, str | None] = {}
+    rest = list(arguments)
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag.startswith(f"--{group}."):
+            values, rest = take_flags(rest, flag)
+            if values:
+                name = flag.removeprefix(f"--{group}.").replace("-", "_")
+                fields[name] = None if values[-1] == "None" else values[-1]
+    return fields, rest
+
+
 def flags_of(config: type[C]) -> Any:
     """Return a model with the fields of a config, and the paths of a run beside them."""
     return create_model(

@@ -19,7 +19,7 @@ from langrl.cli.arguments import (
     DiagnoseArguments,
     EvaluateArguments,
 )
-from langrl.cli.flags import parse, subcommand
+from langrl.cli.flags import parse, subcommand, take_fields
 from langrl.cli.folders import (
     DIAGNOSES,
     OWN_EVALUATIONS,
@@ -46,8 +46,11 @@ def _typed(name: str, arguments: Sequence[str]) -> str:
 
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run folder, or an agent of the user's own in a world of langrl."""
-    given = parse(EvaluateArguments, arguments, "langrl evaluate")
+    grounding, rest = take_fields(arguments, "grounding")
+    given = parse(EvaluateArguments, rest, "langrl evaluate")
     if given.run is None:
+        if grounding:
+            raise ConfigError("--grounding.FIELD is for run folders; leave it out")
         _evaluate_own(given, _typed("evaluate", arguments))
         return
     if given.env is not None:
@@ -62,6 +65,7 @@ def evaluate(arguments: list[str]) -> None:
     from langrl.cli import commands
 
     options = given.model_dump(exclude={"run", "out", "env"})
+    options["grounding"] = grounding
     commands.evaluate(run, given.out, _typed("evaluate", arguments), **options)
 
 
@@ -121,7 +125,7 @@ def benchmark(arguments: list[str]) -> None:
 
 
 def diagnose(arguments: list[str]) -> None:
-    """Diagnose the embeddings of two modalities."""
+    """Diagnose the embeddings of two modalities, or the critic of a run."""
     given = parse(DiagnoseArguments, arguments, "langrl diagnose")
     check_results_folder(given.out or DIAGNOSES)
     for model in filter(None, (given.model, given.other)):
@@ -145,7 +149,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "sweep": (sweep, "train a config with fields changed, and compare the runs"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "data": (data, "describe recorded trajectories, or make a published data set anew"),
-    "diagnose": (diagnose, "say what is wrong with a model's embeddings of two modalities"),
+    "diagnose": (diagnose, "say what is wrong with a model's embeddings, or with a run's critic"),
     "benchmark": (
         benchmark,
         "measure how well agents act under ambiguity, or speed",

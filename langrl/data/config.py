@@ -104,19 +104,54 @@ class GoalReplayConfig(Settings):
         1_000_000, ge=2, le=10_000_000_000, description="states that are kept, of all environments"
     )
     discount: float = Field(0.99, ge=0, description="of the geometric future; below 1")
+    discounts: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (),
+        max_length=64,
+        description="further discounts: a state's future is of one of all, each as likely; one"
+        " that is named twice counts twice",
+    )
     tail: Literal["clip", "renormalise", "by_end"] = Field(
         "renormalise",
         description="futures beyond the end: at the last state, among those that exist, or by_end:"
         " clip where an episode terminated, renormalise where a time limit cut it off",
     )
+    hard_negatives: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of a state-action's negatives in a batch that are of its own episode",
+    )
+    hard_within: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="hard negatives: steps between them, at most, to either side of one of them;"
+        " 0: anywhere in the episode",
+    )
     memory_map: bool = Field(False, description="keep the arrays in files, not in memory")
 
-    @field_validator("discount")
+    @field_validator("discount", "discounts")
     @classmethod
-    def _has_an_end(cls, discount: float) -> float:
-        if not discount < 1:
+    def _has_an_end(cls, given: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        if not all(discount < 1 for discount in (given if isinstance(given, tuple) else (given,))):
             raise ValueError("a geometric future needs a discount below 1, such as 0.99")
-        return discount
+        return given
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.hard_within and not self.hard_negatives:
+            raise ValueError("replay.hard_within needs replay.hard_negatives; set it above 0")
+        return self
+
+    @property
+    def every_discount(self) -> tuple[float, ...]:
+        """All discounts that futures are drawn by."""
+        return (self.discount, *self.discounts)
+
+    @property
+    def horizon(self) -> float:
+        """How many steps ahead the futures of the largest discount are, on average."""
+        return 1 / (1 - max(self.every_discount))
 
 
 class RecordedDataConfig(Settings):

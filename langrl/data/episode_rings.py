@@ -187,6 +187,37 @@ class EpisodeRings:
         number = pick - copies["offset"][row]
         return States(row, self._read("transition", self._slot("transition", row, number)))
 
+    def draw_groups(self, count: int, size: int, generator: Generator, within: int = 0) -> States:
+        """Draw groups of transitions of one episode each, one group after another [E * n].
+
+        An episode is as likely as it has transitions, and within it all are equally likely.
+
+        Args:
+            count: how many groups, E; few are of one episode.
+            size: transitions of each, n; where there are fewer, some are drawn twice.
+            generator: source of randomness, on any device.
+            within: how many steps from one of a group the others are, at most; 0: anywhere in its
+                episode.
+        """
+        one = self.draw(count, generator, spread=True)
+        found = self.episodes(one)
+        first, end = found.first, found.last  # of transitions: there is none in the last state
+        if within:
+            first = torch.maximum(first, one.number - within)
+            end = torch.minimum(end, one.number + within + 1)
+        device = generator.device
+        share = torch.rand((count, size), generator=generator, device=device, dtype=torch.float64)
+        room = (end - first).unsqueeze(1)  # [E, 1]
+        chosen = first.unsqueeze(1) + (share.to(self._device) * room).long().minimum(room - 1)
+        return States(one.row.unsqueeze(1).expand_as(chosen).flatten(), chosen.flatten())
+
+    def newest(self, row: int, count: int) -> States:
+        """Return the newest states of a row in the order of time, as many as there are [count]."""
+        until = int(self._counters["states"][row])
+        first = max(until - min(count, self.slots), 0)
+        number = torch.arange(first, until, device=self._device)
+        return States(torch.full_like(number, row), number)
+
     def episodes(self, states: States) -> Episodes:
         """Return the episodes that states [...] are of."""
         row, newest = states.row, self._on_device()["states"][states.row] - 1

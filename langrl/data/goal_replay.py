@@ -197,7 +197,7 @@ class GoalReplay:
             ConfigError: if nothing is stored.
         """
         self._check_filled()
-        states = self._rings.draw(size, generator)
+        states = self._draw(size, generator)
         batch = self._relabelled(states, generator)
         batch["uniform_goal"] = self._later_goals(states, generator)
         others = self._rings.draw(size, generator)
@@ -226,15 +226,29 @@ class GoalReplay:
             As ``sample`` without random goals, [E, n, ...] each.
         """
         self._check_filled()
-        one = self._rings.draw(episodes, generator, spread=True)
-        found = self._rings.episodes(one)
-        share = self._uniform((episodes, size), generator)
-        count = (found.last - found.first).unsqueeze(1)  # [E, 1]
-        chosen = found.first.unsqueeze(1) + (share * count).long().minimum(count - 1)  # [E, n]
-        row = one.row.unsqueeze(1).expand_as(chosen)
-        batch = self._relabelled(States(row.flatten(), chosen.flatten()), generator)
-        groups = {name: value.unflatten(0, chosen.shape) for name, value in batch.items()}
+        batch = self._relabelled(self._rings.draw_groups(episodes, size, generator), generator)
+        groups = {name: value.unflatten(0, (episodes, size)) for name, value in batch.items()}
         return _moved_to(device or generator.device, groups)
+
+    def trajectories(self, limit: int) -> tuple[Array, Array, Mask]:
+        """Return the newest states, of all environments, as trajectories one after another.
+
+        Args:
+            limit: states at most; of the environments evenly.
+
+        Returns:
+            Observations [T, S], what is achieved in them [T, G], and which are the last states of
+            their trajectories, bool [T].
+        """
+        parts = [self._rings.newest(row, limit // self.num_envs) for row in range(self.num_envs)]
+        states = States(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        slots, names = self._rings.slots_of(states), self._rings.episodes(states).name
+        last = torch.ones_like(names, dtype=torch.bool)
+        last[:-1] = names[1:] != names[:-1]
+        observations, achieved = (
+            self._read(name, slots).cpu().numpy() for name in ("observation", "achieved")
+        )
+        return observations, achieved, last.cpu().numpy()
 
     def state(self) -> Batch:
         """Return all that is in use, as tensors by name.
@@ -336,6 +350,16 @@ class GoalReplay:
             "episode": episodes.name,
         }
 
+    def _draw(self, size: int, generator: Generator) -> States:
+        """Draw transitions [B], with the config's share of each one's negatives near it."""
+        config = self.config
+        if not config.hard_negatives:
+            return self._rings.draw(size, generator)
+        near = min(size, 1 + math.ceil(config.hard_negatives * (size - 1)))
+        groups = math.ceil(size / near)
+        drawn = self._rings.draw_groups(groups, near, generator, config.hard_within)
+        return States(drawn.row[:size], drawn.number[:size])
+
     def _future(self, states: States, episodes: Episodes, generator: Generator) -> States:
         """Return a geometric future of each of states [B]."""
         config, ends = self.config, episodes.last
@@ -343,7 +367,12 @@ class GoalReplay:
             ends = self._loops.until[states.number]
         clip = episodes.terminated if config.tail == "by_end" else config.tail == "clip"
         uniform = self._uniform(states.number.shape, generator)
-        future = futures_at(uniform, states.number, ends, config.discount, clip)
+        discount: float | Tensor = config.discount
+        if config.discounts:  # a number of its own, so that one discount draws as it always did
+            every = uniform.new_tensor(config.every_discount)
+            chosen = self._uniform(states.number.shape, generator) * len(every)
+            discount = every[chosen.long().clamp_(max=len(every) - 1)]
+        future = futures_at(uniform, states.number, ends, discount, clip)
         return States(states.row, future)
 
     def _mean_action(self, states: States, future: States) -> Tensor:

@@ -39,25 +39,31 @@ def geometric_futures(
 
 
 def futures_at(
-    uniform: Tensor, index: Tensor, ends: Tensor, discount: float, clip: bool | Tensor
+    uniform: Tensor, index: Tensor, ends: Tensor, discount: float | Tensor, clip: bool | Tensor
 ) -> Tensor:
     """Return the futures that numbers drawn from [0, 1) stand for; see ``geometric_futures``.
 
     Args:
         uniform: float64 [B], one number for each state.
-        index, ends, discount: as there.
+        index, ends: as there.
+        discount: as there, for all, or for each state, float64 [B].
         clip: tail ``clip``, else ``renormalise``; for all, or for each state, bool [B].
 
     Returns:
         Indices [B], index < future <= end.
     """
-    if discount == 0:
+    rate: float | Tensor
+    if isinstance(discount, Tensor):
+        rate = discount.log()  # -inf where it is 0, by which every distance becomes 1
+    elif discount == 0:
         return index + 1
+    else:
+        rate = math.log(discount)
     longest = (ends - index).double()
     if clip is not True:  # inverse CDF of the geometric law, cut off after `longest`
         mass = 1 - discount**longest
         uniform = uniform * (mass if clip is False else mass.where(~clip, 1.0))
-    distance = 1 + torch.floor(torch.log1p(-uniform) / math.log(discount))
+    distance = 1 + torch.floor(torch.log1p(-uniform) / rate)
     return index + torch.minimum(distance, longest).long()
 
 

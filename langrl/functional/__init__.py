@@ -13,6 +13,8 @@ shapes and units. Arguments are torch tensors; an energy is a function or its na
 * ``marginals``: estimators of log E[exp(f + h)] over goals: ``monte_carlo``,
   ``monte_carlo_embeddings``, ``von_mises_fisher``, ``gaussian`` (of a ``gaussian_law``), and
   ``direct``; ``choose`` chooses one, and an ``Estimate`` has error bars.
+* ``waypoints``: a critic joined with itself: ``two_stage``, ``stages``, ``closure``, and
+  ``successor_distance``.
 * ``information``: bounds on mutual information, of which ``info_nce`` is one; the losses have other
   names.
 * ``generative``, ``likelihoods``: bounds on log p(x), Gaussians, likelihoods of decoders.
@@ -55,6 +57,7 @@ _NAMES = {
     "marginals": "direct gaussian gaussian_law monte_carlo monte_carlo_embeddings von_mises_fisher",
     "retrieval": "recall_at_1",
     "streaming": "streamed_log_matmul_exp",
+    "waypoints": "closure stages successor_distance two_stage",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

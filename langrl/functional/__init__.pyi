@@ -81,5 +81,9 @@ from langrl.functional.marginals import monte_carlo_embeddings as monte_carlo_em
 from langrl.functional.marginals import von_mises_fisher as von_mises_fisher
 from langrl.functional.retrieval import recall_at_1 as recall_at_1
 from langrl.functional.streaming import streamed_log_matmul_exp as streamed_log_matmul_exp
+from langrl.functional.waypoints import closure as closure
+from langrl.functional.waypoints import stages as stages
+from langrl.functional.waypoints import successor_distance as successor_distance
+from langrl.functional.waypoints import two_stage as two_stage
 
 __all__: list[str]

@@ -28,11 +28,11 @@ _ROUNDING = 1e-6
 
 @arguments.takes_tensors(own="... W", scores="... W")
 def successor_distance(own: Tensor, scores: Tensor) -> Tensor:
-    """Return how far places are, f(w, *, w) - f(s, a, w), at least 0.
+    """Return how far places are, f(w, *, w) - f(s, *, w), at least 0.
 
     Args:
         own: f(w, *, w), each place's score from itself [..., W].
-        scores: f(s, a, w) [..., W].
+        scores: f(s, *, w), of an action or of several in the same way [..., W].
 
     Returns:
         Distances [..., W] in nats: a quasimetric where f is the exact log ratio.

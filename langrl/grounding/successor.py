@@ -1,13 +1,15 @@
 """Contrastive successor distances: how far a place is from a state, in nats of a critic.
 
-``d(s -> w) = f(w, *, w) - max_a f(s, a, w)``: how much less likely the place is from here than from
-itself. With the exact log ratio it is a quasimetric: distances of short ways add up.
+``d(s -> w) = f(w, *, w) - f(s, *, w)``: how much less likely the place is from here than from
+itself. With the exact log ratio it is a quasimetric: distances of short ways add up. The star is
+the log mean exp over the actions compared; the best action says less of places that are near.
 
 Axes: ``N`` states, ``A`` actions compared, ``W`` places, ``L`` places of each state, ``G`` numbers
 in a goal, ``D`` embedding size.
 Source: Myers et al. 2024, arXiv:2406.17098.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +83,7 @@ class SuccessorDistance:
         own: list[Tensor] = []
         for number, embedded in enumerate(self.embed(states)):
             each = targets[number].unsqueeze(1)  # [W, 1, D]
-            own += [x.squeeze(-1).amax(-1) for x in self._scores(number, embedded, each)]
+            own += [x[:, 0] for x in map(over_actions, self._scores(number, embedded, each))]
         return Places(targets, own)
 
     @torch.no_grad()
@@ -96,18 +98,18 @@ class SuccessorDistance:
             embedded: what ``embed`` gave for them.
         """
         targets = self._embed_goals(states[:1], goals)
-        best = self._best(embedded, Places(targets, []))  # [W, N] of each member
-        return Places(targets, [part.amax(0) for part in best])
+        every = self._score(embedded, Places(targets, []))  # [W, N] of each member
+        return Places(targets, [part.amax(0) for part in every])
 
     @torch.no_grad()
     def measure(self, embedded: Sequence[Tensor], places: Places) -> Tensor:
         """Return distances [N, W] from what ``embed`` gave to places, of L for each row [N, L]."""
-        rows = zip(self._best(embedded, places), places.own, strict=True)
-        distances = [successor_distance(own, best) for best, own in rows]
+        rows = zip(self._score(embedded, places), places.own, strict=True)
+        distances = [successor_distance(own, scores) for scores, own in rows]
         return torch.stack(distances).amax(0)
 
-    def _best(self, embedded: Sequence[Tensor], places: Places) -> list[Tensor]:
-        """Return max_a f(s, a, w) [N, W] of each member."""
+    def _score(self, embedded: Sequence[Tensor], places: Places) -> list[Tensor]:
+        """Return f(s, *, w) [N, W] of each member."""
         count, actions = embedded[0].shape[:2]
         size = max(1, _SCORES_AT_ONCE // (actions * places.embedded[0].shape[-2]))
         chunks = []
@@ -121,7 +123,7 @@ class SuccessorDistance:
             targets = places.embedded[number]
             targets = targets[rows] if targets.ndim == 3 else targets
             for scores in self._scores(number, part[rows], targets):
-                yield scores.amax(1)  # [n, W]
+                yield over_actions(scores)  # [n, W]
 
     def _scores(self, number: int, embedded: Tensor, targets: Tensor) -> list[Tensor]:
         """Return f [..., A, W] of each member of a critic."""
@@ -138,6 +140,11 @@ class SuccessorDistance:
             states, targets = (as_input(x, critic, self.device) for x in (first, goals[None]))
             embedded.append(critic.embed_goals(critic.initial_context(states), targets)[0])
         return embedded
+
+
+def over_actions(scores: Tensor) -> Tensor:
+    """Return the log mean exp over actions [N, W] of scores [N, A, W]."""
+    return scores.logsumexp(1) - math.log(scores.shape[1])
 
 
 def _check_worlds(critics: Sequence[Critic]) -> None:

@@ -4,14 +4,17 @@ Axes: ``T`` states of the replay, ``W`` waypoints, ``N`` episodes, ``G`` numbers
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
+from torch import Tensor, nn
 
 from langrl.errors import DomainError, lookup
 from langrl.grounding.config import WaypointConfig
@@ -19,7 +22,7 @@ from langrl.grounding.successor import Places, SuccessorDistance, check_states
 from langrl.protocols import Array, Floats, Integers
 
 Costs = NDArray[np.float32]
-_NEIGHBOURS = 1 / 12  # of the waypoints, where nothing says how far a critic is believed
+_NEIGHBOURS = 1 / 40  # of the waypoints, where nothing says how far a critic is believed
 _JOINED = 0.95  # share of pairs with a path, below which a graph is said to be in pieces
 
 
@@ -112,7 +115,7 @@ class WaypointGraph:
         waypoints: see ``draw_waypoints``.
         config: the cut-off, the cost of a hop, and how far a waypoint is seen.
         trusted: the cut-off where the config has none; without both, one at which each waypoint
-            has a twelfth of the others as neighbours.
+            has a fortieth of the others as neighbours.
 
     Attributes:
         cutoff: the cut-off in nats, as the next two.
@@ -200,27 +203,67 @@ class WaypointGraph:
             found[number] = (every[:, entries] + starts[number, entries]).min(1)
         return found + self.hop_cost
 
-    def plan(self, starts: Costs, ends: Costs) -> tuple[list[Integers], Floats]:
+    def plan(self, starts: Costs, ends: Costs, direct: Floats) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
 
         Args:
             starts: distances from N states to the waypoints [N, W].
             ends: distances from the waypoints to a goal of each [N, W].
+            direct: distances from the states to the goals [N]: one within the cut-off is a path
+                without waypoints.
 
         Returns:
             N arrays of waypoints, and the costs of their paths [N], inf where there is none.
         """
         first = np.where(self.near(starts), starts, np.inf)
-        paths, costs = [], np.full(len(starts), np.inf, np.float32)
+        paths = []
+        costs = np.where(direct <= self.cutoff, direct + self.hop_cost, np.inf)
         for number, here in enumerate(self.near(ends)):
             exits = np.flatnonzero(here)
             onward = self.costs_to(exits) + ends[number, exits, None]  # [n, W]
             total = first[number] + onward.min(0)
             start = int(total.argmin())
-            costs[number] = total[start] + 2 * self.hop_cost
-            if np.isfinite(total[start]):
+            cost = total[start] + 2 * self.hop_cost
+            if cost < costs[number]:
+                costs[number] = cost
                 end = int(exits[onward[:, start].argmin()])
                 paths.append(self.path(start, end))
             else:
                 paths.append(np.zeros(0, np.int64))
         return paths, costs
+
+
+class KnownGraphs:
+    """Graphs by their settings; made anew where the critic's weights have changed since."""
+
+    def __init__(self) -> None:
+        self._graphs: dict[tuple[object, ...], WaypointGraph] = {}
+        self._weights: list[Tensor] = []
+
+    def get(
+        self,
+        config: WaypointConfig,
+        critic: nn.Module,
+        make: Callable[..., WaypointGraph],
+        *others: object,
+    ) -> WaypointGraph:
+        """Return the graph of some settings, from ``make`` unless it is known.
+
+        Args:
+            config: the settings, of which only those of waypoints count.
+            critic: whose graphs these are.
+            make: makes one, of these settings and ``others``.
+            *others: settings that are others' as well.
+        """
+        own = WaypointConfig(
+            **{name: getattr(config, name) for name in WaypointConfig.model_fields}
+        )
+        weights = [weight.detach() for weight in critic.parameters()]
+        same = len(weights) == len(self._weights)
+        if not (same and all(map(torch.equal, weights, self._weights))):
+            self._graphs.clear()
+            self._weights = [weight.clone() for weight in weights]
+        key = own, *others
+        if key not in self._graphs:
+            self._graphs[key] = make(*key)
+        return self._graphs[key]

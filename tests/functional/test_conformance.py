@@ -67,6 +67,12 @@ CASES = {
     "conformal_threshold": Case({"scores": "N"}, {"coverage": 0.5}),
     "fit_temperature": Case({"log_probabilities": "N M", "meant": "numbers N"}),
     "recall_at_1": Case({"scores": "K K"}),
+    "two_stage": Case(
+        {"state_to_waypoint": "N M", "waypoint_to_goal": "M K", "log_weights": "M"}
+    ),
+    "stages": Case({"edges": "M M", "log_weights": "M"}, {"count": 2}),
+    "closure": Case({"edges": "M M", "log_weights": "M"}, {"discount": 0.1}),
+    "successor_distance": Case({"own": "M", "scores": "N M"}),
     **dict.fromkeys(("info_nce", "nwj", "donsker_varadhan", "smile"), Case({"logits": "N M"})),
     "gaussian_log_ratio": Case({"x": "N D", "y": "M D", "correlation": "positive D"}),
     "gaussian_information": Case({"correlation": "positive D"}),

@@ -34,7 +34,7 @@ from langrl.grounding.candidates import Candidates, ReplayedCandidates
 from langrl.grounding.config import GoalGroundingConfig, WaypointConfig, WordsConfig
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.grounding.successor import SuccessorDistance
-from langrl.grounding.waypoints import WaypointGraph, draw_waypoints
+from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.grounding.words import learned_words
 from langrl.models.actors import (
     ActorDescription,
@@ -151,6 +151,7 @@ class GoalAgents:
     visited: Callable[[], tuple[Array, Array] | None] = lambda: None
     trusted: Callable[[], float | None] = lambda: None
     _made: dict[str, tuple[Array, Any]] = field(default_factory=dict, init=False)
+    _graphs: KnownGraphs = field(default_factory=KnownGraphs, init=False)
 
     @property
     def goals(self) -> Array:
@@ -221,10 +222,9 @@ class GoalAgents:
             DomainError: if there are fewer of them than waypoints.
         """
         config = with_changes(self.description.grounding, changes, "grounding")
-        settings = {name: getattr(config, name) for name in WaypointConfig.model_fields}
-        return self._for(self.goals, f"graph {settings}", lambda goals: self._join(config))
+        return self._graphs.get(config, self.critic, self._join, config.actions)
 
-    def _join(self, config: GoalGroundingConfig) -> WaypointGraph:
+    def _join(self, config: WaypointConfig, proposals: int) -> WaypointGraph:
         """Return a graph of waypoints, drawn by the run's seed."""
         visited = self.visited()
         if visited is None:
@@ -236,11 +236,19 @@ class GoalAgents:
         drawn = draw_waypoints(
             *visited, config.waypoints, config.waypoint_draw, generator=generator
         )
+        return WaypointGraph(self.distance(proposals), drawn, config, self.trusted())
+
+    def distance(self, proposals: int | None = None) -> SuccessorDistance:
+        """Return the critic's distances.
+
+        Args:
+            proposals: actions compared where an actor has its own; the config's number by default.
+        """
         compared = self.compared
         if compared is None:
-            compared = compared_actions(self.description.critic.actions, config.actions).numpy()
-        distance = SuccessorDistance([self.critic], compared)
-        return WaypointGraph(distance, drawn, config, self.trusted())
+            count = proposals or self.description.grounding.actions
+            compared = compared_actions(self.description.critic.actions, count).numpy()
+        return SuccessorDistance([self.critic], compared)
 
     def policy(self, deterministic: bool, **changes: object) -> GoalPolicy:
         """Return the policy of goals, which goes by waypoints where there are some.

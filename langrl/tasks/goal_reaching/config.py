@@ -63,6 +63,16 @@ class GoalRunConfig(RunConfig):
         for name in idle:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} has no effect in {self.env}; leave it out")
+        if self.replay.hard_negatives and self.env in GRID_IDS:
+            raise ValueError(
+                f"replay.hard_negatives has no effect in {self.env}, where all goals that are"
+                " contrasted are of one room; leave it out"
+            )
+        if self.replay.hard_negatives and self.learner.ignored_negatives == "same_episode":
+            raise ValueError(
+                "replay.hard_negatives are of the same episode, which learner.ignored_negatives"
+                " leaves out; set that to none or equal_goals"
+            )
         return self
 
     @property

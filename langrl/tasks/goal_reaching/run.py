@@ -41,6 +41,7 @@ from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
 from langrl.tasks.goal_reaching.agent import (
     ACHIEVED_THERE,
+    CUTOFF,
     STATES,
     GoalAgentDescription,
     GoalAgents,
@@ -49,6 +50,13 @@ from langrl.tasks.goal_reaching.agent import (
 )
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
+from langrl.tasks.goal_reaching.kept import (
+    achieved_goals,
+    as_arrays,
+    trusted_distance,
+    visited_states,
+)
+from langrl.tasks.goal_reaching.probe import held_out_file, recorded_replay
 from langrl.tasks.goal_reaching.rooms import RoomAgents, learner_of
 from langrl.tasks.run import Run
 from langrl.training.learner import Experience, OfflineReplay
@@ -56,10 +64,6 @@ from langrl.training.logs import console
 from langrl.training.loop import run_state
 
 _SCOUTS, _SCOUTED = 16, 2000  # environments, and steps of all that say how large numbers are
-_KEPT_GOALS = 5000  # achieved goals that a checkpoint holds, for candidates and words
-_KEPT_NUMBERS = (
-    1 << 22
-)  # of states that it holds for waypoints: fewer of them where they are images
 
 
 @dataclass(eq=False)
@@ -102,6 +106,8 @@ class GoalRun(Run):
         found = {"achieved": achieved_goals(self.replay, self.config.seed)}
         if (visited := visited_states(self.replay, self.config.seed)) is not None:
             found |= dict(zip((STATES, ACHIEVED_THERE), visited, strict=True))
+        if (trusted := self.agent.trusted()) is not None:  # type: ignore[attr-defined]
+            found[CUTOFF] = torch.tensor(trusted)
         return found
 
     def _evaluate(self, folder: Path) -> dict[str, float]:
@@ -115,31 +121,6 @@ class GoalRun(Run):
             kept = {"weights": self.learner.weights, "goals": self._goals()}
             write_checkpoint(best_folder(folder), Checkpoint(documents | {"state": state}, kept))
         return measured
-
-
-def _numpy(visited: tuple[Tensor, Tensor] | None) -> tuple[Array, Array] | None:
-    return None if visited is None else (visited[0].numpy(), visited[1].numpy())
-
-
-def visited_states(replay: GoalReplay, seed: int) -> tuple[Tensor, Tensor] | None:
-    """Return states of the replay and what was achieved in them, the same for the same replay.
-
-    There are none before the first step.
-    """
-    if not len(replay):
-        return None
-    size = max(1, math.prod(replay.spaces.observation.shape))
-    count = min(_KEPT_GOALS, max(1, _KEPT_NUMBERS // size))
-    batch = replay.sample(count, torch.Generator().manual_seed(seed))
-    return batch["state"].cpu().contiguous(), batch["achieved"].cpu().contiguous()
-
-
-def achieved_goals(replay: GoalReplay, seed: int) -> Tensor:
-    """Return goals that were achieved in training [any, G], the same ones for the same replay."""
-    if not len(replay):
-        return torch.zeros(0)
-    goals: Tensor = replay.sample(_KEPT_GOALS, torch.Generator().manual_seed(seed))["goal"]
-    return goals.cpu().contiguous()
 
 
 def build(config: GoalRunConfig, folder: Path) -> GoalRun:
@@ -181,6 +162,8 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
     learner = ContrastiveActorCritic(
         critic, actor, experience, config.learner, config.last_step, generator
     )
+    file = held_out_file(config) if config.grounding.waypoints else None
+    held_out = None if file is None else recorded_replay(config, spaces, file)
     agents = GoalAgents(
         description,
         critic,
@@ -188,7 +171,8 @@ def build(config: GoalRunConfig, folder: Path) -> GoalRun:
         lambda best: acting(critic, actor, best, config.seed),
         lambda: achieved_goals(replay, config.seed).numpy(),
         folder,
-        lambda: _numpy(visited_states(replay, config.seed)),
+        lambda: as_arrays(visited_states(replay, config.seed)),
+        lambda: trusted_distance(config, agents, replay, held_out),
     )
     return GoalRun(
         config,

@@ -1,5 +1,6 @@
 """Maze agents: how they are described, composed and restored from a checkpoint."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,17 +11,24 @@ from pydantic import Field
 from torch import Tensor
 
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.waypoints import Composition, candidates_of, composed
 from langrl.checkpoint import Checkpoint, fill
+from langrl.data.config import DataConfig
 from langrl.envs.maze.layouts import parse_layout
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, LayoutError
-from langrl.grounding.candidates import CellWeights, SampledCandidates
-from langrl.grounding.config import GroundingConfig
+from langrl.grounding.candidates import Candidates, CellWeights, SampledCandidates
+from langrl.grounding.config import GroundingConfig, WaypointConfig
 from langrl.grounding.strategies import GROUNDINGS
+from langrl.grounding.successor import SuccessorDistance
+from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description
+from langrl.tasks.maze.held_out import trusted_distance
+
+_STATES = 5000  # of the free area, of which waypoints are drawn
 
 
 class MazeAgentDescription(Settings):
@@ -29,6 +37,9 @@ class MazeAgentDescription(Settings):
     layout: str = Field(description="the maze as an ASCII map")
     critics: CriticsDescription
     grounding: GroundingConfig
+    data: DataConfig = Field(
+        DataConfig(), description="how futures were drawn, for trajectories to measure distances on"
+    )
 
 
 def directions(count: int) -> NDArray[np.float32]:
@@ -44,6 +55,7 @@ def agent_maker(
     grounding: GroundingConfig,
     density: Tensor,
     device: torch.device | str = "cpu",
+    data: DataConfig | None = None,
 ) -> AgentMaker:
     """Return what makes agents on trained critics.
 
@@ -54,6 +66,8 @@ def agent_maker(
         grounding: strategy, candidates and directions; the maker takes changes to its fields.
         density: the data's density of goals over cells [R, C], for ``weighting: data``.
         device: where the critics are.
+        data: how futures were drawn, to measure how far the critic is believed; by default as
+            ``DataConfig`` says.
     """
 
     @cache  # the same object for agents that draw alike, so that they can share what they draw
@@ -61,15 +75,38 @@ def agent_maker(
         weights = CellWeights(density.double().numpy()) if weighting == "data" else None
         return SampledCandidates(world.sample_states, count, weights)
 
+    graphs = KnownGraphs()
+
+    def join(config: WaypointConfig, count: int, weighting: str) -> WaypointGraph:
+        generator = np.random.default_rng(0)
+        states = world.sample_states(max(_STATES, config.waypoints), generator)
+        draw, how = draw_waypoints, config.waypoint_draw
+        drawn = draw(states, states, config.waypoints, how, generator=generator)
+        if weighting == "data":
+            weights = drawn.log_weights + CellWeights(density.double().numpy())(drawn.states)
+            drawn = replace(drawn, log_weights=weights)
+        distance = SuccessorDistance([critic], directions(count), device)
+        known = config.cutoff is not None
+        trusted = None if known else trusted_distance(world, data or DataConfig(), distance)
+        return WaypointGraph(distance, drawn, config, trusted)
+
     def make(**changes: object) -> GroundedAgent:
         config = with_changes(grounding, changes, "grounding")
+        strategy = GROUNDINGS[config.strategy]
+        goals: Candidates = candidates(config.candidates, config.weighting)
+        waypoints: Composition | None = None
+        if config.waypoints and config.strategy != "direct":
+            graph = graphs.get(config, critic, join, config.directions, config.weighting)
+            waypoints = composed(graph, config.composition, strategy)
+            goals = candidates_of(graph)
         return GroundedAgent(
             critic,
             language,
-            GROUNDINGS[config.strategy],
-            candidates(config.candidates, config.weighting),
+            strategy,
+            goals,
             actions=directions(config.directions),
             device=device,
+            waypoints=waypoints,
         )
 
     return make
@@ -97,9 +134,8 @@ def load(
     density = _check_density(checkpoint.tensors["goals"]["density"], home)
     if world is not None:
         check_same_maze(home, world, path)
-    return agent_maker(
-        home, critic.to(device), language.to(device), description.grounding, density, device
-    )
+    models = critic.to(device), language.to(device)
+    return agent_maker(home, *models, description.grounding, density, device, description.data)
 
 
 def _check_density(density: Tensor, world: StreetMaze) -> Tensor:

@@ -61,7 +61,10 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
         critic.to(device), language.to(device), experience, pairs, config.learner, torch_generator
     )
     description = MazeAgentDescription(
-        layout=world.layout.text, critics=critics, grounding=config.grounding
+        layout=world.layout.text,
+        critics=critics,
+        grounding=config.grounding,
+        data=config.data.model_copy(update={"trajectories": None}),  # no file of ours is named
     )
     density = _goal_density(config, world, trajectories)
     return Run(
@@ -69,7 +72,9 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
         learner,
         description,
         _digest(trajectories, pairs),
-        agent=agent_maker(world, critic, language, config.grounding, density, config.device),
+        agent=agent_maker(
+            world, critic, language, config.grounding, density, config.device, config.data
+        ),
         tensors={"goals": {"density": density}},
         compared=("layout", "critics"),
     )

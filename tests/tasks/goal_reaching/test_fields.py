@@ -46,6 +46,7 @@ VARIANTS = {  # of the config, by what makes some fields count
     "weighted": {"learner": {"action_weight": 1.0, "critic_learning_rate": 0.01}},
     "drawing": {"evaluation": {"deterministic": False}},
     "choices": {"env": "toys/Choices-v0"},
+    "near": {"replay": {"hard_negatives": 0.5}},
     "recorded": {"data": {"goal_columns": [2], "loop_radius": 4.0, "mean_actions": True}},
 }  # fmt: skip
 IN = {  # the variant in which a field counts; acting for the others
@@ -61,6 +62,7 @@ IN = {  # the variant in which a field counts; acting for the others
     "learner.other_actions": "weighted",
     "learner.discrete_target_entropy": "choices",
     "evaluation.deterministic": "drawing",
+    "replay.hard_within": "near",
     "data.goal_columns": "recorded",
     "data.loop_radius": "recorded",
     "data.mean_actions": "recorded",
@@ -72,6 +74,7 @@ OTHER = {
     "data.goal_columns": [1],
     "data.loop_radius": 1.0,
     "replay.capacity": 24,
+    "replay.discounts": [0.5],
     "actor.log_std_low": 1.0,
     "actor.log_std_high": -3.0,
     "learner.loss": "binary_nce",
