@@ -11,6 +11,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from langrl.agents.waypoints import Composition, Lift
 from langrl.checkpoint import digest
 from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
 from langrl.grounding.chooser import TextCache
@@ -101,6 +102,33 @@ class EpisodeBatch:
     def is_committed(self) -> bool:
         """Whether every episode has a goal that its strategy has committed to."""
         return self.commitments is not None and bool((self.commitments != UNDECIDED).all())
+
+    @property
+    def committed_goals(self) -> Array:
+        """The goals that episodes are committed to [N, G]; every episode must have one."""
+        assert self.commitments is not None
+        found: Array = self.goals[np.arange(len(self.texts)), self.commitments.cpu().numpy()]
+        return found
+
+    def renew_paths(self, waypoints: Composition, keeps_goals: bool) -> None:
+        """Forget the paths of episodes with other candidates or texts than before.
+
+        Args:
+            waypoints: of the agent.
+            keeps_goals: whether the strategy commits to goals; else the candidates' scores as
+                places on the way are computed, by a ``Lift``.
+        """
+        if self.renewed.any():
+            waypoints.reset(self.renewed)
+        if keeps_goals:
+            return
+        assert isinstance(waypoints, Lift)
+        rows = np.flatnonzero(self.renewed)
+        if self.lifted is None or len(rows) == len(self.texts):
+            self.lifted = waypoints.lift(self.language_score + self.log_weights)
+        elif len(rows):
+            scores = self.language_score[rows] + self.log_weights[rows]
+            self.lifted[rows] = waypoints.lift(scores)
 
     def needs_reset(self, observations: Array) -> Mask:
         """Return which episodes have not started, or show another scene than their first one."""

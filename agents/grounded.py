@@ -207,7 +207,8 @@ class GroundedAgent:
         batch = self._update(states, texts, starts, instructions is None)
         state = as_input(states, self.critic, self.device)
         batch.update_memory(state)
-        self._renew_paths(batch)
+        if self.waypoints is not None:
+            batch.renew_paths(self.waypoints, self._keeps_goals)
         taken = self._pursue(states, batch)
         if taken is None:
             taken = self._compare(states, state, batch)
@@ -223,7 +224,7 @@ class GroundedAgent:
         """Return the actions [N, ...] of a ``Pursuit``, once every episode has a goal to keep."""
         if not (self._is_committed(batch) and isinstance(self.actions, Pursuit)):
             return None
-        goals = self._committed_goals(batch)
+        goals = batch.committed_goals
         if self.waypoints is not None:
             if not isinstance(self.waypoints, Targets):
                 return None
@@ -232,28 +233,6 @@ class GroundedAgent:
 
     def _is_committed(self, batch: EpisodeBatch) -> bool:
         return self._keeps_goals and batch.is_committed
-
-    def _committed_goals(self, batch: EpisodeBatch) -> Array:
-        """Return the goals that episodes are committed to [N, G]."""
-        assert batch.commitments is not None
-        found: Array = batch.goals[np.arange(len(batch.texts)), batch.commitments.cpu().numpy()]
-        return found
-
-    def _renew_paths(self, batch: EpisodeBatch) -> None:
-        """Forget the paths of episodes with other candidates or texts than before."""
-        if self.waypoints is None:
-            return
-        if batch.renewed.any():
-            self.waypoints.reset(batch.renewed)
-        if self._keeps_goals:
-            return
-        assert isinstance(self.waypoints, Lift)
-        rows = np.flatnonzero(batch.renewed)
-        if batch.lifted is None or len(rows) == len(batch.texts):
-            batch.lifted = self.waypoints.lift(batch.language_score + batch.log_weights)
-        elif len(rows):
-            scores = batch.language_score[rows] + batch.log_weights[rows]
-            batch.lifted[rows] = self.waypoints.lift(scores)
 
     def _compare(self, states: Array, state: Tensor, batch: EpisodeBatch) -> Array:
         """Return the best of the compared actions [N, ...], as the strategy scores them."""
@@ -333,7 +312,7 @@ class GroundedAgent:
     def _score_committed(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return scores of actions [N, A] towards the goals that are committed to."""
         if self.waypoints is not None:
-            return self.waypoints.action_scores(states, embedded, self._committed_goals(batch))
+            return self.waypoints.action_scores(states, embedded, batch.committed_goals)
         assert batch.commitments is not None
         return self._score_goals(embedded, batch.embeddings_of(batch.commitments))
 
@@ -354,7 +333,7 @@ class GroundedAgent:
             if self.waypoints is not None and self._keeps_goals:
                 return self.waypoints.goal_scores(states[rows])
             scores = self.critic.score(embedded, batch.goal_embeddings[rows])
-            return self.waypoints.believed(scores) if batch.lifted is not None else scores
+            return self.waypoints.believed(scores) if isinstance(self.waypoints, Lift) else scores
 
         scores = Scores(language, weights, critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]
