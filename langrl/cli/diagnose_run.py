@@ -58,6 +58,7 @@ def run(
         found.cutoffs,
         findings=sentences,
         cutoff=found.cutoff,
+        trusted=found.trusted,
         horizon=found.horizon,
         **tables(found),
     )

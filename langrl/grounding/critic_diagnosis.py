@@ -15,16 +15,19 @@ from scipy.stats import spearmanr
 from torch import Generator, Tensor
 
 from langrl.grounding.cutoff import (
+    JOINED,
     SEEN,
     SHARE,
     FalseShares,
     Futures,
     HeldOut,
     Steps,
+    choose_cutoff,
     edges_between,
     either_way,
     false_shares,
     horizon_of,
+    joining_cutoff,
     trusted_cutoff,
 )
 from langrl.grounding.successor import SuccessorDistance
@@ -68,7 +71,8 @@ class CriticDiagnosis:
         edges: the larger one of both directions [W, W]; NaN from a state to itself.
         false: how many edges up to each distance are false.
         horizon: steps beyond which an edge is false.
-        cutoff: the largest distance that is believed, in nats; 0: none is.
+        cutoff: of a graph of waypoints, in nats; see ``choose_cutoff``.
+        trusted: the largest distance up to which few enough edges are false, in nats; 0: none is.
         correlation: of ranks of distances and steps within the horizon, and of all.
         bands: distances by true steps: rows {from, to, pairs, low, median, high}.
         cutoffs: rows {cutoff, edges, false_share, reachable}.
@@ -83,6 +87,7 @@ class CriticDiagnosis:
     false: FalseShares
     horizon: float
     cutoff: float
+    trusted: float
     correlation: tuple[float, float]
     bands: list[Row]
     cutoffs: list[Row]
@@ -104,7 +109,7 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
     distances, steps = distances.float().cpu(), probe.steps(goals, goals)
     edges, true = edges_between(distance, states, goals), either_way(steps)
     horizon = horizon_of(held_out.futures, probe.steps)
-    false, cutoff = false_shares(edges, true, horizon), trusted_cutoff(edges, true, horizon)
+    false, cutoff = false_shares(edges, true, horizon), choose_cutoff(edges, true, horizon)
     apart = ~torch.eye(len(goals), dtype=torch.bool)
     return CriticDiagnosis(
         goals,
@@ -114,6 +119,7 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
         false,
         horizon,
         cutoff,
+        trusted_cutoff(edges, true, horizon),
         (
             _rank_correlation(distances, steps, apart & (steps <= horizon)),
             _rank_correlation(distances, steps, apart & steps.isfinite()),
@@ -125,9 +131,10 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
 
 
 def _rank_correlation(distances: Tensor, steps: Tensor, where: Tensor) -> float:
-    if where.sum() < 3:
-        return math.nan
-    return float(spearmanr(distances[where].numpy(), steps[where].numpy()).statistic)
+    values = distances[where].numpy(), steps[where].numpy()
+    if any(np.ptp(each) == 0 if len(each) else True for each in values):
+        return math.nan  # they do not differ
+    return float(spearmanr(*values).statistic)
 
 
 def _bounds(steps: Tensor) -> list[float]:
@@ -221,26 +228,36 @@ def findings(found: CriticDiagnosis, probe: CriticProbe) -> list[str]:
         f" which {SEEN:.0%} of the futures lie that the critic learns from.",
         f"Distances rise with true steps: rank correlation {near:.2f} within the horizon,"
         f" {far:.2f} over all pairs with a known way (1 is perfect).",
+        _about_trust(found),
         _about_cutoff(found),
         _about_calibration(found),
     ]
 
 
-def _about_cutoff(found: CriticDiagnosis) -> str:
-    if not found.cutoff:
+def _about_trust(found: CriticDiagnosis) -> str:
+    least, most = (joining_cutoff(found.edges, share) for share in JOINED)
+    joined = (
+        f"paths join {JOINED[0]:.0%} of the pairs of states from {least:.2f} nats on, and"
+        f" {JOINED[1]:.1%} from {most:.2f} on"
+    )
+    if not found.trusted:
         return (
-            f"No distance is to be believed: {SHARE:.1%} or more of even the shortest edges join"
-            f" states more than {found.horizon:.3g} steps apart; train longer, or by further"
-            " discounts (replay.discounts) or with several critics (critic.critics)."
+            f"No distance is short enough for less than {SHARE:.0%} of the edges to join states"
+            f" more than {found.horizon:.3g} steps apart; {joined}. Train longer, by further"
+            " discounts (replay.discounts) or several critics (critic.critics)."
         )
-    row = _at_cutoff(found.edges, found.false, found.cutoff)
-    joined = row["reachable"]
-    pieces = "" if joined > 0.95 else ", so that there is no path between the others"
     return (
-        f"Distances up to {found.cutoff:.2f} nats are to be believed: of {row['edges']:,} edges,"
-        f" {row['false_share']:.2%} join states more than {found.horizon:.3g} steps apart (less"
-        f" than {SHARE:.1%} are accepted). Paths of these edges join {joined:.0%} of the pairs of"
-        f" states{pieces}."
+        f"Up to {found.trusted:.2f} nats, less than {SHARE:.0%} of the edges join states more than"
+        f" {found.horizon:.3g} steps apart; {joined}."
+    )
+
+
+def _about_cutoff(found: CriticDiagnosis) -> str:
+    row = _at_cutoff(found.edges, found.false, found.cutoff)
+    return (
+        f"The cut-off of a graph of waypoints is {found.cutoff:.2f} nats: {row['edges']:,} edges,"
+        f" of which {row['false_share'] or 0:.2%} are false. Paths join {row['reachable']:.1%} of"
+        " the pairs of states."
     )
 
 

@@ -15,8 +15,8 @@ from typing import Self
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import shortest_path
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from torch import Generator, Tensor
 
 from langrl.data.goal_replay import GoalReplay
@@ -29,11 +29,14 @@ Steps = Callable[[Array, Array], Tensor]
 """From goals [N, G] and goals [M, G] to the steps between them [N, M]; inf where no way is."""
 SEEN = 0.95  # of the futures, that lie within a critic's horizon
 SHARE = 0.01  # of the edges, that may be false
+JOINED = 0.98, 0.995  # shares of pairs of states that paths are to join: at least, and enough
+_NOTHING = 1e-9  # nats
 _STATES = 1000  # that edges are looked at between, and state-actions with futures
 _SPREAD = 20_000  # states of which some are chosen that are far from each other
 _READ = 100_000  # states of a replay whose steps are counted
 _PLACES = 1000  # where trajectories are joined
 _MOST = 0.5  # of the states
+_COVERED = 0.95  # of the states: how far most are from their places
 _LAGS = 40  # numbers of steps between two states of a trajectory that are looked at, at most
 _AT_ONCE = 4096  # states that are compared with all others at once
 
@@ -141,6 +144,44 @@ def trusted_cutoff(distances: Tensor, steps: Tensor, horizon: float, share: floa
     return float(shares.distances[believed[-1]]) if believed.size else 0.0
 
 
+def joining_cutoff(edges: Tensor, share: float) -> float:
+    """Return the least distance at which paths join a share of all pairs of states, in nats.
+
+    Args:
+        edges: distances, the same in both directions [W, W]; NaN from a state to itself.
+        share: of the pairs, above 0 and at most 1.
+    """
+    # What is 0 is no edge to scipy.
+    weights = edges.double().nan_to_num(0.0).clamp(min=_NOTHING).fill_diagonal_(0.0).numpy()
+    tree = minimum_spanning_tree(csr_matrix(weights)).tocoo()
+    piece = np.arange(len(weights))  # the piece that each state is in
+    pairs, found = float(len(weights)), 0.0
+    for number in tree.data.argsort(kind="stable"):
+        if pairs / len(weights) ** 2 >= share:
+            break
+        one, other = piece[tree.row[number]], piece[tree.col[number]]
+        pairs += 2.0 * (piece == one).sum() * (piece == other).sum()
+        piece[piece == other] = one
+        found = float(tree.data[number])
+    return 0.0 if found <= _NOTHING else found
+
+
+def choose_cutoff(edges: Tensor, steps: Tensor, horizon: float) -> float:
+    """Return the cut-off of a graph of waypoints: where edges are trusted, and join the states.
+
+    Edges that are not needed to join states only add chances of a false one, and without a path
+    there is no plan. It is therefore ``trusted_cutoff``, but no less than what joins most pairs of
+    states (98 %), and no more than what joins nearly all (99.5 %).
+
+    Args:
+        edges: distances, the same in both directions [W, W]; NaN from a state to itself.
+        steps: between the same states [W, W].
+        horizon: see ``trusted_cutoff``.
+    """
+    least, most = (joining_cutoff(edges, share) for share in JOINED)
+    return min(max(trusted_cutoff(edges, steps, horizon), least), most)
+
+
 class FalseShares:
     """How many of the edges up to each distance are false.
 
@@ -179,16 +220,13 @@ def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShare
     return FalseShares(values, false[until])
 
 
-def held_out_cutoff(
-    distance: SuccessorDistance, held_out: HeldOut, generator: Generator, share: float = SHARE
-) -> float:
-    """Return the cut-off of a critic's distances; see ``trusted_cutoff``.
+def held_out_cutoff(distance: SuccessorDistance, held_out: HeldOut, generator: Generator) -> float:
+    """Return the cut-off of a critic's distances in nats; see ``choose_cutoff``.
 
     Args:
         distance: by the critic, or by several.
         held_out: trajectories that it did not learn from, whose steps are counted.
         generator: draws the states that edges are looked at between.
-        share: as there.
 
     Raises:
         TrajectoryError: if nothing moves in the trajectories.
@@ -197,7 +235,7 @@ def held_out_cutoff(
     steps = KnownSteps(held_out.achieved, held_out.last, generator)
     horizon = horizon_of(held_out.futures, steps)
     edges = edges_between(distance, states, goals)
-    return trusted_cutoff(edges, either_way(steps(goals, goals)), horizon, share)
+    return choose_cutoff(edges, either_way(steps(goals, goals)), horizon)
 
 
 def edges_between(distance: SuccessorDistance, states: Array, goals: Array) -> Tensor:
@@ -218,9 +256,9 @@ def either_way(steps: Tensor) -> Tensor:
 class KnownSteps:
     """In how many steps trajectories come from places to others.
 
-    A way may join parts of several trajectories where they pass near the same place: the steps from
-    there to it and back, at the trajectories' mean speed, are part of the number. It is an upper
-    bound where a straight move between near states is free.
+    A way may join parts of several trajectories that pass near each other: the steps between them,
+    at the trajectories' mean speed, are part of the number. It is an upper bound where straight
+    moves between near states are free: between those with the same or neighbouring places.
 
     Args:
         achieved: what is achieved in each state [T, G].
@@ -243,7 +281,8 @@ class KnownSteps:
         # Far from each other: where behaviour stays, and most states are, one place is enough.
         self._places = _flat(_spread(achieved, achieved, places, generator).goals).unique(dim=0)
         place, detour = self._place_of(goals)
-        steps = _joined(_fewest(place, detour, last, len(self._places)))
+        fewest = _fewest(place, detour, last, len(self._places))
+        steps = _joined(fewest.minimum(self._straight(2 * float(detour.quantile(_COVERED)))))
         kept = _both_ways(steps, place)
         self._places, self._steps = self._places[kept], steps[kept][:, kept]
 
@@ -251,6 +290,11 @@ class KnownSteps:
         """Return the steps from goals [N, G] to goals [M, G], [N, M]; inf where no way is known."""
         (here, first), (there, then) = (self._place_of(_flat(goals)) for goals in (starts, ends))
         return self._steps[here][:, there] + first.unsqueeze(1) + then
+
+    def _straight(self, most: float) -> Tensor:
+        """Return the steps of straight moves between places [P, P]; inf where more than so many."""
+        steps = torch.cdist(self._places, self._places) / self._speed
+        return steps.masked_fill(steps > most, torch.inf)
 
     def _place_of(self, goals: Tensor) -> tuple[Tensor, Tensor]:
         """Return the place nearest to each goal, int64 [N], and the steps to it [N]."""

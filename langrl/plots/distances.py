@@ -53,8 +53,7 @@ def _draw_distances(ax: Axes, found: CriticDiagnosis) -> None:
         alpha=0.15, lw=0, label="10 to 90 %",
     )  # fmt: skip
     ax.axvline(found.horizon, color=_GREY, ls=":", label="horizon")
-    if found.cutoff:
-        ax.axhline(found.cutoff, color=_TRUE, ls="--", label="cut-off")
+    ax.axhline(found.cutoff, color=_TRUE, ls="--", label="cut-off")
     ax.set_xscale("symlog", linthresh=1)
     ax.set_xlim(left=0)
     ax.set_ylim(0, max(float(np.quantile(distances, 0.995)), 1e-3))
@@ -66,8 +65,7 @@ def _draw_false_edges(ax: Axes, found: CriticDiagnosis) -> None:
     top = found.cutoffs[-1]["cutoff"]
     ax.plot(shares.distances, np.maximum(shares.false, _LEAST), color=FAILED, label="false edges")
     ax.axhline(SHARE, color=_GREY, ls=":", label=f"{SHARE:.1%}")
-    if found.cutoff:
-        ax.axvline(found.cutoff, color=_TRUE, ls="--", label="cut-off")
+    ax.axvline(found.cutoff, color=_TRUE, ls="--", label="cut-off")
     ax.set_yscale("log")
     ax.set(xlim=(0, top), ylim=(_LEAST, 1.5))
     cutoffs = [row["cutoff"] for row in found.cutoffs]
@@ -87,7 +85,7 @@ def _draw_calibration(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_edges(ax: Axes, found: CriticDiagnosis) -> None:
     """Draw the edges that are believed; those that are false on top."""
-    cutoff = found.cutoff or found.cutoffs[0]["cutoff"]
+    cutoff = found.cutoff
     near = np.triu((found.edges <= cutoff).numpy(), 1)
     far = near & (found.steps.maximum(found.steps.T) > found.horizon).numpy()
     points = found.states[:, :2]

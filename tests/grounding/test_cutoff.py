@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from langrl.errors import ShapeError, TrajectoryError
-from langrl.grounding.cutoff import KnownSteps, false_shares, trusted_cutoff
+from langrl.grounding.cutoff import (
+    KnownSteps,
+    choose_cutoff,
+    false_shares,
+    joining_cutoff,
+    trusted_cutoff,
+)
 
 LENGTH, GAP = 20, 4.0  # of two corridors, joined at their right ends; between them, a wall
 
@@ -51,6 +57,33 @@ def test_shares_are_known_at_any_cutoff():
 def test_lengths_have_to_fit():
     with pytest.raises(ShapeError, match="each distance needs a number of steps"):
         edges([1.0, 2.0], [1.0], horizon=5)
+
+
+def chain(gaps):
+    """Return edges between places on a line, with gaps in nats between them [W, W]."""
+    places = torch.tensor([0.0, *gaps]).cumsum(0)
+    return (places.unsqueeze(1) - places).abs().fill_diagonal_(torch.nan)
+
+
+def test_the_least_distance_that_joins_a_share_of_the_pairs():
+    edges = chain([1.0, 2.0, 0.0, 5.0])  # pieces of 1, 1, 2 and 1 places at a distance of 0
+    assert joining_cutoff(edges, 7 / 25) == 0.0
+    assert joining_cutoff(edges, 8 / 25) == 1.0  # 4 + 4 + 1 pairs of 25
+    assert joining_cutoff(edges, 17 / 25) == 2.0
+    assert joining_cutoff(edges, 1.0) == 5.0
+
+
+def test_the_cutoff_of_a_graph_is_trusted_but_joins_the_states():
+    edges, steps = chain([1.0] * 9), chain([1.0] * 9).nan_to_num(0.0)
+    assert trusted_cutoff(edges, steps, 4) == 4.0
+    assert choose_cutoff(edges, steps, 4) == 1.0  # more edges are not needed
+    edges = chain([1.0] * 4 + [3.0] + [1.0] * 4)
+    assert choose_cutoff(edges, steps, 1.5) == 3.0  # less leaves two pieces
+    weak = chain([1.0] * 199 + [3.0])  # a single state is far from the others
+    steps = chain([1.0] * 200).nan_to_num(0.0)
+    assert joining_cutoff(weak, 0.995) == 3.0
+    assert joining_cutoff(weak, 0.98) == 1.0
+    assert choose_cutoff(weak, steps, 2.5) == 2.0  # between both, it is what is trusted
 
 
 def corridors():

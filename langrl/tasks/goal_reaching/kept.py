@@ -38,7 +38,7 @@ def trusted_distance(
         found = held_out_cutoff(agents.distance(), HeldOut.of(measured, generator), generator)
     except TrajectoryError:  # nothing has moved yet
         return None
-    return found or None  # 0: nothing is believed, so that the choice is the graph's
+    return found or None  # 0, as of a critic that has not learned: the choice is the graph's
 
 
 def as_arrays(visited: tuple[Tensor, Tensor] | None) -> tuple[Array, Array] | None:
