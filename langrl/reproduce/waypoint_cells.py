@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from langrl.agents.waypoints import Committed, Drawing, WaypointPolicy
+from langrl.agents.waypoints import COMPOSITIONS, Drawing, WaypointPolicy
 from langrl.data.recordings.pointmaze import RECIPES, Expert, make_env
 from langrl.envs.goal_vector import GoalVector
 from langrl.evaluation.comparison import summarise
@@ -115,7 +115,7 @@ def _by_oracle(agents: GoalAgents, maze: str) -> GoalPolicy:
     with closing(make_env(RECIPES[f"ogbench/pointmaze-{maze}-navigate"])) as env:
         graph: WaypointGraph = oracle_graph(Expert(env.unwrapped), agents.graph())
     # The drawing is of compositions that name no next place; this one does.
-    return WaypointPolicy(agents.plain(False), Committed(graph), Drawing(1.0))
+    return WaypointPolicy(agents.plain(False), COMPOSITIONS["committed"](graph), Drawing(1.0))
 
 
 def _reach(
