@@ -130,7 +130,8 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # folders of results are made at once
     words = shlex.split(command)
     for before, run in itertools.pairwise(words):
-        if before in ("evaluate", "--resume", "--start"):  # a run that there is
+        diagnosed = before == "diagnose" and run.startswith("runs/")
+        if diagnosed or before in ("evaluate", "--resume", "--start"):  # a run that there is
             shutil.copytree(STORED_CHECKPOINT.parent / "runs-0.1" / "grid", run, dirs_exist_ok=True)
             if words[1] == "pretrain":  # a run of the command's own family
                 (tmp_path / run / "config.yaml").write_text("task: cpc\n")

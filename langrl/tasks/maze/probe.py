@@ -3,22 +3,20 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from langrl.data.maze.experts import maze_experts
-from langrl.data.replay import TrajectoryReplay
 from langrl.data.trajectories import Trajectories, load_trajectories
 from langrl.envs.maze.cells import street_frame
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.grounding.critic_diagnosis import CriticProbe
-from langrl.grounding.cutoff import Futures, HeldOut
 from langrl.grounding.successor import SuccessorDistance
 from langrl.tasks.cell_steps import CELLS, CellSteps
 from langrl.tasks.loading import agents_of
 from langrl.tasks.maze.config import MazeRunConfig
+from langrl.tasks.maze.held_out import held_out_of
 
-_TRAJECTORIES, _FUTURES = 2000, 1000
+_TRAJECTORIES = 2000
 
 
 def probe_of(folder: Path, config: MazeRunConfig, data: Path | None, seed: int) -> CriticProbe:
@@ -38,19 +36,7 @@ def probe_of(folder: Path, config: MazeRunConfig, data: Path | None, seed: int) 
     world = StreetMaze(config.world.layout)
     agent = agents_of(folder)()
     trajectories = _trajectories(config, world, data, seed)
-    replay = TrajectoryReplay(
-        trajectories,
-        discount=config.data.discount,
-        tail=config.data.tail,
-        action_negatives="none",
-        count=1,
-        cells=torch.zeros(len(trajectories.terminals), dtype=torch.int64),
-        device=torch.device("cpu"),
-    )
-    batch = replay.sample(_FUTURES, torch.Generator().manual_seed(seed))
-    states, actions, goals = (batch[name].numpy() for name in ("state", "action", "goal"))
-    seen = trajectories.observations
-    held_out = HeldOut(seen, seen, trajectories.terminals, Futures(states, actions, states, goals))
+    held_out = held_out_of(trajectories, config.data, seed)
     steps = CellSteps(street_frame(world))
     distance = SuccessorDistance([agent.critic], agent.actions)
     return CriticProbe(distance, held_out, steps, CELLS, True)
