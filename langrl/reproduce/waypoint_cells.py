@@ -13,6 +13,7 @@ from langrl.envs.goal_vector import GoalVector
 from langrl.evaluation.comparison import summarise
 from langrl.evaluation.goal_reaching import GoalPolicy, concatenate, reach_goals, summarise_goals
 from langrl.grounding.waypoints import WaypointGraph
+from langrl.protocols import Agent
 from langrl.reproduce.common import train_timed, with_given
 from langrl.reproduce.true_distance import oracle_graph
 from langrl.tasks.goal_reaching.agent import GoalAgents, acting, build_networks
@@ -29,7 +30,6 @@ TASKS = 5  # of each maze
 METHODS = ("plain", "marginalised", "committed")
 ORACLE = "oracle"
 STRATEGY = "nearest_goal"
-_DRAWN = 1  # actions are drawn by the seed of episodes, and this
 
 
 def config_of(
@@ -145,7 +145,8 @@ def _follow(config: GoalRunConfig, agents: GoalAgents, episodes: int) -> list[Ro
     settings = config.evaluation.model_copy(update={"episodes": episodes})
     rows = []
     for method, waypoints in (("plain", 0), ("committed", config.grounding.waypoints)):
-        makers = {STRATEGY: partial(agents, strategy=STRATEGY, waypoints=waypoints)}
+        make: Callable[[], Agent] = partial(agents, strategy=STRATEGY, waypoints=waypoints)
+        makers = {STRATEGY: make}
         done = suite.compare(makers, "instructions", settings)[STRATEGY]
         row = {"method": f"{method}, instructions", "critics": config.critic.critics}
         rows.append(row | {"success": summarise(done)["success"]})
