@@ -17,7 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.maze.cells import cell_frame
-from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.phrasing import TASK_PHRASINGS, Meaning, TaskPhrasing
 from langrl.envs.regions import RegionFrame, RegionGrammar, axes_of
 from langrl.errors import GroundingError, NonFiniteError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask
@@ -46,7 +46,7 @@ class CellGrammar(Protocol):
     ) -> Meaning:
         """Draw a meaning of some kinds, one that is true of a cell if it is given."""
 
-    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+    def write(self, meaning: Meaning, generator: Generator, phrasing: TaskPhrasing) -> str:
         """Return one of the texts for a meaning."""
 
 
@@ -120,7 +120,7 @@ class GoalWords:
         goals: Array,
         generator: Generator,
         kinds: Sequence[str] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> list[str]:
         """Return a text that is true of each goal [P, G]: pairs for ``learn_language``.
 
@@ -143,7 +143,7 @@ class GoalWords:
         self,
         generator: Generator,
         kinds: Sequence[str] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> str:
         """Return a text of some kinds that denotes something."""
         grammar = self.frame.grammar
@@ -151,7 +151,7 @@ class GoalWords:
         return grammar.write(meaning, generator, phrasing)
 
     def _kinds(self, kinds: Sequence[str] | None, phrasing: str) -> tuple[str, ...]:
-        lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
+        lookup(dict.fromkeys(TASK_PHRASINGS), phrasing, "phrasing")
         for kind in kinds or ():
             lookup(dict.fromkeys(self.frame.grammar.drawn_kinds), kind, "instruction type")
         return tuple(kinds or self.kinds)

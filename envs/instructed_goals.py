@@ -17,7 +17,7 @@ from langrl.envs.goal_engine import GoalEngine, Seen
 from langrl.envs.goal_words import GoalWords
 from langrl.envs.instructed import Episodes, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.envs.wrappers.resets import draw_unsatisfied
 from langrl.errors import ConfigError, NonFiniteError, ShapeError
 from langrl.protocols import Array, Integers, Mask
@@ -29,7 +29,11 @@ class _GoalEpisodes(Episodes):
     """The state of N episodes in a goal engine."""
 
     def __init__(
-        self, engine: GoalEngine, words: GoalWords, kinds: Sequence[str] | None, phrasing: Phrasing
+        self,
+        engine: GoalEngine,
+        words: GoalWords,
+        kinds: Sequence[str] | None,
+        phrasing: TaskPhrasing,
     ) -> None:
         super().__init__(engine.num_envs, ("instruction",))
         self.engine, self.words = engine, words
@@ -132,7 +136,7 @@ class InstructedGoals(InstructedVectorEnv):
         engine: the environments; ``langrl.envs.goal_vector.make_engine`` makes them by an id.
         words: what texts mean.
         kinds: which instruction types to draw; all by default.
-        phrasing: ``seen`` or ``held_out`` phrasings.
+        phrasing: ``seen``, ``held_out`` or ``noisy`` phrasings.
 
     Raises:
         ConfigError: if episodes have no time limit.
@@ -145,7 +149,7 @@ class InstructedGoals(InstructedVectorEnv):
         engine: GoalEngine,
         words: GoalWords,
         kinds: Sequence[str] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> None:
         limit = engine.spaces.max_episode_steps
         if limit is None:

@@ -5,14 +5,18 @@ A *noisy* text is one of a grammar's texts with both. Nobody is trained on it.
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 
 from numpy.random import Generator
 
-from langrl.envs.spelling import SHORTEST, misspell
+from langrl.envs.phrasing import Meaning
+from langrl.envs.spelling import SHORTEST, misspell, one_edit_away
 from langrl.words import lower_text
 
 Corrector = Callable[[str], str | None]
 """Returns the word that a word was meant to be; None if that is unknown."""
+Reader = Callable[[str], Meaning | None]
+"""Returns the meaning of a text; None if it cannot be read."""
 
 POLITE = (
     "hi, {}, please", "um, {}, thanks", "sorry to bother you, {}", "{}, if you do not mind",
@@ -45,6 +49,31 @@ def add_noise(text: str, known: Collection[str], correct: Corrector, generator: 
         wrong = next((slip for slip in slips if correct(slip) == word), word)
         text = text[:start] + wrong + text[end:]
     return POLITE[int(generator.integers(len(POLITE)))].format(text)
+
+
+def corrector(known: frozenset[str]) -> Corrector:
+    """Return what corrects words by those of a grammar.
+
+    A known word stays; any other is the one known word of at least ``SHORTEST`` letters within one
+    edit of it, where there is just one.
+    """
+
+    @lru_cache(maxsize=4096)
+    def correct(word: str) -> str | None:
+        if word in known:
+            return word
+        near = {edit for edit in one_edit_away(word) & known if len(edit) >= SHORTEST}
+        return near.pop() if len(near) == 1 else None
+
+    return correct
+
+
+def read_noisy(text: str, read: Reader, correct: Corrector) -> Meaning | None:
+    """Return the meaning of a text that may have noise on it; None if it cannot be read."""
+    if meaning := read(text):
+        return meaning
+    plain = (with_words_corrected(each, correct) for each in without_politeness(text))
+    return next((meaning for each in plain if (meaning := read(each))), None)
 
 
 def without_politeness(text: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The words of ``langrl.envs.regions``: how sides are named, and goals are asked for."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import chain, product
 
 from langrl.envs.phrasing import PHRASINGS, Meaning
 from langrl.envs.templates import Forms, Templates
@@ -95,6 +95,16 @@ _NAMED = {
     for text in _phrases(kind, side, phrasing)
 }
 """Every name of a half or an end."""
+VOCABULARY = frozenset(
+    word
+    for text in (
+        *_NAMED,
+        *chain(*LEADS.values()),
+        *(text for forms in GOALS.values() for text in chain(*forms.values())),
+    )
+    for word in text.replace("{}", " ").split()
+)
+"""Every word that the grammar knows."""
 _LONGEST_FIRST = "|".join(sorted(_NAMED, key=len, reverse=True))
 
 

@@ -23,12 +23,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.phrasing import Meaning, Phrasing
-from langrl.envs.region_words import AXES, KIND_WEIGHTS, KINDS, TEMPLATES
+from langrl.envs.noise import add_noise, corrector, read_noisy
+from langrl.envs.phrasing import Meaning, TaskPhrasing
+from langrl.envs.region_words import AXES, KIND_WEIGHTS, KINDS, TEMPLATES, VOCABULARY
 from langrl.errors import DomainError, InstructionError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask
 
 _INNER = (False, True, True, False)
+_corrected = corrector(VOCABULARY)
 _LEAST_SPAN = 0.01  # of the longest axis; a shorter one tells no goals apart
 
 
@@ -154,19 +156,24 @@ class RegionGrammar:
             return (meaning[0], meaning[2], meaning[1])
         return meaning
 
-    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+    def write(self, meaning: Meaning, generator: Generator, phrasing: TaskPhrasing) -> str:
         """Return one of the texts for a meaning, drawn from a set of phrasings."""
-        return TEMPLATES.write(meaning, generator, phrasing)
+        if phrasing != "noisy":
+            return TEMPLATES.write(meaning, generator, phrasing)
+        text = TEMPLATES.write(meaning, generator, "seen")
+        return add_noise(text, VOCABULARY, _corrected, generator)
 
     # -- reading ---------------------------------------------------------------------------
 
     def parse(self, text: str) -> Meaning | None:
         """Return the meaning of a text, or None if the grammar cannot read it.
 
+        The noise of ``langrl.envs.noise`` may be on it.
+
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        return TEMPLATES.parse(text)
+        return read_noisy(text, TEMPLATES.parse, _corrected)
 
     def denotation(self, text: str) -> Mask | None:
         """Return the boxes that satisfy a text, bool [Q, ..., Q]; None if it cannot be read.

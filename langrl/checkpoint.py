@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint to ``folder``, replacing what is there only once it is complete."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder = Path(folder)
@@ -52,12 +54,23 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     for name, tensors in checkpoint.tensors.items():
         kept = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         path = temporary / f"{name}.safetensors"
-        save_file(kept, path)
+        try:
+            save_file(kept, path)
+        except SafetensorError as error:
+            raise _as_os_error(error, path) from error
         path.chmod(0o644)  # it is written for its owner alone, and checkpoints are shared
     digests = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
     manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
     (temporary / MANIFEST).write_text(manifest)
     replace_folder(temporary, folder)
+
+
+def _as_os_error(error: Exception, path: Path) -> Exception:
+    """Return an error of safetensors as the OSError that it is, if it is one: of a full disk."""
+    if (found := re.search(r"os error (\d+)", str(error))) is None:
+        return error
+    number = int(found[1])
+    return OSError(number, os.strerror(number), str(path))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -235,7 +248,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     It is written under a temporary name beside ``path``, flushed to disk and renamed.
     """
     temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:  # that of a full disk does not name the file
+        error.filename = error.filename or str(path)
+        raise
     _flush(temporary)
     temporary.replace(path)
     _flush(path.parent)

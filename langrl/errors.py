@@ -5,11 +5,16 @@ it; the command line prints that line and exits with status 2.
 """
 
 import difflib
+import errno
 import importlib.util
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 T = TypeVar("T")
+OF_THE_MACHINE = frozenset(
+    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+)
+"""Numbers of the OSErrors that are about a disk and its rights; commands say so in one line."""
 
 
 class LangRLError(Exception):

@@ -1,7 +1,8 @@
 """A small suite and a small profile of the benchmark, which trains next to nothing."""
 
-from langrl.benchmark.profiles import Profile, Recipe
-from langrl.benchmark.suites import Suite, hash_tasks
+from langrl.benchmark import planning
+from langrl.benchmark.profiles import PROFILES, Profile, Recipe
+from langrl.benchmark.suites import SUITES, Suite, hash_tasks
 from langrl.benchmark.tasks import draw_tasks_of_modes
 from langrl.envs.intents import MODES
 
@@ -39,3 +40,22 @@ def small_suite(seed: int = 3, worlds: tuple[str, ...] = (STREET, GRID)) -> Suit
         drawn = draw_tasks_of_modes(world, 4, seed)
         digests[world] = hash_tasks(task for mode in MODES for task in drawn[mode])
     return Suite(NAME, seed, 4, digests)
+
+
+def with_small_suite(function, *arguments):
+    """Call a function where the small suite is the benchmark's own, as another process may not."""
+    planning.SUITE = NAME
+    SUITES.setdefault(NAME, small_suite())
+    PROFILES.setdefault("small", PROFILE)
+    return function(*arguments)
+
+
+class SmallEngine:
+    """An engine in whose processes there is the small suite."""
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    def map(self, function, jobs):
+        """As the engine's."""
+        return self._engine.map(with_small_suite, [(function, *job) for job in jobs])

@@ -36,6 +36,11 @@ def fails_without(path):
     return {"ok": True}
 
 
+def read_lines(path):
+    """Read a file."""
+    return {"lines": Path(path).read_text().splitlines()}
+
+
 def fill_disk():
     """Fail as on a full disk."""
     raise OSError(28, "No space left on device")

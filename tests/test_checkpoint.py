@@ -2,10 +2,12 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from langrl.checkpoint import (
     MANIFEST,
@@ -171,6 +173,26 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(folder):
     with pytest.raises(TypeError):
         write_checkpoint(folder, Checkpoint({"agent": object()}, {}))
     assert same(read_checkpoint(folder), sample())
+
+
+def test_a_full_disk_is_an_error_of_the_file(folder, monkeypatch):
+    def full(*arguments):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*weights\.safetensors"):
+        write_checkpoint(folder, sample())
+    monkeypatch.undo()
+    assert same(read_checkpoint(folder), sample())
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*report\.html"):
+        write_atomically(tmp_path / "report.html", "text")
 
 
 class Killed(BaseException):

@@ -161,3 +161,15 @@ def test_a_config_is_told_by_its_task_and_not_by_its_class():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "type"):
                 names = {ast.unparse(argument) for argument in node.args[1:]}
                 assert not any("RunConfig" in name for name in names), f"{module}: {names}"
+
+
+def test_what_reads_results_of_the_benchmark_knows_no_agents():
+    reads = {
+        "outcomes", "results", "metrics", "resampling", "tables", "report", "report_data",
+        "report_sections", "report_figures", "report_tables", "examples", "hub", "markup",
+    }  # fmt: skip
+    below = ("envs", "evaluation", "plots", "training", *RANKS[0])
+    for module in (f"langrl.benchmark.{name}" for name in reads):
+        for imported in imports(MODULES[module]) & MODULES.keys():
+            folder, _, name = imported.removeprefix("langrl.").partition(".")
+            assert folder in below or (folder == "benchmark" and name in reads), (module, imported)

@@ -29,7 +29,7 @@ from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.instructed import InstructedEnv, InstructedVectorEnv
 from langrl.envs.instruction_space import InstructionSpace
 from langrl.envs.intents import Mode
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.errors import InstructionError
 from langrl.protocols import Mask
 
@@ -37,7 +37,7 @@ MAX_STEPS = 100
 
 
 def _draw_instruction(
-    spec: grid.RoomSpec, levels: Sequence[str], phrasing: Phrasing, generator: Generator
+    spec: grid.RoomSpec, levels: Sequence[str], phrasing: TaskPhrasing, generator: Generator
 ) -> str:
     for _ in range(TRIES):
         room = grid.draw_rooms(spec, 1, generator)[0]
@@ -77,7 +77,7 @@ class GridGoToEnv(InstructedEnv):
         world: one of ``langrl.envs.grid.rooms.GRID_WORLDS``.
         levels: instruction types, of ``langrl.envs.grid.grammar.LEVELS``; the world's own if not
             given.
-        phrasing: ``seen`` or ``held_out`` phrasings.
+        phrasing: ``seen``, ``held_out`` or ``noisy`` phrasings.
         mode: ``any``, any denoted object will do, or ``hidden``.
         render_mode: None or ``rgb_array``.
         view: cells along a side of the egocentric view that the agent sees; the whole room if not
@@ -95,7 +95,7 @@ class GridGoToEnv(InstructedEnv):
         self,
         world: str = "goto",
         levels: Sequence[str] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
         mode: Mode = "any",
         render_mode: str | None = None,
         view: int | None = None,
@@ -165,7 +165,7 @@ class GridGoToVectorEnv(InstructedVectorEnv):
         num_envs: int = 1,
         world: str = "goto",
         levels: Sequence[str] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
         mode: Mode = "any",
         max_episode_steps: int = MAX_STEPS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,

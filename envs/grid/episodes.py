@@ -17,7 +17,7 @@ from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rooms import ACTIONS, Poses, Rooms
 from langrl.envs.grid.views import check_view, egocentric_views
 from langrl.envs.intents import IntentEpisodes, Mode
-from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.phrasing import TASK_PHRASINGS, Meaning, TaskPhrasing
 from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask, check_instruction
@@ -65,7 +65,7 @@ class GridEpisodes(IntentEpisodes):
         world: a name in ``GRID_WORLDS``.
         count: how many episodes, N.
         levels: instruction types that are drawn; the world's own if not given.
-        phrasing: ``seen`` or ``held_out``.
+        phrasing: ``seen``, ``held_out`` or ``noisy``.
         mode: one of ``langrl.envs.intents.MODES``.
         view: cells along a side of what an agent sees; the whole room if not given.
     """
@@ -75,7 +75,7 @@ class GridEpisodes(IntentEpisodes):
         world: str,
         count: int,
         levels: Sequence[str] | None,
-        phrasing: Phrasing,
+        phrasing: TaskPhrasing,
         mode: Mode,
         view: int | None,
     ) -> None:
@@ -83,7 +83,7 @@ class GridEpisodes(IntentEpisodes):
         options = ("instruction", "room", "pose", "intended")
         super().__init__(count, options, mode, grid_questions(self.spec.size))
         self.levels = check_levels(self.spec.levels if levels is None else levels)
-        lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
+        lookup(dict.fromkeys(TASK_PHRASINGS), str(phrasing), "phrasing")
         self.phrasing = phrasing
         self.view = None if view is None else check_view(view)
         self.rooms = np.zeros((*self.denoted.shape, 2), np.uint8)

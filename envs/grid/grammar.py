@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from langrl.envs.grid import templates
 from langrl.envs.grid.words import CANONICAL, FILLERS, LEADS, SYNONYMS
 from langrl.envs.noise import add_noise, without_politeness
-from langrl.envs.phrasing import PHRASINGS, Meaning, Phrasing
+from langrl.envs.phrasing import TASK_PHRASINGS, Meaning, TaskPhrasing
 from langrl.errors import InstructionError, ShapeError, lookup
 from langrl.protocols import Integers, Mask, check_instruction
 
@@ -139,17 +139,21 @@ def wall_distance(walls: Mask) -> Integers:
 # -- writing -------------------------------------------------------------------------------
 
 
-def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+def write(meaning: Meaning, generator: Generator, phrasing: TaskPhrasing) -> str:
     """Return one of the texts for a meaning, drawn from a set of phrasings.
 
     Held-out texts have leads, templates and synonyms that seen ones never have, and in about
-    one of six a colour or type word has a typo.
+    one of six a colour or type word has a typo. Noisy ones are seen ones with politeness and slips
+    of spelling.
 
     Raises:
         InstructionError: if a compound has a compound as a part, or no text says it.
         UnknownNameError: if there is no such phrasing, kind of meaning, colour or type.
     """
-    lookup(dict.fromkeys(PHRASINGS), phrasing, "phrasing")
+    lookup(dict.fromkeys(TASK_PHRASINGS), phrasing, "phrasing")
+    if phrasing == "noisy":
+        text = write(meaning, generator, "seen")
+        return add_noise(text, templates.VOCABULARY, templates.corrected, generator)
     level_of(meaning)
     parts = meaning[1:] if meaning[0] != "thing" else (meaning,)
     phrases = templates.phrases_of(
@@ -168,12 +172,6 @@ def write(meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
     if phrasing == "held_out" and generator.random() < TYPO_SHARE:
         text = templates.with_typo(text, generator)
     return _A_BEFORE_VOWEL.sub("an", text)
-
-
-def write_noisy(meaning: Meaning, generator: Generator) -> str:
-    """Return a seen text for a meaning with politeness and slips of spelling."""
-    text = write(meaning, generator, "seen")
-    return add_noise(text, templates.VOCABULARY, templates.corrected, generator)
 
 
 # -- reading -------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from langrl.envs.maze.goals import MazeGoals
 from langrl.envs.maze.grammar import DRAWN_KINDS, MazeGrammar
 from langrl.envs.maze.layouts import Layout
 from langrl.envs.maze.world import Positions, StreetMaze, move, rotate, unit
-from langrl.envs.phrasing import PHRASINGS, Phrasing
+from langrl.envs.phrasing import TASK_PHRASINGS, TaskPhrasing
 from langrl.envs.questions import maze_questions
 from langrl.errors import ConfigError, InstructionError, LayoutError, ShapeError, lookup
 from langrl.protocols import Array, Integers, Mask
@@ -50,7 +50,7 @@ class _Episodes(IntentEpisodes):
         world: StreetMaze,
         count: int,
         kinds: Sequence[str],
-        phrasing: Phrasing,
+        phrasing: TaskPhrasing,
         angle_noise: float,
         mode: Mode,
     ) -> None:
@@ -60,7 +60,7 @@ class _Episodes(IntentEpisodes):
             raise InstructionError(f"kinds is a tuple; choose some of {', '.join(DRAWN_KINDS)}")
         for name in kinds:
             lookup(dict.fromkeys(DRAWN_KINDS), str(name), "instruction type")
-        lookup(dict.fromkeys(PHRASINGS), str(phrasing), "phrasing")
+        lookup(dict.fromkeys(TASK_PHRASINGS), str(phrasing), "phrasing")
         if not (math.isfinite(angle_noise) and angle_noise >= 0):
             raise ConfigError(f"angle_noise is in degrees, at least 0; got {angle_noise}")
         self.world, self.kinds, self.phrasing = world, tuple(kinds), phrasing
@@ -177,12 +177,14 @@ class _Episodes(IntentEpisodes):
 
 
 def _draw_instruction(
-    grammar: MazeGrammar, kinds: Sequence[str], phrasing: Phrasing, generator: Generator
+    grammar: MazeGrammar, kinds: Sequence[str], phrasing: TaskPhrasing, generator: Generator
 ) -> str:
     return grammar.write(grammar.draw_meaning(generator, kinds), generator, phrasing)
 
 
-def _spaces(world: StreetMaze, kinds: Sequence[str], phrasing: Phrasing) -> tuple[spaces.Dict, Any]:
+def _spaces(
+    world: StreetMaze, kinds: Sequence[str], phrasing: TaskPhrasing
+) -> tuple[spaces.Dict, Any]:
     draw = partial(_draw_instruction, world.grammar, kinds, phrasing)
     seen = MazeGoals(world).space
     space = spaces.Dict({"observation": seen, "instruction": InstructionSpace(draw)})
@@ -206,7 +208,7 @@ class StreetMazeEnv(InstructedEnv):
     Args:
         layout: a published name, an ASCII map (``#`` wall, ``.`` free), or a file with one.
         kinds: which instruction types to draw, of ``langrl.envs.maze.grammar.DRAWN_KINDS``.
-        phrasing: ``seen`` or ``held_out`` phrasings.
+        phrasing: ``seen``, ``held_out`` or ``noisy`` phrasings.
         angle_noise: standard deviation in degrees of the noise on every direction.
         mode: ``any``, any denoted cell will do, or ``hidden``.
         render_mode: None or ``rgb_array``.
@@ -222,7 +224,7 @@ class StreetMazeEnv(InstructedEnv):
         self,
         layout: str | Path | Layout = "fork",
         kinds: Sequence[str] = ("row", "column"),
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
         angle_noise: float = 0.0,
         mode: Mode = "any",
         render_mode: str | None = None,
@@ -267,7 +269,7 @@ class StreetMazeVectorEnv(InstructedVectorEnv):
         num_envs: int = 1,
         layout: str | Path | Layout = "fork",
         kinds: Sequence[str] = ("row", "column"),
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
         angle_noise: float = 0.0,
         mode: Mode = "any",
         max_episode_steps: int = 100,

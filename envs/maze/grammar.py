@@ -21,9 +21,8 @@ import numpy as np
 from numpy.random import Generator
 
 from langrl.envs.maze.layouts import Layout
-from langrl.envs.noise import add_noise, with_words_corrected, without_politeness
-from langrl.envs.phrasing import Meaning, Phrasing
-from langrl.envs.spelling import SHORTEST, one_edit_away
+from langrl.envs.noise import add_noise, corrector, read_noisy
+from langrl.envs.phrasing import Meaning, Phrasing, TaskPhrasing
 from langrl.envs.templates import Templates
 from langrl.errors import InstructionError, lookup
 from langrl.protocols import Mask
@@ -88,6 +87,8 @@ _FORMS: list[str] = [
 ]
 VOCABULARY = frozenset(word for text in _FORMS for word in text.replace("{}", " ").split())
 """Every word that the grammar knows."""
+corrected = corrector(VOCABULARY)
+"""Corrects slips of spelling."""
 
 MOST_WORDS = 32  # of a text that is written; compact text encoders read no more by default
 _MASKS_KEPT = 4096
@@ -210,19 +211,19 @@ class MazeGrammar:
         generator.shuffle(pair)
         return (kind, *pair)
 
-    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+    def write(self, meaning: Meaning, generator: Generator, phrasing: TaskPhrasing) -> str:
         """Return one of the texts for a meaning, drawn from a set of phrasings.
 
-        It has at most ``MOST_WORDS`` words, which only those of nested meanings could exceed.
+        It has at most ``MOST_WORDS`` words, which only those of nested meanings could exceed, and
+        noise.
         """
+        clean: Phrasing = "seen" if phrasing == "noisy" else phrasing
         while True:
-            text = _TEMPLATES.write(meaning, generator, phrasing)
+            text = _TEMPLATES.write(meaning, generator, clean)
+            if phrasing == "noisy":
+                text = add_noise(text, VOCABULARY, corrected, generator)
             if text.count(" ") < MOST_WORDS:
                 return text
-
-    def write_noisy(self, meaning: Meaning, generator: Generator) -> str:
-        """Return a seen text for a meaning with politeness and slips of spelling."""
-        return add_noise(self.write(meaning, generator, "seen"), VOCABULARY, corrected, generator)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -234,10 +235,7 @@ class MazeGrammar:
         Raises:
             InstructionError: if the text cannot be an instruction (see ``check_instruction``).
         """
-        if meaning := _TEMPLATES.parse(text):
-            return meaning
-        plain = (with_words_corrected(each, corrected) for each in without_politeness(text))
-        return next((meaning for each in plain if (meaning := _TEMPLATES.parse(each))), None)
+        return read_noisy(text, _TEMPLATES.parse, corrected)
 
     def denotation(self, text: str) -> Mask | None:
         """Return the cells that satisfy a text, bool [R, C]; None if the grammar cannot read it.
@@ -277,15 +275,6 @@ def _thresholds(kinds: tuple[str, ...]) -> list[float]:
     """Return where in [0, 1) the share of each kind but the last ends."""
     weights = [lookup(KIND_WEIGHTS, kind, "instruction type") for kind in kinds]
     return [end / sum(weights) for end in accumulate(weights[:-1])]
-
-
-@lru_cache(maxsize=4096)
-def corrected(word: str) -> str | None:
-    """Return a word if it is known, else the one known word within one edit of it, or None."""
-    if word in VOCABULARY:
-        return word
-    near = {edit for edit in one_edit_away(word) & VOCABULARY if len(edit) >= SHORTEST}
-    return near.pop() if len(near) == 1 else None
 
 
 def _read_number(kind: str, groups: Sequence[str]) -> Meaning | None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.benchmark.metrics import METRICS
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.rollout import roll_out
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks
@@ -208,14 +209,9 @@ def measure_asking(
 
 
 def _worth(outcomes: Outcomes) -> Row:
-    asked, needed = outcomes.questions > 0, outcomes.needed
-    both, either = np.count_nonzero(asked & needed), asked.sum() + needed.sum()
-    return {
-        "utility": float(outcomes.utility.mean()),
-        "regret": float((outcomes.value - outcomes.utility).mean()),
-        "ask_f1": float(2 * both / either) if either else 1.0,
-        "questions": float(outcomes.questions.mean()),
-    }
+    names = ("utility", "regret", "ask_f1", "questions")
+    found = {name: METRICS[name](outcomes).value for name in names}
+    return found | ({"ask_f1": 1.0} if np.isnan(found["ask_f1"]) else {})  # rightly asks nothing
 
 
 def _intended(tasks: Sequence[BenchmarkTask]) -> Tensor:

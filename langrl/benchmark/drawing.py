@@ -10,24 +10,19 @@ Axes: ``n`` intents that a meaning denotes, ``R`` rows, ``C`` columns.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.envs.maze.grammar import MOST_WORDS
-from langrl.envs.phrasing import Meaning, Phrasing
+from langrl.envs.phrasing import Meaning, TaskPhrasing
 from langrl.errors import ConfigError
 from langrl.protocols import Integers, Mask
 from langrl.words import split_words
 
 MOST_BITS = 4  # the last level of ambiguity: so many bits, or more
-TaskPhrasing = Literal["seen", "held_out", "noisy"]
-PHRASINGS: tuple[TaskPhrasing, ...] = ("seen", "held_out", "noisy")
-"""Seen and held-out phrasings of the grammars; noisy: politeness, and up to two slips of spelling
-in a seen one."""
-
 _TRIES = 1000  # texts that are written for a meaning
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -90,11 +85,8 @@ def choose_intended(steps: NDArray[np.float64], choice: float, generator: Genera
 class Language(Protocol):
     """A grammar: what writes and reads the texts of a world."""
 
-    def write(self, meaning: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+    def write(self, meaning: Meaning, generator: Generator, phrasing: TaskPhrasing) -> str:
         """Return a text for a meaning."""
-
-    def write_noisy(self, meaning: Meaning, generator: Generator) -> str:
-        """Return a seen text for a meaning, with noise."""
 
     def parse(self, text: str) -> Meaning | None:
         """Return the meaning of a text; None if it cannot be read."""
@@ -115,7 +107,7 @@ def write_readable(
         language: writes and reads.
         meaning: what to write.
         denote: returns which intents a meaning denotes, bool [R, C].
-        phrasing: of ``PHRASINGS``.
+        phrasing: of ``langrl.envs.phrasing.TASK_PHRASINGS``.
         generator: source of randomness.
 
     Raises:
@@ -123,10 +115,7 @@ def write_readable(
     """
     denoted = denote(meaning)
     for _ in range(_TRIES):
-        if phrasing == "noisy":
-            text = language.write_noisy(meaning, generator)
-        else:
-            text = language.write(meaning, generator, phrasing)
+        text = language.write(meaning, generator, phrasing)
         read = language.parse(text) if len(split_words(text)) <= MOST_WORDS else None
         if read is not None and np.array_equal(denote(read), denoted):
             return text

@@ -27,9 +27,9 @@ from langrl.training.logs import TIMES, read_metrics
 
 Kind = Literal["street", "grid"]
 SHARED = "all"  # in the name of a run for all worlds of its type
+_OWN_NAMES: dict[Kind, Mapping[str, str]] = {"street": MAZE_IDS, "grid": GRID_IDS}
 _IDS: dict[Kind, Mapping[str, str]] = {
-    "street": {layout: name for name, layout in MAZE_IDS.items()},
-    "grid": {world: name for name, world in GRID_IDS.items()},
+    kind: {own: env_id for env_id, own in names.items()} for kind, names in _OWN_NAMES.items()
 }
 
 
@@ -61,9 +61,8 @@ class World:
     @classmethod
     def of(cls, env_id: str) -> "World":
         """Return the world of one of Gymnasium's ids."""
-        tables: dict[Kind, Mapping[str, str]] = {"street": MAZE_IDS, "grid": GRID_IDS}
         kind: Kind = "street" if env_id in MAZE_IDS else "grid"
-        return cls(f"{kind}-{tables[kind][env_id].replace('_', '-')}")
+        return cls(f"{kind}-{_OWN_NAMES[kind][env_id].replace('_', '-')}")
 
 
 def suite_in(env_id: str) -> TaskSuite:

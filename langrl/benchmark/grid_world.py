@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from langrl.benchmark.drawing import (
     Situation,
-    TaskPhrasing,
     choose_intended,
     level_of,
     spread_choices,
@@ -36,7 +35,7 @@ from langrl.envs.grid.rooms import (
     pose_distances,
 )
 from langrl.envs.intents import Mode
-from langrl.envs.phrasing import Meaning
+from langrl.envs.phrasing import Meaning, TaskPhrasing
 from langrl.envs.questions import Questions, grid_questions
 from langrl.errors import ConfigError
 from langrl.protocols import Integers, Mask

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from langrl.benchmark.drawing import (
     Situation,
-    TaskPhrasing,
     choose_intended,
     level_of,
     spread_choices,
@@ -22,7 +21,7 @@ from langrl.benchmark.drawing import (
 from langrl.envs.intents import Mode
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
-from langrl.envs.phrasing import Meaning
+from langrl.envs.phrasing import Meaning, TaskPhrasing
 from langrl.envs.questions import Questions, maze_questions
 
 ANGLE_NOISE = 20.0  # degrees, on every direction

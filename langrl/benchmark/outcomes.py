@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from langrl.envs.intents import MODES
 from langrl.errors import ResultsError, suggestion
 
-MODES = ("any", "hidden")
 _TEXTS = frozenset({"task", "mode", "phrasing", "kind"})
 _FLAGS = frozenset({"twin", "success", "intended", "needed"})
 _COUNTS = frozenset({"pair", "steps", "questions"})

@@ -20,13 +20,13 @@ from langrl.benchmark.entrants import (
 )
 from langrl.benchmark.families import World, config_of, recipe_of, run_name, worlds_of
 from langrl.benchmark.profiles import PROFILES
+from langrl.benchmark.results import ABOUT
 from langrl.benchmark.suites import SUITES, Suite
 from langrl.checkpoint import content_digest, find_checkpoint
-from langrl.errors import ConfigError, ResultsError, lookup
+from langrl.errors import ConfigError, ResultsError, UnknownNameError, lookup
 from langrl.tasks.registry import config_beside
 
 SUITE = "langrl/AmbiguousInstructions-v1"
-ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 _SCHEMA = "langrl-benchmark-1"
 
 
@@ -115,7 +115,7 @@ def plan(
             for name, agent in (agents or {}).items()
         ),
     ]
-    entrants = tuple(lookup(ENTRANTS, name, "entrant") for name in asked if name not in folders)
+    entrants = tuple(_named(name) for name in asked if name not in folders)
     made = Plan(
         suite, profile, out, entrants, tuple(own), chosen,
         tuple(range(own_profile.seeds if seeds is None else seeds)),
@@ -123,6 +123,13 @@ def plan(
     _check(made, must_act=names is not None)
     _check_folder(made)
     return made
+
+
+def _named(name: str) -> Entrant:
+    """Return an entrant of the benchmark; raises UnknownNameError."""
+    if "/" in name and name not in ENTRANTS:
+        raise UnknownNameError(f"--agents {name}: there is no such run folder; check the path")
+    return lookup(ENTRANTS, name, "entrant")
 
 
 def _own_run(folder: Path) -> Own:

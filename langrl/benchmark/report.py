@@ -10,7 +10,7 @@ from langrl.benchmark.hub import write_eval_results
 from langrl.benchmark.markup import element, join
 from langrl.benchmark.report_data import gather
 from langrl.benchmark.report_sections import (
-    LEADERBOARD,
+    LEADERBOARD_COLUMNS,
     Content,
     header,
     sections,
@@ -43,7 +43,7 @@ def write_report(folder: Path, results: Results, command: str) -> Path:
     content = gather(folder, results, command)
     write_atomically(folder / PAGE, render(content))
     _write_numbers(folder, content)
-    measures = [column.name for column in LEADERBOARD]
+    measures = [column.name for column in LEADERBOARD_COLUMNS]
     notes = f"tasks {content.digest}; {command}"
     write_eval_results(folder, content.rows, measures, content.suite, notes)
     return folder / PAGE

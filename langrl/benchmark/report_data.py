@@ -11,7 +11,7 @@ import numpy as np
 from langrl.benchmark.examples import Example
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.report_sections import Content
-from langrl.benchmark.results import CellResult, Results
+from langrl.benchmark.results import ABOUT, CellResult, Results
 from langrl.benchmark.tables import LEADERBOARD, breakdown, leaderboard, profiles
 from langrl.errors import ResultsError
 from langrl.plots.benchmark import Curve
@@ -21,7 +21,6 @@ SEED = 20_260_517  # of the resamples: a folder has one report
 _THRESHOLDS = np.linspace(0, 1, 101)
 _MOST_EXAMPLES = 8
 _METRICS = (*LEADERBOARD, "ceiling")
-_ABOUT = "benchmark.json"  # of a folder: says which profile it is
 
 
 def gather(folder: Path, results: Results, command: str) -> Content:
@@ -105,7 +104,7 @@ def _hidden(results: Results, entrant: str) -> Outcomes:
 def _profile(folder: Path) -> str | None:
     """Return the profile of a run; None where the folder does not say."""
     try:
-        about = json.loads((folder / _ABOUT).read_text())
+        about = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):
         return None
     name = about.get("profile") if isinstance(about, dict) else None

@@ -19,7 +19,7 @@ from langrl.evaluation.intervals import Interval
 from langrl.plots.benchmark import Curve
 
 Row = Mapping[str, Any]
-LEADERBOARD = (
+LEADERBOARD_COLUMNS = (
     Column("iqm", "Score, IQM", True,
            "Interquartile mean over worlds, modes and seeds of the share of the ceiling.", True),
     Column("intended", "Success, hidden intent", True,
@@ -34,7 +34,7 @@ LEADERBOARD = (
     Column("nll", "NLL", False, "-log of the belief in what was meant, in nats."),
     Column("ece", "ECE", False, "Expected calibration error of the belief, ten bins."),
 )  # fmt: skip
-AMBIGUITY = (
+AMBIGUITY_COLUMNS = (
     Column("ambdif", "AmbDif", True,
            "share of twins whose ambiguous task gets the larger set of intents"),
     Column("ask_f1", "Ask-F1", True,
@@ -135,7 +135,7 @@ def _leaderboard(content: Content) -> Html:
         " the world and the grammar, or nothing. A heading sorts; a name leads to how its numbers"
         " were made."
     )
-    return number_table(content.rows, LEADERBOARD, caption, "Leaderboard")
+    return number_table(content.rows, LEADERBOARD_COLUMNS, caption, "Leaderboard")
 
 
 def _by_bits(content: Content) -> Html:
@@ -193,12 +193,12 @@ def _asking(content: Content) -> Html:
 
 
 def _ambiguity(content: Content) -> Html:
-    names = [column.name for column in AMBIGUITY]
+    names = [column.name for column in AMBIGUITY_COLUMNS]
     rows = [row for row in content.rows if any(row.get(name) is not None for name in names)]
     if not rows:
         return Html()
-    meanings = "; ".join(f"{column.heading}: {column.meaning}" for column in AMBIGUITY)
-    return number_table(rows, AMBIGUITY, f"{meanings}.", "Measures of ambiguity")
+    meanings = "; ".join(f"{column.heading}: {column.meaning}" for column in AMBIGUITY_COLUMNS)
+    return number_table(rows, AMBIGUITY_COLUMNS, f"{meanings}.", "Measures of ambiguity")
 
 
 def _examples(content: Content) -> Html:

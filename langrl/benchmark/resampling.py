@@ -15,7 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.benchmark.metrics import Metric, score
-from langrl.benchmark.outcomes import MODES, Outcomes
+from langrl.benchmark.outcomes import Outcomes
+from langrl.envs.intents import MODES
 from langrl.errors import ResultsError
 from langrl.evaluation.ambiguity import TaskSums, ratio
 from langrl.evaluation.intervals import (
@@ -70,17 +71,6 @@ def measure_intervals(
     sums = MetricSums(runs, metrics, where)
     resampled = sums.resampled(sums.draws(resamples, generator), generator)
     return {name: sums.interval(name, resampled) for name in metrics}
-
-
-def measure_interval(
-    runs: Runs,
-    metric: Metric,
-    generator: Generator,
-    where: Where | None = None,
-    resamples: int = RESAMPLES,
-) -> Interval | None:
-    """Return one metric with its interval; see ``measure_intervals``."""
-    return measure_intervals(runs, {"": metric}, generator, where, resamples)[""]
 
 
 def difference_intervals(

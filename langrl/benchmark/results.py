@@ -10,6 +10,7 @@ from langrl.benchmark.outcomes import Outcomes
 from langrl.errors import ResultsError, lookup
 
 CELLS = "cells"
+ABOUT = "benchmark.json"  # of a folder: which suite and profile it holds
 SCHEMA = "langrl-cell-1"
 _ROLES = ("method", "reference")
 _FIELDS: dict[str, type] = {"suite": str, "hash": str, "agent": str, "world": str, "seed": int}
@@ -101,8 +102,8 @@ def load_results(folder: Path, digest: str | None = None) -> Results:
         suite, own = content["suite"], content["hash"]
         if digest is not None and own != digest:
             raise ResultsError(
-                f"{path} is of tasks {own[:16]} of {suite}, and this langrl has {digest[:16]}; run"
-                " it again into another folder"
+                f"{path} is of tasks {own[:16]} of {suite}, and this langrl has {digest[:16]};"
+                " remove it, or name another folder by --out"
             )
         first = first or (suite, own, path)
         if (suite, own) != first[:2]:
@@ -144,8 +145,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"it is no object but a {type(content).__name__}")
     if content.get("schema") != SCHEMA:
         raise ResultsError(
-            f"{path} has schema {content.get('schema')!r}, and this langrl reads {SCHEMA!r}; run it"
-            " again with this version"
+            f"{path} has schema {content.get('schema')!r}, and this langrl reads {SCHEMA!r}; remove"
+            " it and run the benchmark again, which makes it anew"
         )
     for problem in _problems(content):
         raise _damaged(path, problem)

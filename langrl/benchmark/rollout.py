@@ -5,9 +5,9 @@ Axes: ``N`` tasks, ``Q`` questions, ``M`` intents, ``T`` steps.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from langrl.errors import ConfigError
 from langrl.evaluation.rollouts import check_actions, play
 from langrl.functional.asking import best_question
 from langrl.grounding.beliefs import Beliefs
-from langrl.protocols import Agent, Array, Instructions, Mask, Observation, check_agent
+from langrl.protocols import Agent, Array, Instructions, Integers, Mask, Observation, check_agent
 
 
 class Asking:
@@ -101,47 +101,77 @@ def roll_out(
         ShapeError: if its actions have the wrong shape.
     """
     check_agent(agent)
-    env = make_tasks_env(tasks, price=price)
-    mode = autoreset_mode(env)
     if price is not None and not hasattr(agent, "ask"):
         raise ConfigError(f"{type(agent).__name__} has no method ask; evaluate it without a price")
-    began = time.perf_counter()
-    observation, _ = env.reset()
-    first = np.array(observation["observation"])  # a copy: the environment may write to it
-    agent.reset(np.random.default_rng([seed, 1]))
-    acting: Any = agent if price is None else Asking(agent, env.single_action_space)
-    hidden = tasks[0].mode == "hidden"
-    reported = ["is_success", *["intended_success"] * hidden, *["questions"] * (price is not None)]
-    try:
-        found, steps, states = play(env, mode, acting, observation, reported)
-    finally:
-        env.close()
-    seconds = (time.perf_counter() - began) / len(tasks)
-    beliefs, measured = beliefs_of(agent, tasks[0].world), None
+    played = _play(tasks, agent, seed, price)
+    beliefs = beliefs_of(agent, tasks[0].world)
+    measured = MeasuredBeliefs.unknown(len(tasks))
     if beliefs is not None:
         agent.reset(np.random.default_rng([seed, 2]))
-        believed = beliefs.log_posterior(first, [task.instruction for task in tasks])
-        measured = measure_beliefs(tasks, believed, seed, fit)
-    history = np.stack(states)  # [T + 1, N, ...]
-    paths = [history[: count + 1, n] for n, count in enumerate(steps.tolist())]
-    success = found["is_success"].astype(bool)
-    intended = found["intended_success"].astype(bool) if hidden else success
-    questions = found.get("questions", np.zeros(len(tasks)))
+        texts = [task.instruction for task in tasks]
+        measured = measure_beliefs(tasks, beliefs.log_posterior(played.first, texts), seed, fit)
+    outcomes = Outcomes(**_about(tasks), **measured.columns(), **_happened(tasks, played, price))
+    paths = [played.states[: count + 1, n] for n, count in enumerate(played.steps.tolist())]
+    return Rollout(tasks, outcomes, paths, played.first, beliefs)
+
+
+class _Played(NamedTuple):
+    """What was seen of N episodes.
+
+    Args:
+        first: observations at the start [N, ...].
+        reported: entries of ``info`` at the end of each, [N] each.
+        steps: the length of each [N].
+        states: observations over time [T + 1, N, ...].
+        seconds: how long all of them took.
+    """
+
+    first: Array
+    reported: Mapping[str, Array]
+    steps: Integers
+    states: Array
+    seconds: float
+
+
+def _play(tasks: Sequence[BenchmarkTask], agent: Agent, seed: int, price: float | None) -> _Played:
+    """Let an agent act in all tasks at once."""
+    reported = ["is_success"]
+    if tasks[0].mode == "hidden":
+        reported.append("intended_success")
+    if price is not None:
+        reported.append("questions")
+    env = make_tasks_env(tasks, price=price)
+    try:
+        began = time.perf_counter()
+        observation, _ = env.reset()
+        first = np.array(observation["observation"])  # a copy: the environment may write to it
+        agent.reset(np.random.default_rng([seed, 1]))
+        acting: Any = agent if price is None else Asking(agent, env.single_action_space)
+        found, steps, states = play(env, autoreset_mode(env), acting, observation, reported)
+    finally:
+        env.close()
+    return _Played(first, found, steps, np.stack(states), time.perf_counter() - began)
+
+
+def _happened(
+    tasks: Sequence[BenchmarkTask], played: _Played, price: float | None
+) -> dict[str, Any]:
+    """Return the columns of outcomes that say what happened, and what could have."""
+    success = played.reported["is_success"].astype(bool)
+    intended = played.reported.get("intended_success", success).astype(bool)
+    questions = played.reported.get("questions", np.zeros(len(tasks)))
     value, needed = ceilings(tasks, price)
-    outcomes = Outcomes(
-        **_about(tasks),
-        **(measured or MeasuredBeliefs.unknown(len(tasks))).columns(),
-        price=np.full(len(tasks), math.nan if price is None else price),
-        success=success,
-        intended=intended,
-        steps=steps,
-        questions=questions.astype(np.int64),
-        value=value,
-        utility=intended - (price or 0.0) * questions,
-        needed=needed,
-        seconds=np.full(len(tasks), seconds),
-    )
-    return Rollout(tasks, outcomes, paths, first, beliefs)
+    return {
+        "price": np.full(len(tasks), math.nan if price is None else price),
+        "success": success,
+        "intended": intended,
+        "steps": played.steps,
+        "questions": questions.astype(np.int64),
+        "value": value,
+        "utility": intended - (price or 0.0) * questions,
+        "needed": needed,
+        "seconds": np.full(len(tasks), played.seconds / len(tasks)),
+    }
 
 
 def _about(tasks: Sequence[BenchmarkTask]) -> dict[str, Any]:

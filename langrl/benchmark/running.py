@@ -17,9 +17,9 @@ from langrl.benchmark.evaluating import (
     training_file,
 )
 from langrl.benchmark.families import World, config_of, train
-from langrl.benchmark.planning import ABOUT, Plan, about, acts_in, plan, trainings
+from langrl.benchmark.planning import Own, Plan, about, acts_in, plan, trainings
 from langrl.benchmark.report import write_report
-from langrl.benchmark.results import Results, load_results
+from langrl.benchmark.results import ABOUT, CELLS, Results, load_results
 from langrl.benchmark.tables import leaderboard, print_rows
 from langrl.checkpoint import write_atomically
 from langrl.training.cells import Cell, run_cells
@@ -71,29 +71,28 @@ def evaluation_cells(made: Plan) -> list[Cell]:
     what = about(made)
     for world in made.worlds:
         for seed in made.seeds:
-            here = [entrant for entrant in made.entrants if acts_in(made, entrant, world)]
-            everyone: list[tuple[Entrant, str, Any]] = [(entrant, "", None) for entrant in here]
-            everyone += [(own.entrant, own.source, own.key) for own in made.own]
-            for entrant, source, key in everyone:
-                call = _evaluation(made, entrant, source, world, seed)
+            here = [each for each in made.entrants if acts_in(made, each, world)]
+            for each in (*(Own(entrant, "", None, None) for entrant in here), *made.own):
+                name = each.entrant.name
                 cells.append(
                     Cell(
-                        *call,
-                        made.out / "cells" / entrant.name / f"{world}-seed-{seed}.json",
-                        f"{entrant.name} in {world}, seed {seed}",
-                        key=[entrant.name, world, seed, what, key],
+                        *_evaluation(made, each, world, seed),
+                        made.out / CELLS / name / f"{world}-seed-{seed}.json",
+                        f"{name} in {world}, seed {seed}",
+                        key=[name, world, seed, what, each.key],
                     )
                 )
     return cells
 
 
 def _evaluation(
-    made: Plan, entrant: Entrant, source: str, world: str, seed: int
+    made: Plan, one: Own, world: str, seed: int
 ) -> tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]:
     """Return the function of a cell and its arguments."""
-    if source or entrant.name in ENTRANTS:
-        named = (entrant.name, source, world, seed, made.profile, made.suite.name, str(made.out))
-        return evaluate, named
+    entrant = one.entrant
+    if one.source or entrant.name in ENTRANTS:
+        where = (world, seed, made.profile, made.suite.name, str(made.out))
+        return evaluate, (entrant.name, one.source, *where)
     # An object of the caller's, which other processes may not find.
     command = f"langrl.benchmark.run({{{entrant.name!r}: ...}}, profile={made.profile!r})"
     return evaluate_entrant, (entrant, world, seed, made.profile, made.suite.name, command)

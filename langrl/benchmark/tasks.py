@@ -19,10 +19,11 @@ from gymnasium.vector import VectorEnv
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.benchmark.drawing import PHRASINGS, Situation, TaskPhrasing, level_of
+from langrl.benchmark.drawing import Situation, level_of
 from langrl.benchmark.grid_world import GridWorld
 from langrl.benchmark.maze_world import MazeWorld
 from langrl.envs.intents import MODES, Mode, check_mode
+from langrl.envs.phrasing import TASK_PHRASINGS, TaskPhrasing
 from langrl.envs.wrappers.asking import AskQuestions
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Mask
@@ -49,7 +50,7 @@ class BenchmarkTask:
         name: unlike that of any other task of a suite.
         world: of ``WORLDS``.
         kind: instruction type.
-        phrasing: of ``langrl.benchmark.drawing.PHRASINGS``.
+        phrasing: of ``langrl.envs.phrasing.TASK_PHRASINGS``.
         mode: ``any`` or ``hidden``.
         instruction: the text.
         start: position (row, column) in a maze, pose (row, column, direction) in a grid world.
@@ -151,7 +152,7 @@ def draw_tasks_of_modes(world: str, pairs: int, seed: int) -> dict[Mode, list[Be
     for pair in range(pairs):
         turn, place = divmod(pair, len(here.levels))
         situation = situations[here.levels[place]][turn]
-        phrasing = PHRASINGS[(turn + place) % len(PHRASINGS)]
+        phrasing = TASK_PHRASINGS[(turn + place) % len(TASK_PHRASINGS)]
         for task in _pair_of_tasks(world, pair, situation, phrasing, generator):
             tasks["hidden"].append(task)
             nearest = float(situation.steps.min())

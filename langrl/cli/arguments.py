@@ -1,13 +1,14 @@
 """The flags of every command, as models; those of training are the fields of its config."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from pydantic import Field
 
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.maze.grammar import KINDS
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.settings import Settings
 from langrl.training.engines.config import EngineFlags
 
@@ -37,8 +38,11 @@ class EvaluateArguments(Settings):
         description=f"kinds of instruction: of {', '.join(KINDS)} in mazes, levels of"
         f" {', '.join(LEVELS)} in grid worlds; all of the world's by default",
     )
-    phrasings: tuple[Literal["seen", "held_out"], ...] = Field(
-        ("seen", "held_out"), min_length=1, description="phrasings of training, or others"
+    phrasings: tuple[TaskPhrasing, ...] = Field(
+        ("seen", "held_out"),
+        min_length=1,
+        description="phrasings of training, others, or noisy ones: with politeness and slips of"
+        " spelling",
     )
     episodes: int = Field(100, ge=1, le=100_000, description="episodes per row of the table")
     seed: int | None = Field(None, ge=0, description="seed of the tasks; the config's by default")

@@ -126,4 +126,4 @@ def _results(path: Path) -> "Results":
 
     if path.parent.name == CELLS and not (path / CELLS).exists():
         return load_results(path.parent.parent).only(path.name)
-    return load_results(path)
+    return load_results(path.parent if path.name == CELLS else path)

@@ -12,7 +12,7 @@ from langrl.benchmark.families import World, suite_in, worlds_of
 from langrl.checkpoint import find_checkpoint
 from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.errors import ConfigError
 from langrl.evaluation.comparison import COLUMNS, summarise
 from langrl.evaluation.rollouts import Episodes
@@ -86,7 +86,7 @@ def evaluate(
     instruction: str | None,
     methods: Sequence[str] | None,
     kinds: Sequence[str] | None,
-    phrasings: Sequence[Phrasing],
+    phrasings: Sequence[TaskPhrasing],
     episodes: int,
     seed: int | None,
     layout: str | None,
@@ -150,7 +150,7 @@ def evaluate_own(
     *,
     instruction: str | None,
     kinds: Sequence[str] | None,
-    phrasings: Sequence[Phrasing],
+    phrasings: Sequence[TaskPhrasing],
     episodes: int,
     seed: int | None,
 ) -> None:
@@ -202,7 +202,7 @@ def _measure(
     settings: Any,
     instruction: str | None,
     kinds: Sequence[str] | None,
-    phrasings: Sequence[Phrasing],
+    phrasings: Sequence[TaskPhrasing],
 ) -> tuple[list[Row], dict[str, Episodes]]:
     """Return rows, and the episodes of each method where there is one instruction."""
     if instruction is None:

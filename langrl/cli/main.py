@@ -30,13 +30,15 @@ from langrl.cli.folders import (
     new_folder,
 )
 from langrl.cli.training import pretrain, train
-from langrl.errors import ConfigError, LangRLError, check_extra, lookup
+from langrl.errors import OF_THE_MACHINE, ConfigError, LangRLError, check_extra, lookup
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import demos, load_run_config, run_of
 
-_OF_THE_MACHINE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+_GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
+    ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
+)
 
 
 def _typed(name: str, arguments: Sequence[str]) -> str:
@@ -182,11 +184,13 @@ def _run() -> None:
         print(f"langrl: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in OF_THE_MACHINE:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[-80:]}: "
-        print(f"langrl: error: {where}{str(error.strerror).lower()}", file=sys.stderr)
+        repair = "; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        print(f"langrl: error: {where}{str(error.strerror).lower()}{repair}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("langrl: interrupted; a run goes on with --resume", file=sys.stderr)
+        goes_on = _GOES_ON.get("".join(sys.argv[1:2]), "")
+        print(f"langrl: interrupted{goes_on}", file=sys.stderr)
         raise SystemExit(130) from None

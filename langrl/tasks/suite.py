@@ -18,7 +18,7 @@ from gymnasium.vector import VectorEnv
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.errors import NothingToDoError, lookup
 from langrl.evaluation.comparison import COLUMNS, compare, summarise
 from langrl.evaluation.rollouts import Episodes, run_episodes
@@ -116,7 +116,7 @@ class TaskSuite(ABC):
 
     @abstractmethod
     def tasks(
-        self, settings: Any, types: tuple[str, ...] | None = None, phrasing: Phrasing = "seen"
+        self, settings: Any, types: tuple[str, ...] | None = None, phrasing: TaskPhrasing = "seen"
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
 
@@ -205,7 +205,7 @@ class TaskSuite(ABC):
         agents: Makers,
         settings: Any,
         types: Sequence[str] | None,
-        phrasings: Sequence[Phrasing],
+        phrasings: Sequence[TaskPhrasing],
         on_set: Callable[[int, int], None] | None = None,
     ) -> list[Row]:
         """Return a row for each phrasing, instruction type and method.

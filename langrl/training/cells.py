@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from langrl.checkpoint import digest, write_atomically
-from langrl.errors import CellError
+from langrl.errors import OF_THE_MACHINE, CellError, LangRLError
 from langrl.training.engines.base import Engine, Failed
 from langrl.training.engines.local import LocalEngine
 from langrl.training.logs import console, progress
@@ -126,7 +126,7 @@ def run_cells(cells: Sequence[Cell], engine: Engine, label: str) -> list[Result]
 
     Raises:
         CellError: when the others are done, if cells failed; names the first and its error.
-        OSError: as soon as a cell meets one.
+        OSError: as soon as a cell meets one of ``OF_THE_MACHINE``.
     """
     if len({cell.output for cell in cells}) < len(cells):
         raise ValueError("two cells have the same output; give each a file of its own")
@@ -139,7 +139,7 @@ def run_cells(cells: Sequence[Cell], engine: Engine, label: str) -> list[Result]
     with progress(label, len(cells), len(results)) as bar:
         for place, result in engine.map(run_cell, [(cells[number],) for number in missing]):
             if isinstance(result, Failed):
-                if isinstance(result.error, OSError):
+                if isinstance(result.error, OSError) and result.error.errno in OF_THE_MACHINE:
                     raise result.error
                 failed[missing[place]] = result.error
             else:
@@ -155,9 +155,11 @@ def run_cells(cells: Sequence[Cell], engine: Engine, label: str) -> list[Result]
 
 def _failure(cell: Cell, error: Exception, failed: int, count: int) -> str:
     where = f" ({cell.trace} has the traceback)" if cell.trace.exists() else ""
+    # What langrl says is a sentence; other errors may be a word, such as a missing key.
+    said = "" if isinstance(error, LangRLError) else f"{type(error).__name__}: "
     return (
         f"{failed} of {count} cells failed; the same command computes these again, and no others."
-        f" The first, {cell.label}: {str(error) or type(error).__name__}{where}"
+        f" The first, {cell.label}: {said}{error}{where}"
     )
 
 

@@ -5,7 +5,6 @@ from drawn_outcomes import draw_outcomes
 from langrl.benchmark.metrics import METRICS
 from langrl.benchmark.resampling import (
     difference_intervals,
-    measure_interval,
     measure_intervals,
     resampled_scores,
     score_matrix,
@@ -18,6 +17,10 @@ RESAMPLES = 300
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def measure_interval(outcomes, metric, *arguments, **options):
+    return measure_intervals(outcomes, {"one": metric}, *arguments, **options)["one"]
 
 
 def runs(skill=0.8, seeds=3, worlds=("a", "b"), **more):

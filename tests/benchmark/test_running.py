@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
     assert run_langrl("benchmark", "run", *flags) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
-    assert error.endswith("no space left on device\n")
+    assert error.endswith("no space left on device; make room\n")
     assert outcomes_of(out) == before
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from langrl.agents.baselines import RandomAgent
 from langrl.benchmark.drawing import (
-    PHRASINGS,
     choose_intended,
     level_of,
     spread_choices,
@@ -16,6 +15,7 @@ from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks, make_tasks
 from langrl.envs.grid.grammar import denoted, has_known_words, parse
 from langrl.envs.grid.rooms import is_free
 from langrl.envs.maze.grammar import MOST_WORDS
+from langrl.envs.phrasing import TASK_PHRASINGS
 from langrl.errors import ConfigError, UnknownNameError
 from langrl.evaluation.rollouts import run_episodes
 from langrl.tasks.grid.baselines import GridPlanner
@@ -65,7 +65,7 @@ def test_levels_and_phrasings_have_equal_shares_in_every_beginning(tasks):
     whole = Counter((task.level, task.phrasing) for task in ambiguous(tasks))
     assert len(whole) == 3 * len(levels)
     assert max(whole.values()) - min(whole.values()) <= 1
-    assert {task.phrasing for task in tasks} == set(PHRASINGS)
+    assert {task.phrasing for task in tasks} == set(TASK_PHRASINGS)
 
 
 def test_a_text_denotes_what_the_task_says(tasks):
@@ -81,7 +81,7 @@ def test_a_text_denotes_what_the_task_says(tasks):
 
 def test_noisy_texts_have_slips_of_spelling():
     tasks = TASKS["grid-goto"]
-    known = {name: [] for name in PHRASINGS}
+    known = {name: [] for name in TASK_PHRASINGS}
     for task in tasks:
         known[task.phrasing].append(has_known_words(task.instruction))
     assert not any(known["noisy"])
@@ -183,8 +183,6 @@ class Mumbler:
 
     def write(self, meaning, generator, phrasing):
         return "mumble"
-
-    write_noisy = write
 
     def parse(self, text):
         return None

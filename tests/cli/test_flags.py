@@ -28,7 +28,7 @@ WRONG = {
     "train street-fork": "'street-fork' belongs to no flag; a value comes after its flag",
     "reproduce law --out y --workers x": "--workers takes a whole number, got 'x'",
     "reproduce law --out y --sedes 2": "no flag --sedes; did you mean --seeds?",
-    "evaluate x --phrasings foo": "--phrasings takes 'held_out' or 'seen', got 'foo'",
+    "evaluate x --phrasings foo": "--phrasings takes 'held_out' or 'noisy' or 'seen', got 'foo'",
     "evaluate x --kinds": "--kinds needs a value",
     "diagnose bundled --piars goto": "no flag --piars; did you mean --pairs?",
     "benchmark speed --rounds x": "--rounds takes a whole number, got 'x'",

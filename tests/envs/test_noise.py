@@ -7,6 +7,7 @@ from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.maze.grammar import DRAWN_KINDS, VOCABULARY, corrected
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.noise import POLITE, add_noise, with_words_corrected, without_politeness
+from langrl.envs.regions import RegionGrammar
 from langrl.envs.spelling import misspell, one_edit_away
 
 MAZE = StreetMaze("fork").grammar
@@ -16,7 +17,7 @@ def test_a_noisy_text_is_read_as_what_it_was_in_mazes():
     generator = np.random.default_rng(0)
     for _ in range(200):
         meaning = MAZE.draw_meaning(generator, DRAWN_KINDS)
-        read = MAZE.parse(MAZE.write_noisy(meaning, generator))
+        read = MAZE.parse(MAZE.write(meaning, generator, "noisy"))
         np.testing.assert_array_equal(MAZE.mask(read), MAZE.mask(meaning))
 
 
@@ -25,8 +26,18 @@ def test_a_noisy_text_is_read_as_what_it_was_in_grid_worlds():
     rooms = draw_rooms(GRID_WORLDS["crowded"], 100, generator)
     meanings, denoted = draw_meanings(rooms, generator)
     for meaning, room, cells in zip(meanings, rooms, denoted, strict=True):
-        read = grammar.parse(grammar.write_noisy(meaning, generator))
+        read = grammar.parse(grammar.write(meaning, generator, "noisy"))
         np.testing.assert_array_equal(grammar.denoted(read, room), cells)
+
+
+def test_a_noisy_text_is_read_as_what_it_was_about_regions():
+    generator, regions = np.random.default_rng(4), RegionGrammar(("left-right", "near-far"))
+    texts = []
+    for meaning in regions.meanings * 2:
+        texts.append(regions.write(meaning, generator, "noisy"))
+        read = regions.parse(texts[-1])
+        np.testing.assert_array_equal(regions.mask(read), regions.mask(meaning))
+    assert all(len(list(without_politeness(text))) == 2 for text in texts)
 
 
 def test_noise_is_politeness_and_up_to_two_slips():
@@ -54,7 +65,7 @@ def test_politeness_comes_off_whatever_the_case(template):
 
 
 def test_the_same_seed_gives_the_same_noise():
-    texts = {MAZE.write_noisy(("column", 4), np.random.default_rng(5)) for _ in range(3)}
+    texts = {MAZE.write(("column", 4), np.random.default_rng(5), "noisy") for _ in range(3)}
     assert len(texts) == 1
 
 

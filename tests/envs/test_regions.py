@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from langrl.envs.phrasing import PHRASINGS
+from langrl.envs.phrasing import PHRASINGS, TASK_PHRASINGS
 from langrl.envs.region_words import AXES, GOALS, KINDS, LEADS, TEMPLATES
 from langrl.envs.regions import RegionFrame, RegionGrammar, axes_of
 from langrl.errors import DomainError, InstructionError, ShapeError, UnknownNameError
@@ -67,7 +67,7 @@ def test_denotation_in_space(text, expected):
 
 
 @pytest.mark.parametrize("grammar", [REACH, PLANE, RegionGrammar((None, "high-low"))])
-@pytest.mark.parametrize("phrasing", PHRASINGS)
+@pytest.mark.parametrize("phrasing", TASK_PHRASINGS)
 def test_whatever_is_written_is_read_as_it_was_meant(grammar, phrasing):
     generator = np.random.default_rng(0)
     for meaning in grammar.meanings:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import small_cells
-from small_cells import counted, draw_cells, draws, fails_without, fill_disk
+from small_cells import counted, draw_cells, draws, fails_without, fill_disk, read_lines
 
 from langrl.errors import CellError
 from langrl.settings import Settings
@@ -106,6 +106,13 @@ def test_a_full_disk_stops_the_others(tmp_path):
     with pytest.raises(OSError, match="No space left"):
         run_cells(cells, ONE, "test")
     assert not (tmp_path / "computed.txt").exists()
+
+
+def test_a_file_that_a_cell_misses_stops_no_others(tmp_path):
+    missing = Cell(read_lines, (tmp_path / "no.txt",), tmp_path / "0.json", "reading")
+    with pytest.raises(CellError, match=r"1 of 2 .*, reading: FileNotFoundError: .*no\.txt"):
+        run_cells([missing, count_cell(tmp_path, "a")], ONE, "test")
+    assert times_computed(tmp_path) == ["a"]
 
 
 def test_two_cells_do_not_share_a_file(tmp_path):

@@ -21,7 +21,7 @@ from langrl.envs.goal_words import GoalWords, goes_on
 from langrl.envs.goal_worlds import make_goal_env
 from langrl.envs.instructed_goals import InstructedGoals
 from langrl.envs.maze.cells import CellFrame
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.envs.regions import RegionFrame
 from langrl.errors import GroundingError, NothingToDoError
 from langrl.evaluation.comparison import COLUMNS, summarise
@@ -125,7 +125,7 @@ class GoalSuite(TaskSuite):
         self,
         settings: GoalEvaluationConfig,
         types: tuple[str, ...] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment in which agents follow instructions."""
         config, count = self.config, settings.episodes

@@ -14,7 +14,7 @@ from langrl.agents.baselines import RandomAgent
 from langrl.envs.grid.episodes import denoted_cells
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, ahead, read_observation
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
@@ -70,7 +70,7 @@ def make_grid_tasks(
     world: str,
     episodes: int,
     levels: tuple[str, ...] | None = None,
-    phrasing: Phrasing = "seen",
+    phrasing: TaskPhrasing = "seen",
     view: int | None = None,
 ) -> VectorEnv[Any, Any, Any]:
     """Return the vector environment of a grid world, of which agents see all or a ``view``."""
@@ -119,7 +119,7 @@ class GridSuite(TaskSuite):
         self,
         settings: GridEvaluationConfig,
         types: tuple[str, ...] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
         return make_grid_tasks(self.world, settings.episodes, types, phrasing)

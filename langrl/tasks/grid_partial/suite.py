@@ -13,7 +13,7 @@ from langrl.envs.grid.episodes import denoted_cells
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
@@ -57,7 +57,7 @@ class GridPartialSuite(GridSuite):
         self,
         settings: GridEvaluationConfig,
         types: tuple[str, ...] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
         return make_grid_tasks(self.world, settings.episodes, types, phrasing, self.view)

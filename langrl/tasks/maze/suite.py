@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from langrl.agents.baselines import RandomAgent
 from langrl.envs.maze.grammar import KINDS
 from langrl.envs.maze.world import StreetMaze
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.errors import InstructionError
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
@@ -93,7 +93,7 @@ class MazeSuite(TaskSuite):
         self,
         settings: MazeEvaluationConfig,
         types: tuple[str, ...] | None = None,
-        phrasing: Phrasing = "seen",
+        phrasing: TaskPhrasing = "seen",
     ) -> VectorEnv[Any, Any, Any]:
         """Return the vector environment that agents are evaluated in."""
         return gym.make_vec(

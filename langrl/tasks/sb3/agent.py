@@ -14,7 +14,7 @@ from langrl.agents.sb3.extractors import check_encoders
 from langrl.checkpoint import Checkpoint, fill, find_checkpoint, read_checkpoint
 from langrl.envs.goals import Goals
 from langrl.envs.maze.world import StreetMaze
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.envs.wrappers.goals import GoalEnv
 from langrl.envs.wrappers.instructions import EmbedInstruction
 from langrl.envs.wrappers.text_features import EmbeddedText
@@ -93,7 +93,7 @@ class TrainedPolicy:
         return GoalEnv(make_world(self.config, noise=True))
 
     def instruction_task(
-        self, instruction_type: str, phrasing: Phrasing = "seen", strategy: str | None = None
+        self, instruction_type: str, phrasing: TaskPhrasing = "seen", strategy: str | None = None
     ) -> gym.Env[Any, Any]:
         """Return an environment of instructions of a type, wrapped as the policy needs it."""
         config = self.config

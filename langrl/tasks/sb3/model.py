@@ -17,7 +17,7 @@ from langrl.agents.sb3.extractors import (
 )
 from langrl.agents.sb3.replay import ContrastiveReplayBuffer
 from langrl.agents.sb3.vector_env import VectorAdapter
-from langrl.envs.phrasing import Phrasing
+from langrl.envs.phrasing import TaskPhrasing
 from langrl.envs.wrappers.goals import GoalEnv
 from langrl.envs.wrappers.vector import EmbedInstruction
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
@@ -30,7 +30,7 @@ _LEAST_RATE = 0.01  # share of the learning rate that is left at the end
 def make_world(
     config: Sb3RunConfig,
     types: tuple[str, ...] | None = None,
-    phrasing: Phrasing = "seen",
+    phrasing: TaskPhrasing = "seen",
     noise: bool = False,
 ) -> gym.Env[Any, Any]:
     """Return the world of a run, without wrappers.

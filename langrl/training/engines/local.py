@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -16,6 +17,7 @@ from langrl.training.engines.base import Failed, Job, Parcel, attempt, pack, run
 from langrl.training.jobs import cores
 
 _TRIES = 2  # of a job whose process was ended from outside, for example for lack of memory
+_INTERRUPT = frozenset({signal.SIGINT})
 _LOOK_EVERY = 1.0  # seconds, at processes that ended without a word
 
 
@@ -69,7 +71,8 @@ class _Worker:
         self.lost = False
         # No daemon: a job may start processes of its own, such as those of AsyncVectorEnv.
         self._process = context.Process(target=_serve, args=(other,))
-        self._process.start()
+        with _uninterrupted():
+            self._process.start()
         other.close()
 
     def give(self, number: int, parcel: Parcel, tries: int) -> None:
@@ -111,6 +114,23 @@ class _Worker:
         self._process.join()
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold interrupts back, from this process and from those that it starts.
+
+    Ctrl-C reaches every process of a terminal, and those that are starting would print where.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _lost(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return (
@@ -126,6 +146,8 @@ def _lost(exitcode: int | None) -> str:
 def _serve(connection: Connection) -> None:
     """Do jobs until no more come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

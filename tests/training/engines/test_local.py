@@ -3,14 +3,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
 import small_cells
 
 from langrl.training.cells import run_cells, stored_result
-from langrl.training.engines.base import Failed
-from langrl.training.engines.local import LocalEngine
+from langrl.training.engines.base import Failed, pack
+from langrl.training.engines.local import LocalEngine, _Worker
 
 STARTS_WORKERS = """
 import sys
@@ -151,3 +152,15 @@ def test_after_a_kill_every_result_file_is_whole_and_the_rest_is_computed(tmp_pa
     run_cells(whole, LocalEngine(1), "test")
     for one, two in zip(cells, whole, strict=False):
         assert one.output.read_bytes() == two.output.read_bytes()
+
+
+def test_an_interrupt_does_not_reach_a_process_that_is_starting():
+    worker = _Worker()
+    os.kill(worker._process.pid, signal.SIGINT)  # as the terminal does, long before it is ready
+    worker.give(0, pack(os.getcwd, ()), 1)
+    try:
+        assert worker.connection.poll(60)
+        assert list(worker.finished(deque())) == [(0, os.getcwd())]
+    finally:
+        worker.end()
+        worker.join()
