@@ -16,14 +16,16 @@ from langrl.models.protocols import as_input
 from langrl.protocols import Array, Floats, Integers, Mask
 
 _NOWHERE = -1
+_LEAST_TRUST = 0.1
 
 
 class Committed:
     """Says where to go next on the way to a goal each; follows one path for as long as it works.
 
     A path is planned when an episode begins or its goal changes, and again after ``patience``
-    steps without progress: whoever plans at every step goes back and forth between two paths. The
-    next place is the farthest on the path that is visible, as are all between it and the nearest.
+    steps without progress: whoever plans at every step goes back and forth between two paths. Each
+    time that there was none, the critic is believed half as far, until the goal changes. The next
+    place is the farthest on the path that is visible, as are all between it and the nearest.
 
     Args:
         graph: of waypoints.
@@ -39,7 +41,7 @@ class Committed:
         if mask is None:
             self._make_room(np.zeros((0, 0)))
         elif len(self._goals) == len(mask):
-            self._waited[mask] = self.graph.config.patience
+            self._fresh[mask] = True
         else:
             self.reset()
 
@@ -51,6 +53,8 @@ class Committed:
         self._lengths = np.zeros(count, np.int64)  # of the paths
         self._reached = np.zeros(count, np.int64)  # the farthest place that was headed for
         self._waited = np.zeros(count, np.int64)  # steps since then
+        self._fresh = np.ones(count, bool)  # which episodes have not begun
+        self._trust = np.ones(count, np.float32)  # share of the distances that is believed
         self._places = Places([], [])  # of the goals
 
     def keep(self, mask: Mask) -> None:
@@ -58,7 +62,8 @@ class Committed:
         if len(self._goals):
             self._goals, self._paths = self._goals[mask], self._paths[mask]
             self._lengths, self._reached = self._lengths[mask], self._reached[mask]
-            self._waited = self._waited[mask]
+            self._waited, self._fresh = self._waited[mask], self._fresh[mask]
+            self._trust = self._trust[mask]
             self._places = self._places.at(torch.from_numpy(np.flatnonzero(mask)))
 
     def targets(self, observations: Array, goals: Array) -> Array:
@@ -71,6 +76,8 @@ class Committed:
         number = self._next(self._path_distances(embedded))
         self._waited += 1
         farther = number > self._reached
+        onto = farther & (self._reached > _NOWHERE)  # what came after the plan itself
+        self._trust[onto] = np.minimum(2 * self._trust[onto], 1.0)
         self._waited[farther], self._reached[farther] = 0, number[farther]
         onward = np.flatnonzero(number < self._lengths)  # the others go to the goal itself
         found = goals.copy()
@@ -86,9 +93,13 @@ class Committed:
         """Return which episodes need a path [N]."""
         if self._goals.shape != goals.shape:
             self._make_room(goals)
-            return np.ones(len(goals), bool)
-        changed = (self._goals != goals).reshape(len(goals), -1).any(1)
-        return changed | (self._waited >= self.graph.config.patience)
+        changed = (self._goals != goals).reshape(len(goals), -1).any(1) | self._fresh
+        stuck = (self._waited >= self.graph.config.patience) & ~changed
+        # Where nothing moves, the critic overrates what is near: it is believed less far.
+        self._trust[stuck] = np.maximum(self._trust[stuck] / 2, _LEAST_TRUST)
+        self._trust[changed] = 1.0
+        self._fresh[:] = False
+        return changed | stuck
 
     def _plan(self, rows: Integers, goals: Array, embedded: list[Tensor]) -> None:
         """Plan paths of some episodes, from embeddings [n, A, D] of what is seen in them."""
@@ -98,7 +109,7 @@ class Committed:
         ends = distance.measure(graph.embedded, places).T
         direct = distance.measure(embedded, places.at(torch.arange(len(rows)).unsqueeze(1)))
         found = (x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1)))
-        paths, costs = graph.plan(*found)
+        paths, costs = graph.plan(*found, self._trust[rows])
         self._say_where_no_path_is(costs)
         self._goals[rows] = goals
         self._put(places, rows)
@@ -139,7 +150,7 @@ class Committed:
     def _next(self, distances: Floats) -> Integers:
         """Return the number of the next place on each path [N]."""
         nearest = distances.argmin(1)
-        hidden = distances > self.graph.visible
+        hidden = distances > self.graph.visible * self._trust[:, None]
         hidden &= np.arange(distances.shape[1]) > nearest[:, None]
         end = np.where(hidden.any(1), hidden.argmax(1), distances.shape[1])
         found: Integers = np.minimum(end - 1, self._lengths)

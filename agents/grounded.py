@@ -285,6 +285,20 @@ class GroundedAgent:
         prior = batch.log_weights[0].softmax(0).cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real], prior[real])
 
+    def path(self, observation: Observation, instruction: str | None = None) -> Array | None:
+        """Return the waypoints to a goal that a text may mean, and that goal [any, G].
+
+        The text is taken as that of a new episode, at a single observation; no episode changes.
+        None where the agent follows no path of waypoints.
+        """
+        if not (isinstance(self.waypoints, Targets) and self._keeps_goals):
+            return None
+        walker, follower = copy.copy(self), copy.copy(self.waypoints)
+        walker.shared, walker.waypoints = None, follower
+        walker.reset(np.random.default_rng(0))
+        walker.act(observation, instruction)
+        return follower.path(0)
+
     def _score_actions(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
         if self._is_committed(batch):

@@ -53,6 +53,9 @@ class Targets(Protocol):
     def targets(self, observations: Array, goals: Array) -> Array:
         """Return where to go next [N, G], seeing observations [N, ...] with a goal each [N, G]."""
 
+    def path(self, row: int) -> Array:
+        """Return the goals of the waypoints on an episode's path, and its own goal [any, G]."""
+
 
 @runtime_checkable
 class Lift(Protocol):

@@ -136,7 +136,7 @@ class WaypointGraph:
         self.embedded = distance.embed(waypoints.states)
         self.places: Places = distance.places(waypoints.states, waypoints.goals)
         there = distance.measure(self.embedded, self.places)  # [W, W]
-        self.between: Costs = there.maximum(there.T).float().cpu().numpy()
+        self.between: Costs = there.maximum(there.T).fill_diagonal_(0.0).float().cpu().numpy()
         given = trusted if config.cutoff is None else config.cutoff
         self.cutoff = float(np.quantile(self.between, _NEIGHBOURS)) if given is None else given
         self.hop_cost, self.visible = (
@@ -187,12 +187,17 @@ class WaypointGraph:
             costs, before = dijkstra(self._edges, indices=new, return_predecessors=True)
             self._costs[new], self._next[new], self._known[new] = costs, before, True
 
-    def near(self, distances: Costs) -> NDArray[np.bool_]:
-        """Return which of distances [..., W] are edges of a place that is no waypoint.
+    def near(self, distances: Costs, trust: Floats | None = None) -> NDArray[np.bool_]:
+        """Return which of distances [N, W] are edges of N places that are no waypoints.
 
         The nearest waypoint always is: a place lies at some waypoint.
+
+        Args:
+            distances: to the waypoints, or from them.
+            trust: share of the cut-off that is believed [N]; all of it if not given.
         """
-        return distances <= np.maximum(self.cutoff, distances.min(-1, keepdims=True))
+        limit = self.cutoff if trust is None else self.cutoff * trust[:, None]
+        return distances <= np.maximum(limit, distances.min(-1, keepdims=True))
 
     def costs_from(self, starts: Costs) -> Costs:
         """Return the costs of paths to all waypoints [N, W] from distances to them [N, W]."""
@@ -203,7 +208,9 @@ class WaypointGraph:
             found[number] = (every[:, entries] + starts[number, entries]).min(1)
         return found + self.hop_cost
 
-    def plan(self, starts: Costs, ends: Costs, direct: Floats) -> tuple[list[Integers], Floats]:
+    def plan(
+        self, starts: Costs, ends: Costs, direct: Floats, trust: Floats | None = None
+    ) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
 
         Args:
@@ -211,14 +218,16 @@ class WaypointGraph:
             ends: distances from the waypoints to a goal of each [N, W].
             direct: distances from the states to the goals [N]: one within the cut-off is a path
                 without waypoints.
+            trust: share of the cut-off that is believed of these distances [N]; 1 by default.
 
         Returns:
             N arrays of waypoints, and the costs of their paths [N], inf where there is none.
         """
-        first = np.where(self.near(starts), starts, np.inf)
+        first = np.where(self.near(starts, trust), starts, np.inf)
         paths = []
-        costs = np.where(direct <= self.cutoff, direct + self.hop_cost, np.inf)
-        for number, here in enumerate(self.near(ends)):
+        limit = self.cutoff if trust is None else self.cutoff * trust
+        costs = np.where(direct <= limit, direct + self.hop_cost, np.inf)
+        for number, here in enumerate(self.near(ends, trust)):
             exits = np.flatnonzero(here)
             onward = self.costs_to(exits) + ends[number, exits, None]  # [n, W]
             total = first[number] + onward.min(0)

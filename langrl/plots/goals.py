@@ -14,6 +14,7 @@ from langrl.plots.text import wrap
 
 _PANEL = 3.6, 3.4  # inches
 _EVERY = "#d0d4d9"  # goals that are hardly meant
+_WAY = "#1a1a1a"  # waypoints on the way
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def goal_beliefs_figure(
 
     Args:
         panels: with ``title``, ``goals`` [M, G], ``probabilities`` [M], ``denoted`` bool [M] or
-            None, ``paths`` of goals that were achieved [T, G], and whether each ``reached`` it.
+            None, ``paths`` of goals that were achieved [T, G], whether each ``reached`` it, and,
+            where there is one, the ``way`` that was planned along waypoints [any, G].
         title: of the figure.
         view: how goals lie in it; as they are if not given.
     """
@@ -72,6 +74,9 @@ def goal_beliefs_figure(
                 meant[:, x], meant[:, y], s=26, facecolors="none", edgecolors=DENOTED,
                 linewidths=0.5,
             )  # fmt: skip
+        if panel.get("way") is not None:
+            way = panel["way"]
+            ax.plot(way[:, x], way[:, y], "o--", color=_WAY, lw=0.8, ms=3, mfc="white", mew=0.8)
         for path, reached in zip(panel["paths"], panel["reached"], strict=True):
             colour = FAILED if reached is False else PATH
             ax.plot(path[:, x], path[:, y], color=colour, lw=1.3)
@@ -88,6 +93,8 @@ def goal_beliefs_figure(
         if any(panel["paths"] for panel in panels)
         else ""
     )
+    if any(panel.get("way") is not None for panel in panels):
+        walks += " Dashed lines are planned paths, with their waypoints."
     explain(
         fig,
         "Dots are goals that were achieved in training; the darker, the more likely meant. Green"

@@ -261,3 +261,29 @@ def test_candidates_are_the_waypoints_with_their_weights(graph):
     assert isinstance(drawn, Waypoints)
     assert np.array_equal(goals[3], drawn.goals)
     assert np.array_equal(weights[3], drawn.log_weights)
+
+
+def test_the_path_to_what_a_text_means_is_shown_without_changing_an_episode(graph):
+    follower = agent(graph, "max_goal")
+    seen, told = {"observation": STARTS[:3]}, ["go to the right"] * 3
+    follower.act(seen, told)
+    before = follower.waypoints.path(0)
+    path = follower.path({"observation": STARTS[0]}, "go to the right")
+    assert path.shape[1] == 2
+    assert len(path) > 3
+    assert path[-1, 0] > 0.7
+    assert np.array_equal(follower.waypoints.path(0), before)
+    again = follower.act(seen, told)
+    assert again.shape == (3, 2)
+    assert agent(graph, "log_sum_exp").path({"observation": STARTS[0]}, "right") is None
+
+
+def test_who_is_stuck_heads_for_nearer_places_until_the_goal_changes(graph):
+    follower = Committed(graph)
+    first = follower.targets(STARTS, GOALS)
+    for _ in range(3 * graph.config.patience):
+        later = follower.targets(STARTS, GOALS)
+    assert error(later, STARTS).max() < error(first, STARTS).min()
+    follower.targets(STARTS, GOALS + np.float32(0.01))
+    again = follower.targets(STARTS, GOALS)
+    assert np.array_equal(again, first)

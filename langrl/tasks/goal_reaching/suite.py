@@ -163,11 +163,15 @@ class GoalSuite(TaskSuite):
 
     def _posterior(self, agent: Any, instruction: str) -> Posterior:
         """Return the belief of an agent at the first observation of an episode."""
+        posterior: Posterior = agent.posterior({"observation": self._first()}, instruction)
+        return posterior
+
+    def _first(self) -> Array:
+        """Return the first observation of an episode."""
         limit = self.config.max_episode_steps
         with closing(GoalVector(self.config.env, 1, max_episode_steps=limit, seed=0)) as vector:
-            observation = vector.reset().observation[0]
-        posterior: Posterior = agent.posterior({"observation": observation}, instruction)
-        return posterior
+            observation: Array = vector.reset().observation[0]
+        return observation
 
     def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, each with a walk."""
@@ -226,7 +230,9 @@ class GoalSuite(TaskSuite):
         paths = [] if episodes is None else episodes.paths[:walks]
         # Where what is achieved is no part of what is seen, walks are not known as goals.
         known = [path for path in paths if path.shape[1] == size]
+        first = known[0][0] if known else self._first()
         return {
+            "way": agent.path({"observation": first}, text),
             "title": title,
             "goals": posterior.goals,
             "probabilities": posterior.probabilities,
