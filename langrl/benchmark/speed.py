@@ -22,6 +22,7 @@ from torch import Tensor
 from langrl.benchmark.critic import critic
 from langrl.benchmark.evaluation import evaluation
 from langrl.benchmark.grid_engine import grid_engine
+from langrl.benchmark.waypoints import waypoints
 from langrl.benchmark.wrappers import policy_size, wrappers
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
 from langrl.envs.grid.rooms import DONE, GRID_WORLDS
@@ -30,6 +31,8 @@ from langrl.envs.maze.world import CHECKS, STEP_SIZE, move, unit
 from langrl.errors import MissingExtraError, lookup
 from langrl.functional.energies import dot
 from langrl.functional.marginals import monte_carlo, monte_carlo_embeddings
+from langrl.plots.base import save
+from langrl.plots.waypoint_cost import cost_figure
 from langrl.training.cells import run_jobs
 from langrl.training.jobs import one_thread
 from langrl.training.logs import console, print_table, progress, write_results
@@ -304,7 +307,9 @@ SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "policy-size": policy_size,
     "evaluation": evaluation,
     "critic": critic,
+    "waypoints": waypoints,
 }
+FIGURES: dict[str, Callable[..., Any]] = {"waypoints": cost_figure}
 
 
 def speed(only: str | None, rounds: int, out: Path, command: str) -> None:
@@ -322,4 +327,6 @@ def speed(only: str | None, rounds: int, out: Path, command: str) -> None:
         columns = dict.fromkeys(column for row in measured for column in row)
         print_table(f"{name}, medians", measured, tuple(columns))
         rows += measured
+        if name in FIGURES:
+            save(FIGURES[name](measured), out / "figures" / f"{name}.png")
     console.print(f"results: {write_results(out, command, {'rounds': rounds}, rows)}")

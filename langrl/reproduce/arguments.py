@@ -147,6 +147,24 @@ class OgbenchPointmazeArguments(ParallelReproduction):
     )
 
 
+class WaypointsArguments(ParallelReproduction):
+    """Reach far goals of OGBench's PointMaze by waypoints, beside the critic alone."""
+
+    seeds: int = Field(3, ge=1, le=1000, description="trainings on each data set")
+    mazes: tuple[str, ...] = Field(
+        ("medium", "large", "giant"), min_length=1, description="sizes of the maze"
+    )
+    kinds: tuple[str, ...] = Field(
+        ("navigate", "stitch"), min_length=1, description="kinds of data"
+    )
+    episodes: int = Field(50, ge=1, le=100_000, description="episodes of each of the five tasks")
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the preset's")
+    waypoints: int = Field(1500, ge=1, le=5000, description="waypoints of each graph")
+    data: Path | None = Field(
+        None, description="folder of pointmaze-SIZE-KIND.npz files; made in --out if unset"
+    )
+
+
 @dataclass(frozen=True)
 class PublishedResult:
     """A published result: its flags, what it is, and a package and an extra that it needs."""
@@ -187,6 +205,11 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
     "ogbench-pointmaze": PublishedResult(
         OgbenchPointmazeArguments,
         "agents of recorded data in OGBench's PointMaze",
+        ("ogbench", "ogbench"),
+    ),
+    "waypoints": PublishedResult(
+        WaypointsArguments,
+        "far goals in OGBench's PointMaze, by waypoints",
         ("ogbench", "ogbench"),
     ),
 }

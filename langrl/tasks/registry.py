@@ -90,6 +90,7 @@ RECORDED_PRESETS = (
     "crl-pointmaze-medium",
     "crl-pointmaze-large",
     "crl-pointmaze-giant",
+    "crl-pointmaze-waypoints",
     "ogbench-crl",
 )
 """Presets of goal-reaching agents that learn from recorded data."""

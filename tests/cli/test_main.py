@@ -264,6 +264,7 @@ def test_help_of_reproduce_lists_its_names(capsys):
         "relating",
         "crl-vs-her",
         "ogbench-pointmaze",
+        "waypoints",
     ]
 
 
