@@ -9,6 +9,7 @@ import torch
 from config_fields import another, leaves
 
 from langrl.checkpoint import digest
+from langrl.grounding.config import WaypointConfig
 from langrl.tasks.registry import TASKS
 from langrl.tasks.run import build_run
 from langrl.tasks.suite import suite_of
@@ -28,6 +29,11 @@ ELSEWHERE = {  # how often a run reports and stores, and where it computes
     "data.trajectories": "tests/cli/test_main.py",
     "text.max_words": "tests/models/test_encoders.py",
     "text.model": "tests/test_end_to_end.py",
+    **{
+        f"grounding.{name}": "tests/tasks/goal_reaching/test_waypoints.py"
+        for name in WaypointConfig.model_fields
+        if name != "waypoints"
+    },
 }
 TINY = {
     "street-maze": {

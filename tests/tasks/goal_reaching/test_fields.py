@@ -12,6 +12,7 @@ from small_goal_runs import tiny, write_line
 from toy_goal_worlds import LIMIT, Line
 
 from langrl.checkpoint import digest
+from langrl.grounding.config import WaypointConfig
 from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.run import build_run
 from langrl.tasks.suite import suite_of
@@ -34,6 +35,11 @@ ELSEWHERE = {
     "evaluation.tasks": "tests/tasks/goal_reaching/test_held_out.py",
     "words.text.max_words": "tests/models/test_encoders.py",
     "words.text.model": "tests/test_end_to_end.py",
+    **{
+        f"grounding.{name}": "tests/tasks/goal_reaching/test_waypoints.py"
+        for name in WaypointConfig.model_fields
+        if name != "waypoints"
+    },
 }
 SOFT = {"grounding": {"strategy": "log_sum_exp"}, "learner": {"critic_learning_rate": 0.01}}
 VARIANTS = {  # of the config, by what makes some fields count
