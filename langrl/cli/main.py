@@ -63,7 +63,7 @@ def evaluate(arguments: list[str]) -> None:
     given = parse(EvaluateArguments, rest, "langrl evaluate")
     if given.run is None:
         if grounding:
-            raise ConfigError("--grounding.FIELD is for run folders; leave it out")
+            raise ConfigError("fields of the grounding are for run folders; leave them out")
         _evaluate_own(given, _typed("evaluate", arguments))
         return
     if given.env is not None:

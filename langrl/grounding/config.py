@@ -50,7 +50,7 @@ class WaypointConfig(Settings):
         50, ge=1, le=1_000_000, description="steps without progress until another path is planned"
     )
     stage_discount: float = Field(
-        0.95,
+        0.5,
         ge=0,
         lt=1,
         description="marginalised: chance that the way goes on after each waypoint",

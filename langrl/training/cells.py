@@ -154,12 +154,12 @@ def run_cells(cells: Sequence[Cell], engine: Engine, label: str) -> list[Result]
 
 
 def _failure(cell: Cell, error: Exception, failed: int, count: int) -> str:
-    where = f" ({cell.trace} has the traceback)" if cell.trace.exists() else ""
+    where = f" (traceback: {cell.trace})" if cell.trace.exists() else ""
     # What langrl says is a sentence; other errors may be a word, such as a missing key.
     said = "" if isinstance(error, LangRLError) else f"{type(error).__name__}: "
     return (
-        f"{failed} of {count} cells failed; the same command computes these again, and no others."
-        f" The first, {cell.label}: {said}{error}{where}"
+        f"{failed} of {count} cells failed; the same command computes them again."
+        f" {cell.label}: {said}{error}{where}"
     )
 
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from small_runs import MAZE
 
 from langrl.checkpoint import find_checkpoint
-from langrl.tasks import loading
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
+from langrl.training import run_folder
 from langrl.training.engines.config import EngineFlags
 
 
@@ -430,9 +430,9 @@ def test_the_console_script_is_installed():
 
 def test_evaluating_many_methods_reads_the_checkpoint_once(run, tmp_path, monkeypatch):
     read = []
-    original = loading.read_checkpoint
+    original = run_folder.read_checkpoint
     monkeypatch.setattr(
-        loading, "read_checkpoint", lambda path: read.append(path) or original(path)
+        run_folder, "read_checkpoint", lambda path: read.append(path) or original(path)
     )
     flags = ["--kinds", "row", "--phrasings", "seen", "--episodes", 2, "--out", tmp_path]
     assert run_langrl("evaluate", run, *flags) == 0

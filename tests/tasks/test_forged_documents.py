@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from command_line import run_langrl
@@ -203,7 +204,11 @@ def damage(checkpoint):
     path.write_bytes(content)
 
 
-def test_a_damaged_newest_checkpoint_is_refused_and_the_newest_sound_one_named(run, fails):
+def test_a_damaged_newest_checkpoint_is_refused_and_the_newest_sound_one_named(
+    run, fails, monkeypatch
+):
+    monkeypatch.chdir(run.parent)
+    run = Path(run.name)  # a short one, as lines are
     newest, second, first = (step_folder(run, step) for step in (30, 20, 10))
     damage(newest)
     error = fails("train", "--resume", run)

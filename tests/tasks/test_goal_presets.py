@@ -13,6 +13,8 @@ JAXGCRL = {
     "learner.entropy_learning_rate": 3e-4,  # alpha_lr
     "learner.batch_size": 256,  # batch_size
     "replay.discount": 0.99,  # discounting
+    "replay.discounts": (),
+    "replay.hard_negatives": 0.0,
     "replay.tail": "renormalise",  # probabilities among the futures that there are
     "learner.logsumexp_penalty": 0.1,  # logsumexp_penalty_coeff
     "learner.entropy": "learned",  # disable_entropy_actor False
@@ -85,6 +87,8 @@ OGBENCH = {
     "critic.residual": False,
     "actor.residual": False,
     "replay.discount": 0.99,  # discount
+    "replay.discounts": (),
+    "replay.hard_negatives": 0.0,
     "replay.tail": "clip",  # geometric offsets, at most to the last state
     "learner.behaviour_cloning": 0.03,  # alpha, 0.1 by default and 0.03 in PointMaze
     "learner.normalise_scores": True,  # by the mean of |q|
@@ -146,7 +150,9 @@ def test_no_field_that_counts_is_left_out(preset, part):
         if preset == "ogbench-crl":
             of_others |= {"env_steps", "updates", "entropy_learning_rate", "target_entropy"}
     if part == "replay":  # where the arrays are; recorded data fill as much as they need
-        of_others = {"memory_map"} | ({"capacity"} if preset == "ogbench-crl" else set())
+        of_others = {"memory_map", "hard_within"} | (
+            {"capacity"} if preset == "ogbench-crl" else set()
+        )
     if part == "evaluation":  # of language; theirs draw other seeds
         of_others = {"methods", "seed"} | ({"tasks"} if preset == "jaxgcrl" else set())
     named = {field.removeprefix(f"{part}.") for field in PUBLISHED[preset]}

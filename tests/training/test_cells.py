@@ -110,7 +110,7 @@ def test_a_full_disk_stops_the_others(tmp_path):
 
 def test_a_file_that_a_cell_misses_stops_no_others(tmp_path):
     missing = Cell(read_lines, (tmp_path / "no.txt",), tmp_path / "0.json", "reading")
-    with pytest.raises(CellError, match=r"1 of 2 .*, reading: FileNotFoundError: .*no\.txt"):
+    with pytest.raises(CellError, match=r"1 of 2 .* reading: FileNotFoundError: .*no\.txt"):
         run_cells([missing, count_cell(tmp_path, "a")], ONE, "test")
     assert times_computed(tmp_path) == ["a"]
 

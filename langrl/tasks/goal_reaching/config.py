@@ -66,6 +66,11 @@ class GoalRunConfig(RunConfig):
         for name in idle:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} has no effect in {self.env}; leave it out")
+        if self.grounding.waypoints and self.env in GRID_IDS:
+            raise ValueError(
+                f"grounding.waypoints has no effect in {self.env}, whose critic sees whole rooms;"
+                " leave it out"
+            )
         if self.replay.hard_negatives and self.env in GRID_IDS:
             raise ValueError(
                 f"replay.hard_negatives has no effect in {self.env}, where all goals that are"

@@ -115,7 +115,7 @@ def acts(agents, changes):
         {"hop_cost": 3.0},
         {"visible": 0.5},
         {"patience": 1},
-        {"stage_discount": 0.5},
+        {"stage_discount": 0.9},
     ],
     ids=lambda changes: next(iter(changes)),
 )
