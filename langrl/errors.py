@@ -13,6 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _LONGEST = 1000  # characters of a message; the command line prints fewer
+_LONGEST_WORD = 160  # of it: a path
 _CUT = " [...] "
 OF_THE_MACHINE = frozenset(
     {
@@ -89,20 +90,26 @@ class MissingExtraError(LangRLError, ImportError):
 def one_line(text: str, longest: int = _LONGEST) -> str:
     """Return a text as one line for a terminal, without its middle if it is too long.
 
-    Its last third stays: it says what to do.
+    Its last third stays: it says what to do. Words lose their middles first, such as a name of
+    thousands of letters.
 
     What is quoted may come from anyone's file: characters that a terminal does not show, or that
     steer it, are written as Python writes them.
     """
     if len(text) > 8 * longest:  # most of it is not looked at
         text = text[: 2 * longest] + _CUT + text[-2 * longest :]
-    line = " ".join(text.split())
+    line = " ".join(_cut(word, _LONGEST_WORD) for word in text.split())
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     line = "".join(shown)
-    if len(line) <= longest:
-        return line
+    return _cut(line, longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return a text without its middle if it is too long; its last third stays."""
+    if len(text) <= longest:
+        return text
     last = longest // 3
-    return line[: longest - last - len(_CUT)] + _CUT + line[-last:]
+    return text[: longest - last - len(_CUT)] + _CUT + text[-last:]
 
 
 def quoted(value: object, longest: int = 80) -> str:
