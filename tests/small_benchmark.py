@@ -2,6 +2,7 @@
 
 from langrl.benchmark import planning
 from langrl.benchmark.profiles import PROFILES, Profile, Recipe
+from langrl.benchmark.results import load_results
 from langrl.benchmark.suites import SUITES, Suite, hash_tasks
 from langrl.benchmark.tasks import draw_tasks_of_modes
 from langrl.envs.intents import MODES
@@ -40,6 +41,16 @@ def small_suite(seed: int = 3, worlds: tuple[str, ...] = (STREET, GRID)) -> Suit
         drawn = draw_tasks_of_modes(world, 4, seed)
         digests[world] = hash_tasks(task for mode in MODES for task in drawn[mode])
     return Suite(NAME, seed, 4, digests)
+
+
+def outcomes_of(out):
+    """Return the outcomes in a folder by entrant, world and seed, but for the seconds."""
+    found = {}
+    for cell in load_results(out).cells:
+        columns = cell.outcomes.to_json()
+        del columns["seconds"]
+        found[cell.entrant, cell.world, cell.seed] = columns
+    return found
 
 
 def with_small_suite(function, *arguments):

@@ -6,8 +6,7 @@ import sys
 import time
 
 import pytest
-
-from langrl.benchmark.results import load_results
+from small_benchmark import outcomes_of
 
 KILLS = 20
 
@@ -20,21 +19,12 @@ def start(out):
     )
 
 
-def metrics(out):
-    found = {}
-    for cell in load_results(out).cells:
-        columns = cell.outcomes.to_json()
-        del columns["seconds"]
-        found[cell.entrant, cell.world, cell.seed] = columns
-    return found
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_metrics_of_one_that_was_not(tmp_path):
     began = time.monotonic()
     assert start(tmp_path / "whole").wait() == 0
     took = time.monotonic() - began
-    wanted, moments = metrics(tmp_path / "whole"), random.Random(0)
+    wanted, moments = outcomes_of(tmp_path / "whole"), random.Random(0)
     for number in range(KILLS):
         out = tmp_path / f"killed-{number}"
         process = start(out)
@@ -44,4 +34,4 @@ def test_a_run_that_was_killed_goes_on_to_the_metrics_of_one_that_was_not(tmp_pa
         again = start(out)
         printed = again.communicate()[0].decode()
         assert again.returncode == 0, printed
-        assert metrics(out) == wanted
+        assert outcomes_of(out) == wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run_langrl
-from small_benchmark import NAME, PROFILE, STREET
+from small_benchmark import NAME, PROFILE, STREET, outcomes_of
 
 from langrl import benchmark
 from langrl.benchmark import planning
@@ -30,16 +30,6 @@ def run_small(out, **options):
     made = plan(out, "small", **options)
     run_plan(made, HERE)
     return made
-
-
-def outcomes_of(out):
-    """Return the outcomes in a folder by entrant, but for the seconds."""
-    found = {}
-    for cell in load_results(out).cells:
-        columns = cell.outcomes.to_json()
-        del columns["seconds"]
-        found[cell.entrant, cell.world, cell.seed] = columns
-    return found
 
 
 class Still:

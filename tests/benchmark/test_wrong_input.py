@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from command_line import run_langrl
-from small_benchmark import GRID, STREET
+from small_benchmark import GRID, STREET, outcomes_of
 
 from langrl.benchmark import evaluating, families, running
 from langrl.benchmark.results import load_results
@@ -86,15 +86,6 @@ def here(tmp_path, monkeypatch, small):
 def run_small(out, *flags):
     assert run_langrl(*RUN, "--out", out, *flags) == 0
     return out
-
-
-def outcomes_of(out):
-    found = {}
-    for cell in load_results(out).cells:
-        columns = cell.outcomes.to_json()
-        del columns["seconds"]
-        found[cell.entrant, cell.world, cell.seed] = columns
-    return found
 
 
 @pytest.mark.parametrize("name", OF_CELLS)
