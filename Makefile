@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-marked test-slow lint types build check clean
+.PHONY: demo test test-marked test-slow torture lint types build check clean
 
 demo: .venv/demo.done  ## train on a maze and follow an instruction, with figures
 	$(BIN)/langrl demo
@@ -11,7 +11,7 @@ demo: .venv/demo.done  ## train on a maze and follow an instruction, with figure
 # Every core takes tests from the others when it has none left; ARGS="tests/envs -x" chooses tests.
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-test: .venv/test.done  ## the tests, on all cores; except those of test-marked and test-slow
+test: .venv/test.done  ## the tests, on all cores; except those of test-marked, test-slow and torture
 	$(PYTEST) $(ARGS)
 
 test-marked: .venv/test.done  ## the tests that build wheels, train policies or run documents
@@ -19,6 +19,9 @@ test-marked: .venv/test.done  ## the tests that build wheels, train policies or 
 
 test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
 	$(PYTEST) -m slow
+
+torture: .venv/test.done  ## counted checks that nothing is lost or let in, in one process; ARGS="-k crash" chooses
+	$(BIN)/python -m pytest -n 0 -m "" tests/torture $(ARGS)
 
 lint: .venv/dev.done  ## style and formatting
 	$(BIN)/ruff check .
