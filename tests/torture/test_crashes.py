@@ -2,56 +2,21 @@
 
 import json
 import os
-import shlex
 import shutil
 
 import pytest
 import torch
-from command_line import read_weights, run_langrl
+from command_line import read_weights
 from crashing import STOPPED, Operations, in_a_fork
-from small_goal_runs import tiny
-from small_runs import MAZE
 from tally import counted, tally
 
 from langrl.checkpoint import find_checkpoint, read_checkpoint
 from langrl.errors import CheckpointError
 from langrl.settings import CONFIG_FILE
-from langrl.tasks.maze.config import MazeRunConfig
-from langrl.tasks.presets import parse_config
 from langrl.tasks.run import resume_run, train_run
 from langrl.training.logs import read_metrics
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-
-TINY = shlex.split(
-    "--learner.steps 4 --data.num-trajectories 20 --data.num-pairs 40 --logging.log-every 1"
-    " --logging.checkpoint-every 2 --evaluation.methods none"
-)
-
-
-@pytest.fixture(scope="module")
-def maze():
-    """The config of a maze run that trains in a tenth of a second."""
-    flags, printed = [*MAZE, *TINY, "--print-config"], []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builtins.print", lambda *words, **_: printed.append(" ".join(words)))
-        assert run_langrl("train", *flags) == 0
-    return parse_config("\n".join(printed), "maze", MazeRunConfig)
-
-
-@pytest.fixture(scope="module")
-def configs(maze):
-    evaluation = {"evaluation": {"methods": ["none"]}}
-    return {"maze": maze, "goals": tiny({"learner": {"env_steps": 24, "steps": 3}}, evaluation)}
-
-
-@pytest.fixture(scope="module")
-def whole(configs, tmp_path_factory):
-    """Folders of runs that nothing stopped."""
-    folder = tmp_path_factory.mktemp("whole")
-    for name, config in configs.items():
-        train_run(config, folder / name, name)
-    return folder
 
 
 def go_on(config, folder):
@@ -99,8 +64,10 @@ def stopped(config, folder, at, **options):
 
 @pytest.mark.parametrize("kind", ["maze", "goals"])
 @counted(8, 1000)
-def test_a_run_that_is_stopped_at_any_operation_goes_on(many, kind, configs, whole, tmp_path):
-    config = configs[kind]
+def test_a_run_that_is_stopped_at_any_operation_goes_on(
+    many, kind, quick_config, quick_runs, tmp_path
+):
+    config, whole = quick_config(kind), quick_runs(kind)
     count, _ = operations_of(config, tmp_path / "counted")
     points = range(0, count, max(1, -(-count // many)))
     with tally(f"2 stopped at an operation on files, {kind}") as check:
@@ -110,13 +77,15 @@ def test_a_run_that_is_stopped_at_any_operation_goes_on(many, kind, configs, who
                 # Threads that write events may need fewer operations than when they were counted.
                 assert stopped(config, folder, at) in (STOPPED, 0)
                 go_on(config, folder)
-                check_same(folder, whole / kind)
+                check_same(folder, whole)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @counted(6, 1000)
-def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(many, configs, whole, tmp_path):
-    config = configs["maze"]
+def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(
+    many, quick_config, quick_runs, tmp_path
+):
+    config, whole = quick_config("maze"), quick_runs("maze")
     count, _ = operations_of(config, tmp_path / "counted")
     with tally("2 disk full from an operation on") as check:
         for at in range(0, count, max(1, -(-count // many))):
@@ -128,19 +97,19 @@ def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(many, configs, 
                 for path in (folder / "checkpoints").glob("step-*"):
                     read_checkpoint(path)  # whole
                 go_on(config, folder)
-                check_same(folder, whole / "maze")
+                check_same(folder, whole)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("kind", ["maze", "goals"])
-def test_what_is_renamed_into_its_place_is_on_disk_before(kind, configs, tmp_path):
-    count, unflushed = operations_of(configs[kind], tmp_path / "run")
+def test_what_is_renamed_into_its_place_is_on_disk_before(kind, quick_config, tmp_path):
+    count, unflushed = operations_of(quick_config(kind), tmp_path / "run")
     assert count > 40
     assert unflushed == []
 
 
-def test_a_run_without_any_whole_checkpoint_says_so(configs, tmp_path):
-    train_run(configs["maze"], tmp_path / "run", "train")
+def test_a_run_without_any_whole_checkpoint_says_so(quick_config, tmp_path):
+    train_run(quick_config("maze"), tmp_path / "run", "train")
     for path in (tmp_path / "run" / "checkpoints").glob("step-*"):
         (path / "manifest.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"manifest\.json is damaged"):
