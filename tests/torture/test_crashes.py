@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from command_line import read_weights
@@ -116,3 +117,38 @@ def test_a_run_without_any_whole_checkpoint_says_so(quick_config, tmp_path):
         resume_run(tmp_path / "run", "resume")
     assert torch.get_num_threads() == 1
     assert find_checkpoint(tmp_path / "run").name == "step-4"
+
+
+def steps_on_board(folder):
+    """Return the steps of the losses that TensorBoard shows, in their order."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    board.Reload()
+    return [event.step for event in board.Scalars("loss")]
+
+
+@counted(2, 20)
+def test_records_have_each_step_once_after_many_stops(many, quick_config, tmp_path):
+    config = quick_config("maze")
+    learner = config.learner.model_copy(update={"steps": 2 * many + 4})
+    config, folder = config.model_copy(update={"learner": learner}), tmp_path / "run"
+    moments, stops = np.random.default_rng(0), 0
+    while stops < many:
+        at = int(moments.integers(60, 120))
+
+        def train(at=at):
+            Operations(folder, at).install()
+            go_on(config, folder)
+
+        status = in_a_fork(train, tmp_path / "log")
+        assert status in (0, STOPPED), (tmp_path / "log").read_text()
+        stops += 1
+    go_on(config, folder)
+    with tally(f"11 records after {many} stops, JSONL and TensorBoard") as check:
+        wanted = list(range(1, learner.steps + 1))
+        with check.case("metrics.jsonl"):
+            assert [line["step"] for line in read_metrics(folder / "metrics.jsonl")] == wanted
+            assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(wanted)
+        with check.case("TensorBoard"):
+            assert steps_on_board(folder) == wanted
