@@ -6,7 +6,6 @@ from mutations import finite
 from small_runs import DQN, PPO
 
 from langrl.checkpoint import find_checkpoint
-from langrl.tasks.loading import load_agent
 
 pytest.importorskip("stable_baselines3")
 
@@ -33,4 +32,3 @@ def test_nothing_that_is_not_finite_is_stored(name, tiny_language, tmp_path, mon
     newest = find_checkpoint(run)
     assert int(newest.name.removeprefix("step-")) <= 144
     assert finite(newest / "weights.safetensors")
-    load_agent(run)
