@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-marked test-slow lint types build check clean
+LOCKED ?= test,offline,sb3,robotics,ogbench,minari,slurm
+
+.PHONY: demo test test-marked test-slow torture lint types build lock sbom check clean
 
 demo: .venv/demo.done  ## train on a maze and follow an instruction, with figures
 	$(BIN)/langrl demo
@@ -11,7 +13,7 @@ demo: .venv/demo.done  ## train on a maze and follow an instruction, with figure
 # Every core takes tests from the others when it has none left; ARGS="tests/envs -x" chooses tests.
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-test: .venv/test.done  ## the tests, on all cores; except those of test-marked and test-slow
+test: .venv/test.done  ## the tests, on all cores; except those of test-marked, test-slow and torture
 	$(PYTEST) $(ARGS)
 
 test-marked: .venv/test.done  ## the tests that build wheels, train policies or run documents
@@ -19,6 +21,9 @@ test-marked: .venv/test.done  ## the tests that build wheels, train policies or 
 
 test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
 	$(PYTEST) -m slow
+
+torture: .venv/test.done  ## counted checks that nothing is lost or let in, in one process; ARGS="-k crash" chooses
+	$(BIN)/python -m pytest -n 0 -m "" tests/torture $(ARGS)
 
 lint: .venv/dev.done  ## style and formatting
 	$(BIN)/ruff check .
@@ -34,6 +39,18 @@ types: .venv/dev.done  ## types
 build: .venv/dev.done  ## the wheel, in dist/
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+# Hashes are those of the files that pip chooses here: another system has other files.
+lock: .venv/pip.done  ## build/locked.txt: the packages with their hashes, for pip install --require-hashes -r
+	mkdir -p build
+	$(INSTALL) --dry-run --ignore-installed --no-build-isolation --report build/resolved.json '.[$(LOCKED)]'
+	$(BIN)/python .ci/lock.py build/resolved.json build/locked.txt
+
+sbom: lock  ## build/sbom.cdx.json: the same packages as a CycloneDX bill of materials
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	build/tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON \
+	  --output-file build/sbom.cdx.json build/locked.txt
 
 check:  ## all of the above but test-slow on a fresh clone of HEAD; notes HEAD in .git/checked
 	.ci/check

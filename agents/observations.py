@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from langrl.errors import NonFiniteError, ShapeError
-from langrl.protocols import Array, Instructions, Mask, Observation, check_instruction
+from langrl.protocols import Array, Instructions, Mask, Observation, check_instructions
 
 
 def read_observations(
@@ -45,14 +45,7 @@ def read_observations(
         row = int((~finite).argmax())
         raise NonFiniteError(f"observation {row} is not finite; fix the environment")
     texts = observations.get("instruction") if instructions is None else instructions
-    if isinstance(texts, str):
-        texts = [texts] * len(states)
-    elif not isinstance(texts, Sequence | np.ndarray):
-        texts = [check_instruction(texts)]  # raises InstructionError, since it is no text
-    if len(texts) != len(states):
-        raise ShapeError(f"got {len(states)} observations and {len(texts)} instructions; pair them")
-    distinct = {text: check_instruction(text) for text in dict.fromkeys(texts)}
-    return states, [distinct[text] for text in texts], single
+    return states, check_instructions(texts, len(states)), single
 
 
 def read_single(

@@ -19,8 +19,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
 from langrl.envs.autoreset import Autoreset
-from langrl.errors import InstructionError, ShapeError
-from langrl.protocols import Array, Integers, Mask, check_instruction
+from langrl.errors import InstructionError
+from langrl.protocols import Array, Integers, Mask, check_instructions
 
 Observation = dict[str, Any]  # or of N environments
 Options = dict[str, Any] | None
@@ -90,11 +90,7 @@ class Episodes:
             raise InstructionError(f"no reset option {unknown[0]!r}; use {known}")
         texts, *others = (options.get(name) for name in names)
         if texts is not None:
-            if isinstance(texts, str | bytes) or not isinstance(texts, Sequence | np.ndarray):
-                texts = [texts] * self.count
-            if len(texts) != self.count:
-                raise ShapeError(f"reset needs {self.count} instructions, got {len(texts)}")
-            texts = [check_instruction(text) for text in texts]
+            texts = check_instructions(texts, self.count)
         return texts, others
 
     def check_started(self) -> None:

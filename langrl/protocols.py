@@ -6,14 +6,14 @@ Axes: ``N`` episodes (or environments) in a batch, ``M`` candidate goals, ``K`` 
 
 import inspect
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.errors import ConfigError, InstructionError
+from langrl.errors import ConfigError, InstructionError, ShapeError
 
 MAX_INSTRUCTION_LENGTH = 1000  # characters; longer text is a mistake or an attack
 
@@ -59,6 +59,46 @@ def check_instruction(text: object) -> str:
             f"the instruction holds {problem}, at position {position}; remove it"
         )
     return text
+
+
+def as_texts(texts: object) -> list[str]:
+    """Return texts as a list, one for a single text; what is in them is not checked.
+
+    Raises:
+        InstructionError: if something is given that is neither, or that holds what is no text.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    plain = isinstance(texts, bytes | bytearray | memoryview | Mapping | set | frozenset)
+    if plain or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0:
+        check_instruction(texts)  # raises: it is no text, and no list of them
+    given = list(cast(Iterable[Any], texts))
+    for text in given:
+        if not isinstance(text, str):
+            check_instruction(text)
+    return given
+
+
+def check_instructions(texts: object, count: int | None = None) -> list[str]:
+    """Return checked instructions; one text is that of all rows.
+
+    Args:
+        texts: one, or some of them: a list, a tuple, an array.
+        count: how many are needed; as many as are given, if it is not said.
+
+    Raises:
+        InstructionError: if one cannot be an instruction; see ``check_instruction``.
+        ShapeError: if there are not as many texts.
+    """
+    given = as_texts(texts)
+    checked = {text: check_instruction(text) for text in dict.fromkeys(given)}
+    if isinstance(texts, str):
+        given *= 1 if count is None else count
+    if count is not None and len(given) != count:
+        raise ShapeError(
+            f"a batch of {count} needs as many instructions, got {len(given)}; give one for each"
+        )
+    return [checked[text] for text in given]
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, NonFiniteError, ShapeError
-from langrl.protocols import Array, Floats, check_instruction
+from langrl.protocols import Array, Floats, as_texts, check_instruction
 from langrl.training.forks import use_one_thread_after_fork
 from langrl.words import TokenLimit, WordTokeniser, check_length
 
@@ -96,6 +96,7 @@ class EmbeddedText:
         """
         if len(self._cache) > _CACHED:
             self._cache.clear()
+        texts = as_texts(texts)
         for text in texts:
             if text not in self._cache:
                 self._cache[text] = self._row(text)
@@ -166,6 +167,7 @@ class TokenisedText:
         Raises:
             InstructionError: if a text cannot be an instruction, or has more than L words.
         """
+        texts = as_texts(texts)
         tokens = np.zeros((len(texts), *self.space.shape), np.int32)
         for row, text in zip(tokens, texts, strict=True):
             numbers = self._tokeniser(text)

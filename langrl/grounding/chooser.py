@@ -17,7 +17,7 @@ from langrl.grounding.candidates import Candidates
 from langrl.grounding.intents import intent_log_posterior
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
 from langrl.models.protocols import Language, as_inputs, device_of, evaluation_mode
-from langrl.protocols import Array, Floats, Integers, Mask, check_instruction
+from langrl.protocols import Array, Floats, Integers, Mask, as_texts, check_instructions
 
 _CACHED_TEXTS = 10_000
 
@@ -35,6 +35,7 @@ class TextCache:
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Return embeddings [K, J, D]."""
+        texts = as_texts(texts)
         if len(self._texts) > _CACHED_TEXTS:
             self._texts.clear()
         for text in dict.fromkeys(texts):
@@ -131,15 +132,15 @@ class GoalChooser:
             NonFiniteError: if they, or the log weights, leave no goal possible.
             GroundingError: if the strategy answers with no goal.
         """
-        _check_pairs(observations, instructions)
-        checked = [check_instruction(text) for text in instructions]
+        checked = check_instructions(instructions)
+        _check_pairs(observations, instructions if isinstance(instructions, str) else checked)
         return self.choose_checked(observations, checked, generator)
 
     @torch.no_grad()
     def choose_checked(
         self, observations: Array, texts: Sequence[str], generator: np.random.Generator
     ) -> tuple[Array, list[Posterior]]:
-        """Do what ``choose`` does, for texts that ``check_instruction`` has returned."""
+        """Do what ``choose`` does, for texts that ``check_instructions`` has returned."""
         goals, log_weights = self.candidates.draw(observations, generator)  # [N, M, G], [N, M]
         arrays = observations, goals, log_weights
         seen, candidates, weights = as_inputs(arrays, self.language, self._device)

@@ -18,7 +18,7 @@ from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
-from langrl.protocols import check_instruction
+from langrl.protocols import as_texts, check_instructions
 from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
@@ -93,7 +93,7 @@ class CompactTextEncoder(nn.Module):
         Raises InstructionError if a text cannot be an instruction, or has more than
         ``max_words`` words.
         """
-        rows = [self.tokeniser.numbers(self.limit(text)) for text in texts]
+        rows = [self.tokeniser.numbers(self.limit(text)) for text in as_texts(texts)]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
         for row, numbers in zip(tokens, rows, strict=True):
             row[: len(numbers)] = torch.tensor(numbers)
@@ -168,8 +168,7 @@ class PretrainedTextEncoder(nn.Module):
                 reads.
             ShapeError: if the model's embeddings are not as wide as the head expects.
         """
-        for text in texts:
-            check_instruction(text)
+        texts = check_instructions(texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if len(self._cache) + len(new) > _CACHED_TEXTS:
             self._cache.clear()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from langrl.checkpoint import Checkpoint, find_checkpoint, no_larger_than
 from langrl.envs.maze.world import StreetMaze
-from langrl.errors import CheckpointError, ConfigError, LangRLError
+from langrl.errors import CheckpointError, ConfigError, MissingExtraError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
 from langrl.tasks.references import check_references
@@ -55,7 +55,7 @@ def agents_of(
     except CheckpointError as error:
         named = str(error) if str(path) in str(error) else f"{path}: {error}"
         raise CheckpointError(named) from error
-    except LangRLError:  # of what is beside the checkpoint, such as a model that it names
+    except (ConfigError, MissingExtraError):  # of what is beside it, such as a model that it names
         raise
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is no agent's checkpoint: {error}") from error

@@ -14,6 +14,7 @@ from torch import Tensor
 from langrl.checkpoint import Checkpoint, find_checkpoint, read_checkpoint, step_folder
 from langrl.errors import CheckpointError, ConfigError, GroundingError
 from langrl.settings import CONFIG_FILE, describe_invalid, references, with_absolute_paths
+from langrl.tasks.changes import STORED, check_steps, training_fields, warn_of_changes
 from langrl.tasks.config import OFF, EvaluationConfig, RunConfig
 from langrl.tasks.references import check_references, reference_digests
 from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
@@ -83,7 +84,7 @@ class Run:
         documents = {
             self.document: self.description.model_dump(mode="json"),
             "state": run_state(self.learner, self.config.threads, self.data_sha256)
-            | {"references": self.references},
+            | {"references": self.references, STORED: training_fields(self.config)},
         }
         return Checkpoint(documents, self.learner.state() | self.tensors)
 
@@ -136,7 +137,8 @@ class Run:
         """Put the learner into the state of a checkpoint that was read from ``path``.
 
         Raises:
-            CheckpointError: if the checkpoint is of another world, model or data.
+            CheckpointError: if the checkpoint is of another world, model or data, or of a later
+                step than the config trains to.
         """
         beside = path.parent.parent / CONFIG_FILE
         try:
@@ -151,6 +153,8 @@ class Run:
             if state["versions"] != versions():
                 console.print("this run was begun with other versions; its last bits may differ")
             self._load(checkpoint, path)
+            check_steps(self.learner.step, self.config, path)
+            warn_of_changes(state, self.config)
             if (metrics := state.get("unrecorded")) is not None:
                 self.unrecorded = {str(name): float(value) for name, value in metrics.items()}
         except CheckpointError:

@@ -62,6 +62,8 @@ def numbers(arrays: Mapping[str, Array], name: str) -> Array:
     values = arrays[name]
     if values.dtype.kind not in "fiub":
         raise TrajectoryError(f"{name} holds {values.dtype}, not numbers; save numbers")
+    if not values.ndim:
+        raise TrajectoryError(f"{name} is a single number; save an array with a row for each state")
     return values
 
 

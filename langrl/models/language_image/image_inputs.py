@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import NonFiniteError, ShapeError
-from langrl.protocols import check_instruction
+from langrl.protocols import as_texts, check_instruction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -144,9 +144,4 @@ def _stack(images: list[Tensor]) -> Tensor:
 
 def read_texts(texts: str | Sequence[str]) -> list[str]:
     """Return texts as a list; InstructionError if one of them cannot be an instruction."""
-    return [check_instruction(text) for text in as_list(texts)]
-
-
-def as_list(texts: str | Sequence[str]) -> list[str]:
-    """Return the texts as a list, one for a single text; they are not checked."""
-    return [texts] if isinstance(texts, str) else list(texts)
+    return [check_instruction(text) for text in as_texts(texts)]

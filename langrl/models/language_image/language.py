@@ -14,9 +14,43 @@ from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
 
-_CACHED = 4096  # worlds whose images stay embedded, and texts
+_CACHED = 64 << 20  # bytes of embedded images that stay; those that were used last
+_TEXTS = 2 << 20  # and of embedded texts
 
 Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
+
+
+class RecentTensors:
+    """Keeps the tensors that were used last, by a key of bytes.
+
+    Args:
+        most: how many bytes are kept, keys and tensors; the newest tensor in any case.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._kept = most, dict[bytes, Tensor]()  # in the order of their last use
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many are kept."""
+        return len(self._kept)
+
+    def get(self, key: bytes, make: Callable[[], Tensor]) -> Tensor:
+        """Return the tensor of a key, which is made if it is not kept."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = make()
+            self.bytes += len(key) + found.nbytes
+        self._kept[key] = found
+        while self.bytes > self._most and len(self._kept) > 1:
+            oldest = next(iter(self._kept))
+            self.bytes -= len(oldest) + self._kept.pop(oldest).nbytes
+        return found
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()
+        self.bytes = 0
 
 
 class ImageLanguage(nn.Module):
@@ -35,8 +69,8 @@ class ImageLanguage(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.render, self.seen = model, render, seen
-        self._cache: dict[bytes, Tensor] = {}
-        self._texts: dict[str, Tensor] = {}
+        self._cache = RecentTensors(_CACHED)
+        self._texts = RecentTensors(_TEXTS)
 
     @torch.no_grad()
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
@@ -49,23 +83,18 @@ class ImageLanguage(nn.Module):
         distinct, rows = np.unique(goals, axis=0, return_inverse=True)
         # Not the images themselves: drawing them takes as long as all that follows.
         key = self.seen(observation).tobytes() + distinct.tobytes()
-        if key not in self._cache:
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            images = self.render(observation, distinct)
-            self._cache[key] = self.model.encode_image(images).cpu()
-        return self._cache[key][torch.from_numpy(rows.reshape(-1))]
+        embedded = self._cache.get(
+            key, lambda: self.model.encode_image(self.render(observation, distinct)).cpu()
+        )
+        return embedded[torch.from_numpy(rows.reshape(-1))]
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""
         if len(texts) != 1 or not isinstance(texts[0], str):
             return self.model.encode_text(texts).unsqueeze(1)
         # Each agent asks for its texts one by one, and the next agents for the same texts.
-        if texts[0] not in self._texts:
-            if len(self._texts) >= _CACHED:
-                self._texts.clear()
-            self._texts[texts[0]] = self.model.encode_text(texts)
-        return self._texts[texts[0]].unsqueeze(1)
+        key = texts[0].encode(errors="surrogatepass")
+        return self._texts.get(key, lambda: self.model.encode_text(texts)).unsqueeze(1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""

@@ -35,7 +35,7 @@ from langrl.errors import CheckpointError, ConfigError, DomainError, ShapeError
 from langrl.functional.energies import cosine
 from langrl.models.config import LanguageImageConfig
 from langrl.models.critics.maze import Scale
-from langrl.models.language_image.image_inputs import as_batch, as_list
+from langrl.models.language_image.image_inputs import as_batch
 from langrl.models.language_image.sentence_pair import (
     PairDescription,
     SentenceTransformerPair,
@@ -49,6 +49,7 @@ from langrl.models.language_image.towers import (
     TextTower,
     TowerPair,
 )
+from langrl.protocols import as_texts
 from langrl.settings import Settings, describe_invalid
 from langrl.training.seeding import seeded
 
@@ -127,7 +128,7 @@ class LanguageImageModel(nn.Module):
             InstructionError: if a text cannot be an instruction, or is longer than the model
                 reads.
         """
-        return in_chunks(self, self.pair.text_embeddings, as_list(texts))
+        return in_chunks(self, self.pair.text_embeddings, as_texts(texts))
 
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:
         """Return scaled cosines of embeddings, [..., M, D] x [..., K, D] -> [..., M, K].

@@ -15,7 +15,8 @@ from torch.nn import functional
 from langrl.checkpoint import file_digests
 from langrl.errors import CheckpointError, ConfigError, LangRLError, MissingExtraError
 from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
-from langrl.models.language_image.image_inputs import as_batch, as_list, read_images, read_texts
+from langrl.models.language_image.image_inputs import as_batch, read_images, read_texts
+from langrl.protocols import as_texts
 from langrl.settings import Settings
 from langrl.words import TokenLimit
 
@@ -134,7 +135,7 @@ class SentenceTransformerPair(nn.Module):
 
     def encode_text(self, texts: str | Sequence[str]) -> Tensor:
         """Embed texts without gradients; nothing is cached. Errors as ``text_embeddings``."""
-        return in_chunks(self, self.text_embeddings, as_list(texts))
+        return in_chunks(self, self.text_embeddings, as_texts(texts))
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the model without its heads for SentenceTransformer; returns sha256 by path."""

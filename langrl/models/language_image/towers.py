@@ -19,7 +19,8 @@ from torch.nn import functional
 from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
 from langrl.models.encoders import PretrainedTextEncoder
-from langrl.models.language_image.image_inputs import as_list, read_images
+from langrl.models.language_image.image_inputs import read_images
+from langrl.protocols import as_texts
 from langrl.words import PAD, UNKNOWN, TextLimit, WordLimit
 
 _SMALLEST, _LARGEST = 3, 32  # patches along an image's side
@@ -205,7 +206,7 @@ class CompactTextTower(nn.Module):
             InstructionError: if a text cannot be an instruction, or has more than ``max_words``
                 words.
         """
-        rows = [self.limit(text) for text in as_list(texts)]
+        rows = [self.limit(text) for text in as_texts(texts)]
         length = max(map(len, rows), default=1)
         words = np.full((len(rows), length), PAD, dtype=np.int64)
         trigrams = np.full((len(rows), length, _TRIGRAMS), PAD, dtype=np.int64)
@@ -290,7 +291,7 @@ class PretrainedTextTower(nn.Module):
 
     def tokenise(self, texts: str | Sequence[str]) -> dict[str, Tensor]:
         """Return ``features`` [K, width]; errors as ``PretrainedTextEncoder.features``."""
-        return {"features": self.encoder.features(as_list(texts))}
+        return {"features": self.encoder.features(as_texts(texts))}
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Map ``tokenise``'s features to unit embeddings [K, D]."""

@@ -317,6 +317,7 @@ def load(
     fill(weights, {name: value for name, value in trained.items() if name in weights})
     critic, actor = critic.to(device), actor.to(device)
     stored = checkpoint.tensors["goals"]
+    _check_goals(description, stored)
     goals, visited = stored["achieved"].numpy(), _visited(description, stored)
 
     def plain(deterministic: bool) -> GoalConditionedPolicy:
@@ -333,6 +334,21 @@ def load(
         lambda: visited,
         lambda: trusted,
     )
+
+
+def _check_goals(description: GoalAgentDescription, stored: dict[str, Tensor]) -> None:
+    """Raise CheckpointError unless stored goals, and states with theirs, fit the critic."""
+    goal, state = description.critic.goal.shape, description.critic.observation.shape
+    for name, shape in (("achieved", goal), (STATES, state), (ACHIEVED_THERE, goal)):
+        if name not in stored and name != "achieved":
+            continue
+        found = tuple(stored[name].shape)
+        rows = len(stored[STATES]) if name == ACHIEVED_THERE else max(1, found[0] if found else 0)
+        if found != (rows, *shape):
+            raise CheckpointError(
+                f"goals.safetensors: {name!r} is {list(found)}, and rows of {list(shape)} here;"
+                " copy the checkpoint again"
+            )
 
 
 def _visited(

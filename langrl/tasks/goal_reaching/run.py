@@ -36,6 +36,7 @@ from langrl.errors import (
     ShapeError,
     TrajectoryError,
     lookup,
+    quoted,
 )
 from langrl.models.goal_networks import InputDescription, describe_input
 from langrl.protocols import Array
@@ -99,7 +100,13 @@ class GoalRun(Run):
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put the run into the state of a checkpoint; see ``Run.restore``."""
         super().restore(checkpoint, path)
-        self.best = float(checkpoint.documents["state"].get("best", -1.0))
+        best = checkpoint.documents["state"].get("best", -1.0)
+        if not isinstance(best, int | float) or not -1 <= best <= 1:
+            raise CheckpointError(
+                f"{path}: best in state.json is {quoted(best)}, which is no share of successes; use"
+                " an earlier checkpoint"
+            )
+        self.best = float(best)
 
     def _goals(self) -> dict[str, Tensor]:
         """Return what a checkpoint holds of the replay: goals, and states with theirs."""

@@ -22,6 +22,7 @@ from langrl.agents.sb3.callbacks import (
     Recording,
     RefillReplay,
 )
+from langrl.agents.sb3.finite import FiniteTraining, check_finite_weights, finite_weights
 from langrl.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -31,6 +32,7 @@ from langrl.checkpoint import (
 )
 from langrl.errors import CheckpointError, ConfigError
 from langrl.protocols import Agent
+from langrl.tasks.changes import STORED, training_fields, warn_of_changes
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.presets import load_config
 from langrl.tasks.references import check_references
@@ -81,6 +83,7 @@ class Sb3Run(Run):
             "step": model.num_timesteps,
             "versions": versions(),
             "references": self.references,
+            STORED: training_fields(self.config),
         }
         weights = {name: value.clone() for name, value in model.policy.state_dict().items()}
         return Checkpoint({self.document: self.description, "state": state}, {"weights": weights})
@@ -128,6 +131,7 @@ class Sb3Run(Run):
             return self.train(folder, label)
         path, checkpoint = newest
         check_references(checkpoint.documents["state"], path, self.config)
+        warn_of_changes(checkpoint.documents["state"], self.config)
         model = read_zip(folder / ZIP, self.config)
         filled = "" if self.config.policy.algorithm == "ppo" else "; replay is filled anew"
         console.print(f"{label}: from step {model.num_timesteps}{filled}")
@@ -164,12 +168,13 @@ class Sb3Run(Run):
                     bar, logging.log_every, logging.checkpoint_every, lambda _: self._store(folder)
                 )
                 try:
-                    model.learn(
-                        steps - model.num_timesteps,
-                        callback=[RefillReplay(), watch, recording],
-                        log_interval=None,  # type: ignore[arg-type]
-                        reset_num_timesteps=model.num_timesteps == 0,
-                    )
+                    with finite_weights(model):
+                        model.learn(
+                            steps - model.num_timesteps,
+                            callback=[FiniteTraining(), RefillReplay(), watch, recording],
+                            log_interval=None,  # type: ignore[arg-type]
+                            reset_num_timesteps=model.num_timesteps == 0,
+                        )
                 except KeyboardInterrupt:
                     self._store(folder)
                     raise
@@ -184,9 +189,13 @@ class Sb3Run(Run):
         """Write the zip of the whole algorithm, and a checkpoint of the policy.
 
         The zip comes first: a run that has a checkpoint can be resumed.
+
+        Raises:
+            NonFiniteError: if a weight is not finite; what is stored stays.
         """
         assert self.policy is not None
         model = self.policy.model
+        check_finite_weights(model)
         temporary = folder / f".{ZIP}.writing.zip"
         with interrupts.storing():
             model.save(temporary)
