@@ -53,7 +53,9 @@ class EvaluateArguments(Settings):
         None, description="a Stable-Baselines3 zip to use in the place of the run's own policy"
     )
     trust_pickle: bool = Field(
-        False, description="read the zip, which runs code that its author chose"
+        False,
+        description="have Stable-Baselines3 read the zip, which runs code that its author chose;"
+        " needed only for policy classes and arguments of one's own",
     )
     out: Path | None = Field(
         None, description="folder of the results; a new one in RUN/evaluation if unset"

@@ -12,7 +12,7 @@ from langrl.errors import CheckpointError, ConfigError, LangRLError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
 from langrl.tasks.references import check_references
-from langrl.tasks.registry import TASKS, check_trust, task_of_agent
+from langrl.tasks.registry import TASKS, task_of_agent
 from langrl.training.run_folder import read_or_name_sound
 
 S = TypeVar("S", bound=Settings)
@@ -100,7 +100,7 @@ def agents_of_run(
         config: of the run.
         world: the maze that the agents are to act in, if one was asked for.
         policy: a zip of Stable-Baselines3 to use in the place of the run's own policy.
-        trust_pickle: whether it may be read, which runs code that is in it.
+        trust_pickle: whether that library is to read it, which runs code that is in it.
 
     Raises:
         CheckpointError, ConfigError: naming the file and the repair.
@@ -110,8 +110,7 @@ def agents_of_run(
         if policy is not None or trust_pickle:
             raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave out its flags")
         return agents_of(folder, world=world)
-    if policy is not None:
-        check_trust(policy, trust_pickle)
-    elif trust_pickle:
+    if trust_pickle and policy is None:
         raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")
-    return cast(AgentMaker, module.load_run(folder, config, world=world, policy=policy))
+    made = module.load_run(folder, config, world=world, policy=policy, trust_pickle=trust_pickle)
+    return cast(AgentMaker, made)
