@@ -11,6 +11,7 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, LangRLError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
+from langrl.tasks.hub import local_folder
 from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS, task_of_agent
 from langrl.training.run_folder import read_or_name_sound
@@ -26,7 +27,7 @@ def load_agent(
     """Load an agent from a run folder (its newest checkpoint) or from a checkpoint folder.
 
     Args:
-        folder: the run or checkpoint.
+        folder: the run or checkpoint, or a shared agent as ``hf:user/name@revision``.
         world: the maze it will act in, checked against the one it was trained in.
         device: where to put the weights.
         **grounding: fields of the grounding config to change, such as ``strategy="log_sum_exp"``.
@@ -41,7 +42,7 @@ def agents_of(
     folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu"
 ) -> AgentMaker:
     """Read a checkpoint once and return what makes its agents; see ``load_agent``."""
-    path = find_checkpoint(Path(folder))
+    path = find_checkpoint(local_folder(folder))
     checkpoint = read_or_name_sound(path)
     check_finite_goals(checkpoint, path)
     task = task_of_agent(checkpoint.documents.get("agent"), path)
