@@ -137,7 +137,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
             "push",
             "--resume",
             "--start",
-        ):  # a run that there is
+        ):
             shutil.copytree(STORED_CHECKPOINT.parent / "runs-0.1" / "grid", run, dirs_exist_ok=True)
             if words[1] == "pretrain":  # a run of the command's own family
                 (tmp_path / run / "config.yaml").write_text("task: cpc\n")

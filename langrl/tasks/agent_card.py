@@ -110,7 +110,7 @@ def agent_card(
         "## Limits",
         "",
         "It knows the world that it was trained in, and instructions like those of its training."
-        " The files are read without running code, and `langrl.json` has the sha256 of each.",
+        " The files are read without running code, and `shared.json` has the sha256 of each.",
         "",
         f"Licence of the weights: {licence}.",
         "",

@@ -27,7 +27,7 @@ from langrl.settings import CONFIG_FILE, dump_config, references
 from langrl.tasks.config import RunConfig
 from langrl.tasks.registry import config_beside, run_of
 
-SHARED = "langrl.json"  # lists the files of a shared folder
+SHARED = "shared.json"  # lists the files of a shared folder
 CARD = "README.md"
 _FREE = (CARD, ".gitattributes", SHARED)
 FORMAT = 1
@@ -119,7 +119,7 @@ def _share_checkpoint(path: Path, out: Path) -> None:
 
 
 def write_list(folder: Path) -> dict[str, str]:
-    """List every file of a folder with its sha256 in ``langrl.json``, and return them.
+    """List every file of a folder with its sha256 in ``shared.json``, and return them.
 
     Raises:
         ConfigError: if there is a file that does not belong in a shared folder.

@@ -73,7 +73,7 @@ def server(monkeypatch, tmp_path):
 def test_what_is_shared_is_what_loads_the_agent_and_what_shows_it(shared, small_run):
     files = files_of(shared)
     assert {name for name in files if "/" not in name} == {
-        "README.md", "config.yaml", "langrl.json", "replay.gif", *(
+        "README.md", "config.yaml", "shared.json", "replay.gif", *(
             {"replay.mp4"} if "replay.mp4" in files else ()
         ),
     }  # fmt: skip
@@ -82,11 +82,11 @@ def test_what_is_shared_is_what_loads_the_agent_and_what_shows_it(shared, small_
         "agent.json", "goals.safetensors", "manifest.json", "state.json", "weights.safetensors"
     }  # fmt: skip
     assert files["figures/posterior.png"][:4] == b"\x89PNG"
-    listed = json.loads(files["langrl.json"])["sha256"]
+    listed = json.loads(files["shared.json"])["sha256"]
     assert listed.keys() == {
         name
         for name in files
-        if name not in ("README.md", "langrl.json") and not name.startswith(".eval_results/")
+        if name not in ("README.md", "shared.json") and not name.startswith(".eval_results/")
     }
     home = str(small_run("maze").parent).encode()
     assert not [name for name, content in files.items() if home in content]
@@ -229,7 +229,7 @@ REPOSITORIES = {
         "config.yaml is not what was shared",
     ),
     "a missing file": (lambda files: without(files, "config.yaml"), "lacks config.yaml"),
-    "a damaged list": (lambda files: files | {SHARED: b"{"}, "langrl.json is damaged"),
+    "a damaged list": (lambda files: files | {SHARED: b"{"}, "shared.json is damaged"),
     "a huge list": (lambda files: files | {SHARED: b" " * (2 << 20)}, "has no list"),
     "another format": (
         lambda files: files | {SHARED: b'{"format": 9, "sha256": {}}'}, "is of format 9",
