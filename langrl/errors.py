@@ -71,6 +71,10 @@ class CheckpointError(LangRLError, ValueError):
     """A checkpoint is missing, damaged, of another format or of another world."""
 
 
+class PickledError(CheckpointError):
+    """What is needed of a file is only in its pickle, which is not read: it runs code."""
+
+
 class ResultsError(LangRLError, ValueError):
     """A file of results is damaged, of another suite, or its columns do not fit together."""
 

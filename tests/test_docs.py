@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
 from langrl.cli import benchmark as benchmark_commands
-from langrl.cli import commands, data, diagnose
+from langrl.cli import commands, data, diagnose, push
 from langrl.cli import main as cli
 from langrl.cli import sweep as sweep_cli
 from langrl.reproduce import (
@@ -88,7 +89,7 @@ def test_the_python_about_relating_runs_as_it_stands(capsys):
     assert "(8, 3)" in capsys.readouterr().out
 
 
-SB3_BLOCKS = 4
+SB3_BLOCKS = 5
 
 
 @pytest.mark.documents
@@ -131,12 +132,19 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
     words = shlex.split(command)
     for before, run in itertools.pairwise(words):
         diagnosed = before == "diagnose" and run.startswith("runs/")
-        if diagnosed or before in ("evaluate", "--resume", "--start"):  # a run that there is
+        if diagnosed or before in (
+            "evaluate",
+            "push",
+            "--resume",
+            "--start",
+        ):
             shutil.copytree(STORED_CHECKPOINT.parent / "runs-0.1" / "grid", run, dirs_exist_ok=True)
             if words[1] == "pretrain":  # a run of the command's own family
                 (tmp_path / run / "config.yaml").write_text("task: cpc\n")
     called = []
+    monkeypatch.setattr(cli, "local_folder", Path)  # no hub is asked
     for module, name in (
+        (push, "share"),
         (commands, "train"),
         (commands, "evaluate"),
         (commands, "evaluate_own"),

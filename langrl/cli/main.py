@@ -43,6 +43,7 @@ from langrl.errors import (
 from langrl.models.hub import looks_like_a_folder
 from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
+from langrl.tasks.hub import is_on_hub, local_folder
 from langrl.tasks.registry import demos, load_run_config, run_of
 from langrl.training import interrupts
 
@@ -68,18 +69,21 @@ def evaluate(arguments: list[str]) -> None:
         return
     if given.env is not None:
         raise ConfigError("--env is for --agent without a run folder; leave it out")
-    run = find_run(given.run)
+    run = find_run(local_folder(given.run))
     if given.policy is None or run_of(run) is None:
         find_checkpoint(run)  # says what is wrong, if there is none
-    if given.out is None:
+    out = given.out
+    if out is None and is_on_hub(given.run):  # its folder is the hub's cache
+        out = new_folder(OWN_EVALUATIONS, str(given.run))
+    if out is None:
         check_folder(evaluations_of(run))
     else:
-        check_results_folder(given.out)
+        check_results_folder(out)
     from langrl.cli import commands
 
     options = given.model_dump(exclude={"run", "out", "env"})
     options["grounding"] = grounding
-    commands.evaluate(run, given.out, _typed("evaluate", arguments), **options)
+    commands.evaluate(run, out, _typed("evaluate", arguments), **options)
 
 
 def _evaluate_own(given: EvaluateArguments, command: str) -> None:
@@ -96,6 +100,11 @@ def _evaluate_own(given: EvaluateArguments, command: str) -> None:
     options = given.model_dump(include={"instruction", "kinds", "phrasings", "episodes", "seed"})
     out = given.out or new_folder(OWN_EVALUATIONS, given.instruction or "drawn")
     commands.evaluate_own(given.agent, given.env, out, command, **options)
+
+
+def push(arguments: list[str]) -> None:
+    """Share a run's agent on the Hugging Face Hub."""
+    importlib.import_module("langrl.cli.push").run(arguments)
 
 
 def demo(arguments: list[str]) -> None:
@@ -160,6 +169,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
+    "push": (push, "share a run's agent on the Hugging Face Hub, or write what would be sent"),
     "sweep": (sweep, "train a config with fields changed, and compare the runs"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "data": (data, "describe recorded trajectories, or make a published data set anew"),

@@ -11,8 +11,9 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import CheckpointError, ConfigError, MissingExtraError
 from langrl.settings import Settings, describe_invalid
 from langrl.tasks.config import RunConfig
+from langrl.tasks.hub import local_folder
 from langrl.tasks.references import check_references
-from langrl.tasks.registry import TASKS, check_trust, task_of_agent
+from langrl.tasks.registry import TASKS, task_of_agent
 from langrl.training.run_folder import read_or_name_sound
 
 S = TypeVar("S", bound=Settings)
@@ -26,7 +27,7 @@ def load_agent(
     """Load an agent from a run folder (its newest checkpoint) or from a checkpoint folder.
 
     Args:
-        folder: the run or checkpoint.
+        folder: the run or checkpoint, or a shared agent as ``hf:user/name@revision``.
         world: the maze it will act in, checked against the one it was trained in.
         device: where to put the weights.
         **grounding: fields of the grounding config to change, such as ``strategy="log_sum_exp"``.
@@ -41,7 +42,7 @@ def agents_of(
     folder: str | Path, *, world: StreetMaze | None = None, device: str = "cpu"
 ) -> AgentMaker:
     """Read a checkpoint once and return what makes its agents; see ``load_agent``."""
-    path = find_checkpoint(Path(folder))
+    path = find_checkpoint(local_folder(folder))
     checkpoint = read_or_name_sound(path)
     check_finite_goals(checkpoint, path)
     task = task_of_agent(checkpoint.documents.get("agent"), path)
@@ -100,7 +101,7 @@ def agents_of_run(
         config: of the run.
         world: the maze that the agents are to act in, if one was asked for.
         policy: a zip of Stable-Baselines3 to use in the place of the run's own policy.
-        trust_pickle: whether it may be read, which runs code that is in it.
+        trust_pickle: whether that library is to read it, which runs code that is in it.
 
     Raises:
         CheckpointError, ConfigError: naming the file and the repair.
@@ -110,8 +111,7 @@ def agents_of_run(
         if policy is not None or trust_pickle:
             raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave out its flags")
         return agents_of(folder, world=world)
-    if policy is not None:
-        check_trust(policy, trust_pickle)
-    elif trust_pickle:
+    if trust_pickle and policy is None:
         raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")
-    return cast(AgentMaker, module.load_run(folder, config, world=world, policy=policy))
+    made = module.load_run(folder, config, world=world, policy=policy, trust_pickle=trust_pickle)
+    return cast(AgentMaker, made)

@@ -10,6 +10,7 @@ from command_line import read_results, read_weights, run_langrl
 from documents import STORED_CHECKPOINT
 from PIL import Image
 from safetensors.torch import load_file
+from sb3_zips import change_data
 from small_runs import CRITICS, PPO, SAC
 
 from langrl.checkpoint import find_checkpoint
@@ -100,19 +101,27 @@ def test_a_typed_text_is_followed(runs, tmp_path, algorithm):
 
 
 @pytest.mark.usefixtures("blank_images")
-def test_a_zip_is_read_only_when_it_is_trusted(runs, tmp_path, capsys):
+def test_a_zip_acts_as_its_run_does_whoever_reads_it(runs, tmp_path):
     run = runs("ppo")
-    arguments = ["--policy", run / "policy.zip", "--episodes", 2, "--kinds", "any"]
-    assert run_langrl("evaluate", run, *arguments, "--out", tmp_path / "no") == 2
+    zipped = ["--policy", run / "policy.zip"]
+    rows = []
+    for flags in ([], zipped, [*zipped, "--trust-pickle"]):
+        out = tmp_path / str(len(rows))
+        arguments = ["--episodes", 2, "--kinds", "any", "--methods", "policy", "--out", out]
+        assert run_langrl("evaluate", run, *arguments, *flags) == 0
+        rows.append(read_results(out)["rows"])
+    assert rows[0] == rows[1] == rows[2]
+
+
+def test_what_only_the_pickle_of_a_zip_says_is_named_with_the_flag(runs, tmp_path, capsys):
+    run, copy = runs("ppo"), tmp_path / "other.zip"
+    change_data(run / "policy.zip", copy, policy_kwargs={"mine": 1})
+    assert run_langrl("evaluate", run, "--policy", copy, "--out", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "runs code" in told
+    assert "'mine' = 1" in told
     assert "--trust-pickle" in told
-    assert not (tmp_path / "no" / "results.json").exists()
-    trusted = [*arguments, "--trust-pickle", "--out", tmp_path / "yes"]
-    assert run_langrl("evaluate", run, *trusted) == 0
-    own = ["--episodes", 2, "--kinds", "any", "--out", tmp_path / "own"]
-    assert run_langrl("evaluate", run, *own) == 0
-    assert read_results(tmp_path / "yes")["rows"] == read_results(tmp_path / "own")["rows"]
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.usefixtures("blank_images")

@@ -10,6 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from langrl.agents.goal_policy import GoalPolicy, InstructionPolicy, PolicyActions
 from langrl.agents.grounded import GroundedAgent
+from langrl.agents.sb3 import zips
 from langrl.agents.sb3.extractors import check_encoders
 from langrl.checkpoint import Checkpoint, fill, find_checkpoint, no_larger_than
 from langrl.envs.goals import Goals
@@ -18,7 +19,7 @@ from langrl.envs.phrasing import TaskPhrasing
 from langrl.envs.wrappers.goals import GoalEnv
 from langrl.envs.wrappers.instructions import EmbedInstruction
 from langrl.envs.wrappers.text_features import EmbeddedText
-from langrl.errors import CheckpointError, ConfigError
+from langrl.errors import CheckpointError, ConfigError, PickledError
 from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.strategies import GROUNDINGS
@@ -28,7 +29,12 @@ from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.agent import check_same_maze
 from langrl.tasks.references import check_references
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
-from langrl.tasks.sb3.guidance import LanguageSide, language_side, text_encoder
+from langrl.tasks.sb3.guidance import (
+    LanguageSide,
+    critics_folder,
+    language_side,
+    text_encoder,
+)
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
 from langrl.training.run_folder import read_newest, read_or_name_sound
 
@@ -128,6 +134,7 @@ def load_run(
     *,
     world: StreetMaze | None = None,
     policy: Path | None = None,
+    trust_pickle: bool = False,
 ) -> AgentMaker:
     """Return what makes the agents of a run.
 
@@ -135,7 +142,8 @@ def load_run(
         folder: of the run.
         config: of the run.
         world: the maze that they are to act in.
-        policy: a zip to use in the place of the run's own policy; reading it runs code in it.
+        policy: a zip to use in the place of the run's own policy.
+        trust_pickle: whether Stable-Baselines3 is to read it, which runs code that is in it.
 
     Raises:
         CheckpointError, ConfigError: if there is no such policy, or it is of another world.
@@ -146,7 +154,7 @@ def load_run(
             raise ConfigError(f"{folder} was trained in {config.world}; leave the layout out")
         check_same_maze(StreetMaze(home.name), world, folder)
     if policy is not None:
-        model = read_zip(policy, config)
+        model = read_zip(policy, config) if trust_pickle else read_policy(policy, config, folder)
         if (newest := read_newest(folder)) is not None:
             path, checkpoint = newest
             check_references(checkpoint.documents.get("state"), path, config)
@@ -185,6 +193,24 @@ def fill_policy(model: BaseAlgorithm, checkpoint: Checkpoint) -> None:
 def describe(config: Sb3RunConfig) -> dict[str, str]:
     """Return what a checkpoint says of a policy."""
     return {"kind": "sb3", "algorithm": config.policy.algorithm, "world": config.world}
+
+
+def read_policy(path: Path, config: Sb3RunConfig, folder: Path) -> BaseAlgorithm:
+    """Load the policy of a zip of Stable-Baselines3 for a run's world; its pickles are not read.
+
+    Raises:
+        CheckpointError: if there is none, it is of other spaces, or only a pickle says what it is.
+    """
+    encoder = critics_folder(config, folder)
+    try:
+        return zips.load_policy(
+            path, training_env(config, 1), device=config.device, encoder=encoder
+        )
+    except PickledError as error:
+        raise CheckpointError(
+            f"{error}; to have Stable-Baselines3 read it, which runs code that its author chose,"
+            " add --trust-pickle if you trust where it came from"
+        ) from error
 
 
 def read_zip(path: Path, config: Sb3RunConfig) -> BaseAlgorithm:
