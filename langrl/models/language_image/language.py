@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import as_texts
 
 _CACHED = 64 << 20  # bytes of embedded images that stay; those that were used last
+_CACHED_TEXTS = 4096
 
 Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
 
@@ -69,6 +71,7 @@ class ImageLanguage(nn.Module):
         super().__init__()
         self.model, self.render, self.seen = model, render, seen
         self._cache = RecentTensors(_CACHED)
+        self._texts: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
@@ -88,7 +91,16 @@ class ImageLanguage(nn.Module):
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""
-        return self.model.encode_text(texts).unsqueeze(1)
+        given = as_texts(texts)
+        if len(given) != 1:
+            return self.model.encode_text(given).unsqueeze(1)
+        # Each agent asks for its texts one by one, and the next agents for the same texts.
+        (text,) = given
+        if text not in self._texts:
+            if len(self._texts) >= _CACHED_TEXTS:
+                self._texts.clear()
+            self._texts[text] = self.model.encode_text([text])
+        return self._texts[text].unsqueeze(1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""
