@@ -23,7 +23,7 @@ class FiniteTraining(BaseCallback):
     """
 
     def _on_training_start(self) -> None:
-        self._check_observations(self.model._last_obs)  # type: ignore[attr-defined]
+        self._check_observations(self.model._last_obs)
         check_finite_weights(self.model)
 
     def _on_rollout_start(self) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import as_texts
 
 _CACHED = 64 << 20  # bytes of embedded images that stay; those that were used last
 _TEXTS = 2 << 20  # and of embedded texts
@@ -90,11 +91,12 @@ class ImageLanguage(nn.Module):
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""
-        if len(texts) != 1 or not isinstance(texts[0], str):
-            return self.model.encode_text(texts).unsqueeze(1)
+        given = as_texts(texts)
+        if len(given) != 1:
+            return self.model.encode_text(given).unsqueeze(1)
         # Each agent asks for its texts one by one, and the next agents for the same texts.
-        key = texts[0].encode(errors="surrogatepass")
-        return self._texts.get(key, lambda: self.model.encode_text(texts)).unsqueeze(1)
+        key = given[0].encode(errors="surrogatepass")
+        return self._texts.get(key, lambda: self.model.encode_text(given)).unsqueeze(1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""
