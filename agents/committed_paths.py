@@ -93,12 +93,11 @@ class Committed:
     def _plan(self, rows: Integers, goals: Array, embedded: list[Tensor]) -> None:
         """Plan paths of some episodes, from embeddings [n, A, D] of what is seen in them."""
         graph, distance = self.graph, self.graph.distance
-        places = distance.goals(goals, graph.waypoints.states, graph.embedded)
+        places, ways = graph.ways_to(goals)
         starts = distance.measure(embedded, graph.places)  # [n, W]
-        ends = distance.measure(graph.embedded, places).T
         direct = distance.measure(embedded, places.at(torch.arange(len(rows)).unsqueeze(1)))
-        found = [x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1))]
-        paths, costs = graph.plan(found[0], found[1], found[2])
+        known = [x.float().cpu().numpy() for x in (starts, direct.squeeze(1))]
+        paths, costs = graph.plan(known[0], ways, known[1])
         self._say_where_no_path_is(costs)
         self._goals[rows] = goals
         self._put(places, rows)
@@ -115,13 +114,8 @@ class Committed:
     def _put(self, places: Places, rows: Integers) -> None:
         if len(rows) == len(self._goals):
             self._places = places
-            return
-        index = torch.from_numpy(rows)
-        for mine, new in (
-            *zip(self._places.embedded, places.embedded, strict=True),
-            *zip(self._places.own, places.own, strict=True),
-        ):
-            mine[index.to(mine.device)] = new
+        else:
+            self._places.put(rows, places)
 
     def _path_distances(self, embedded: list[torch.Tensor]) -> Floats:
         """Return distances to the places of each path and then its goal [N, L + 1], inf beyond."""

@@ -5,7 +5,9 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -307,6 +309,8 @@ class GroundedAgent:
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         candidates = batch.log_weights.shape[1]
         size = max(1, _SCORES_AT_ONCE // (embedded.shape[1] * candidates))
+        if self.waypoints is not None:
+            size = len(embedded)  # there are no scores of each action with each candidate
         scores, commitments = [], []
         for start in range(0, len(embedded), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
@@ -340,14 +344,17 @@ class GroundedAgent:
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         language, weights = batch.language_score[rows], batch.log_weights[rows]
-        if batch.lifted is not None:
-            language, weights = batch.lifted[rows], torch.zeros_like(weights)
-
-        def critic() -> Tensor:
-            if self.waypoints is not None and self._keeps_goals:
-                return self.waypoints.goal_scores(states[rows])
-            scores = self.critic.score(embedded, batch.goal_embeddings[rows])
-            return self.waypoints.believed(scores) if isinstance(self.waypoints, Lift) else scores
+        critic: Callable[[], Tensor]
+        if isinstance(self.waypoints, Lift) and batch.lifted is not None:
+            near, index = self.waypoints.believed(embedded)
+            # the others count, too, in a mean over all: with nothing
+            fewer = math.log(index.shape[1] / batch.lifted.shape[1])
+            language = batch.lifted[rows].gather(1, index) + fewer
+            weights, critic = torch.zeros_like(language), lambda: near
+        elif self.waypoints is not None:
+            critic = partial(self.waypoints.goal_scores, states[rows])
+        else:
+            critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
 
         scores = Scores(language, weights, critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]

@@ -64,8 +64,13 @@ class Lift(Protocol):
     def lift(self, scores: Tensor) -> Tensor:
         """Return scores of waypoints as places on the way, of weighted ones as goals [N, W]."""
 
-    def believed(self, scores: Tensor) -> Tensor:
-        """Return a critic's scores [N, A, W], -inf where it is not believed."""
+    def believed(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a critic's scores where it is believed, of actions [N, A, D].
+
+        Returns:
+            Scores of some waypoints [N, A, K], -inf where it is not believed after all; and which
+            waypoints they are, int64 [N, K]. It is not believed for any others.
+        """
 
 
 def candidates_of(graph: WaypointGraph) -> ListedCandidates:

@@ -3,6 +3,7 @@ import pytest
 import torch
 from command_line import read_results
 from small_goal_runs import TINY, merged
+from waypoint_paths import path_between
 
 from langrl.grounding.config import WaypointConfig
 from langrl.grounding.waypoints import WaypointGraph, Waypoints
@@ -149,4 +150,4 @@ def test_true_distances_go_round_walls():
         graph = WaypointGraph(
             distance, Waypoints(positions, positions, np.zeros(4, np.float32)), config
         )
-    assert graph.path(0, 2).tolist() == [0, 1, 2]
+    assert path_between(graph, 0, 2).tolist() == [0, 1, 2]
