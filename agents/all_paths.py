@@ -34,6 +34,7 @@ class Marginalised:
         self._weights = torch.from_numpy(graph.waypoints.log_weights).double().to(device)
         self._goals: Array = np.zeros((0, 0))
         self._sight = Sight(graph)
+        self._joined: Mask | None = None  # whether a path leads to the goal of each episode
         self._stage = math.log1p(-config.stage_discount)  # that this is the last one
         self._onward = math.log(max(config.stage_discount, 1e-300))
         between = torch.from_numpy(graph.between).double().to(device)
@@ -48,7 +49,14 @@ class Marginalised:
         """Forget nothing: every step is decided anew."""
 
     def keep(self, mask: Mask) -> None:
-        """Drop nothing; see ``Composition``."""
+        """Drop what is known of the others; see ``Composition``."""
+        if self._joined is not None:
+            self._joined = self._joined[mask]
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """Whether paths lead to the goals of N episodes; see ``Composition``."""
+        return {} if self._joined is None else {"path_found": self._joined.copy()}
 
     def lift(self, scores: Tensor) -> Tensor:
         """Return scores of waypoints as places on the way, of scores of them as goals.
@@ -82,6 +90,7 @@ class Marginalised:
         scores = critic.score(embedded, self._places.embedded[0].unsqueeze(1))  # [N, A, 1]
         far = self._places.own[0].unsqueeze(1) - over_actions(scores) > self.graph.visible
         joined = paths.isfinite()  # without a path the critic alone decides
+        self._joined = joined.any(1).cpu().numpy()
         direct = scores.squeeze(-1).masked_fill(far & joined, -torch.inf)
         return torch.logaddexp(self._stage + direct, self._onward + paths)
 

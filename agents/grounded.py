@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.agents.committed_paths import Plan
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.observations import (
     check_mask,
@@ -287,8 +288,8 @@ class GroundedAgent:
         prior = batch.log_weights[0].softmax(0).cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real], prior[real])
 
-    def path(self, observation: Observation, instruction: str | None = None) -> Array | None:
-        """Return the waypoints to a goal that a text may mean, and that goal [any, G].
+    def plan(self, observation: Observation, instruction: str | None = None) -> Plan | None:
+        """Return the path of waypoints to a goal that a text may mean.
 
         The text is taken as that of a new episode, at a single observation; no episode changes.
         None where the agent follows no path of waypoints.
@@ -299,7 +300,16 @@ class GroundedAgent:
         walker.shared, walker.waypoints = None, follower
         walker.reset(np.random.default_rng(0))
         walker.act(observation, instruction)
-        return follower.path(0)
+        return follower.plan(0)
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """What the last actions of N episodes were chosen by, where there are waypoints.
+
+        ``path_found`` [N] says whether a path of waypoints leads to the goal that is committed to.
+        Where none does, the critic alone decides. For more see ``Composition``.
+        """
+        return {} if self.waypoints is None else self.waypoints.info
 
     def _score_actions(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
