@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.agents.sight import Sight
 from langrl.functional.log_products import log_matmul_exp
 from langrl.functional.waypoints import closure
 from langrl.grounding.successor import Places, over_actions
 from langrl.grounding.waypoints import WaypointGraph
 from langrl.protocols import Array, Mask
-
-_SCORES_AT_ONCE = 1 << 22
 
 
 class Marginalised:
@@ -34,6 +33,8 @@ class Marginalised:
         config, device = graph.config, graph.distance.device
         self._weights = torch.from_numpy(graph.waypoints.log_weights).double().to(device)
         self._goals: Array = np.zeros((0, 0))
+        self._sight = Sight(graph)
+        self._joined: Mask | None = None  # whether a path leads to the goal of each episode
         self._stage = math.log1p(-config.stage_discount)  # that this is the last one
         self._onward = math.log(max(config.stage_discount, 1e-300))
         between = torch.from_numpy(graph.between).double().to(device)
@@ -48,7 +49,14 @@ class Marginalised:
         """Forget nothing: every step is decided anew."""
 
     def keep(self, mask: Mask) -> None:
-        """Drop nothing; see ``Composition``."""
+        """Drop what is known of the others; see ``Composition``."""
+        if self._joined is not None:
+            self._joined = self._joined[mask]
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """Whether paths lead to the goals of N episodes; see ``Composition``."""
+        return {} if self._joined is None else {"path_found": self._joined.copy()}
 
     def lift(self, scores: Tensor) -> Tensor:
         """Return scores of waypoints as places on the way, of scores of them as goals.
@@ -76,39 +84,43 @@ class Marginalised:
 
     def action_scores(self, observations: Array, embedded: Tensor, goals: Array) -> Tensor:
         """Return log ratios over stages; see ``Composition``."""
-        if self._goals.shape != goals.shape or not np.array_equal(self._goals, goals):
-            self._goals, (self._onward_to, self._places) = goals.copy(), self._solve(goals)
-        paths = self._score_paths(embedded, self._onward_to.to(embedded.dtype))
+        self._renew(goals)
+        paths = self._score_paths(embedded, self._onward_to)
         critic = self.graph.distance.critics[0]
         scores = critic.score(embedded, self._places.embedded[0].unsqueeze(1))  # [N, A, 1]
         far = self._places.own[0].unsqueeze(1) - over_actions(scores) > self.graph.visible
         joined = paths.isfinite()  # without a path the critic alone decides
+        self._joined = joined.any(1).cpu().numpy()
         direct = scores.squeeze(-1).masked_fill(far & joined, -torch.inf)
         return torch.logaddexp(self._stage + direct, self._onward + paths)
+
+    def _renew(self, goals: Array) -> None:
+        """Solve for the goals [N, G] that are other ones than before."""
+        if self._goals.shape != goals.shape:
+            self._goals = goals.copy()
+            self._onward_to, self._places = self._solve(goals)
+            return
+        rows = np.flatnonzero((self._goals != goals).reshape(len(goals), -1).any(1))
+        if len(rows):
+            self._goals[rows] = goals[rows]
+            self._onward_to[rows], places = self._solve(goals[rows])
+            self._places.put(rows, places)
 
     def _solve(self, goals: Array) -> tuple[Tensor, Places]:
         """Return log ratios of goals [n, G] over stages from the waypoints [n, W], and places."""
         graph = self.graph
-        places = graph.distance.goals(goals, graph.waypoints.states, graph.embedded)
-        ends = graph.distance.measure(graph.embedded, places)  # [W, n]
+        places, ends = graph.distance.goals(goals, graph.waypoints.states, graph.embedded)
         last = (places.own[0] - ends).masked_fill(ends > graph.cutoff, -torch.inf).double()
         far, _ = log_matmul_exp(self.laws + self._shares, last)
-        return torch.logaddexp(self._stage + last, self._onward + far).T, places
+        onward = torch.logaddexp(self._stage + last, self._onward + far).T
+        return onward.to(places.own[0].dtype), places
 
-    def believed(self, scores: Tensor) -> Tensor:
-        """Return scores [N, A, W] of actions, -inf for waypoints that are too far to be seen.
-
-        The nearest one always counts.
-        """
-        far = self.graph.places.own[0] - over_actions(scores).unsqueeze(1)  # [N, 1, W]
-        limit = far.amin(-1, keepdim=True).clamp(min=self.graph.visible)
-        return scores.masked_fill(far > limit, -torch.inf)
+    def believed(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores of the waypoints within sight; see ``Lift``."""
+        return self._sight.scores(embedded)
 
     def _score_paths(self, embedded: Tensor, onward: Tensor) -> Tensor:
         """Return log E_w exp(f(s, a, w) + onward) [N, A] of actions [N, A, D]; onward [N, W]."""
-        critic, goals = self.graph.distance.critics[0], self.graph.places.embedded[0]
-        size = max(1, _SCORES_AT_ONCE // (embedded.shape[1] * len(goals)))
-        terms = (onward + self._shares.to(onward)).unsqueeze(1)
-        chunks = zip(embedded.split(size), terms.split(size), strict=True)
-        scored = ((self.believed(critic.score(part, goals)), term) for part, term in chunks)
-        return torch.cat([(scores + term).logsumexp(-1) for scores, term in scored])
+        scores, index = self._sight.scores(embedded)
+        terms = (onward + self._shares.to(onward)).gather(1, index)
+        return (scores + terms.unsqueeze(1)).logsumexp(-1)

@@ -4,7 +4,9 @@ Axes: ``N`` episodes, ``A`` actions compared, ``W`` waypoints, ``L`` waypoints o
 ``G`` numbers in a goal, ``D`` embedding size.
 """
 
+import math
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +18,25 @@ from langrl.models.protocols import as_input
 from langrl.protocols import Array, Floats, Integers, Mask
 
 _NOWHERE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How an agent means to reach a goal.
+
+    Args:
+        places: goals of the waypoints on its path, and last the goal itself [any, G].
+        cost: of the path in nats, with its hops; inf where there is none, and the critic alone
+            decides.
+    """
+
+    places: Array
+    cost: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a path."""
+        return math.isfinite(self.cost)
 
 
 class Committed:
@@ -49,6 +70,7 @@ class Committed:
         self._goals = goals.copy()
         self._paths = np.zeros((count, 1), np.int64)  # waypoints [N, L]
         self._lengths = np.zeros(count, np.int64)  # of the paths
+        self._costs = np.full(count, np.inf)  # of the paths
         self._reached = np.zeros(count, np.int64)  # the farthest place that was headed for
         self._waited = np.zeros(count, np.int64)  # steps since then
         self._places = Places([], [])  # of the goals
@@ -58,7 +80,7 @@ class Committed:
         if len(self._goals):
             self._goals, self._paths = self._goals[mask], self._paths[mask]
             self._lengths, self._reached = self._lengths[mask], self._reached[mask]
-            self._waited = self._waited[mask]
+            self._waited, self._costs = self._waited[mask], self._costs[mask]
             self._places = self._places.at(torch.from_numpy(np.flatnonzero(mask)))
 
     def targets(self, observations: Array, goals: Array) -> Array:
@@ -77,10 +99,20 @@ class Committed:
         found[onward] = self.graph.waypoints.goals[self._paths[onward, number[onward]]]
         return found
 
-    def path(self, row: int) -> Array:
-        """Return the goals of the waypoints on an episode's path, and its own goal [any, G]."""
+    def plan(self, row: int) -> Plan:
+        """Return the present plan of an episode."""
         waypoints = self._paths[row, : self._lengths[row]]
-        return np.concatenate([self.graph.waypoints.goals[waypoints], self._goals[row : row + 1]])
+        goals = self.graph.waypoints.goals[waypoints], self._goals[row : row + 1]
+        return Plan(np.concatenate(goals), float(self._costs[row]))
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """What is planned in N episodes; see ``Composition``."""
+        return {
+            "path_found": np.isfinite(self._costs),
+            "path_cost": self._costs.copy(),
+            "path_waypoints": self._lengths.copy(),
+        }
 
     def _outdated(self, goals: Array) -> Mask:
         """Return which episodes need a path [N]."""
@@ -93,14 +125,13 @@ class Committed:
     def _plan(self, rows: Integers, goals: Array, embedded: list[Tensor]) -> None:
         """Plan paths of some episodes, from embeddings [n, A, D] of what is seen in them."""
         graph, distance = self.graph, self.graph.distance
-        places = distance.goals(goals, graph.waypoints.states, graph.embedded)
+        places, ways = graph.ways_to(goals)
         starts = distance.measure(embedded, graph.places)  # [n, W]
-        ends = distance.measure(graph.embedded, places).T
         direct = distance.measure(embedded, places.at(torch.arange(len(rows)).unsqueeze(1)))
-        found = [x.float().cpu().numpy() for x in (starts, ends, direct.squeeze(1))]
-        paths, costs = graph.plan(found[0], found[1], found[2])
+        known = [x.float().cpu().numpy() for x in (starts, direct.squeeze(1))]
+        paths, costs = graph.plan(known[0], ways, known[1])
         self._say_where_no_path_is(costs)
-        self._goals[rows] = goals
+        self._goals[rows], self._costs[rows] = goals, costs
         self._put(places, rows)
         self._lengths[rows] = [len(path) for path in paths]
         longest = int(self._lengths.max(initial=1))
@@ -115,13 +146,8 @@ class Committed:
     def _put(self, places: Places, rows: Integers) -> None:
         if len(rows) == len(self._goals):
             self._places = places
-            return
-        index = torch.from_numpy(rows)
-        for mine, new in (
-            *zip(self._places.embedded, places.embedded, strict=True),
-            *zip(self._places.own, places.own, strict=True),
-        ):
-            mine[index.to(mine.device)] = new
+        else:
+            self._places.put(rows, places)
 
     def _path_distances(self, embedded: list[torch.Tensor]) -> Floats:
         """Return distances to the places of each path and then its goal [N, L + 1], inf beyond."""

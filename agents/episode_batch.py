@@ -11,9 +11,15 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from langrl.agents.one_for_all import chosen, has_only, is_one_for_all, writable
 from langrl.agents.waypoints import Composition, Lift
 from langrl.checkpoint import digest
-from langrl.grounding.candidates import Candidates, InstructedCandidates, draw_candidates
+from langrl.grounding.candidates import (
+    Candidates,
+    InstructedCandidates,
+    ListedCandidates,
+    draw_candidates,
+)
 from langrl.grounding.chooser import TextCache
 from langrl.grounding.strategies import UNDECIDED
 from langrl.models.protocols import Critic, Language, as_input
@@ -53,7 +59,7 @@ class _OfCandidates:
     def __get__(self, batch: "EpisodeBatch", owner: type) -> Any:
         value, kept = batch.stored[self._name]
         if kept is not None:
-            value = value[kept]
+            value = chosen(value, kept)
             batch.stored[self._name] = value, None
         return value
 
@@ -172,14 +178,25 @@ class EpisodeBatch:
         shares = self._shares(rows)
 
         def draw() -> tuple[Array, Tensor, str, dict[str, Any]]:
-            goals, log_weights = draw_candidates(agent.candidates, first, texts, generator)
+            # A class made from it may draw others.
+            listed = type(agent.candidates) is ListedCandidates
+            some = slice(1 if listed else None)
+            goals, log_weights = draw_candidates(
+                agent.candidates, first[some], texts[some], generator
+            )
+            if len(goals) < len(rows):  # not copied for each episode
+                goals = np.broadcast_to(goals, (len(rows), *goals.shape[1:]))
+                log_weights = np.tile(log_weights, (len(rows), 1))
             weights = torch.from_numpy(log_weights).to(agent.device)
             drawn = digest(goals) if shares else ""
             return goals, weights, drawn, dict(generator.bit_generator.state)
 
         def embed() -> Tensor:
-            tensor = as_input(goals, agent.critic, agent.device)
-            return agent.critic.embed_goals(context, tensor)  # [rows, M, D]
+            alike = is_one_for_all(goals) and bool((context == context[:1]).all())
+            some = slice(1 if alike else None)  # the same goals in the same world: only once
+            tensor = as_input(writable(goals[some]), agent.critic, agent.device)
+            embedded = agent.critic.embed_goals(context[some], tensor)
+            return embedded.expand(len(rows), -1, -1)  # [rows, M, D]
 
         key: tuple[Any, ...] | None = None
         if shares:
@@ -250,12 +267,15 @@ class EpisodeBatch:
         agent = self.agent
         everyone = len(rows) == len(self.texts)
         if agent.shares_goals:
-            embedded = self.goal_embeddings if everyone else self.goal_embeddings[rows]
+            embedded = self.goal_embeddings if everyone else chosen(self.goal_embeddings, rows)
+            embedded = embedded[:1] if is_one_for_all(embedded) else embedded
         else:
-            language = agent.language
-            goals = as_input(self.goals[rows], language, agent.device)
-            observations = as_input(self.observations[rows], language, agent.device)
-            embedded = language.embed_goals(observations, goals)
+            language, goals = agent.language, chosen(self.goals, rows)
+            alike = getattr(language, "sees_goals_alone", False) and is_one_for_all(goals)
+            some = slice(1 if alike else None)
+            shown = as_input(writable(goals[some]), language, agent.device)
+            observations = as_input(self.observations[rows][some], language, agent.device)
+            embedded = language.embed_goals(observations, shown)
         texts = texts.unsqueeze(1).to(embedded.device)
         scores = agent.language.score(embedded, texts).squeeze(-1)
         return agent.language_weight * scores.to(agent.device)
@@ -300,6 +320,11 @@ class EpisodeBatch:
             if len(rows) == len(self.texts):
                 setattr(self, name, value)
                 continue
-            if self._has_shared:  # not in place: other agents have it, too
-                setattr(self, name, getattr(self, name)[np.arange(len(self.texts))])
+            mine = getattr(self, name)
+            if name in self.stored and is_one_for_all(mine):
+                if has_only(value, mine[:1]):
+                    continue
+                setattr(self, name, mine[np.arange(len(mine))])
+            elif self._has_shared:  # not in place: other agents have it, too
+                setattr(self, name, mine[np.arange(len(mine))])
             getattr(self, name)[rows] = value

@@ -5,7 +5,9 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.agents.committed_paths import Plan
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.observations import (
     check_mask,
@@ -285,8 +288,8 @@ class GroundedAgent:
         prior = batch.log_weights[0].softmax(0).cpu().numpy()
         return Posterior(batch.goals[0][real], probabilities[real], prior[real])
 
-    def path(self, observation: Observation, instruction: str | None = None) -> Array | None:
-        """Return the waypoints to a goal that a text may mean, and that goal [any, G].
+    def plan(self, observation: Observation, instruction: str | None = None) -> Plan | None:
+        """Return the path of waypoints to a goal that a text may mean.
 
         The text is taken as that of a new episode, at a single observation; no episode changes.
         None where the agent follows no path of waypoints.
@@ -297,7 +300,16 @@ class GroundedAgent:
         walker.shared, walker.waypoints = None, follower
         walker.reset(np.random.default_rng(0))
         walker.act(observation, instruction)
-        return follower.path(0)
+        return follower.plan(0)
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """What the last actions of N episodes were chosen by, where there are waypoints.
+
+        ``path_found`` [N] says whether a path of waypoints leads to the goal that is committed to.
+        Where none does, the critic alone decides. For more see ``Composition``.
+        """
+        return {} if self.waypoints is None else self.waypoints.info
 
     def _score_actions(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
@@ -307,6 +319,8 @@ class GroundedAgent:
         # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
         candidates = batch.log_weights.shape[1]
         size = max(1, _SCORES_AT_ONCE // (embedded.shape[1] * candidates))
+        if self.waypoints is not None:
+            size = len(embedded)  # there are no scores of each action with each candidate
         scores, commitments = [], []
         for start in range(0, len(embedded), size):
             rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
@@ -340,14 +354,17 @@ class GroundedAgent:
     ) -> tuple[Decision, Tensor | None]:
         """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
         language, weights = batch.language_score[rows], batch.log_weights[rows]
-        if batch.lifted is not None:
-            language, weights = batch.lifted[rows], torch.zeros_like(weights)
-
-        def critic() -> Tensor:
-            if self.waypoints is not None and self._keeps_goals:
-                return self.waypoints.goal_scores(states[rows])
-            scores = self.critic.score(embedded, batch.goal_embeddings[rows])
-            return self.waypoints.believed(scores) if isinstance(self.waypoints, Lift) else scores
+        critic: Callable[[], Tensor]
+        if isinstance(self.waypoints, Lift) and batch.lifted is not None:
+            near, index = self.waypoints.believed(embedded)
+            # the others count, too, in a mean over all: with nothing
+            fewer = math.log(index.shape[1] / batch.lifted.shape[1])
+            language = batch.lifted[rows].gather(1, index) + fewer
+            weights, critic = torch.zeros_like(language), lambda: near
+        elif self.waypoints is not None:
+            critic = partial(self.waypoints.goal_scores, states[rows])
+        else:
+            critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
 
         scores = Scores(language, weights, critic, direct)
         commitments = None if batch.commitments is None else batch.commitments[rows]

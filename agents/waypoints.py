@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from langrl.agents.all_paths import Marginalised
-from langrl.agents.committed_paths import Committed
+from langrl.agents.committed_paths import Committed, Plan
 from langrl.errors import lookup
 from langrl.evaluation.goal_reaching import GoalPolicy
 from langrl.grounding.candidates import ListedCandidates
@@ -36,6 +36,15 @@ class Composition(Protocol):
     def keep(self, mask: Mask) -> None:
         """Go on with the episodes where ``mask`` [N] is True, and drop the others."""
 
+    @property
+    def info(self) -> dict[str, Array]:
+        """What the last decision of N episodes was made by, nothing before the first.
+
+        ``path_found`` [N]: whether a path of waypoints leads to the goal; where none does, the
+        critic alone decides. Of one path also ``path_cost`` [N] in nats, and ``path_waypoints``
+        [N], how many it has: 0 where the goal is near.
+        """
+
     def goal_scores(self, observations: Array) -> Tensor:
         """Return how well each waypoint is reached from observations [N, ...], [N, 1, W].
 
@@ -53,8 +62,8 @@ class Targets(Protocol):
     def targets(self, observations: Array, goals: Array) -> Array:
         """Return where to go next [N, G], seeing observations [N, ...] with a goal each [N, G]."""
 
-    def path(self, row: int) -> Array:
-        """Return the goals of the waypoints on an episode's path, and its own goal [any, G]."""
+    def plan(self, row: int) -> Plan:
+        """Return the present plan of an episode."""
 
 
 @runtime_checkable
@@ -64,8 +73,13 @@ class Lift(Protocol):
     def lift(self, scores: Tensor) -> Tensor:
         """Return scores of waypoints as places on the way, of weighted ones as goals [N, W]."""
 
-    def believed(self, scores: Tensor) -> Tensor:
-        """Return a critic's scores [N, A, W], -inf where it is not believed."""
+    def believed(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a critic's scores where it is believed, of actions [N, A, D].
+
+        Returns:
+            Scores of some waypoints [N, A, K], -inf where it is not believed after all; and which
+            waypoints they are, int64 [N, K]. It is not believed for any others.
+        """
 
 
 def candidates_of(graph: WaypointGraph) -> ListedCandidates:
@@ -109,6 +123,11 @@ class WaypointPolicy:
 
     def __init__(self, policy: GoalPolicy, composition: Composition, drawing: Drawing) -> None:
         self._policy, self.composition, self._drawing = policy, composition, drawing
+
+    @property
+    def info(self) -> dict[str, Array]:
+        """What the last actions were chosen by; see ``Composition``."""
+        return self.composition.info
 
     @torch.no_grad()
     def __call__(self, seen: Mapping[str, Array]) -> Array:

@@ -109,10 +109,9 @@ def graph_of(critic: StateGoalCritic, count: int) -> WaypointGraph:
     drawn = draw_waypoints(states, states, count, generator=generator)
     actions = ComparingActor(critic, ActorConfig(kind="compare")).actions.numpy()
     distance = SuccessorDistance([critic], actions)
-    between = WaypointGraph(distance, drawn, WaypointConfig(waypoints=count)).between
-    cutoff = max(float(np.quantile(between, min(1.0, _NEIGHBOURS / count))), 1e-3)
-    config = WaypointConfig(waypoints=count, cutoff=cutoff, patience=_LONG)
-    return WaypointGraph(distance, drawn, config)
+    graph = WaypointGraph(distance, drawn, WaypointConfig(waypoints=count, patience=_LONG))
+    cutoff = max(float(np.quantile(graph.between, min(1.0, _NEIGHBOURS / count))), 1e-3)
+    return graph.with_config(graph.config.model_copy(update={"cutoff": cutoff}))
 
 
 def policies_of(graph: WaypointGraph) -> tuple[GoalPolicy, dict[str, GoalPolicy]]:

@@ -12,6 +12,7 @@ Source: Myers et al. 2024, arXiv:2406.17098.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from langrl.errors import GroundingError, ShapeError
 from langrl.functional.waypoints import successor_distance
 from langrl.models.protocols import Critic, as_input, device_of, evaluation_mode
-from langrl.protocols import Array
+from langrl.protocols import Array, Integers
 
 _SCORES_AT_ONCE = 1 << 22
 _DESCRIBED = ("observation", "goal", "actions", "discrete")
@@ -40,6 +41,24 @@ class Places:
     def at(self, index: Tensor) -> "Places":
         """Return some of W places [N, L], or [L], by their numbers."""
         return Places([part[index] for part in self.embedded], [part[index] for part in self.own])
+
+    def put(self, rows: Integers, places: "Places") -> None:
+        """Replace some of N places by n others."""
+        index = torch.from_numpy(rows)
+        for mine, new in (
+            *zip(self.embedded, places.embedded, strict=True),
+            *zip(self.own, places.own, strict=True),
+        ):
+            mine[index.to(mine.device)] = new
+
+    @classmethod
+    def stack(cls, places: Sequence[Self]) -> Self:
+        """Return single places side by side, as N of them."""
+        embedded, own = (
+            [torch.stack(parts) for parts in zip(*every, strict=True)]
+            for every in ([each.embedded for each in places], [each.own for each in places])
+        )
+        return cls(embedded, own)
 
 
 class SuccessorDistance:
@@ -87,26 +106,27 @@ class SuccessorDistance:
         return Places(targets, own)
 
     @torch.no_grad()
-    def goals(self, goals: Array, states: Array, embedded: Sequence[Tensor]) -> Places:
-        """Return places of goals [N, G] whose own states are not known.
+    def goals(
+        self, goals: Array, states: Array, embedded: Sequence[Tensor]
+    ) -> tuple[Places, Tensor]:
+        """Return places of goals [N, G] whose own states are not known, and distances [W, N].
 
         A goal is taken to be as likely from itself as from the state that leads to it most surely.
 
         Args:
             goals: to embed.
-            states: known ones [W, ...].
+            states: known ones [W, ...], which distances are from.
             embedded: what ``embed`` gave for them.
         """
         targets = self._embed_goals(states[:1], goals)
         every = self._score(embedded, Places(targets, []))  # [W, N] of each member
-        return Places(targets, [part.amax(0) for part in every])
+        places = Places(targets, [part.amax(0) for part in every])
+        return places, _farthest(places, every)
 
     @torch.no_grad()
     def measure(self, embedded: Sequence[Tensor], places: Places) -> Tensor:
         """Return distances [N, W] from what ``embed`` gave to places, of L for each row [N, L]."""
-        rows = zip(self._score(embedded, places), places.own, strict=True)
-        distances = [successor_distance(own, scores) for scores, own in rows]
-        return torch.stack(distances).amax(0)
+        return _farthest(places, self._score(embedded, places))
 
     def _score(self, embedded: Sequence[Tensor], places: Places) -> list[Tensor]:
         """Return f(s, *, w) [N, W] of each member."""
@@ -140,6 +160,12 @@ class SuccessorDistance:
             states, targets = (as_input(x, critic, self.device) for x in (first, goals[None]))
             embedded.append(critic.embed_goals(critic.initial_context(states), targets)[0])
         return embedded
+
+
+def _farthest(places: Places, scores: Sequence[Tensor]) -> Tensor:
+    """Return the largest distance [N, W] by scores f(s, *, w) of each member."""
+    rows = zip(places.own, scores, strict=True)
+    return torch.stack([successor_distance(own, each) for own, each in rows]).amax(0)
 
 
 def over_actions(scores: Tensor) -> Tensor:

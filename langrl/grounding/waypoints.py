@@ -3,26 +3,27 @@
 Axes: ``T`` states of the replay, ``W`` waypoints, ``N`` episodes, ``G`` numbers in a goal.
 """
 
+import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from langrl.errors import DomainError, lookup
 from langrl.grounding.config import WaypointConfig
+from langrl.grounding.shortest_paths import Costs, ShortestPaths, Ways
 from langrl.grounding.successor import Places, SuccessorDistance, check_states
 from langrl.protocols import Array, Floats, Integers
 
-Costs = NDArray[np.float32]
 _NEIGHBOURS = 1 / 40  # of the waypoints, where nothing says how far a critic is believed
+_KEPT = 1000  # goals whose paths are kept
 _JOINED = 0.95  # share of pairs with a path, below which a graph is said to be in pieces
 
 
@@ -123,6 +124,7 @@ class WaypointGraph:
         visible: how far ahead on a path one heads.
         between: distances [W, W] in nats, the larger one of both directions.
         share_reachable: share of pairs of waypoints that a path joins, from 0 to 1.
+        paths: the shortest ones.
     """
 
     def __init__(
@@ -132,12 +134,22 @@ class WaypointGraph:
         config: WaypointConfig,
         trusted: float | None = None,
     ) -> None:
-        self.distance, self.waypoints, self.config = distance, waypoints, config
+        self.distance, self.waypoints, self._trusted = distance, waypoints, trusted
         self.embedded = distance.embed(waypoints.states)
         self.places: Places = distance.places(waypoints.states, waypoints.goals)
         there = distance.measure(self.embedded, self.places)  # [W, W]
         self.between: Costs = there.maximum(there.T).fill_diagonal_(0.0).float().cpu().numpy()
-        given = trusted if config.cutoff is None else config.cutoff
+        self._join(config)
+
+    def with_config(self, config: WaypointConfig) -> Self:
+        """Return a graph of the same waypoints with other settings; nothing is measured again."""
+        other = copy.copy(self)
+        other._join(config)
+        return other
+
+    def _join(self, config: WaypointConfig) -> None:
+        self.config = config
+        given = self._trusted if config.cutoff is None else config.cutoff
         self.cutoff = float(np.quantile(self.between, _NEIGHBOURS)) if given is None else given
         self.hop_cost, self.visible = (
             factor * self.cutoff for factor in (config.hop_cost, config.visible)
@@ -147,90 +159,74 @@ class WaypointGraph:
         rows, columns = near.nonzero()
         weights = self.between[rows, columns].astype(np.float64) + self.hop_cost
         # What weighs 0 is no edge to scipy.
-        edges = np.maximum(weights, 1e-9), (rows, columns)
-        self._edges = csr_matrix(edges, shape=near.shape)
-        self.share_reachable = self._count_reachable()
-        size = len(waypoints)
-        self._known = np.zeros(size, bool)  # the waypoints whose rows below are filled
-        self._costs = np.empty((size, size), np.float32)  # of a path [to, from]
-        self._next = np.empty((size, size), np.int32)  # waypoint on it after ``from`` [to, from]
+        edges = csr_matrix((np.maximum(weights, 1e-9), (rows, columns)), shape=near.shape)
+        self.share_reachable = self._count_reachable(edges)
+        self.paths = ShortestPaths(edges)
+        self._known: dict[bytes, tuple[Places, Costs, Integers]] = {}  # of goals
 
-    def _count_reachable(self) -> float:
-        count, piece = connected_components(self._edges, connection="strong")
+    def _count_reachable(self, edges: csr_matrix) -> float:
+        count, piece = connected_components(edges, connection="strong")
         share = float(np.square(np.bincount(piece) / len(piece)).sum())
         if share < _JOINED:
             warnings.warn(
                 f"the waypoints are in {count} pieces: a path joins {share:.0%} of their pairs;"
                 f" raise grounding.cutoff (now {self.cutoff:g} nats) or"
                 f" grounding.waypoints (now {len(piece)})",
-                stacklevel=4,
+                stacklevel=5,
             )
         return share
 
-    def costs_to(self, waypoints: Integers) -> Costs:
-        """Return the costs of paths from every waypoint to some [n, W]; inf without a path."""
-        self._solve(waypoints)
-        return self._costs[waypoints]
+    def near(self, distances: Costs) -> Costs:
+        """Return distances [..., W] of places that are no waypoints, inf where there is no edge.
 
-    def path(self, start: int, end: int) -> Integers:
-        """Return the waypoints on a shortest path, both ends included, if there is a path."""
-        self._solve(np.array([end]))
-        found = [start]
-        while found[-1] != end:
-            found.append(int(self._next[end, found[-1]]))
-        return np.array(found)
-
-    def _solve(self, waypoints: Integers) -> None:
-        new = np.unique(waypoints[~self._known[waypoints]])
-        if len(new):
-            # Edges are the same in both directions: paths from ``new`` are paths to them.
-            costs, before = dijkstra(self._edges, indices=new, return_predecessors=True)
-            self._costs[new], self._next[new], self._known[new] = costs, before, True
-
-    def near(self, distances: Costs) -> NDArray[np.bool_]:
-        """Return which of distances [..., W] are edges of a place that is no waypoint.
-
-        The nearest waypoint always is: a place lies at some waypoint.
+        The nearest waypoint always has one: a place lies at some waypoint.
         """
-        return distances <= np.maximum(self.cutoff, distances.min(-1, keepdims=True))
+        there = distances <= np.maximum(self.cutoff, distances.min(-1, keepdims=True))
+        return np.where(there, distances, np.float32(np.inf))
 
     def costs_from(self, starts: Costs) -> Costs:
         """Return the costs of paths to all waypoints [N, W] from distances to them [N, W]."""
-        every = self.costs_to(np.arange(len(self.waypoints)))  # [to, from]
-        found = np.empty_like(starts)
-        for number, here in enumerate(self.near(starts)):
-            entries = np.flatnonzero(here)
-            found[number] = (every[:, entries] + starts[number, entries]).min(1)
-        return found + self.hop_cost
+        return self.paths.from_states(self.near(starts)) + np.float32(self.hop_cost)
 
-    def plan(self, starts: Costs, ends: Costs, direct: Floats) -> tuple[list[Integers], Floats]:
+    def ways_to(self, goals: Array) -> tuple[Places, Ways]:
+        """Return N goals [N, G] as places, and the paths to them.
+
+        They are searched for once for each goal, and known from then on.
+        """
+        keys = [goal.tobytes() for goal in np.ascontiguousarray(goals)]
+        new = {key: n for n, key in enumerate(keys) if key not in self._known}
+        if new:
+            rows = list(new.values())
+            places, ends = self.distance.goals(goals[rows], self.waypoints.states, self.embedded)
+            ways = self.paths.to_goals(self.near(ends.T.float().cpu().numpy()))
+            for n, key in enumerate(new):
+                self._known[key] = places.at(torch.tensor(n)), ways.costs[n], ways.onward[n]
+        each, costs, onward = zip(*(self._known[key] for key in keys), strict=True)
+        for key in list(self._known)[:-_KEPT]:
+            del self._known[key]
+        return Places.stack(each), Ways(np.stack(costs), np.stack(onward))
+
+    def plan(self, starts: Costs, ways: Ways, direct: Floats) -> tuple[list[Integers], Floats]:
         """Return the waypoints on the best path of each episode, none where there is no path.
 
         Args:
             starts: distances from N states to the waypoints [N, W].
-            ends: distances from the waypoints to a goal of each [N, W].
+            ways: to a goal of each, N of them.
             direct: distances from the states to the goals [N]: one within the cut-off is a path
                 without waypoints.
 
         Returns:
             N arrays of waypoints, and the costs of their paths [N], inf where there is none.
         """
-        first = np.where(self.near(starts), starts, np.inf)
-        paths = []
+        total = self.near(starts) + ways.costs
+        first = total.argmin(1)
+        through = total.min(1) + 2 * self.hop_cost
         costs = np.where(direct <= self.cutoff, direct + self.hop_cost, np.inf)
-        for number, here in enumerate(self.near(ends)):
-            exits = np.flatnonzero(here)
-            onward = self.costs_to(exits) + ends[number, exits, None]  # [n, W]
-            total = first[number] + onward.min(0)
-            start = int(total.argmin())
-            cost = total[start] + 2 * self.hop_cost
-            if cost < costs[number]:
-                costs[number] = cost
-                end = int(exits[onward[:, start].argmin()])
-                paths.append(self.path(start, end))
-            else:
-                paths.append(np.zeros(0, np.int64))
-        return paths, costs
+        paths = [
+            ways.path(number, int(first[number])) if better else np.zeros(0, np.int64)
+            for number, better in enumerate(through < costs)
+        ]
+        return paths, np.minimum(through, costs)
 
 
 class KnownGraphs:
@@ -238,6 +234,7 @@ class KnownGraphs:
 
     def __init__(self) -> None:
         self._graphs: dict[tuple[object, ...], WaypointGraph] = {}
+        self._measured: dict[tuple[object, ...], WaypointGraph] = {}
         self._weights: list[Tensor] = []
 
     def get(
@@ -259,11 +256,17 @@ class KnownGraphs:
             **{name: getattr(config, name) for name in WaypointConfig.model_fields}
         )
         weights = [weight.detach() for weight in critic.parameters()]
-        same = len(weights) == len(self._weights)
-        if not (same and all(map(torch.equal, weights, self._weights))):
+        as_many = len(weights) == len(self._weights)
+        if not (as_many and all(map(torch.equal, weights, self._weights))):
             self._graphs.clear()
+            self._measured.clear()
             self._weights = [weight.clone() for weight in weights]
         key = own, *others
         if key not in self._graphs:
-            self._graphs[key] = make(*key)
+            # Those that tell which waypoints there are, and whether a cut-off is to be measured.
+            same = own.waypoints, own.waypoint_draw, own.cutoff is None, *others
+            if same in self._measured:
+                self._graphs[key] = self._measured[same].with_config(own)
+            else:
+                self._graphs[key] = self._measured[same] = make(*key)
         return self._graphs[key]

@@ -21,6 +21,10 @@ from langrl.plots.metrics import Meaning, line_of, meaning_of, panel_of
 from langrl.plots.text import make_legible, wrap
 
 WALL, DENOTED, PATH, FAILED = "#3c4048", "#2e9e5b", "#1f5fbf", "#a0169c"
+WAY: dict[str, Any] = {
+    "color": "#1a1a1a", "ls": "--", "marker": "o", "lw": 0.8, "ms": 3, "mfc": "white", "mew": 0.8
+}  # fmt: skip
+"""How a planned path is drawn, with its waypoints."""
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdd49e", "#ef6548", "#7f0000"])
 COLOURS = {
     "direct": "#9aa5b1",

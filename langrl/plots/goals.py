@@ -9,12 +9,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from langrl.plots.base import DENOTED, FAILED, HEAT, PATH, explain, panel_grid
+from langrl.plots.base import DENOTED, FAILED, HEAT, PATH, WAY, explain, panel_grid
 from langrl.plots.text import wrap
 
 _PANEL = 3.6, 3.4  # inches
 _EVERY = "#d0d4d9"  # goals that are hardly meant
-_WAY = "#1a1a1a"  # waypoints on the way
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def goal_beliefs_figure(
             )  # fmt: skip
         if panel.get("way") is not None:
             way = panel["way"]
-            ax.plot(way[:, x], way[:, y], "o--", color=_WAY, lw=0.8, ms=3, mfc="white", mew=0.8)
+            ax.plot(way[:, x], way[:, y], **WAY)
         for path, reached in zip(panel["paths"], panel["reached"], strict=True):
             colour = FAILED if reached is False else PATH
             ax.plot(path[:, x], path[:, y], color=colour, lw=1.3)

@@ -22,6 +22,7 @@ from langrl.plots.base import (
     PATH,
     UNKNOWN,
     WALL,
+    WAY,
     Bar,
     draw_bars,
     draw_path,
@@ -46,6 +47,7 @@ def draw_maze(
     heat: NDArray[np.float64] | None = None,
     paths: Sequence[NDArray[np.float32]] = (),
     reached: Sequence[bool | None] = (),
+    way: NDArray[np.float32] | None = None,
     title: str = "",
 ) -> Any:
     """Draw a maze of walls, bool [R, C], from above, row 0 at the top.
@@ -56,6 +58,7 @@ def draw_maze(
         paths: positions over time, each [T, 2]; a dot marks the start.
         reached: of each path, whether it ends in success, which a star marks, or in failure, a
             cross; None, or no entry, where that is not known.
+        way: that was planned, its waypoints and the goal, positions [any, 2].
 
     Returns the image of the heat, for a colour bar; None without heat.
     """
@@ -68,6 +71,8 @@ def draw_maze(
     ax.imshow(wall_layer, cmap=colour, extent=extent, interpolation="nearest")
     if denoted is not None:
         _outline(ax, denoted)
+    if way is not None:
+        ax.plot(way[:, 1], way[:, 0], **WAY, label="planned path", zorder=5)
     for path, success in itertools.zip_longest(paths, reached):
         draw_path(ax, path, success)
     ax.set(xlim=(0, width), ylim=(height, 0))

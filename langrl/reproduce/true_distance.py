@@ -44,9 +44,12 @@ class TrueDistance(SuccessorDistance):
         """Return places at goals [W, 2]."""
         return Places([self._located(goals)], [torch.zeros(len(goals))])
 
-    def goals(self, goals: Array, states: Array, embedded: Sequence[Tensor]) -> Places:
-        """Return places at goals [N, 2]."""
-        return self.places(goals, goals)
+    def goals(
+        self, goals: Array, states: Array, embedded: Sequence[Tensor]
+    ) -> tuple[Places, Tensor]:
+        """Return places at goals [N, 2], and distances [W, N]."""
+        places = self.places(goals, goals)
+        return places, self.measure(embedded, places)
 
     def measure(self, embedded: Sequence[Tensor], places: Places) -> Tensor:
         """Return distances [N, W] to places, of L for each row [N, L]."""

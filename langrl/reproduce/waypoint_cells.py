@@ -53,13 +53,17 @@ def config_of(
 
 def run_cell(
     folder: Path, file: Path, maze: str, kind: str, seed: int, episodes: int, steps: int | None,
-    waypoints: int,
+    waypoints: int, data: str | None,
 ) -> list[Row]:  # fmt: skip
-    """Train on one set with one seed, unless that is done; returns the success of each method."""
+    """Train on one set with one seed, unless that is done; returns the success of each method.
+
+    ``data`` is the digest of the set: rows of another one are not used again.
+    """
     config = config_of(file, maze, seed, episodes, steps, waypoints)
     name = f"{maze}-{kind}-{seed}"
     seconds = train_timed(config, folder / name, f"{maze}-{kind}, seed {seed}", COMMAND)
-    cache = ResultCache(folder / f"{name}.jsonl", config.model_dump(mode="json"))
+    depends = {"config": config.model_dump(mode="json"), "data": data}
+    cache = ResultCache(folder / f"{name}.jsonl", depends)
     agents = cast(GoalAgents, agents_of(folder / name))
     measured = [
         *_reached(cache, config, agents, maze),

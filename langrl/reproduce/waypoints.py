@@ -54,12 +54,13 @@ def reproduce(options: WaypointsArguments, command: str) -> None:
     settings = (options.episodes, options.steps, options.waypoints)
     runs = options.out / "runs"
     jobs = [
-        (runs, file, maze, kind, seed, *settings)
+        # Each with the digest of its own set: whoever goes on with other sets keeps what is there.
+        (runs, file, maze, kind, seed, *settings, data)
         for (maze, kind), file in sets.items()
+        for data in [digest_of(file)]
         for seed in range(options.seeds)
     ]
-    digests = {file.name: digest_of(file) for file in sets.values()}
-    measured = chained(run_parts(run_cell, jobs, options, "training and reaching goals", digests))
+    measured = chained(run_parts(run_cell, jobs, options, "training and reaching goals"))
     rows = [*over_seeds(measured), *published(options.mazes, options.kinds)]
     title = f"waypoints in OGBench's PointMaze, {options.seeds} seeds x 5 x {options.episodes}"
     print_table(title, rows, COLUMNS)

@@ -85,7 +85,7 @@ def test_targets_are_on_the_path_and_within_sight(graph):
     follower = Committed(graph)
     targets = follower.targets(STARTS, GOALS)
     for row, target in enumerate(targets):
-        path = follower.path(row)
+        path = follower.plan(row).places
         assert (path == target).all(1).any()
         assert np.array_equal(path[-1], GOALS[row])
         assert np.abs(target - STARTS[row]).max() < 0.3
@@ -94,10 +94,10 @@ def test_targets_are_on_the_path_and_within_sight(graph):
 def test_a_path_is_kept_as_long_as_it_works(graph):
     follower = Committed(graph)
     follower.targets(STARTS, GOALS)
-    before = [follower.path(row) for row in range(6)]
+    before = [follower.plan(row).places for row in range(6)]
     follower.targets(STARTS + np.float32([0.0, 0.04]), GOALS)
     for row, path in enumerate(before):
-        assert np.array_equal(path, follower.path(row))
+        assert np.array_equal(path, follower.plan(row).places)
 
 
 def test_another_path_is_planned_after_steps_without_progress_or_for_another_goal(graph):
@@ -105,36 +105,36 @@ def test_another_path_is_planned_after_steps_without_progress_or_for_another_goa
     follower.targets(STARTS, GOALS)
     elsewhere = np.tile(np.float32([0.9, 0.9]), (6, 1))
     follower.targets(elsewhere, GOALS)
-    planned = follower.path(0)
+    planned = follower.plan(0).places
     for _ in range(graph.config.patience - 1):
         follower.targets(elsewhere, GOALS)
-    assert np.array_equal(planned, follower.path(0))
+    assert np.array_equal(planned, follower.plan(0).places)
     for _ in range(2):
         follower.targets(elsewhere, GOALS)
-    assert not np.array_equal(planned, follower.path(0))
-    assert np.abs(follower.path(0)[0] - 0.9).max() < 0.2
+    assert not np.array_equal(planned, follower.plan(0).places)
+    assert np.abs(follower.plan(0).places[0] - 0.9).max() < 0.2
     goals = GOALS.copy()
     goals[0] = [0.1, 0.5]
-    kept = follower.path(1)
+    kept = follower.plan(1).places
     follower.targets(elsewhere, goals)
-    assert np.array_equal(follower.path(0)[-1], goals[0])
-    assert np.array_equal(kept, follower.path(1))
+    assert np.array_equal(follower.plan(0).places[-1], goals[0])
+    assert np.array_equal(kept, follower.plan(1).places)
 
 
 def test_episodes_that_are_dropped_or_begin_anew_leave_the_others_their_paths(graph):
     follower = Committed(graph)
     starts = STARTS + 0.1 * places(6, seed=5)
     follower.targets(starts, GOALS)
-    paths = [follower.path(row) for row in range(6)]
+    paths = [follower.plan(row).places for row in range(6)]
     kept = np.array([True, False, True, True, False, False])
     follower.keep(kept)
     follower.targets(starts[kept], GOALS[kept])
     for row, old in enumerate(np.flatnonzero(kept)):
-        assert np.array_equal(follower.path(row), paths[old])
+        assert np.array_equal(follower.plan(row).places, paths[old])
     follower.reset(np.array([True, False, False]))
     follower.targets(np.tile(np.float32([0.9, 0.9]), (3, 1)), GOALS[kept])
-    assert not np.array_equal(follower.path(0), paths[0])
-    assert np.array_equal(follower.path(1), paths[2])
+    assert not np.array_equal(follower.plan(0).places, paths[0])
+    assert np.array_equal(follower.plan(1).places, paths[2])
 
 
 def test_goals_without_a_path_are_said_once_and_gone_to_by_the_critic_alone():
@@ -146,7 +146,12 @@ def test_goals_without_a_path_are_said_once_and_gone_to_by_the_critic_alone():
     with pytest.warns(UserWarning, match="to the goal in 1 of 2 episodes.*by the critic alone"):
         targets = follower.targets(starts, goals)
     assert np.array_equal(targets[0], goals[0])
-    assert len(follower.path(0)) == 1
+    assert len(follower.plan(0).places) == 1
+    assert [follower.plan(row).found for row in range(2)] == [False, True]
+    assert follower.info["path_found"].tolist() == [False, True]
+    assert np.isinf(follower.info["path_cost"]).tolist() == [True, False]
+    follower.keep(np.array([False, True]))
+    assert follower.info["path_found"].tolist() == [True]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         follower.targets(starts, goals[::-1].copy())
@@ -267,12 +272,47 @@ def test_the_path_to_what_a_text_means_is_shown_without_changing_an_episode(grap
     follower = agent(graph, "max_goal")
     seen, told = {"observation": STARTS[:3]}, ["go to the right"] * 3
     follower.act(seen, told)
-    before = follower.waypoints.path(0)
-    path = follower.path({"observation": STARTS[0]}, "go to the right")
+    before = follower.waypoints.plan(0).places
+    plan = follower.plan({"observation": STARTS[0]}, "go to the right")
+    path = plan.places
+    assert plan.found
     assert path.shape[1] == 2
     assert len(path) > 3
     assert path[-1, 0] > 0.7
-    assert np.array_equal(follower.waypoints.path(0), before)
+    assert np.array_equal(follower.waypoints.plan(0).places, before)
     again = follower.act(seen, told)
     assert again.shape == (3, 2)
-    assert agent(graph, "log_sum_exp").path({"observation": STARTS[0]}, "right") is None
+    assert agent(graph, "log_sum_exp").plan({"observation": STARTS[0]}, "right") is None
+
+
+def test_agents_say_whether_a_path_leads_to_their_goals(graph):
+    seen, told = {"observation": STARTS}, ["go to the right"] * 6
+    one = agent(graph, "max_goal")
+    assert one.info["path_found"].tolist() == []
+    one.act(seen, told)
+    info = one.info
+    assert info["path_found"].all()
+    assert info["path_found"].shape == (6,)
+    assert (info["path_waypoints"] > 2).all()
+    assert (info["path_cost"] > graph.cutoff).all()
+    info["path_found"][:] = False
+    assert one.info["path_found"].all()
+    every = agent(graph, "max_goal", "marginalised")
+    assert every.info == {}
+    every.act(seen, told)
+    assert every.info["path_found"].tolist() == [True] * 6
+    every.keep(np.arange(6) < 2)
+    assert every.info["path_found"].tolist() == [True] * 2
+    assert following_agent(
+        NearCritic(), Sides(), best_way, "max_goal", ReplayedCandidates(places(), 9)
+    ).info == {}  # fmt: skip
+
+
+def test_all_paths_say_where_none_leads():
+    states = np.concatenate([0.3 * places(100), 0.7 + 0.3 * places(100)])
+    with pytest.warns(UserWarning, match="pieces"):
+        graph = graph_of(states, 60)
+    policy = WaypointPolicy(best_way, Marginalised(graph), Drawing(1.0))
+    starts, goals = 0.3 * places(2), np.float32([[0.9, 0.9], [0.2, 0.2]])
+    policy({"observation": starts, "desired_goal": goals})
+    assert policy.info["path_found"].tolist() == [False, True]

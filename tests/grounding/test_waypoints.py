@@ -6,12 +6,14 @@ import pytest
 import torch
 from goal_plane import PlaneCritic
 from walled_plane import WAYS, NearCritic, crosses, places
+from waypoint_paths import path_between, ways_between
 
 from langrl.errors import DomainError, GroundingError, ShapeError, UnknownNameError
 from langrl.grounding.config import WaypointConfig
 from langrl.grounding.successor import SuccessorDistance
 from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 
+STARTS = np.random.default_rng(0).uniform(0, 12, (3, 40)).astype(np.float32)
 CUTOFF = 3.0  # nats: 0.15 of the square
 
 
@@ -102,8 +104,8 @@ def test_a_goal_alone_is_as_near_as_the_state_that_leads_to_it_best():
     graph = graph_of()
     distance = graph.distance
     goals = graph.waypoints.goals[:9]
-    found = distance.goals(goals, graph.waypoints.states, graph.embedded)
-    ends = distance.measure(graph.embedded, found)
+    found, ends = distance.goals(goals, graph.waypoints.states, graph.embedded)
+    assert torch.equal(ends, distance.measure(graph.embedded, found))
     assert (ends.amin(0) == 0).all()
     assert (ends.argmin(0) == torch.arange(9)).float().mean() > 0.7
 
@@ -130,20 +132,21 @@ def test_no_edge_goes_through_the_wall_and_paths_go_through_the_door():
         int(np.square(graph.waypoints.goals - spot).sum(1).argmin())
         for spot in ([0.3, 0.1], [0.7, 0.1])
     )
-    path = torch.from_numpy(graph.waypoints.goals[graph.path(start, end)])
+    waypoints = path_between(graph, start, end)
+    path = torch.from_numpy(graph.waypoints.goals[waypoints])
     assert not crosses(path[:-1], path[1:]).any()
     assert path[:, 1].max() > 0.75, path
     assert graph.share_reachable == 1
     length = (path[1:] - path[:-1]).norm(dim=1).sum()
     assert 1.3 < length < 2.2  # 1.4 along the wall
-    assert graph.costs_to(np.array([end]))[0, start] == pytest.approx(
-        sum(graph.between[a, b] + graph.hop_cost for a, b in pairwise(graph.path(start, end))),
+    assert ways_between(graph, [end]).costs[0, start] == pytest.approx(
+        sum(graph.between[a, b] + graph.hop_cost for a, b in pairwise(waypoints)),
         rel=1e-4,
     )
 
 
 def test_hops_that_cost_make_paths_of_few_waypoints():
-    lengths = [len(graph_of(hop_cost=cost).path(3, 77)) for cost in (0.0, 2.0)]
+    lengths = [len(path_between(graph_of(hop_cost=cost), 3, 77)) for cost in (0.0, 2.0)]
     assert lengths[1] < lengths[0]
 
 
@@ -152,8 +155,8 @@ def test_a_plan_is_the_cheapest_of_all_ways():
     graph = graph_of(drawn(40), cutoff=6.0)
     starts, ends = np.random.default_rng(0).uniform(0, 12, (2, 5, 40)).astype(np.float32)
     direct = np.full(5, 99, np.float32)
-    paths, costs = graph.plan(starts, ends, direct)
-    between = graph.costs_to(np.arange(40)).T
+    paths, costs = graph.plan(starts, graph.paths.to_goals(graph.near(ends)), direct)
+    between = ways_between(graph, range(40)).costs.T
     for row in range(5):
         first = np.where(starts[row] <= 6, starts[row], np.inf)
         last = np.where(ends[row] <= 6, ends[row], np.inf)
@@ -162,20 +165,38 @@ def test_a_plan_is_the_cheapest_of_all_ways():
         assert (paths[row][0], paths[row][-1]) == np.unravel_index(every.argmin(), every.shape)
 
 
+def test_paths_to_a_goal_are_searched_for_once():
+    graph, searched = graph_of(), []
+    search = graph.paths.to_goals
+    graph.paths.to_goals = lambda ends: searched.append(len(ends)) or search(ends)
+    goals = places(3, seed=5)
+    found, ways = graph.ways_to(goals[[0, 1, 0]])
+    again, known = graph.ways_to(goals[[2, 0]])
+    assert searched == [2, 1]
+    assert np.array_equal(ways.costs[0], ways.costs[2])
+    assert np.array_equal(known.costs[1], ways.costs[0])
+    assert np.array_equal(known.onward[1], ways.onward[0])
+    assert torch.equal(again.embedded[0][1], found.embedded[0][0])
+    assert torch.equal(again.own[0][1], found.own[0][0])
+
+
 def test_a_goal_within_the_cutoff_needs_no_waypoint():
     graph = graph_of()
     far = np.ones((2, 150), np.float32)
-    paths, costs = graph.plan(far, far, np.float32([2.0, 9.0]))
+    ways = graph.paths.to_goals(graph.near(far))
+    paths, costs = graph.plan(far, ways, np.float32([2.0, 9.0]))
     assert [len(path) > 0 for path in paths] == [False, True]
     assert costs[0] == pytest.approx(2.0 + graph.hop_cost)
 
 
 def test_costs_from_a_state_are_those_of_its_cheapest_first_waypoint():
     graph = graph_of(drawn(40), cutoff=6.0)
-    starts = np.random.default_rng(0).uniform(0, 12, (3, 40)).astype(np.float32)
-    between = graph.costs_to(np.arange(40)).T
+    starts = STARTS
+    between = ways_between(graph, range(40)).costs.T
     every = np.where(starts <= 6, starts, np.inf)[:, :, None] + between
-    np.testing.assert_allclose(graph.costs_from(starts), every.min(1) + graph.hop_cost, rtol=1e-5)
+    exact = every.min(1) + graph.hop_cost
+    for _ in range(20):  # searched from each state at first, and between all pairs at last
+        np.testing.assert_allclose(graph.costs_from(starts), exact, rtol=1e-5)
 
 
 def test_a_graph_in_pieces_is_said_with_the_share_that_is_joined():
@@ -185,7 +206,7 @@ def test_a_graph_in_pieces_is_said_with_the_share_that_is_joined():
     assert graph.share_reachable == pytest.approx(0.5, abs=0.02)
     ends = np.where(graph.waypoints.goals[:, 0] > 0.5, 0, 9)[None].astype(np.float32)
     starts = 9 - ends
-    paths, costs = graph.plan(starts, ends, np.float32([50.0]))
+    paths, costs = graph.plan(starts, graph.paths.to_goals(graph.near(ends)), np.float32([50.0]))
     assert np.isinf(costs).all()
     assert len(paths[0]) == 0
 
@@ -216,9 +237,14 @@ def test_a_known_graph_is_made_anew_for_other_settings_or_weights():
     assert get() is get()
     get(5.0)
     get(6.0, 16)
-    assert made == [(6.0,), (5.0,), (6.0, 16)]
+    assert made == [(6.0,), (6.0, 16)]  # another cut-off is of the same waypoints
+    assert get(5.0).cutoff == 5.0
+    assert get(5.0).between is get().between
+    assert np.array_equal(
+        get(5.0).costs_from(STARTS), graph_of(drawn(40), cutoff=5.0).costs_from(STARTS)
+    )
     first = get()
     with torch.no_grad():
         critic.scale += 1
     assert get() is not first
-    assert len(made) == 4
+    assert len(made) == 3

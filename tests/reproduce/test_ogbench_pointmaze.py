@@ -1,48 +1,16 @@
 import numpy as np
 import pytest
 from command_line import read_results
-from small_goal_runs import TINY, merged
+from pointmaze_sets import make_small, walks
 
 from langrl.reproduce import ogbench_pointmaze
 from langrl.reproduce.arguments import OgbenchPointmazeArguments
-from langrl.tasks.goal_reaching.config import GoalRunConfig
-
-SMALL = {
-    "env": "pointmaze-medium-v0",
-    "max_episode_steps": 4,
-    "collect": {},
-    "actor": {"kind": "compare"},
-    "words": {"axes": []},
-    "evaluation": {"every": 0, "tasks": 5, "methods": ["nearest_goal"]},
-}
-
-
-def walks(path, count=4, steps=12):
-    """Write a few walks in the maze's coordinates, as the recipe would."""
-    generator = np.random.default_rng(0)
-    last = np.tile(np.arange(steps) == steps - 1, count)
-    arrays = {
-        "observations": generator.uniform(0, 20, (count * steps, 2)),
-        "actions": generator.uniform(-1, 1, (count * steps, 2)),
-        "terminals": last.astype(float),
-    }
-    np.savez(path, **arrays)
 
 
 @pytest.fixture
 def small(monkeypatch):
     pytest.importorskip("ogbench")
-    made = []
-
-    def make(name, file, workers):
-        made.append(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        walks(file)
-
-    config = GoalRunConfig.model_validate(merged(TINY, SMALL))
-    monkeypatch.setattr(ogbench_pointmaze, "load_config", lambda *_: config)
-    monkeypatch.setattr(ogbench_pointmaze, "make_recording", make)
-    return made
+    return make_small(monkeypatch, ogbench_pointmaze, ogbench_pointmaze)
 
 
 def reproduce(out, **options):
@@ -81,7 +49,6 @@ def test_agents_of_data_reach_the_five_tasks_beside_the_published_ones(
 
 def test_data_that_are_there_are_used(small, tmp_path):
     data = tmp_path / "data"
-    data.mkdir()
     walks(data / "pointmaze-medium-navigate.npz")
     results = reproduce(tmp_path / "out", data=data, seeds=1)
     assert small == []

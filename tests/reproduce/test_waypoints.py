@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 from command_line import read_results
-from small_goal_runs import TINY, merged
+from pointmaze_sets import make_small, walks
+from waypoint_paths import path_between
 
 from langrl.grounding.config import WaypointConfig
 from langrl.grounding.waypoints import WaypointGraph, Waypoints
@@ -10,19 +11,8 @@ from langrl.reproduce import waypoint_cells, waypoints
 from langrl.reproduce.arguments import WaypointsArguments
 from langrl.reproduce.true_distance import TrueDistance
 from langrl.reproduce.waypoint_cells import one_critic
-from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.loading import agents_of
 
-SMALL = {
-    "env": "pointmaze-medium-v0",
-    "max_episode_steps": 4,
-    "collect": {},
-    "critic": {"critics": 2},
-    "actor": {"kind": "compare"},
-    "words": {"axes": []},
-    "grounding": {"cutoff": 50.0},
-    "evaluation": {"every": 0, "tasks": 5, "methods": ["nearest_goal"]},
-}
 METHODS = [
     ("plain", 1), ("marginalised", 1), ("committed", 1),
     ("plain", 2), ("marginalised", 2), ("committed", 2), ("oracle", 2),
@@ -30,32 +20,11 @@ METHODS = [
 ]  # fmt: skip
 
 
-def walks(path, count=4, steps=12):
-    """Write a few walks in the maze's coordinates, as the recipe would."""
-    generator = np.random.default_rng(0)
-    last = np.tile(np.arange(steps) == steps - 1, count)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        observations=generator.uniform(0, 20, (count * steps, 2)),
-        actions=generator.uniform(-1, 1, (count * steps, 2)),
-        terminals=last.astype(float),
-    )
-
-
 @pytest.fixture
 def small(monkeypatch):
     pytest.importorskip("ogbench")
-    made = []
-
-    def make(name, file, workers):
-        made.append(name)
-        walks(file)
-
-    config = GoalRunConfig.model_validate(merged(TINY, SMALL))
-    monkeypatch.setattr(waypoint_cells, "load_config", lambda *_: config)
-    monkeypatch.setattr(waypoints, "make_recording", make)
-    return made
+    changes = {"critic": {"critics": 2}, "grounding": {"cutoff": 50.0}}
+    return make_small(monkeypatch, waypoints, waypoint_cells, **changes)
 
 
 def reproduce(out, **options):
@@ -84,6 +53,30 @@ def test_each_method_reaches_the_tasks_beside_the_published_ones(small, tmp_path
     monkeypatch.setattr(waypoint_cells, "reach_goals", never)
     assert reproduce(tmp_path)["rows"] == results["rows"]
     assert len(small) == 1
+
+
+def test_parts_that_are_asked_for_one_after_another_are_measured_once(small, tmp_path, monkeypatch):
+    """Of data that are there, by maze, kind and seed."""
+    data, reached, reach = tmp_path / "data", [], waypoint_cells.reach_goals
+    for name in ("pointmaze-medium-stitch", "pointmaze-medium-navigate"):
+        walks(data / f"{name}.npz")
+
+    def counted(*args):
+        reached.append(1)
+        return reach(*args)
+
+    monkeypatch.setattr(waypoint_cells, "reach_goals", counted)
+    out, each = tmp_path / "out", 5 * 7  # tasks, by methods
+    first = reproduce(out, data=data, episodes=1)["rows"]
+    assert len(reached) == each
+    both = reproduce(out, data=data, episodes=1, kinds=("stitch", "navigate"))["rows"]
+    assert len(reached) == 2 * each
+    more = reproduce(out, data=data, episodes=1, seeds=2)["rows"]
+    assert len(reached) == 3 * each
+    assert small == []
+    mine = [row for row in both if row["data"] == "stitch"]
+    assert mine == first
+    assert {row["seeds"] for row in more if not row["published"]} == {2}
 
 
 def test_the_first_critic_alone_scores_as_in_the_ensemble(small, tmp_path):
@@ -149,4 +142,4 @@ def test_true_distances_go_round_walls():
         graph = WaypointGraph(
             distance, Waypoints(positions, positions, np.zeros(4, np.float32)), config
         )
-    assert graph.path(0, 2).tolist() == [0, 1, 2]
+    assert path_between(graph, 0, 2).tolist() == [0, 1, 2]

@@ -102,6 +102,8 @@ class LanguageCritic(nn.Module):
     ``description`` is what shapes it, apart from its weights; it is needed to store it.
     """
 
+    sees_goals_alone = True
+
     def __init__(
         self,
         goal: GoalEncoder,

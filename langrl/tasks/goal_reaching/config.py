@@ -68,8 +68,8 @@ class GoalRunConfig(RunConfig):
                 raise ValueError(f"{name} has no effect in {self.env}; leave it out")
         if self.grounding.waypoints and self.env in GRID_IDS:
             raise ValueError(
-                f"grounding.waypoints has no effect in {self.env}, whose critic sees whole rooms;"
-                " leave it out"
+                f"grounding.waypoints needs a world that stays as it is, and each episode of"
+                f" {self.env} is in another room; leave it out"
             )
         if self.replay.hard_negatives and self.env in GRID_IDS:
             raise ValueError(

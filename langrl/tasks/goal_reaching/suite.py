@@ -36,6 +36,7 @@ from langrl.tasks.goal_reaching.config import GoalEvaluationConfig, GoalRunConfi
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.goal_reaching.rooms import RoomSuite, suite_of_rooms
 from langrl.tasks.loading import AgentMaker
+from langrl.tasks.planned import planned_way
 from langrl.tasks.suite import (
     Drawings,
     Makers,
@@ -231,9 +232,10 @@ class GoalSuite(TaskSuite):
         # Where what is achieved is no part of what is seen, walks are not known as goals.
         known = [path for path in paths if path.shape[1] == size]
         first = known[0][0] if known else self._first()
+        way, note = planned_way(agent, first, text)
         return {
-            "way": agent.path({"observation": first}, text),
-            "title": title,
+            "way": way,
+            "title": title + note,
             "goals": posterior.goals,
             "probabilities": posterior.probabilities,
             "denoted": self._known_words.denotation(posterior.goals, text),

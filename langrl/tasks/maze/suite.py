@@ -24,6 +24,7 @@ from langrl.tasks.loading import AgentMaker
 from langrl.tasks.maze.baselines import OracleAgent
 from langrl.tasks.maze.config import MazeEvaluationConfig, MazeRunConfig
 from langrl.tasks.maze.published import STREET_MAZES
+from langrl.tasks.planned import planned_way
 from langrl.tasks.suite import (
     Drawings,
     Makers,
@@ -137,13 +138,15 @@ class MazeSuite(TaskSuite):
         for seed, text in enumerate(self._denoting(texts)):
             grounded = agent()
             episodes = run_episodes(self.tasks(single), grounded, seed, {"instruction": text})
+            way, note = planned_way(grounded, episodes.paths[0][0], text)
             panels.append(
                 {
+                    "way": way,
                     "heat": self._posterior_mass(grounded, text)[0],
                     "denoted": world.cell_mask(text),
                     "paths": episodes.paths,
                     "reached": outcomes(episodes),
-                    "title": f"“{text}”\n{describe_outcome(episodes)}",
+                    "title": f"“{text}”\n{describe_outcome(episodes)}{note}",
                 }
             )
         belief = "" if panels[0]["heat"] is None else "belief about goals (heat), "
@@ -154,18 +157,21 @@ class MazeSuite(TaskSuite):
         self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
     ) -> Drawings:
         """Draw the posterior for one text with walks of each method, and a film of the first."""
-        heat, bits = self._posterior_mass(agent(), instruction)
+        grounded = agent()
+        heat, bits = self._posterior_mass(grounded, instruction)
         shared: dict[str, Any] = {"heat": heat, "denoted": self.world.cell_mask(instruction)}
         panels, films = [], {}
         for method, episodes in results.items():
             ends = outcomes(episodes)
             share = "" if None in ends else f": {sum(map(bool, ends))} of {len(ends)} succeed"
+            way, note = planned_way(grounded, episodes.paths[0][0], instruction)
             panels.append(
                 shared
                 | {
+                    "way": way,
                     "paths": episodes.paths[:_WALKS],
                     "reached": ends[:_WALKS],
-                    "title": f"{method}{share}",
+                    "title": f"{method}{share}{note}",
                 }
             )
             title = f"{method}: {describe_outcome(episodes)}"

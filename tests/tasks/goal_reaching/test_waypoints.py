@@ -161,3 +161,9 @@ def test_wrong_flags_are_one_clear_line(maze, capsys, flags, message):
     assert run_langrl("evaluate", maze, *flags) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_worlds_that_change_with_every_episode_have_no_waypoints(tmp_path, capsys):
+    assert run_langrl("train", "--config", "crl-grid-goto", "--grounding.waypoints", "30",
+                      "--out", tmp_path / "run") == 2  # fmt: skip
+    assert "each episode of langrl/GridGoTo-v0 is in another room" in capsys.readouterr().err
