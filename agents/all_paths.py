@@ -51,7 +51,9 @@ class Marginalised:
     def keep(self, mask: Mask) -> None:
         """Drop what is known of the others; see ``Composition``."""
         if self._joined is not None:
-            self._joined = self._joined[mask]
+            rows = torch.from_numpy(np.flatnonzero(mask))
+            self._joined, self._goals = self._joined[mask], self._goals[mask]
+            self._onward_to, self._places = self._onward_to[rows], self._places.at(rows)
 
     @property
     def info(self) -> dict[str, Array]:

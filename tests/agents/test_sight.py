@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from goal_plane import PlaneCritic
-from walled_plane import WAYS, NearCritic, places
+from walled_plane import WAYS, NearCritic, best_way, places
 
 from langrl.agents.all_paths import Marginalised
+from langrl.agents.following import following_agent
 from langrl.agents.sight import Sight
+from langrl.agents.waypoints import candidates_of
 from langrl.grounding.config import WaypointConfig
 from langrl.grounding.successor import SuccessorDistance, over_actions
 from langrl.grounding.waypoints import WaypointGraph, draw_waypoints
@@ -92,3 +94,37 @@ def test_goals_that_change_are_solved_for_and_the_others_stay():
     assert asked == [2]
     exact = Marginalised(graph).action_scores(states, embedded, changed)
     torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
+    asked.clear()
+    kept = np.array([True, False, True, False, True, False])
+    paths.keep(kept)
+    left = paths.action_scores(states[kept], embedded[kept], changed[kept])
+    assert asked == []
+    torch.testing.assert_close(left, exact[kept], rtol=0, atol=1e-4)
+
+
+class Sides:
+    """A language side that knows the left and the right."""
+
+    def embed_goals(self, observations, goals):
+        return goals
+
+    def encode_text(self, texts):
+        return torch.tensor([[[1.0 if "right" in text else -1.0]] for text in texts])
+
+    def score(self, goals, texts):
+        return 12 * (goals[..., :1] - 0.5) @ texts.flatten(-3, -2).mT
+
+
+def test_agents_that_marginalise_over_goals_act_as_if_all_were_compared():
+    graph, states = graph_of(PlaneCritic()), places(9, seed=9)
+    agent = following_agent(
+        PlaneCritic(), Sides(), best_way, "log_sum_exp", candidates_of(graph), compared=WAYS,
+        waypoints=Marginalised(graph),
+    )  # fmt: skip
+    seen, texts = {"observation": states}, ["right", "left", "right"] * 3
+    actions = agent.act(seen, texts)
+    lifted = agent.prepare(seen, texts).lifted
+    embedded = graph.distance.embed(states)[0]
+    exact = (all_scores(graph, embedded) + lifted.unsqueeze(1)).logsumexp(-1)
+    assert np.array_equal(actions, WAYS[exact.argmax(1).numpy()])
+    assert len(np.unique(actions, axis=0)) > 1
