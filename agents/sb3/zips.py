@@ -51,11 +51,13 @@ POLICIES = _named(
     sac.SACPolicy, sac.CnnPolicy, sac.MultiInputPolicy,
     td3.TD3Policy, td3.CnnPolicy, td3.MultiInputPolicy,
 )  # fmt: skip
-EXTRACTORS = _named(
-    torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor,
+_OWN = (
     extractors.FourierExtractor, extractors.PoseExtractor, extractors.InstructionExtractor,
     extractors.GoalEncoderExtractor,
 )  # fmt: skip
+EXTRACTORS = _named(
+    torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor, *_OWN
+) | {f"langrl.agents.sb3.{each.__name__}": each for each in _OWN}  # as version 0.1 named them
 ACTIVATIONS = _named(
     nn.ReLU, nn.Tanh, nn.SiLU, nn.ELU, nn.GELU, nn.LeakyReLU, nn.Sigmoid, nn.Softplus, nn.Mish,
     nn.SELU, nn.CELU, nn.ReLU6, nn.Identity,

@@ -44,8 +44,8 @@ def measured(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         count, success = (row.get(name) for name in ("episodes", "success"))
         if isinstance(count, int) and count > 0 and isinstance(success, float):
-            limits = wilson(success * count, count)
-            numbers["success"] = Interval(success, *map(float, limits), WILSON)
+            lowest, highest = wilson(success * count, count)
+            numbers["success"] = Interval(success, float(lowest), float(highest), WILSON)
         spl, error = row.get("spl"), row.get("spl_sem")
         if isinstance(spl, float) and isinstance(error, float):
             low, high = max(0.0, spl - 1.96 * error), min(1.0, spl + 1.96 * error)
