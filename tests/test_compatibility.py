@@ -49,10 +49,11 @@ def test_runs_of_version_0_1_are_resumed(name, tmp_path):
     assert read_newest(run)[1].documents["state"]["step"] == 4
 
 
-def test_a_zip_of_version_0_1_is_read():
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_zip_of_version_0_1_is_read(trusted):
     pytest.importorskip("stable_baselines3")
     run = RUNS / "dqn"
-    agent = agents_of_run(run, config_beside(run), policy=run / "policy.zip", trust_pickle=True)(
+    agent = agents_of_run(run, config_beside(run), policy=run / "policy.zip", trust_pickle=trusted)(
         strategy="max_goal"
     )
     with np.load(RUNS / "acted.npz") as acted:

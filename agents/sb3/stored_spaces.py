@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from langrl.errors import CheckpointError, PickledError, quoted
 
-_MOST = 1 << 24  # numbers in an observation
+_MOST = 1 << 22  # numbers in an observation
 _MOST_VALUES = 1 << 20  # of a discrete number
 _MOST_PARTS = 100  # of a Dict
 _CLASS = re.compile(r"<class 'gym(?:nasium)?\.spaces\.\w+\.(\w+)'>")
 _PART = re.compile(r"\(?'([^'\\]{1,100})'[:,] (\w+)\(")
-_BOX = re.compile(r"(.+?), (.+?), \(([\d, ]*)\), (\w+)", re.DOTALL)
+_BODY = re.compile(r"(?:[^()]|\([^()]*\))*")  # what is in the parentheses of a part
+_BOX = re.compile(r"([^,]+), ([^,]+), \(([\d, ]*)\), (\w+)")
 _DTYPES = {
     name: np.dtype(name)
     for name in (
@@ -180,12 +181,12 @@ def _dict(text: str, name: str) -> spaces.Dict:
     at = re.compile(r"OrderedDict\(\[|OrderedDict\(\{|\{").match(text)
     parts: list[tuple[str, spaces.Space[Any]]] = []
     position = 0 if at is None else at.end()
-    while len(parts) <= _MOST_PARTS and (found := _PART.match(text, position)):
-        end = text.find(")", found.end())
-        while text.count("(", found.end(), end) > text.count(")", found.end(), end) and end > 0:
-            end = text.find(")", end + 1)
-        parts.append((found[1], _part(found[2], text[found.end() : end], name, found[1])))
-        position = end + 1
+    while len(parts) < _MOST_PARTS and (found := _PART.match(text, position)):
+        body = _BODY.match(text, found.end())
+        assert body is not None  # it may be empty
+        parts.append((found[1], _part(found[2], body[0], name, found[1])))
+        _sizes((sum(math.prod(part.shape or ()) for _, part in parts),))
+        position = body.end()
         position += len(text[position:]) - len(text[position:].lstrip("), "))
     if not parts or text[position:] not in ("}", "]", "})", "])", ""):
         raise ValueError(f"{quoted(text[position:])} are no parts that are known")

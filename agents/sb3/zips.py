@@ -51,11 +51,13 @@ POLICIES = _named(
     sac.SACPolicy, sac.CnnPolicy, sac.MultiInputPolicy,
     td3.TD3Policy, td3.CnnPolicy, td3.MultiInputPolicy,
 )  # fmt: skip
-EXTRACTORS = _named(
-    torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor,
+_OWN = (
     extractors.FourierExtractor, extractors.PoseExtractor, extractors.InstructionExtractor,
     extractors.GoalEncoderExtractor,
 )  # fmt: skip
+EXTRACTORS = _named(
+    torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor, *_OWN
+) | {f"langrl.agents.sb3.{each.__name__}": each for each in _OWN}  # as version 0.1 named them
 ACTIVATIONS = _named(
     nn.ReLU, nn.Tanh, nn.SiLU, nn.ELU, nn.GELU, nn.LeakyReLU, nn.Sigmoid, nn.Softplus, nn.Mish,
     nn.SELU, nn.CELU, nn.ReLU6, nn.Identity,
@@ -173,7 +175,7 @@ def _load(
         for name in ("observation", "action")
     )
     kwargs = _policy_kwargs(fields.get("policy_kwargs"), encoder)
-    if issubclass(policy_class, on_policy.ActorCriticPolicy):  # the others note it in their kwargs
+    if issubclass(policy_class, on_policy.ActorCriticPolicy | sac.SACPolicy):
         kwargs["use_sde"] = fields.get("use_sde") is True
     name = "policy.pth"
     shapes = read_shapes(stored.weights, name)
@@ -181,10 +183,9 @@ def _load(
         raise CheckpointError(f"{name} holds no table of weights")
     with torch.random.fork_rng(devices=[]), no_larger_than(shapes):
         policy = policy_class(seen, actions, lambda _: 0.0, **kwargs).to(device)
-        model = _algorithm(policy_class, fields)(
-            policy_class, env=None, device=device, _init_setup_model=False
-        )
-        if kwargs.get("use_sde"):
+        make: Any = _algorithm(policy_class, fields)
+        model: BaseAlgorithm = make(policy_class, env=None, device=device, _init_setup_model=False)
+        if isinstance(policy, on_policy.ActorCriticPolicy | sac.SACPolicy) and kwargs["use_sde"]:
             policy.reset_noise()
     parameters = policy.state_dict()
     _check_shapes(parameters, shapes)

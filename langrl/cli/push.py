@@ -17,7 +17,7 @@ from langrl.plots.grid import save_film
 from langrl.tasks.agent_card import agent_card, measured, public_command, read_run_results
 from langrl.tasks.hub import check_repository, upload
 from langrl.tasks.loading import agents_of_run
-from langrl.tasks.registry import config_beside, run_of
+from langrl.tasks.registry import TASKS, config_beside, run_of
 from langrl.tasks.sharing import CARD, check_new_folder, copy_picture, gather, write_list
 from langrl.tasks.suite import suite_of
 from langrl.training.jobs import flushed_subnormals
@@ -80,8 +80,8 @@ def write_shared(run: Path, repository: str, out: Path, licence: str) -> str:
     owner, results = run_of(run) or run, read_run_results(run_of(run) or run)
     agents = agents_of_run(run, config_beside(run))
     suite = suite_of(config_beside(run)).for_agents(agents)
-    strategy = getattr(getattr(config, "grounding", None), "strategy", None)
-    method = strategy if strategy in suite.groundings else suite.groundings[0]
+    strategy: Any = getattr(getattr(config, "grounding", None), "strategy", None)
+    method: str = strategy if strategy in suite.groundings else suite.groundings[0]
     replay = _draw_replay(suite, agents, method, out)
     pictures = [_draw_posterior(owner, suite, agents, out), *replay]
     named: list[dict[str, Any]] = [  # of the agent, without the baselines
@@ -94,7 +94,9 @@ def write_shared(run: Path, repository: str, out: Path, licence: str) -> str:
         write_eval_results(out, named, ("success", "spl"), f"langrl {suite.name}", notes)
     state = read_checkpoint(find_checkpoint(run)).documents.get("state", {})
     shown = [name for name in pictures if not name.endswith(".mp4")]
-    write_atomically(out / CARD, agent_card(repository, config, state, results, licence, shown))
+    loads = not hasattr(TASKS[config.task].module("agent"), "load_run")
+    card = agent_card(repository, config, state, results, licence, shown, loads)
+    write_atomically(out / CARD, card)
     write_list(out)
     sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
@@ -118,5 +120,5 @@ def _draw_replay(suite: Any, agents: Any, method: str, out: Path) -> list[str]:
         text = str(seen["instruction"][0])
     results = suite.follow(suite.agents(agents, [method]), one, text)
     films = suite.draw_instruction(agents, text, results).films
-    frames = next(iter(films.values()), [])
+    frames: Any = next(iter(films.values()), ())
     return [path.name for path in save_film(frames, out / _REPLAY)] if len(frames) else []

@@ -14,6 +14,13 @@ from langrl.evaluation.intervals import CONFIDENCE, WILSON, Interval, wilson
 from langrl.tasks.config import RunConfig
 
 _GROUPS = ("method", "kind", "level", "phrasing")  # columns that say what a row is of
+_LOADING = """```python
+from langrl.agents.grounded import GroundedAgent
+
+agent = GroundedAgent.load("hf:{}")
+```
+
+"""
 
 
 def read_run_results(run: Path) -> dict[str, Any]:
@@ -37,8 +44,8 @@ def measured(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         count, success = (row.get(name) for name in ("episodes", "success"))
         if isinstance(count, int) and count > 0 and isinstance(success, float):
-            low, high = wilson(success * count, count)
-            numbers["success"] = Interval(success, float(low), float(high), WILSON)
+            lowest, highest = wilson(success * count, count)
+            numbers["success"] = Interval(success, float(lowest), float(highest), WILSON)
         spl, error = row.get("spl"), row.get("spl_sem")
         if isinstance(spl, float) and isinstance(error, float):
             low, high = max(0.0, spl - 1.96 * error), min(1.0, spl + 1.96 * error)
@@ -64,6 +71,7 @@ def agent_card(
     results: Mapping[str, Any],
     licence: str,
     pictures: Sequence[str],
+    loads: bool,
 ) -> str:
     """Return a model card in Markdown, with what the hub reads on top.
 
@@ -74,6 +82,7 @@ def agent_card(
         results: of the run.
         licence: of the weights, as the hub calls it.
         pictures: files in the shared folder to show.
+        loads: whether ``GroundedAgent.load`` gives the agent; a policy alone has none.
     """
     head = {
         "license": licence,
@@ -91,12 +100,7 @@ def agent_card(
         f"An agent of langrl ({config.task}) that follows instructions, also ambiguous ones: it"
         " holds a belief over the goals that a text may mean.",
         "",
-        "```python",
-        "from langrl.agents.grounded import GroundedAgent",
-        "",
-        f'agent = GroundedAgent.load("hf:{repository}")',
-        "```",
-        "",
+        *(_LOADING.format(repository).splitlines() if loads else ()),
         f"    langrl evaluate hf:{repository}",
         "",
         *(f"![{Path(name).stem}]({name})\n" for name in pictures),

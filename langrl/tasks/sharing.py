@@ -19,6 +19,7 @@ from langrl.checkpoint import (
     file_digest,
     find_checkpoint,
     read_checkpoint,
+    step_folder,
     write_atomically,
     write_checkpoint,
 )
@@ -66,7 +67,7 @@ def gather(run: Path, out: Path) -> RunConfig:
     """
     owner, path = run_of(run) or run, find_checkpoint(run)
     config = shared_config(config_beside(run), owner)
-    _share_checkpoint(path, out / "checkpoints" / path.name)
+    _share_checkpoint(path, step_folder(out, _step_of(path)))  # by its step, as of "best"
     write_atomically(out / CONFIG_FILE, dump_config(config))
     for name in _NESTED:
         if (owner / name / MANIFEST).is_file():
@@ -74,6 +75,12 @@ def gather(run: Path, out: Path) -> RunConfig:
         elif (owner / name / CONFIG_FILE).is_file():
             gather(owner / name, out / name)
     return config
+
+
+def _step_of(path: Path) -> int:
+    state = read_checkpoint(path).documents.get("state", {})
+    step = state.get("step")
+    return step if isinstance(step, int) else 0
 
 
 def shared_config(config: RunConfig, owner: Path) -> RunConfig:

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from command_line import read_results, run_langrl
+from command_line import read_results, read_weights, run_langrl
 from documents import STORED_CHECKPOINT
 from hub_stand_in import hub
 from small_goal_runs import tiny
 
 from langrl.agents.grounded import GroundedAgent
+from langrl.checkpoint import find_checkpoint
 from langrl.errors import CheckpointError, ConfigError
 from langrl.tasks.hub import fetch, upload
 from langrl.tasks.loading import agents_of_run
@@ -145,6 +146,17 @@ def test_a_pushed_agent_is_evaluated_by_its_name(small_run, server, tmp_path, mo
     (out,) = (tmp_path / "runs" / "evaluate").iterdir()  # and not in the hub's cache
     assert run_langrl("evaluate", small_run("maze"), *flags, "--out", tmp_path / "own") == 0
     assert read_results(out)["rows"] == read_results(tmp_path / "own")["rows"]
+
+
+def test_a_checkpoint_of_a_run_is_shared_by_its_step(small_run, tmp_path):
+    run = small_run("maze")
+    best = shutil.copytree(
+        run / "checkpoints" / "step-20", tmp_path / "run" / "checkpoints" / "best"
+    )
+    shutil.copy(run / "config.yaml", tmp_path / "run")
+    gather(best, tmp_path / "shared")
+    assert find_checkpoint(tmp_path / "shared").name == "step-20"
+    assert read_weights(tmp_path / "shared") == read_weights(best)
 
 
 @pytest.mark.parametrize("name", ["grid", "grid-partial", "ppo"])

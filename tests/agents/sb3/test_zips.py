@@ -256,7 +256,26 @@ FIELDS = {
     "fewer layers": ({"policy_kwargs": {"net_arch": []}}, "the weight .* make"),
     "an observation": (
         {"observation_space": {**BOX, "_shape": [2**20, 2**20], "low": "[0.]", "high": "[1.]"}},
-        "more than 16,777,216 numbers",
+        "more than 4,194,304 numbers",
+    ),
+    "many parts": (
+        {"observation_space": {
+            ":type:": "<class 'gymnasium.spaces.dict.Dict'>",
+            "spaces": "{'a': Box(0, 1, (2048, 1024), uint8), 'b': Box(0, 1, (2048, 1025), uint8)}",
+        }},
+        "more than 4,194,304 numbers",
+    ),
+    "another part": (
+        {"observation_space": {
+            ":type:": "<class 'gymnasium.spaces.dict.Dict'>", "spaces": "{'a': Text(1, 5)}",
+        }},
+        "'a' of observation_space is",
+    ),
+    "an open part": (
+        {"observation_space": {
+            ":type:": "<class 'gymnasium.spaces.dict.Dict'>", "spaces": "{'a': Box(" + "(" * 9999,
+        }},
+        "is not readable|'a' of observation_space",
     ),
     "negative sides": (
         {"observation_space": {**BOX, "_shape": [-3], "low": "[0.]", "high": "[1.]"}}, "no whole",
