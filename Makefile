@@ -52,9 +52,9 @@ clean:  ## remove what make made
 	touch $@
 
 .venv/test.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[test,offline,sb3,robotics,ogbench,minari,slurm]'
+	$(INSTALL) --no-build-isolation -e '.[test,offline,sb3,robotics,ogbench,minari,slurm,web]'
 	touch $@
 
 .venv/dev.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[dev,offline,sb3,robotics,ogbench,minari,slurm]'
+	$(INSTALL) --no-build-isolation -e '.[dev,offline,sb3,robotics,ogbench,minari,slurm,web]'
 	touch $@

@@ -13,7 +13,9 @@ from numpy.random import Generator
 from langrl.envs.grid.episodes import GridEpisodes, check_goals, check_room, denoted_cells
 from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid.rooms import DONE, Rooms, ahead, is_free, move, observe
+from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, lookup
+from langrl.grounding.intents import GridIntents
 from langrl.play.worlds import Edit, Kind, Moved
 from langrl.protocols import Array, Integers, Mask
 from langrl.tasks.grid.suite import EXAMPLES
@@ -99,11 +101,16 @@ class GridRoom:
         """Return the room with the agent in it, uint8 [H, W, 3]."""
         return observe(self.room[None], place[None])[0]
 
-    def move(self, place: Array, action: Any, denoted: Mask) -> Moved:
+    def move(self, place: Array, action: Any, denoted: Mask, meant: Mask) -> Moved:
         """Turn, go forward, or say ``done``, which ends the episode."""
         pose = move(is_free(self.room)[None], place[None], np.asarray(action)[None])[0]
         done = int(action) == DONE
-        return Moved(pose, done, done and bool(denoted[ahead(pose)]))
+        return Moved(pose, done, done and bool(meant[ahead(pose)]))
+
+    @property
+    def intents(self) -> GridIntents:
+        """The objects."""
+        return GridIntents(grid_questions(len(self.room)))
 
     def adapt(self, agent: Any) -> None:
         """Do nothing: an agent sees the room as it is."""

@@ -12,13 +12,15 @@ from numpy.random import Generator
 
 from langrl.envs.maze.layouts import parse_layout
 from langrl.envs.maze.world import StreetMaze, move, unit
+from langrl.envs.questions import maze_questions
 from langrl.errors import ConfigError, LayoutError, lookup
 from langrl.grounding.candidates import Candidates
+from langrl.grounding.intents import MazeIntents
 from langrl.play.worlds import Edit, Kind, Moved
 from langrl.protocols import Array, Floats, Integers, Mask
 from langrl.tasks.maze.suite import EXAMPLES
 
-_TRIES = 200  # starts that are drawn
+_TRIES, _FEW = 200, 4  # starts that are drawn; of those, how many are compared
 THINGS = {"wall": "#", "free": "."}
 
 
@@ -55,8 +57,13 @@ class MazeWorld:
         """Return this world, and a place that a text does not denote, if there is one."""
         denoted = None if text is None else self.maze.cell_mask(text)
         starts = self.maze.sample_states(_TRIES, generator)
-        free = np.ones(_TRIES, bool) if denoted is None else ~self.maze.inside(starts, denoted)
-        return self, starts[int(free.argmax())]
+        if denoted is None:
+            return self, starts[0]
+        free = starts[~self.maze.inside(starts, denoted)][:_FEW]
+        if not len(free):
+            return self, starts[0]
+        steps = self.maze.shortest_steps(free, denoted[None].repeat(len(free), 0))
+        return self, free[int(steps.argmax())]  # not next to it: there would be little to see
 
     def check_place(self, place: Sequence[float]) -> Floats:
         """Return a position [2]; raises LayoutError in a wall or outside."""
@@ -83,11 +90,16 @@ class MazeWorld:
         """Return the position [2]."""
         return np.asarray(place, np.float32)
 
-    def move(self, place: Array, action: Any, denoted: Mask) -> Moved:
+    def move(self, place: Array, action: Any, denoted: Mask, meant: Mask) -> Moved:
         """Go half a cell in a direction [2]; arriving where the text leads ends the episode."""
         moved = move(self.maze.walls, place[None], unit(np.asarray(action)[None]))
-        arrived = bool(self.maze.inside(moved, denoted)[0])
-        return Moved(moved[0], arrived, arrived)
+        arrived, right = (bool(self.maze.inside(moved, mask)[0]) for mask in (denoted, meant))
+        return Moved(moved[0], arrived, right)
+
+    @property
+    def intents(self) -> MazeIntents:
+        """The free cells."""
+        return MazeIntents(self.maze, maze_questions(self.maze.walls.shape))
 
     def adapt(self, agent: Any) -> None:
         """Let candidate goals be on the cells that are free now."""

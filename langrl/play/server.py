@@ -22,7 +22,8 @@ from langrl.envs.grid.grammar import COLOURS
 from langrl.errors import ConfigError, LangRLError
 from langrl.play import grids
 from langrl.play.guard import LOOPBACK, Guard
-from langrl.play.session import ABOUT, MOST_COMPARED, MOST_EDITS, Playground, Session
+from langrl.play.playground import ABOUT, Playground
+from langrl.play.session import MOST_COMPARED, MOST_EDITS, Session
 from langrl.play.visitors import SessionGone, Visitors
 from langrl.play.worlds import Edit
 from langrl.settings import Settings, describe_invalid
@@ -50,11 +51,14 @@ class Asked(Settings):
 
     session: str = Field(max_length=100)
     do: Literal[
-        "look", "tell", "compare", "step", "again", "restart", "place", "edit", "reset_world"
-    ]
+        "look", "tell", "compare", "step", "again", "restart", "reset_world",
+        "place", "edit", "hide", "mean", "answer",
+    ]  # fmt: skip
     text: str = Field("", max_length=LARGEST)
     strategies: tuple[Annotated[str, Field(max_length=40)], ...] = Field((), max_length=20)
     place: tuple[Number, ...] = Field((), max_length=3)
+    hidden: bool = False
+    answer: int = Field(0, ge=0, le=100)
     edits: tuple[EditAsked, ...] = Field((), max_length=MOST_EDITS)
 
 
@@ -143,10 +147,12 @@ class _Server:
                 async with visitor.lock:
                     if visitor.session.revision != revision:
                         break
-                    if not await self._in_thread(visitor.session.step):
-                        break
+                    more = await self._in_thread(visitor.session.step)
                     frame = visitor.session.progress()
-                yield _event("message", frame)
+                if more or frame["question"]:
+                    yield _event("message", frame)
+                if not more:
+                    break
                 now = time.monotonic()
                 due = max(due + 1 / rate, now)
                 await anyio.sleep(due - now)
@@ -163,6 +169,12 @@ def _carry_out(session: Session, asked: Asked) -> None:
         session.compare(asked.strategies)
     elif asked.do == "place":
         session.place(asked.place)
+    elif asked.do == "mean":
+        session.mean(asked.place)
+    elif asked.do == "hide":
+        session.hide(asked.hidden)
+    elif asked.do == "answer":
+        session.answer(asked.answer)
     elif asked.do == "edit":
         session.edit(Edit(**each.model_dump()) for each in asked.edits)
     elif asked.do != "look":
@@ -181,7 +193,6 @@ def _info(playground: Playground) -> dict[str, Any]:
         "things": list(grids.THINGS),
         "colours": list(COLOURS),
         "most_compared": MOST_COMPARED,
-        "can_ask": False,
     }
 
 

@@ -6,8 +6,8 @@ import uvicorn
 
 from langrl.errors import ConfigError
 from langrl.play.guard import LOOPBACK
+from langrl.play.playground import Playground
 from langrl.play.server import make_app
-from langrl.play.session import Playground
 
 _TRIES = 50  # ports after the one that was asked for
 _GRACE = 1  # seconds for answers under way when the server is stopped
@@ -73,5 +73,3 @@ def make_server(playground: Playground, bound: socket.socket, host: str) -> uvic
         server_header=False, lifespan="off",
     )  # fmt: skip
     return uvicorn.Server(config)
-
-

@@ -4,48 +4,22 @@ All that a page shows is in ``Session.look``; nothing here knows of browsers. St
 compared act on one start, each with an agent of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from langrl.errors import ConfigError, InstructionError, lookup
-from langrl.play.worlds import Belief, Edit, World
+from langrl.play.asking import Hidden, check_meant, draw_meant
+from langrl.play.playground import ABOUT, Playground
+from langrl.play.worlds import Belief, Edit
 from langrl.protocols import Array, Mask, check_instruction
-from langrl.tasks.loading import AgentMaker
 from langrl.training.jobs import flushed_subnormals
 
 MOST_STEPS = 100  # of an episode
 MOST_COMPARED = 4
 MOST_EDITS = 500  # of cells, in one request
-ABOUT = {
-    "direct": "compares actions with the text itself, as if it were a goal",
-    "log_sum_exp": "adds up all goals, each by its belief, anew at every step",
-    "sampled_goal": "draws one goal from its belief and keeps it",
-    "nearest_goal": "keeps the goal that is likely and near",
-    "max_goal": "keeps the likeliest goal, however far",
-}
-"""What the strategies do, in a few words."""
-
-
-@dataclass(frozen=True, eq=False)
-class Playground:
-    """A trained run to play with, which all sessions share.
-
-    Args:
-        title: what to call the run.
-        world: where sessions begin.
-        make: makes agents; ``make(strategy=name)``.
-        strategies: that agents can have.
-        strategy: the run's own.
-    """
-
-    title: str
-    world: World
-    make: AgentMaker
-    strategies: tuple[str, ...]
-    strategy: str
 
 
 @dataclass(eq=False)
@@ -54,7 +28,8 @@ class Walk:
 
     Args:
         strategy: its name.
-        agent: acts.
+        agent: as it was trained.
+        acting: the same, or what asks for it.
         path: the places it has been at.
         is_over: whether it has ended, or may go no further.
         success: whether it has done what was said; None while that is open, or not known.
@@ -62,6 +37,7 @@ class Walk:
 
     strategy: str
     agent: Any
+    acting: Any = None
     path: list[Array] = field(default_factory=list)
     is_over: bool = False
     success: bool | None = None
@@ -91,10 +67,14 @@ class Session:
 
     def __init__(self, playground: Playground, seed: int = 0) -> None:
         self.playground, self._seed = playground, seed
-        self._generator = np.random.default_rng(seed)
+        self._generator, self._is_hidden = np.random.default_rng(seed), False
         self.revision = 0
         """Changes with everything but steps: a run that was begun before is over."""
         self.text = ""
+        self.hidden: Hidden | None = None
+        """What the visitor means; None where anything that the words denote will do."""
+        self.question: int | None = None
+        """What an agent asks, and waits for."""
         self.world, self.start = playground.world.begin(None, self._generator)
         with flushed_subnormals():
             self._believer = playground.make(strategy=playground.strategy)
@@ -160,18 +140,42 @@ class Session:
         world, start = world.begin(None, self._generator)
         self._change(world=world, start=start)
 
+    def hide(self, is_hidden: bool) -> None:
+        """Mean one of what the words denote, which the agents may ask about; or any of them."""
+        self._is_hidden = is_hidden
+        self._change()
+
+    def mean(self, place: Sequence[float]) -> None:
+        """Say which one is meant: a cell that the words denote."""
+        if self.hidden is None:
+            raise ConfigError("anything that is denoted will do; choose to mean one of them first")
+        row, column, *_ = (*map(int, place), -1, -1)
+        self._change(meant=check_meant(self._goals()[0], row, column))
+
+    def answer(self, label: int) -> None:
+        """Answer what was asked."""
+        if self.hidden is None or self.question is None:
+            raise ConfigError("nothing was asked; run or step")
+        self.hidden = self.hidden.answered(self.question, label)
+        self.question = None
+
     def step(self) -> bool:
         """Let every strategy act once; returns whether there was anything left to do.
+
+        Where an agent asks, it waits for ``answer``, and the others with it.
 
         Raises:
             InstructionError: if nothing was said, or it denotes nothing here.
         """
         denoted, _ = self._goals()
-        if self.is_over:
+        left = [walk for walk in self.walks if not walk.is_over]
+        if self.hidden is not None and self.question is None:
+            asked = [self._ask(walk, self.hidden) for walk in left]
+            self.question = next((each for each in asked if each is not None), None)
+        if not left or self.question is not None:
             return False
-        for walk in self.walks:
-            if not walk.is_over:
-                self._act(walk, denoted)
+        for walk in left:
+            self._act(walk, denoted)
         return True
 
     # -- what there is ---------------------------------------------------------------------
@@ -192,6 +196,8 @@ class Session:
             return None
         seen = {"observation": self.world.observe(self.start)}
         with flushed_subnormals():
+            if self.hidden is not None and self.hidden.meant is not None:
+                return self.hidden.belief(self._believer, seen["observation"], self.text)
             # Keeps the candidates, whatever is typed: they are those that the strategies draw.
             self._believer.prepare(seen, self.text)
             return Belief.of(self._believer.posterior(seen, self.text), self.world)
@@ -203,7 +209,7 @@ class Session:
             denoted, is_known = self._goals()
         except InstructionError as error:
             problem, is_known = str(error), False
-        belief = self.belief()
+        belief, meant = self.belief(), None if self.hidden is None else self.hidden.meant
         return {
             "revision": self.revision,
             "scene": self.world.scene(),
@@ -212,6 +218,9 @@ class Session:
             "can_run": problem is None,
             "denoted": np.argwhere(denoted).tolist() if is_known and denoted is not None else None,
             "belief": None if belief is None else belief.to_json(self.world),
+            "hidden": self._is_hidden,
+            "meant": None if meant is None else list(meant),
+            "meant_name": None if meant is None else self.world.name_of(*meant),
             **self.progress(),
             "walks": [walk.to_json() for walk in self.walks],
         }
@@ -222,8 +231,12 @@ class Session:
             {"place": _numbers(walk.path[-1]), "over": walk.is_over, "success": walk.success}
             for walk in self.walks
         ]
+        question = None
+        if self.question is not None and self.hidden is not None:
+            question = self.hidden.asks(self.question, self.world.observe(self.start))
         return {
             "revision": self.revision, "step": self.steps, "over": self.is_over, "walks": places,
+            "question": question,
         }  # fmt: skip
 
     # -- inside ----------------------------------------------------------------------------
@@ -232,18 +245,47 @@ class Session:
     def _agents(self) -> list[Any]:
         return [self._believer, *(walk.agent for walk in self.walks)]
 
-    def _change(self, **fields: Any) -> None:
-        """Set fields, and start every episode anew."""
+    def _change(self, meant: tuple[int, int] | None = None, **fields: Any) -> None:
+        """Set fields, and start every episode anew; ``meant`` is what is meant from now on."""
         moved = {"world", "start"} & fields.keys()
         for name, value in fields.items():
             setattr(self, name, value)
         self.revision += 1
         if moved:
             self._believer.reset(np.random.default_rng(self._seed))
+        self.hidden, self.question = self._hide(meant) if self._is_hidden else None, None
         for walk in self.walks:
             self.world.adapt(walk.agent)
-            walk.agent.reset(np.random.default_rng(self._seed))
+            walk.acting = walk.agent if self.hidden is None else self.hidden.agent(walk.agent)
+            walk.acting.reset(np.random.default_rng(self._seed))
             walk.path, walk.is_over, walk.success = [self.start], False, None
+
+    def _hide(self, meant: tuple[int, int] | None) -> Hidden:
+        """Return what is meant: the same as before if it is denoted, or one that is drawn."""
+        try:
+            denoted, _ = self._goals()
+        except InstructionError:
+            return Hidden.of(self.world.intents, None)
+        before = meant if meant is not None or self.hidden is None else self.hidden.meant
+        if not denoted.any():
+            return Hidden.of(self.world.intents, None)
+        if before is None or not denoted[before]:
+            before = draw_meant(denoted, self._generator)
+        return Hidden.of(self.world.intents, before)
+
+    def _ask(self, walk: Walk, hidden: Hidden) -> int | None:
+        """Return what an agent asks before its next action; None if it is about to act."""
+        if hidden.meant is None or walk.acting is walk.agent:
+            return None
+        with flushed_subnormals():
+            asked = int(walk.acting.ask(self._seen(walk, hidden), self.text))
+        return asked - 1 if asked else None
+
+    def _seen(self, walk: Walk, hidden: Hidden | None) -> dict[str, Any]:
+        """Return what an agent sees, with the answers where it may ask."""
+        seen = {"observation": self.world.observe(walk.path[-1])}
+        asks = hidden is not None and hidden.meant is not None and walk.acting is not walk.agent
+        return seen | ({"answers": hidden.answers} if asks and hidden is not None else {})
 
     def _goals(self) -> tuple[Mask, bool]:
         """Return the cells that the text denotes [R, C], and whether they are known."""
@@ -255,10 +297,10 @@ class Session:
         return (nowhere, False) if denoted is None else (denoted, True)
 
     def _act(self, walk: Walk, denoted: Mask) -> None:
-        seen = {"observation": self.world.observe(walk.path[-1])}
         with flushed_subnormals():
-            action = walk.agent.act(seen, self.text)
-        moved = self.world.move(walk.path[-1], action, denoted)
+            action = walk.acting.act(self._seen(walk, self.hidden), self.text)
+        meant = denoted if self.hidden is None else self.hidden.mask(denoted)
+        moved = self.world.move(walk.path[-1], action, denoted, meant)
         walk.path.append(moved.place)
         walk.is_over = moved.is_over or len(walk.path) > MOST_STEPS
         if walk.is_over and denoted.any():
@@ -274,16 +316,14 @@ class Session:
                 " they denote is unknown, and so is success."
             ]
         count, what = int(denoted.sum()), {"maze": "cell", "grid": "object"}[self.world.kind]
-        plural = "" if count == 1 else "s"
-        said = f"This denotes {count} {what}{plural}: {np.log2(count):.1f} bits of ambiguity."
-        if belief is None:
-            return [said]
-        return [said, f"The agent puts {belief.on(denoted):.0%} of its belief on them."]
+        plural, them = ("", "it") if count == 1 else ("s", "them")
+        said = [f"This denotes {count} {what}{plural}: {np.log2(count):.1f} bits of ambiguity."]
+        if belief is not None:
+            said.append(f"The agent puts {belief.on(denoted):.0%} of its belief on {them}.")
+        if self.world.kind == "maze" and denoted[tuple(self.start.astype(int))]:
+            said.append("It is there already: place it elsewhere, or draw a new start.")
+        return said
 
 
 def _numbers(place: Array) -> list[float]:
     return [round(float(number), 3) for number in place]
-
-
-Opener = Callable[[int], Session]
-"""Makes a session from a seed."""

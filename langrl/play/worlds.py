@@ -15,6 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from langrl.grounding.chooser import Posterior
+from langrl.grounding.intents import Intents
 from langrl.protocols import Array, Integers, Mask
 
 Kind = Literal["maze", "grid"]
@@ -78,8 +79,19 @@ class World(Protocol):
     def observe(self, place: Array) -> Array:
         """Return what an agent sees."""
 
-    def move(self, place: Array, action: Any, denoted: Mask) -> Moved:
-        """Act once."""
+    def move(self, place: Array, action: Any, denoted: Mask, meant: Mask) -> Moved:
+        """Act once.
+
+        Args:
+            place: where the agent is.
+            action: what it does.
+            denoted: cells that the words denote [R, C]; committing to any ends an episode.
+            meant: those of them in which it succeeds [R, C].
+        """
+
+    @property
+    def intents(self) -> Intents:
+        """What can be meant here, and what can be asked about it."""
 
     def adapt(self, agent: Any) -> None:
         """Let an agent, which was trained elsewhere perhaps, look for goals in this world."""
@@ -117,13 +129,23 @@ class Belief:
             np.stack(world.cells_of(posterior.goals), 1), axis=0, return_inverse=True
         )
         mass = np.bincount(which.ravel(), posterior.probabilities, len(cells)).astype(np.float64)
-        bits = Posterior(cells, mass.astype(np.float32)).entropy_bits
-        order = np.argsort(-mass, kind="stable")
         poses = world.poses_of(posterior.goals)
-        if poses is not None:
-            poses = np.column_stack([poses, posterior.probabilities])
-            poses = poses[posterior.probabilities >= LEAST_SHOWN]
-        return cls(cells[order], mass[order], bits, poses)
+        if poses is None:
+            return cls.of_cells(cells, mass)
+        marks = np.column_stack([poses, posterior.probabilities])
+        return cls.of_cells(cells, mass, marks[posterior.probabilities >= LEAST_SHOWN])
+
+    @classmethod
+    def of_cells(
+        cls,
+        cells: Integers,
+        probabilities: NDArray[np.float64],
+        poses: NDArray[np.float64] | None = None,
+    ) -> Self:
+        """Return the belief in cells [K, 2] with probabilities [K]; see the class for poses."""
+        bits = Posterior(cells, probabilities.astype(np.float32)).entropy_bits
+        order = np.argsort(-probabilities, kind="stable")
+        return cls(cells[order], probabilities[order], bits, poses)
 
     def on(self, mask: Mask) -> float:
         """Return the probability of the cells of a mask [R, C]."""

@@ -48,12 +48,13 @@ class ImageLanguage(nn.Module):
         distinct, rows = np.unique(goals, axis=0, return_inverse=True)
         # Not the images themselves: drawing them takes as long as all that follows.
         key = self.seen(observation).tobytes() + distinct.tobytes()
-        if key not in self._cache:
+        embedded = self._cache.get(key)  # once: another thread may clear the cache
+        if embedded is None:
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
             images = self.render(observation, distinct)
-            self._cache[key] = self.model.encode_image(images).cpu()
-        return self._cache[key][torch.from_numpy(rows.reshape(-1))]
+            embedded = self._cache[key] = self.model.encode_image(images).cpu()
+        return embedded[torch.from_numpy(rows.reshape(-1))]
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""

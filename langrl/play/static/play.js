@@ -1,5 +1,4 @@
 "use strict";
-const $ = (id) => document.getElementById(id);
 const state = { id: null, info: null, view: null, stream: null, cursor: null, tool: "place", painted: null };
 let asked = null, telling = null; // the newest text that is still to be sent; what sends it
 
@@ -95,33 +94,26 @@ function progress(news) {
   if (news.revision !== view.revision) return;
   news.walks.forEach(({ place, over, success }, n) => {
     const walk = view.walks[n];
-    if (!walk.over) walk.path.push(place);
+    if (!walk.over && news.step > view.step) walk.path.push(place);
     Object.assign(walk, { over, success });
   });
-  Object.assign(view, { step: news.step, over: news.over });
-  if ("question" in news) Object.assign(view, { question: news.question });
-  if (news.over) stop();
+  Object.assign(view, { step: news.step, over: news.over, question: news.question });
+  if (news.over || news.question) stop();
+  asking();
   paint();
   buttons();
-  if (news.over) announce(view.walks.map((walk) => `${walk.strategy}: ${LangrlDraw.outcome(walk, walk.path.length - 1)}`).join("; "));
+  if (news.over) $("news").textContent = view.walks.map((walk) => `${walk.strategy}: ${LangrlDraw.outcome(walk, walk.path.length - 1)}`).join("; ");
 }
 
-const announce = (text) => { $("cursor").textContent = text; };
 
 // -- showing -----------------------------------------------------------------------------------
-
-function element(tag, fields = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), fields);
-  made.append(...children);
-  return made;
-}
 
 function show(view) {
   const fresh = !state.view || state.view.scene.name !== view.scene.name;
   state.view = view;
   if (fresh) furnish();
   panels();
-  belief();
+  showBelief(view.belief, view.denoted);
   asking();
   $("says").textContent = view.says.join(" ");
   buttons();
@@ -152,15 +144,12 @@ function furnish() {
     element("input", { type: "checkbox", name: "strategy", value: name, onchange: compare, checked: view.walks.some((walk) => walk.strategy === name) }),
     element("span", {}, name, element("small", { textContent: about }))));
   $("strategies").append(...strategies);
-  const tools = [["place", grid ? "places the agent; a second one turns it" : "places the agent"], ["edit", grid ? "puts a thing there" : "makes a wall, or takes one away"]];
-  $("tools").append(...tools.map(([name, text]) => element("label", { className: "check" },
+  const tools = [["place", grid ? "places the agent; a second one turns it" : "places the agent"], ["edit", grid ? "puts a thing there" : "makes a wall, or takes one away"], ["mean", "says which one I mean"]];
+  $("tools").append(...tools.map(([name, text]) => element("label", { className: "check", id: name === "mean" ? "mean" : "" },
     element("input", { type: "radio", name: "tool", value: name, checked: name === state.tool, onchange: () => pick(name) }),
     element("span", { textContent: text }))));
   if (grid) $("tools").append(element("div", { className: "choices" }, select("thing", info.things), select("colour", info.colours)));
   else $("tools").append(element("button", { type: "button", textContent: "Take back all edits", onclick: () => act({ do: "reset_world" }) }));
-  const keys = [["k-agent", "agent"], ["k-path", "its way"], ["k-heat", grid ? "belief: goals, towards what they face" : "belief"], ["k-denoted", "what the words denote"]];
-  $("key").replaceChildren(...keys.map(([name, text]) => element("li", {}, element("i", { className: name }), text)));
-  $("asking").hidden = !info.can_ask;
 }
 
 function select(name, values) {
@@ -202,47 +191,30 @@ function panels() {
 function paint() {
   const { view } = state;
   [...$("panels").children].forEach((figure, n) => {
-    const walk = view.walks[n], steps = walk.path.length - 1, [canvas, caption] = figure.children;
-    const cursor = document.activeElement === canvas ? state.cursor : null;
-    LangrlDraw.draw(canvas, { ...walk, scene: painted(), belief: view.belief, denoted: view.denoted, meant: view.meant, cursor });
-    const outcome = LangrlDraw.outcome(walk, steps);
-    const name = walk.over && walk.success ? "yes" : walk.over && walk.success === false ? "no" : "";
-    caption.replaceChildren(element("b", { textContent: walk.strategy }), ": ", element("span", { textContent: outcome, className: name }));
-    const place = walk.path[steps].map((number) => Math.floor(number));
-    canvas.setAttribute("aria-label", `${walk.strategy}, agent in row ${place[0]}, column ${place[1]}, ${outcome}`);
+    const cursor = document.activeElement === figure.firstChild ? state.cursor : null;
+    showWalk(figure, view, view.walks[n], { scene: painted(), cursor });
   });
 }
 
-function belief() {
-  const { belief: found, denoted } = state.view;
-  if (!found) {
-    $("entropy").textContent = "Nothing was said yet.";
-    return $("ranked").replaceChildren();
-  }
-  const even = 2 ** found.bits;
-  $("entropy").textContent = `Entropy ${found.bits.toFixed(2)} bits: an even choice among ${even.toFixed(1)} cells.`;
-  const meant = new Set((denoted || []).map(String));
-  return $("ranked").replaceChildren(...found.ranked.map(({ name, row, column, p }) => {
-    const meter = element("meter", { min: 0, max: 1, value: p });
-    meter.setAttribute("aria-hidden", "true");
-    const inside = meant.has(String([row, column])), share = p < 0.01 ? "< 1 %" : `${(100 * p).toFixed(0)} %`;
-    const number = element("span", { className: "p", textContent: share, title: inside ? "denoted by the words" : "" });
-    return element("li", { className: inside ? "in" : "" }, element("span", { textContent: name }), number, meter);
-  }));
-}
-
 function asking() {
-  const { view, info } = state;
-  if (!info.can_ask) return;
+  const { view } = state;
+  showKey(view.scene.kind === "grid", Boolean(view.meant));
   $("hidden").checked = view.hidden;
-  $("meant").textContent = view.meant ? `You mean ${view.meant_name}.` : "";
+  $("mean").hidden = !view.meant;
+  if (!view.meant && state.tool === "mean") pick("place");
+  $("meant").textContent = view.meant ? `You mean the ${view.meant_name} (dashed circle).` : "";
   const question = view.question;
   $("question").replaceChildren(...(question ? [
     element("p", { textContent: question.text }),
     element("div", { className: "answers" }, ...question.answers.map((text, answer) => element("button", {
-      type: "button", textContent: text, onclick: () => act({ do: "answer", answer }),
+      type: "button", textContent: text, className: answer === question.true ? "first" : "",
+      title: answer === question.true ? "true of what you mean" : "", onclick: () => reply(answer),
     }))),
   ] : []));
+}
+
+async function reply(answer) {
+  if (await act({ do: "answer", answer })) run();
 }
 
 // -- clicks and keys ---------------------------------------------------------------------------
@@ -264,7 +236,7 @@ function listen(canvas) {
   canvas.onpointerdown = (event) => {
     const at = spot(event);
     if (!at || event.button) return;
-    if (state.tool === "place") return void place(at.row, at.column);
+    if (state.tool !== "edit") return void place(at.row, at.column);
     canvas.setPointerCapture(event.pointerId);
     state.painted = { thing: thingFor(at), edits: [] };
     brush(at);
@@ -272,7 +244,7 @@ function listen(canvas) {
   canvas.onpointermove = (event) => { const at = state.painted && spot(event); if (at) brush(at); };
   canvas.onpointerup = canvas.onpointercancel = finish;
   canvas.onfocus = () => { state.cursor ||= state.view.walks[0].path[0].slice(0, 2).map(Math.floor); paint(); describe(); };
-  canvas.onblur = paint;
+  canvas.onblur = () => { $("cursor").textContent = ""; paint(); };
   canvas.onkeydown = (event) => key(event);
 }
 
@@ -296,6 +268,7 @@ async function finish() {
 }
 
 function place(row, column) {
+  if (state.tool === "mean") return act({ do: "mean", place: [row, column] });
   if (state.view.scene.kind === "maze") return act({ do: "place", place: [row, column] });
   const cell = [Math.floor(row), Math.floor(column)], [r, c, direction] = state.view.walks[0].path[0];
   const same = r === cell[0] && c === cell[1];
@@ -311,7 +284,7 @@ function describe() {
     if (thing) what = thing[2] === "wall" ? "wall" : `${thing[3]} ${thing[2]}`;
   }
   const likely = found && found.cells.find(([r, c]) => r === row && c === column);
-  announce(`Row ${row}, column ${column}: ${what}${likely ? `, belief ${(100 * likely[2]).toFixed(1)} %` : ""}.`);
+  $("cursor").textContent = `Row ${row}, column ${column}: ${what}${likely ? `, belief ${(100 * likely[2]).toFixed(1)} %` : ""}.`;
 }
 
 function key(event) {
@@ -324,7 +297,7 @@ function key(event) {
     state.cursor = [Math.max(0, Math.min(rows - 1, row + down)), Math.max(0, Math.min(columns - 1, column + right))];
     paint(); describe();
   } else if (event.key === "Enter" || event.key === " ") {
-    if (state.tool === "place") place(row + (state.view.scene.kind === "maze" ? 0.5 : 0), column + (state.view.scene.kind === "maze" ? 0.5 : 0));
+    if (state.tool !== "edit") place(row + (state.view.scene.kind === "maze" ? 0.5 : 0), column + (state.view.scene.kind === "maze" ? 0.5 : 0));
     else { state.painted = { thing: thingFor({ row, column }), edits: [] }; brush({ row, column }); finish(); }
   } else if (letters[event.key.toLowerCase()]) letters[event.key.toLowerCase()]();
   else return;

@@ -1,7 +1,10 @@
-"""A playground from a run folder."""
+"""What is played with: a trained run and its world."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from langrl import GRID_IDS, MAZE_IDS
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
@@ -9,13 +12,38 @@ from langrl.envs.maze.world import StreetMaze
 from langrl.errors import ConfigError
 from langrl.play.grids import GridRoom
 from langrl.play.mazes import MazeWorld
-from langrl.play.session import Playground
 from langrl.play.worlds import World
-from langrl.tasks.loading import agents_of_run
+from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.registry import config_beside
 from langrl.tasks.suite import suite_of
 
-import numpy as np
+ABOUT = {
+    "direct": "compares actions with the text itself, as if it were a goal",
+    "log_sum_exp": "adds up all goals, each by its belief, anew at every step",
+    "sampled_goal": "draws one goal from its belief and keeps it",
+    "nearest_goal": "keeps the goal that is likely and near",
+    "max_goal": "keeps the likeliest goal, however far",
+}
+"""What the strategies do, in a few words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Playground:
+    """A trained run to play with, which all sessions share.
+
+    Args:
+        title: what to call the run.
+        world: where sessions begin.
+        make: makes agents; ``make(strategy=name)``.
+        strategies: that agents can have.
+        strategy: the run's own.
+    """
+
+    title: str
+    world: World
+    make: AgentMaker
+    strategies: tuple[str, ...]
+    strategy: str
 
 
 def open_run(run: Path) -> Playground:
@@ -28,10 +56,9 @@ def open_run(run: Path) -> Playground:
     config: Any = config_beside(run)
     world = _world_of(config)
     make = agents_of_run(run, config)
-    strategies = tuple(suite_of(config).for_agents(make).groundings)
     own = config.grounding.strategy
     make(strategy=own)  # here, not in the first visitor's time: language sides may be learned
-    strategies = tuple(dict.fromkeys((own, *strategies)))
+    strategies = tuple(dict.fromkeys((own, *suite_of(config).for_agents(make).groundings)))
     return Playground(str(run), world, make, strategies, own)
 
 
