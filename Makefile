@@ -15,7 +15,7 @@ test: .venv/test.done  ## the tests, on all cores; except those of test-marked a
 	$(PYTEST) $(ARGS)
 
 test-marked: .venv/test.done  ## the tests that build wheels, train policies or run documents
-	$(PYTEST) -m "(wheel or sb3_training or documents) and not slow"
+	$(PYTEST) -m "(wheel or sb3_training or documents or browser) and not slow"
 
 test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
 	$(PYTEST) -m slow

@@ -58,7 +58,7 @@ class Guard:
     def _problem(self, headers: Headers) -> str | None:
         """Return what is wrong with a request, if anything."""
         host = headers.get("host", "")
-        if not self._is_ours(urlsplit(f"//{host}").hostname or ""):
+        if not self._is_ours(_name_of(host)):
             return "this server answers by the address that it printed; use that"
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
@@ -77,3 +77,11 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a header ``Host``, without the port; nothing if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

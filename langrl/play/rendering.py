@@ -22,6 +22,7 @@ from langrl.play.session import Session, Walk
 from langrl.plots.base import mark_outcome
 from langrl.plots.grid import room_film, write_gif, write_mp4
 from langrl.plots.maze import cell_mass, film
+from langrl.protocols import check_instruction
 
 SUFFIXES = (".html", ".gif", ".mp4")
 _SCRIPTS = ("draw.js", "page.js", "episode.js")
@@ -61,7 +62,7 @@ def play_episode(
     session = Session(playground, seed)
     if strategies:
         session.compare(strategies)
-    session.tell(text)
+    session.tell(check_instruction(text))
     session.restart()
     while session.step():
         pass
@@ -128,7 +129,8 @@ def _film(session: Session, walk: Walk) -> list[NDArray[np.uint8]]:
     denoted = world.denoted(session.text)
     path: Any = np.stack(walk.path)
     if isinstance(world, MazeWorld):
-        heat = cell_mass(belief.cells, belief.probabilities, world.maze.walls.shape)
+        cells = belief.cells.astype(np.float32)
+        heat = cell_mass(cells, belief.probabilities, world.maze.walls.shape)
         return film(world.maze.walls, path, denoted=denoted, heat=heat, title=title)
     assert isinstance(world, GridRoom)
     poses = belief.poses

@@ -27,12 +27,12 @@ from langrl.play.session import MOST_COMPARED, MOST_EDITS, Session
 from langrl.play.visitors import SessionGone, Visitors
 from langrl.play.worlds import Edit
 from langrl.settings import Settings, describe_invalid
-from langrl.training.jobs import cores
 
 T = TypeVar("T")
 LARGEST = 1 << 16  # bytes of a request
 _DRAINED = 1 << 23  # bytes of a larger one that are read, and dropped, before it is refused
 _FASTEST = 60  # steps per second
+_THREADS = 32  # visitors whose agents think at the same time
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
@@ -99,7 +99,7 @@ class _Server:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._threads is None:  # it belongs to the running loop
-            self._threads = anyio.CapacityLimiter(max(2, cores()))
+            self._threads = anyio.CapacityLimiter(_THREADS)
         return await run_sync(work, limiter=self._threads)
 
     async def page(self, request: Request) -> Response:
@@ -240,7 +240,8 @@ def _read(body: bytes) -> Asked:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     """Answer with what is wrong and how to mend it."""
-    status = {SessionGone: 410, _TooLarge: 413}.get(type(error), 400)
+    status = 410 if isinstance(error, SessionGone) else 400
+    status = 413 if isinstance(error, _TooLarge) else status
     return JSONResponse({"error": str(error)}, status)
 
 

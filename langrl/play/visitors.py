@@ -11,7 +11,7 @@ from langrl.errors import ConfigError
 from langrl.play.session import Session
 
 IDLE = 30 * 60.0  # seconds until a session is dropped that nobody uses
-MOST = 200  # sessions; of more, the one that is idle for longest is dropped
+MOST = 100  # sessions; of more, the one that is idle for longest is dropped
 
 
 @dataclass(eq=False)
