@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.random import Generator
 
-from langrl.envs.grid.episodes import GridEpisodes, check_goals, check_room, denoted_cells
+from langrl.envs.grid.episodes import GridEpisodes, check_goals, denoted_cells
 from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
-from langrl.envs.grid.rooms import DONE, Rooms, ahead, is_free, move, observe
+from langrl.envs.grid.rooms import DONE, Rooms, ahead, is_free, is_sound, move, observe
 from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, lookup
 from langrl.grounding.intents import GridIntents
@@ -84,7 +84,12 @@ class GridRoom:
             kind = lookup(THINGS, edit.thing, "thing in a grid world")
             own = {WALL: COLOURS["grey"], EMPTY: 0}
             room[edit.row, edit.column] = kind, own.get(kind, colour)
-        return replace(self, room=check_room(room, height))
+        if not is_sound(room[None])[0]:
+            raise LayoutError(
+                "free cells would no longer hang together, or an object have none beside it; put it"
+                " elsewhere"
+            )
+        return replace(self, room=room)
 
     def denoted(self, text: str) -> Mask | None:
         """Return the objects that a text denotes [H, W]; see ``World.denoted``."""

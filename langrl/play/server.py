@@ -120,12 +120,18 @@ class _Server:
         return JSONResponse({"session": name, "info": _info(self._playground), "view": view})
 
     async def do(self, request: Request) -> Response:
-        """Do one thing in a session, and return what there is then."""
+        """Do one thing in a session, and return what there is then, or why it cannot be done.
+
+        What cannot be done is an answer like others: browsers note all but those as errors.
+        """
         asked = _read(await _body(request))
         visitor = self._visitors.find(asked.session)
 
         def work() -> dict[str, Any]:
-            _carry_out(visitor.session, asked)
+            try:
+                _carry_out(visitor.session, asked)
+            except LangRLError as error:
+                return {"error": str(error)}
             return visitor.session.look()
 
         async with visitor.lock:

@@ -76,6 +76,7 @@ class Session:
         self.question: int | None = None
         """What an agent asks, and waits for."""
         self.world, self.start = playground.world.begin(None, self._generator)
+        self._is_prepared = False
         with flushed_subnormals():
             self._believer = playground.make(strategy=playground.strategy)
         self.walks: list[Walk] = []
@@ -198,8 +199,9 @@ class Session:
         with flushed_subnormals():
             if self.hidden is not None and self.hidden.meant is not None:
                 return self.hidden.belief(self._believer, seen["observation"], self.text)
-            # Keeps the candidates, whatever is typed: they are those that the strategies draw.
-            self._believer.prepare(seen, self.text)
+            if not self._is_prepared:  # keeps its candidates, those of the strategies, from now on
+                self._believer.prepare(seen, self.text)
+                self._is_prepared = True
             return Belief.of(self._believer.posterior(seen, self.text), self.world)
 
     def look(self) -> dict[str, Any]:
@@ -253,6 +255,7 @@ class Session:
         self.revision += 1
         if moved:
             self._believer.reset(np.random.default_rng(self._seed))
+            self._is_prepared = False
         self.hidden, self.question = self._hide(meant) if self._is_hidden else None, None
         for walk in self.walks:
             self.world.adapt(walk.agent)

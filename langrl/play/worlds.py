@@ -125,10 +125,11 @@ class Belief:
     @classmethod
     def of(cls, posterior: Posterior, world: World) -> Self:
         """Return the belief that a posterior over candidate goals is."""
-        cells, which = np.unique(
-            np.stack(world.cells_of(posterior.goals), 1), axis=0, return_inverse=True
-        )
-        mass = np.bincount(which.ravel(), posterior.probabilities, len(cells)).astype(np.float64)
+        rows, columns = world.cells_of(posterior.goals)
+        width = int(columns.max()) + 1
+        numbers, which = np.unique(rows * width + columns, return_inverse=True)
+        cells = np.stack(np.divmod(numbers, width), 1)
+        mass = np.bincount(which, posterior.probabilities, len(cells)).astype(np.float64)
         poses = world.poses_of(posterior.goals)
         if poses is None:
             return cls.of_cells(cells, mass)

@@ -194,6 +194,8 @@ def test_an_object_that_is_put_in_a_room_can_be_gone_to(grid):
     session.edit([Edit(2, 5, "box", "green")])
     assert session.look()["denoted"] == [[2, 5]]
     assert finish(session) == [True]
+    with pytest.raises(LayoutError, match="hang together"):
+        session.edit([Edit(2, column, "wall") for column in range(1, 7)])
     with pytest.raises(LayoutError, match="outer walls stay"):
         session.edit([Edit(0, 5, "free")])
     with pytest.raises(UnknownNameError, match="'green'"):

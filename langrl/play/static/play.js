@@ -12,7 +12,7 @@ async function post(path, body) {
     throw new Error("The server does not answer. Is langrl play still running?");
   }
   const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (answer.ok) return content;
+  if (answer.ok && !content.error) return content;
   const error = new Error(content.error);
   error.gone = answer.status === 410;
   throw error;
