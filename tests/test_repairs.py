@@ -22,7 +22,8 @@ from langrl.tasks.maze.baselines import OracleAgent
 
 WORLD, OTHER = "langrl/StreetMaze-Fork-v0", "CartPole-v1"
 COMMANDS = (
-    "train", "train --config crl", "pretrain", "evaluate", "demo", "diagnose", "benchmark speed",
+    "train", "train --config crl", "pretrain", "evaluate", "demo", "play", "render", "diagnose",
+    "benchmark speed",
     "benchmark run", "benchmark compare", "sweep", "data describe", "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip

@@ -79,6 +79,7 @@ class Session:
         self._is_prepared = False
         with flushed_subnormals():
             self._believer = playground.make(strategy=playground.strategy)
+        self._believer.reset(np.random.default_rng(seed))
         self.walks: list[Walk] = []
         self.compare([playground.strategy])
 
