@@ -62,11 +62,12 @@ class ImageLanguage(nn.Module):
         if len(texts) != 1 or not isinstance(texts[0], str):
             return self.model.encode_text(texts).unsqueeze(1)
         # Each agent asks for its texts one by one, and the next agents for the same texts.
-        if texts[0] not in self._texts:
+        embedded = self._texts.get(texts[0])
+        if embedded is None:
             if len(self._texts) >= _CACHED:
                 self._texts.clear()
-            self._texts[texts[0]] = self.model.encode_text(texts)
-        return self._texts[texts[0]].unsqueeze(1)
+            embedded = self._texts[texts[0]] = self.model.encode_text(texts)
+        return embedded.unsqueeze(1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""
