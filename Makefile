@@ -17,7 +17,7 @@ test: .venv/test.done  ## the tests, on all cores; except those of test-marked, 
 	$(PYTEST) $(ARGS)
 
 test-marked: .venv/test.done  ## the tests that build wheels, train policies or run documents
-	$(PYTEST) -m "(wheel or sb3_training or documents) and not slow"
+	$(PYTEST) -m "(wheel or sb3_training or documents or browser) and not slow"
 
 test-slow: .venv/test.done  ## the statistical checks: minutes to an hour
 	$(PYTEST) -m slow
@@ -69,9 +69,9 @@ clean:  ## remove what make made
 	touch $@
 
 .venv/test.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[test,offline,sb3,robotics,ogbench,minari,slurm]'
+	$(INSTALL) --no-build-isolation -e '.[test,offline,sb3,robotics,ogbench,minari,slurm,web]'
 	touch $@
 
 .venv/dev.done: .venv/pip.done pyproject.toml constraints.txt
-	$(INSTALL) --no-build-isolation -e '.[dev,offline,sb3,robotics,ogbench,minari,slurm]'
+	$(INSTALL) --no-build-isolation -e '.[dev,offline,sb3,robotics,ogbench,minari,slurm,web]'
 	touch $@

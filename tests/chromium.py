@@ -80,10 +80,10 @@ class Chromium:
                 return answer["result"]
             self.events.append(answer)
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it and all that it asks for is there."""
+    def open(self, path: Path | str) -> None:
+        """Open a file or an address and wait until it and all that it asks for is there."""
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
         self.evaluate("new Promise(done => setTimeout(done, 200))")
@@ -94,6 +94,37 @@ class Chromium:
         result = self.call("Runtime.evaluate", **given)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def wait(self, condition: str) -> Any:
+        """Return the value of an expression in the page once it is true."""
+        check = f"(() => {{ try {{ return {condition}; }} catch {{ return null; }} }})()"
+        return self.evaluate(
+            "new Promise((done, fail) => { const end = Date.now() + 30000; const look = () => {"
+            f" const found = {check}; if (found) done(found);"
+            " else if (Date.now() > end) fail(new Error('in vain'));"
+            " else setTimeout(look, 10); }; look(); })"
+        )
+
+    def type(self, text: str) -> None:
+        """Type a text into what has the focus."""
+        for letter in text:
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=letter, key=letter)
+            self.call("Input.dispatchKeyEvent", type="keyUp", key=letter)
+
+    def press(self, key: str, code: int = 0, text: str = "") -> None:
+        """Press a key by its name, such as Enter."""
+        names = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **names, text=text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **names)
+
+    def click(self, *path: tuple[float, float]) -> None:
+        """Press the mouse at the first point of a path, drag it along, and let go."""
+        pressed = {"button": "left", "clickCount": 1}
+        for kind, (x, y) in (
+            ("mousePressed", path[0]), *(("mouseMoved", point) for point in path),
+            ("mouseReleased", path[-1]),
+        ):  # fmt: skip
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=1, **pressed)
 
     @property
     def requests(self) -> list[str]:

@@ -16,6 +16,7 @@ RANKS = [  # a folder imports itself and folders of lower ranks; ``envs`` knows 
     ("grounding", "evaluation"),
     ("agents", "plots"),
     ("tasks",),
+    ("play",),
     ("reproduce", "benchmark"),
     ("cli",),
 ]
@@ -37,6 +38,7 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "sklearn": ("langrl.data.digit_pairs",),
     "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
     "rich": ("langrl.training.logs",),
+    **dict.fromkeys(("starlette", "uvicorn", "anyio"), ("langrl.play",)),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),
     "yaml": (
         "langrl.settings", "langrl.tasks.presets", "langrl.tasks.agent_card",
@@ -46,7 +48,8 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "safetensors": ("langrl.checkpoint", "langrl.training", "langrl.evaluation"),
     "pydantic": (
         "langrl.settings", "langrl.models", "langrl.data", "langrl.grounding", "langrl.agents",
-        "langrl.training", "langrl.tasks", "langrl.reproduce.arguments", "langrl.cli",
+        "langrl.training", "langrl.tasks", "langrl.play", "langrl.reproduce.arguments",
+        "langrl.cli",
     ),
 }  # fmt: skip
 

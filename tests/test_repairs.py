@@ -22,8 +22,9 @@ from langrl.tasks.maze.baselines import OracleAgent
 
 WORLD, OTHER = "langrl/StreetMaze-Fork-v0", "CartPole-v1"
 COMMANDS = (
-    "train", "train --config crl", "pretrain", "evaluate", "demo", "push", "diagnose",
-    "benchmark speed", "benchmark run", "benchmark compare", "sweep", "data describe", "data make",
+    "train", "train --config crl", "pretrain", "evaluate", "demo", "push", "play", "render",
+    "diagnose", "benchmark speed", "benchmark run", "benchmark compare", "sweep", "data describe",
+    "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.

@@ -22,6 +22,7 @@ from torch import Tensor
 from langrl.benchmark.critic import critic
 from langrl.benchmark.evaluation import evaluation
 from langrl.benchmark.grid_engine import grid_engine
+from langrl.benchmark.play import play
 from langrl.benchmark.waypoints import waypoints
 from langrl.benchmark.wrappers import policy_size, wrappers
 from langrl.envs.grid.env import GridGoToEnv, GridGoToVectorEnv
@@ -308,6 +309,7 @@ SPEED: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "evaluation": evaluation,
     "critic": critic,
     "waypoints": waypoints,
+    "play": play,
 }
 FIGURES: dict[str, Callable[..., Any]] = {"waypoints": cost_figure}
 

@@ -80,6 +80,46 @@ class PushArguments(Settings):
     )
 
 
+class PlayArguments(Settings):
+    """Play with a trained run in the browser: type, see what is believed, watch it go."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = Field(
+        None,
+        description="a run folder of a street maze or a grid world; that of `langrl demo` if unset,"
+        " which is trained first where it is not there",
+    )
+    world: str | None = Field(
+        None, description="without RUN: the world of the demo, street or grid; street if unset"
+    )
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        max_length=255,
+        description="address to listen at; others than this machine's own reach it only if you"
+        " name one of theirs, such as 0.0.0.0",
+    )
+    port: int = Field(
+        8000, ge=0, le=65535, description="port to listen at; the next free one if it is in use"
+    )
+    browser: bool = Field(False, description="open the page in a browser, too")
+
+
+class RenderArguments(Settings):
+    """Write an episode of a trained run as a page that opens without a server, or as a film."""
+
+    run: Annotated[Path, tyro.conf.Positional] = Field(
+        description="a run folder of a street maze or a grid world"
+    )
+    instruction: str = Field(description="what the agent is told")
+    out: Path = Field(
+        description="the file: .html, .gif, or .mp4, which needs the extra langrl[video]"
+    )
+    strategies: tuple[str, ...] | None = Field(
+        None, min_length=1, description="strategies side by side; the run's own if unset"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the start")
+
+
 class DiagnoseArguments(Settings):
     """Say what a model's embeddings are good for, and what is wrong; or a run's critic."""
 

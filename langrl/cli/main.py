@@ -164,12 +164,24 @@ def data(arguments: list[str]) -> None:
     module.run(arguments, _typed("data", arguments))
 
 
+def play(arguments: list[str]) -> None:
+    """Play with a run in the browser."""
+    importlib.import_module("langrl.cli.play").play(arguments)
+
+
+def render(arguments: list[str]) -> None:
+    """Write an episode as a page or a film."""
+    importlib.import_module("langrl.cli.play").render(arguments)
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demo": (demo, "train in a world and follow a typed instruction, with figures"),
     "pretrain": (pretrain, "train a language-image model, or a memory by --method cpc"),
     "train": (train, "train an agent, or resume a run"),
     "evaluate": (evaluate, "evaluate a run folder, on drawn instructions or on a text"),
     "push": (push, "share a run's agent on the Hugging Face Hub, or write what would be sent"),
+    "play": (play, "play with a trained run in the browser"),
+    "render": (render, "write an episode of a run as a page or a film"),
     "sweep": (sweep, "train a config with fields changed, and compare the runs"),
     "reproduce": (reproduce, f"reproduce a published result: {', '.join(REPRODUCTIONS)}"),
     "data": (data, "describe recorded trajectories, or make a published data set anew"),

@@ -4,6 +4,7 @@ Axes: ``H`` rows, ``W`` columns, ``M`` goals, ``T`` time.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,28 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import AHEAD
-from langrl.plots.base import UNKNOWN, draw_path, explain, figure, panel_grid, with_legend
+from langrl.plots.base import (
+    UNKNOWN,
+    draw_path,
+    explain,
+    figure,
+    panel_grid,
+    to_image,
+    with_legend,
+)
 from langrl.plots.text import wrap
 
 PIXELS = 32  # along a cell's side in images of rooms
-DENOTED, PATH, FAILED = "#4dff88", "#4da6ff", "#ff4fd8"
+DENOTED, PATH, FAILED, AGENT = "#4dff88", "#4da6ff", "#ff4fd8", "#ff3030"
 HEAT = LinearSegmentedColormap.from_list("heat", ["#5a3000", "#ff8c00", "#fff2b3"])
 _MARKERS = (">", "v", "<", "^")  # east, south, west, north
 _FRAMES = 8  # images in a film strip
 _ROOM = 3.6, 4.1  # inches of a panel with a room
+_FILM_SIDE = 3.6  # of a film's frame
 
 
 def draw_room(
@@ -113,22 +124,72 @@ def film_strip(films: Mapping[str, Sequence[NDArray[np.uint8]]], title: str) -> 
     return fig
 
 
+def room_film(
+    room: NDArray[np.uint8],
+    path: NDArray[np.int64],
+    *,
+    goals: NDArray[np.int64] | None = None,
+    probabilities: NDArray[Any] | None = None,
+    denoted: NDArray[np.bool_] | None = None,
+    title: str = "",
+) -> list[NDArray[np.uint8]]:
+    """Return an image of each step of a walk in a room, as uint8 [height, width, 3].
+
+    Args:
+        room: type and colour of each cell, uint8 [H, W, 2].
+        path: poses over time [T, 3].
+        goals, probabilities, denoted, title: as for ``draw_room``.
+    """
+    fig = figure(_FILM_SIDE, _FILM_SIDE)
+    ax = fig.subplots()
+    beliefs: dict[str, Any] = {"goals": goals, "probabilities": probabilities}
+    draw_room(
+        ax, render_rooms(room[None], pixels=PIXELS)[0], denoted=denoted, title=title, **beliefs
+    )
+    still = to_image(fig)
+    points = ax.transData.transform(path[:, 1::-1] + 0.5) * (1, -1) + (0, len(still))
+    side = float(ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0])
+    frames = []
+    for step, middle in enumerate(points):
+        frame = Image.fromarray(still)
+        pen = ImageDraw.Draw(frame)
+        pen.line([tuple(point) for point in points[: step + 1]], fill=PATH, width=2)
+        ahead = AHEAD[path[step, 2], ::-1] * side  # x, y
+        beside = np.array([-ahead[1], ahead[0]])
+        corners = (0.32 * ahead, -0.25 * ahead + 0.27 * beside, -0.25 * ahead - 0.27 * beside)
+        pen.polygon([tuple(middle + corner) for corner in corners], fill=AGENT, outline="white")
+        frames.append(np.asarray(frame))
+    return frames
+
+
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> list[Path]:
     """Write frames uint8 [H, W, 3] as a GIF, and as an MP4 where the extra ``video`` is installed.
 
     Returns ``path`` with the suffix .gif, and perhaps with .mp4.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = [Image.fromarray(frame) for frame in (*frames, *[frames[-1]] * per_second)]
-    gif = path.with_suffix(".gif")
-    images[0].save(
-        gif, save_all=True, append_images=images[1:], duration=1000 // per_second, loop=0
-    )
-    try:
-        import imageio_ffmpeg  # noqa: F401
-        from imageio import v3
-    except ImportError:
+    gif, mp4 = path.with_suffix(".gif"), path.with_suffix(".mp4")
+    write_gif(frames, gif, per_second)
+    if find_spec("imageio_ffmpeg") is None:
         return [gif]
-    mp4 = path.with_suffix(".mp4")
-    v3.imwrite(mp4, np.stack([np.asarray(p) for p in images]), fps=per_second)
+    write_mp4(frames, mp4, per_second)
     return [gif, mp4]
+
+
+def write_gif(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> None:
+    """Write frames uint8 [H, W, 3] as a GIF that stays at its end for a second."""
+    images = [Image.fromarray(frame) for frame in _held(frames, per_second)]
+    duration = 1000 // per_second
+    images[0].save(path, save_all=True, append_images=images[1:], duration=duration, loop=0)
+
+
+def write_mp4(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> None:
+    """Write frames uint8 [H, W, 3] as an MP4, which needs the extra ``video``."""
+    from imageio import v3
+
+    v3.imwrite(path, np.stack(_held(frames, per_second)), fps=per_second)
+
+
+def _held(frames: Sequence[NDArray[np.uint8]], per_second: int) -> list[NDArray[np.uint8]]:
+    """Return frames with the last one for a second more."""
+    return [*frames, *[frames[-1]] * per_second]

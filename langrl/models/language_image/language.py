@@ -4,6 +4,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``J`` alternatives of 
 ``D`` embedding size.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,15 +23,21 @@ Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
 
 
 class RecentTensors:
-    """Keeps the tensors that were used last, by a key of bytes.
+    """Keeps the tensors that were used last, by a key of bytes; for several threads.
+
+    A copy keeps nothing yet.
 
     Args:
         most: how many bytes are kept, keys and tensors; the newest tensor in any case.
     """
 
     def __init__(self, most: int) -> None:
-        self._most, self._kept = most, dict[bytes, Tensor]()  # in the order of their last use
-        self.bytes = 0
+        self._most, self._lock = most, threading.Lock()
+        self.clear()
+
+    def __reduce__(self) -> tuple[type["RecentTensors"], tuple[int]]:
+        """Describe a copy."""
+        return RecentTensors, (self._most,)
 
     def __len__(self) -> int:
         """Return how many are kept."""
@@ -38,20 +45,28 @@ class RecentTensors:
 
     def get(self, key: bytes, make: Callable[[], Tensor]) -> Tensor:
         """Return the tensor of a key, which is made if it is not kept."""
+        with self._lock:
+            found = self._take(key)
+        made = make() if found is None else found  # others need not wait for it
+        with self._lock:
+            self._take(key)  # another thread may have made it, too
+            self._kept[key] = made
+            self.bytes += len(key) + made.nbytes
+            while self.bytes > self._most and len(self._kept) > 1:
+                self._take(next(iter(self._kept)))
+        return made
+
+    def _take(self, key: bytes) -> Tensor | None:
         found = self._kept.pop(key, None)
-        if found is None:
-            found = make()
-            self.bytes += len(key) + found.nbytes
-        self._kept[key] = found
-        while self.bytes > self._most and len(self._kept) > 1:
-            oldest = next(iter(self._kept))
-            self.bytes -= len(oldest) + self._kept.pop(oldest).nbytes
+        if found is not None:
+            self.bytes -= len(key) + found.nbytes
         return found
 
     def clear(self) -> None:
         """Keep nothing."""
-        self._kept.clear()
-        self.bytes = 0
+        with self._lock:
+            self._kept = dict[bytes, Tensor]()  # in the order of their last use
+            self.bytes = 0
 
 
 class ImageLanguage(nn.Module):
