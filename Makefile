@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-LOCKED ?= test,offline,sb3,robotics,ogbench,minari,slurm
+LOCKED ?= test,offline,sb3,robotics,ogbench,minari,slurm,web,hub
 
 .PHONY: demo test test-marked test-slow torture lint types build lock sbom check clean
 
