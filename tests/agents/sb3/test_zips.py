@@ -22,6 +22,8 @@ from langrl.agents.sb3.extractors import FourierExtractor, InstructionExtractor,
 from langrl.agents.sb3.zips import load_policy
 from langrl.envs.wrappers.goals import GoalEnv
 from langrl.errors import CheckpointError, PickledError
+from langrl.tasks.registry import load_run_config
+from langrl.tasks.sb3.agent import read_policy
 
 SEEN = {
     "flat": spaces.Box(np.float32([-1, -2, -np.inf]), np.float32([1, 0.30000001, np.inf])),
@@ -380,6 +382,18 @@ def test_an_environment_of_other_spaces_is_refused(ppo):
         load_policy(ppo, FakeImageEnv())
     with pytest.raises(CheckpointError, match="its action_space is"):
         load_policy(ppo, Still("flat", "several"))
+
+
+def test_a_run_takes_the_policy_of_another_algorithm_that_has_its_spaces(tmp_path):
+    model = TD3("MultiInputPolicy", GoalEnv(gym.make(MAZE)), buffer_size=1, device="cpu", seed=0)
+    model.save(tmp_path / "td3.zip")
+    config = load_run_config("sb3-sac-her-street-fork")
+    policy = read_policy(tmp_path / "td3.zip", config, tmp_path)
+    seen = [model.env.reset() for _ in range(4)]
+    np.testing.assert_array_equal(actions_of(policy, seen), actions_of(model, seen))
+    grid = load_run_config("sb3-dqn-her-grid-goto")
+    with pytest.raises(CheckpointError, match="its observation_space is"):
+        read_policy(tmp_path / "td3.zip", grid, tmp_path)
 
 
 def test_what_is_no_zip_is_one_line(tmp_path):
