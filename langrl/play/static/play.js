@@ -100,6 +100,7 @@ function progress(news) {
   Object.assign(view, { step: news.step, over: news.over, question: news.question });
   if (news.over || news.question) stop();
   asking();
+  if (news.question) $("question").scrollIntoView({ block: "nearest" });
   paint();
   buttons();
   if (news.over) $("news").textContent = view.walks.map((walk) => `${walk.strategy}: ${LangrlDraw.outcome(walk, walk.path.length - 1)}`).join("; ");
