@@ -49,6 +49,7 @@ def grow(name, do, warm, count):
             assert threading.active_count() <= threads
 
 
+@pytest.mark.xfail(reason="the C heap grows, not what Python holds; see the page")
 def test_evaluations_of_a_grid_agent(quick_runs):
     agent = agents_of(quick_runs("grid"))()
 

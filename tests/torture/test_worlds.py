@@ -46,7 +46,7 @@ def compare(name, mode, steps):
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@counted(40, 10_000)
+@counted(40, 2_000)
 def test_a_vector_of_one_goes_on_like_the_single_world(many, mode):
     with tally(f"12 vector and single, {many:,} steps each, {mode.value}") as check:
         for name in IDS:
