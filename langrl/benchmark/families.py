@@ -65,12 +65,26 @@ class World:
         return cls(f"{kind}-{_OWN_NAMES[kind][env_id].replace('_', '-')}")
 
 
-def suite_in(env_id: str) -> TaskSuite:
-    """Return the suite of a world of langrl by Gymnasium's id, for agents that have no run.
+def is_level(env_id: str) -> bool:
+    """Return whether an id is that of a level of MiniGrid or BabyAI."""
+    return env_id.startswith(("MiniGrid-", "BabyAI-"))
+
+
+def suite_in(env_id: str, levels_only: bool = False) -> TaskSuite:
+    """Return the suite of a world by Gymnasium's id, for agents that were trained elsewhere.
+
+    Args:
+        env_id: of a world of langrl, or of a level of MiniGrid.
+        levels_only: whether it has to be a level.
 
     Raises:
-        UnknownNameError: if it is none of langrl's.
+        UnknownNameError: if there is no such world.
+        ConfigError: if it is a level that langrl's agents cannot act in; says why.
     """
+    if is_level(env_id) or levels_only:
+        from langrl.tasks.grid.levels import level_suite  # minigrid takes half a second
+
+        return level_suite(env_id)
     lookup({**MAZE_IDS, **GRID_IDS}, env_id, "world")
     if env_id in MAZE_IDS:
         return MazeSuite(MAZE_IDS[env_id], MazeEvaluationConfig())
