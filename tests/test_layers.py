@@ -35,8 +35,8 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     ),
     "sklearn": ("langrl.data.digit_pairs",),
     "minigrid": (
-        "langrl.envs.grid.rendering", "langrl.envs.minigrid_levels", "langrl.envs.wrappers.missions",
-        "langrl.benchmark",
+        "langrl.envs.grid.rendering", "langrl.envs.minigrid_levels",
+        "langrl.envs.wrappers.missions", "langrl.benchmark",
     ),
     "rich": ("langrl.training.logs",),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.grammar import EMPTY, TYPES, WALL
+from langrl.envs.registered import make_registered
 from langrl.errors import ConfigError, LayoutError, UnknownNameError, suggestion
 from langrl.protocols import Mask
 
@@ -52,7 +53,7 @@ def make_level(name: str) -> MiniGridEnv:
     known = [each for each in gym.registry if each.startswith(("MiniGrid-", "BabyAI-"))]
     if name not in known:
         raise UnknownNameError(f"minigrid has no level named {name!r}; {suggestion(name, known)}")
-    level = gym.make(name, disable_env_checker=True).unwrapped
+    level = make_registered(gym.spec(name)).unwrapped
     if not isinstance(level, MiniGridEnv):
         raise ConfigError(f"{name} is no level of minigrid; {_INSTEAD}")
     begin(level, 0)
@@ -71,9 +72,15 @@ def begin(level: MiniGridEnv, seed: int | None) -> None:
         level.reset(seed=seed)
 
 
+def all_cells(level: MiniGridEnv) -> Cells:
+    """Return the cells of a level [H, W, 3], of whatever type."""
+    cells: Cells = level.grid.encode().transpose(1, 0, 2)
+    return cells
+
+
 def read_cells(level: MiniGridEnv, name: str = "the level") -> Cells:
     """Return the cells of a level [H, W, 3]; raises ConfigError if one is of another type."""
-    cells: Cells = level.grid.encode().transpose(1, 0, 2)
+    cells = all_cells(level)
     if not np.isin(cells[..., 0], _KNOWN).all():
         other = int(cells[..., 0][~np.isin(cells[..., 0], _KNOWN)][0])
         raise ConfigError(

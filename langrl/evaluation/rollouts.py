@@ -22,6 +22,7 @@ from langrl.protocols import Agent, Array, Mask, check_agent
 _KEEP_BELOW = 0.75  # share of an agent's episodes that run, below which the others are dropped
 SHOWN = ("observation", "answers")  # of an observation: what agents see beside the instruction
 _REPAIR = "give AddInstruction a denotation, or the environment a success"
+_REPAIR_ONE = f"{_REPAIR}, or follow the argument success=lambda reward, info: reward > 0"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -262,6 +263,7 @@ def follow(
     episodes: int,
     seed: int,
     generator: np.random.Generator | None = None,
+    success: Callable[[float, Mapping[str, Any]], bool] | None = None,
 ) -> Followed:
     """Run a policy through one episode in each of E environments that are wrapped for it.
 
@@ -276,6 +278,9 @@ def follow(
         episodes: E.
         seed: episode n has seed + n.
         generator: source of actions that are drawn; the best are taken if not given.
+        success: says of the reward and the info of a step whether it was success, as
+            ``lambda reward, info: reward > 0`` where success is a reward;
+            ``info["is_success"]`` if not given.
 
     Raises:
         ConfigError: if the environment does not report ``is_success``, it is a vector environment,
@@ -294,9 +299,11 @@ def follow(
         actions = predict(policy, _stack([observations[n] for n in running]), generator)
         acting, running = running, []
         for n, action in zip(acting, actions, strict=True):
-            observations[n], _, terminated, truncated, info = envs[n].step(action)
+            observations[n], reward, terminated, truncated, info = envs[n].step(action)
+            if success is not None:
+                info = {**info, "is_success": success(float(reward), info)}
             if "is_success" not in info:
-                raise ConfigError(f"{envs[n]} reports no info['is_success']; {_REPAIR}")
+                raise ConfigError(f"{envs[n]} reports no info['is_success']; {_REPAIR_ONE}")
             reported |= found.keys() & info.keys()
             for name in reported:
                 found[name][n] |= bool(info.get(name))
