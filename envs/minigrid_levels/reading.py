@@ -34,6 +34,8 @@ OF_MINIGRID = (0, 1, 2, 6, 3, 4, 5)  # minigrid's number of each action
 
 SHUT, LOCKED = 5, 6
 """The third number of a door's cell; 1 to 4 are the direction + 1 of the agent."""
+STATE_SHUT = 1
+"""Minigrid's own number of a shut door's state, in views."""
 _KNOWN = (EMPTY, WALL, *TYPES.values())
 _MAKERS = {WALL: Wall, TYPES["key"]: Key, TYPES["ball"]: Ball, TYPES["box"]: Box}
 _INSTEAD = (
@@ -137,6 +139,19 @@ def as_rooms(observations: Cells, locked: int = grid.DOOR) -> Cells:
     at_agent = plain[..., 2] > 0
     carried = at_agent & grid.is_object(plain) & (plain[..., 0] != grid.DOOR)
     plain[carried, :2] = (EMPTY, 0)
+    return plain
+
+
+def as_partial_views(observations: Cells) -> Cells:
+    """Return views of levels [N, V, V, 3] as those of ``langrl.envs.grid.views``.
+
+    There, a door is shut unless the agent stands in it, and nothing is carried.
+    """
+    plain = observations.copy()
+    plain[plain[..., 0] == grid.DOOR, 2] = STATE_SHUT
+    middle = plain.shape[2] // 2
+    plain[:, -1, middle, :2] = (EMPTY, 0)
+    plain[:, -1, middle, 2] = observations[:, -1, middle, 2]
     return plain
 
 

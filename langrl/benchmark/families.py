@@ -70,19 +70,15 @@ def is_level(env_id: str) -> bool:
     return env_id.startswith(("MiniGrid-", "BabyAI-"))
 
 
-def suite_in(env_id: str, levels_only: bool = False) -> TaskSuite:
+def suite_in(env_id: str) -> TaskSuite:
     """Return the suite of a world by Gymnasium's id, for agents that were trained elsewhere.
 
-    Args:
-        env_id: of a world of langrl, or of a level of MiniGrid.
-        levels_only: whether it has to be a level.
-
     Raises:
-        UnknownNameError: if there is no such world.
+        UnknownNameError: if there is no such world or level.
         ConfigError: if it is a level that langrl's agents cannot act in; says why.
     """
-    if is_level(env_id) or levels_only:
-        from langrl.tasks.grid.levels import level_suite  # minigrid takes half a second
+    if is_level(env_id):
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
 
         return level_suite(env_id)
     lookup({**MAZE_IDS, **GRID_IDS}, env_id, "world")

@@ -141,14 +141,16 @@ def _in_level(config: Any, trained: AgentMaker, env: str) -> tuple[AgentMaker, T
     Raises:
         ConfigError: if agents of this run do not act there.
     """
-    if config.task != "grid":
+    if config.task not in ("grid", "grid-partial"):
         raise ConfigError(
             f"--env {env}: a run of {config.task} does not act in levels of MiniGrid; give one of"
-            " `langrl train --config grid-all`, or leave --env out"
+            " `langrl train --config grid-all` or `--config grid-partial`, or leave --env out"
         )
+    from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
     from langrl.tasks.grid.levels import in_levels
 
-    return in_levels(trained), suite_in(env, levels_only=True)
+    view = config.world.view if config.task == "grid-partial" else None
+    return in_levels(trained), level_suite(env, view)
 
 
 def _regrounded(config: Any, changes: Mapping[str, str | None]) -> Any:

@@ -44,3 +44,10 @@ def _goals_of(observation: Array) -> Array:
     closed = door & (faced[:, 2] >= SHUT)
     parts = ((poses, DONE), (poses[things], PICKUP), (poses[closed], TOGGLE))
     return np.concatenate([np.insert(part, 3, act, 1) for part, act in parts])
+
+
+def kinds_with_acts(kinds: Array) -> Array:
+    """Return goals [M, 3] of types and colours [K, 2]: to go there, to pick up, or to open."""
+    door = kinds[:, 0] == DOOR
+    parts = ((kinds, DONE), (kinds[~door], PICKUP), (kinds[door], TOGGLE))
+    return np.concatenate([np.insert(part, 2, act, 1) for part, act in parts])

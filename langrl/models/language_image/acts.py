@@ -15,10 +15,11 @@ from langrl.models.critics.level import NEVER, acts_one_hot
 from langrl.models.language_image.language import ImageLanguage
 
 _LARGEST = 16  # cells along a side of levels that are drawn whole
+_OF_A_KIND = 2  # numbers of a type and a colour
 
 
 class ActLanguage(nn.Module):
-    """A language side of goals [4]: poses, and what is done there.
+    """A language side of goals that say what is done: poses [4], or types and colours [3].
 
     The language-image model says how well a text fits the image of a pose. Which actions the text
     may ask for is read from its verb, by ``langrl.envs.minigrid_levels.tasks``. Large levels are
@@ -34,13 +35,15 @@ class ActLanguage(nn.Module):
         self.language, self.kinds = language, kinds
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals [N, M, 4] in levels [N, H, W, 3]; returns [N, M, D + actions]."""
-        if max(observations.shape[1:3]) > _LARGEST:
-            faced = _faced(observations, goals)
-            embedded = self.kinds.embed_goals(observations, faced)
+        """Embed candidate goals [N, M, 4 or 3] of observations; returns [N, M, D + actions]."""
+        where = goals[..., :-1]
+        if where.shape[-1] == _OF_A_KIND:
+            embedded = self.kinds.embed_goals(observations, where)
+        elif max(observations.shape[1:3]) > _LARGEST:
+            embedded = self.kinds.embed_goals(observations, _faced(observations, where))
         else:
-            embedded = self.language.embed_goals(observations, goals[..., :3])
-        return torch.cat([embedded, acts_one_hot(goals[..., 3], embedded)], -1)
+            embedded = self.language.embed_goals(observations, where)
+        return torch.cat([embedded, acts_one_hot(goals[..., -1], embedded)], -1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D + actions]; raises InstructionError if one cannot be one."""
@@ -57,9 +60,9 @@ class ActLanguage(nn.Module):
         return images + goals[..., size:] @ texts[..., size:].squeeze(-2).mT
 
 
-def _faced(observations: Tensor, goals: Tensor) -> Tensor:
-    """Return the type and the colour [N, M, 2] of what goals [N, M, 4] face."""
-    ahead = goals[..., :2] + torch.from_numpy(AHEAD).to(goals.device)[goals[..., 2].long()]
+def _faced(observations: Tensor, poses: Tensor) -> Tensor:
+    """Return the type and the colour [N, M, 2] of what poses [N, M, 3] face."""
+    ahead = poses[..., :2] + torch.from_numpy(AHEAD).to(poses.device)[poses[..., 2].long()]
     row, column = ahead.long().unbind(-1)
-    each = torch.arange(len(goals), device=goals.device).unsqueeze(1)
+    each = torch.arange(len(poses), device=poses.device).unsqueeze(1)
     return observations[each, row, column, :2]

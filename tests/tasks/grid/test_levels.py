@@ -14,7 +14,8 @@ from langrl.grounding.level_candidates import LevelPoses
 from langrl.models.config import GridCriticConfig
 from langrl.models.critics.grid import GridCritic
 from langrl.models.critics.level import NEVER, LevelCritic
-from langrl.tasks.grid.levels import LevelPlanner, level_suite
+from langrl.tasks.grid.level_suite import level_suite
+from langrl.tasks.grid.levels import LevelPlanner
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,16 @@ def test_a_run_is_evaluated_in_a_level(grid_run, tmp_path, capsys):
     assert run_langrl("evaluate", grid_run, *common, "--instruction", "pick up a key") == 0
     assert "denotes 1 objects" in capsys.readouterr().out
     assert (tmp_path / "figures" / "instruction.png").is_file()
+
+
+def test_a_run_that_sees_a_part_is_evaluated_in_minigrids_view(small_run, tmp_path, capsys):
+    flags = ["--env", "BabyAI-GoToLocal-v0", "--methods", "log_sum_exp", "random"]
+    common = [*flags, "--episodes", "4", "--out", tmp_path]
+    run = small_run("partial")
+    assert run_langrl("evaluate", run, *common, "--phrasings", "seen") == 0
+    assert [row["episodes"] for row in read_results(tmp_path)["rows"]] == [4, 4]
+    assert run_langrl("evaluate", run, *common, "--instruction", "pick up a key") == 0
+    assert "the agent would" in capsys.readouterr().out
 
 
 def test_what_is_no_level_for_a_run_is_named(grid_run, small_run, tmp_path, capsys):
