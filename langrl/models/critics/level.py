@@ -1,8 +1,8 @@
 """Critics of grid worlds in levels of MiniGrid, where doors are shut and things picked up.
 
-They have no weights of their own. In a grid world an agent walks through doors and says ``done``. In
-a level it toggles a shut door before it walks through, and ``done``, ``pickup`` and ``toggle`` are
-what can be done at a pose: each is to its goals what ``done`` is in a grid world.
+They have no weights of their own. In a grid world an agent walks through doors and says ``done``.
+In a level it toggles a shut door before it walks through, and ``done``, ``pickup`` and ``toggle``
+are what can be done at a pose: each is to its goals what ``done`` is in a grid world.
 
 Axes: ``N`` episodes, ``H`` rows, ``W`` columns, ``M`` goals, ``A`` actions, ``D`` embedding size,
 ``V`` cells along a side of a view.
