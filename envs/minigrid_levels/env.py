@@ -79,7 +79,8 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
     ``shortest_steps``, through shut doors. The last is nan where a key is needed or something is in
     the way, and both are nan where the denotation is unknown; steps report the same, without what
     is unknown. Where something other than an object of ours is asked for, as in "put next to", the
-    mission is followed and its denotation unknown.
+    mission is followed and judged, and its denotation unknown. ``is_judged`` says whether success
+    is known, as it is of missions, and not of a given text that the grammar cannot read.
 
     ``reset(options={"instruction": text})`` draws a layout in which the text denotes something.
     ``reset(options={"layout": [H, W, 3]})`` sets cells and agent: an observation of a whole level;
@@ -124,6 +125,7 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             self.goals = LevelGoals(height, width)
         self._text, self._cells, self._started = "", read_cells(self._level, level), False
         self._denoted: Denoted | None = None
+        self._judged = False  # whether success is known
         self._known: dict[str, float] = {}
 
     # -- episodes --------------------------------------------------------------------------
@@ -150,7 +152,8 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             raise self._impossible(str(given))
         self._started = True
         self._known = self._measure()
-        return self._observe(), {"is_success": False, **self._known}
+        told = {"is_success": False, "is_judged": self._judged}
+        return self._observe(), told | self._known
 
     def _begin(self, given: str | None, task: Task | None, layout: Any) -> None:
         """Set the text and what it denotes, in a layout that was just drawn, or in a given one."""
@@ -162,18 +165,17 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         if given is None and layout is not None:
             task = self._draw_task(room)
             given = write_task(task, self.np_random, self.phrasing)
+        self._judged = given is None or task is not None
         if given is None:
             self._text, self._denoted = self._write_mission(), denoted_in(level, room)
             return
         self._text, self._denoted = given, None
-        if task is None:
-            return
-        own = isinstance(level, RoomGridLevel)
-        if own or task_of(level) == task:
+        if task is not None and self._judges(task):
             self._denoted = Denoted(task.acts, grid_grammar.denoted(task.meaning, room))
-        if own and self._denoted is not None:
-            level.instrs = GivenInstruction(level, self._denoted, given)
-            level.mission = given
+        if isinstance(level, RoomGridLevel):
+            # Of a text that nobody can read, nothing is success.
+            asked = self._denoted or Denoted((), np.zeros(room.shape[:2], bool))
+            level.instrs, level.mission = GivenInstruction(level, asked, given), given
 
     def _draw_task(self, room: NDArray[np.uint8]) -> Task:
         """Return a task about an object of a room [H, W, 2], with what the level wants done."""
@@ -217,11 +219,12 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         _, reward, terminated, truncated, _ = self._level.step(OF_MINIGRID[int(given)])
         if given in (PICKUP, DROP, TOGGLE):  # nothing else changes cells
             self._cells = read_cells(self._level, self.name)
-        success = bool(reward > 0)
+        reward = float(reward) if self._judged else 0.0
+        success = reward > 0
         # Without what is unknown: Gymnasium's checker compares two steps, and nan is not nan.
         known = {name: value for name, value in self._known.items() if np.isfinite(value)}
         info = {"is_success": success, **known}
-        return self._observe(), float(reward), bool(terminated), bool(truncated), info
+        return self._observe(), reward, bool(terminated), bool(truncated), info
 
     def _read_options(self, options: dict[str, Any]) -> tuple[str | None, Any]:
         if unknown := sorted(set(options) - set(_OPTIONS)):

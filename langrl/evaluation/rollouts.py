@@ -60,16 +60,23 @@ class Episodes(Followed):
         instructions: the texts, N of them.
         shortest_steps: length of a shortest episode [N]; nan where it or the denotation is unknown.
         paths: states of each episode, N arrays [T + 1, ...].
+        judged: where the environment says what success is, although denotations are unknown [N];
+            nowhere if not given.
     """
 
     instructions: tuple[str, ...]
     shortest_steps: NDArray[np.float64]
     paths: list[NDArray[Any]]
+    judged: Mask | None = None
 
     @property
     def known(self) -> Mask:
-        """Where it is known what success is [N]: how much is denoted, or a shortest way there."""
-        return ~(np.isnan(self.ambiguity_bits) & np.isnan(self.shortest_steps))
+        """Where it is known what success is [N]: how much is denoted, or a shortest way there.
+
+        Also where the environment says so.
+        """
+        found: Mask = ~(np.isnan(self.ambiguity_bits) & np.isnan(self.shortest_steps))
+        return found if self.judged is None else found | self.judged
 
     @property
     def spl(self) -> NDArray[np.float64]:
@@ -97,7 +104,8 @@ def run_episodes(
 
     Args:
         env: N environments, in any autoreset mode, whose episodes all end, and that report
-            ``is_success`` at each step, and ``shortest_steps`` and ``ambiguity_bits`` at reset.
+            ``is_success`` at each step, and ``shortest_steps`` and ``ambiguity_bits`` at reset;
+            ``is_judged`` at reset says where success is known although both are nan.
         agent: acts on all of them at once. If it has a method ``keep(mask)``, finished episodes
             are dropped from its batch when they are a quarter of it.
         seed: of tasks and agent.
@@ -117,6 +125,7 @@ def run_episodes(
     agent.reset(np.random.default_rng([seed, 1]))
     shortest, ambiguity = (_reported(info, name) for name in ("shortest_steps", "ambiguity_bits"))
     counted = _not_satisfied(info.get("started_satisfied", np.zeros(env.num_envs, bool)))
+    judged = info.get("is_judged")
     instructions = tuple(observation["instruction"])
     found, steps, states = play(env, mode, agent, observation, on_step=on_step)
     history = np.stack(states)  # [T + 1, N, S]
@@ -128,6 +137,7 @@ def run_episodes(
         instructions=tuple(instructions[n] for n in counted),
         shortest_steps=shortest[counted],
         paths=[history[: steps[n] + 1, n] for n in counted],
+        judged=None if judged is None else np.asarray(judged, bool)[counted],
     )
 
 

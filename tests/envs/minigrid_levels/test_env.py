@@ -161,6 +161,9 @@ def test_a_text_beyond_the_grammar_is_followed_and_its_denotation_unknown():
     env = MiniGridLevelEnv("BabyAI-GoToLocal-v0")
     seen, info = env.reset(seed=0, options={"instruction": "sing a song"})
     assert seen["instruction"] == "sing a song"
+    assert not info["is_judged"]
+    assert not walk(env, env.layout[..., 0] >= 5)  # the level's own mission is not asked for
+    env.reset(seed=0, options={"instruction": "sing a song"})
     assert np.isnan(info["ambiguity_bits"])
     assert env.denotation(np.array([[1, 1, 0]]), "sing a song") is None
 
@@ -184,6 +187,14 @@ def test_levels_that_judge_by_themselves_take_texts_that_mean_a_mission_of_their
     assert "fetch a red ball" in env._level.mission.replace("get", "fetch")
     with pytest.raises(InstructionError, match=r"100 layouts of MiniGrid-Fetch.* own missions"):
         env.reset(options={"instruction": "go to a red ball"})
+
+
+def test_a_mission_of_several_parts_is_judged_and_its_denotation_unknown():
+    env = MiniGridLevelEnv("BabyAI-PutNextLocal-v0")
+    _, info = env.reset(seed=0)
+    assert info["is_judged"]
+    assert np.isnan([info["ambiguity_bits"], info["shortest_steps"]]).all()
+    assert env.denoted_cells is None
 
 
 @pytest.mark.parametrize("phrasing", ["held_out", "noisy"])

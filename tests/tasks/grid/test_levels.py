@@ -117,6 +117,15 @@ def test_the_planner_succeeds_by_shortest_ways(level):
     assert row["spl"] > 0.85
 
 
+def test_missions_of_unknown_denotation_count_by_what_the_level_says():
+    suite = level_suite("BabyAI-GoToSeqS5R2-v0")
+    settings = suite.settings.model_copy(update={"episodes": 4})
+    found = compare(dict(suite.baselines), lambda: suite.tasks(settings), 0, "judged")["random"]
+    assert np.isnan(found.ambiguity_bits).any()
+    assert found.known.all()
+    assert summarise(found)["episodes"] == 4
+
+
 def test_a_run_is_evaluated_in_a_level(grid_run, tmp_path, capsys):
     flags = ["--env", "BabyAI-GoToObj-v0", "--methods", "log_sum_exp", "oracle", "random"]
     common = [*flags, "--episodes", "4", "--out", tmp_path]
