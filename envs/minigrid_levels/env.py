@@ -175,7 +175,8 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         if isinstance(level, RoomGridLevel):
             # Of a text that nobody can read, nothing is success.
             asked = self._denoted or Denoted((), np.zeros(room.shape[:2], bool))
-            level.instrs, level.mission = GivenInstruction(level, asked, given), given
+            judge: Any = level  # minigrid does not declare where a level has its instruction
+            judge.mission, judge.instrs = given, GivenInstruction(level, asked, given)
 
     def _draw_task(self, room: NDArray[np.uint8]) -> Task:
         """Return a task about an object of a room [H, W, 2], with what the level wants done."""
@@ -216,10 +217,10 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             raise ShapeError(f"an action is 0 to {len(ACTIONS) - 1}: {', '.join(ACTIONS)}")
         if not self._started:
             raise ResetNeeded("Cannot call env.step() before calling env.reset()")
-        _, reward, terminated, truncated, _ = self._level.step(OF_MINIGRID[int(given)])
+        _, earned, terminated, truncated, _ = self._level.step(OF_MINIGRID[int(given)])
         if given in (PICKUP, DROP, TOGGLE):  # nothing else changes cells
             self._cells = read_cells(self._level, self.name)
-        reward = float(reward) if self._judged else 0.0
+        reward = float(earned) if self._judged else 0.0
         success = reward > 0
         # Without what is unknown: Gymnasium's checker compares two steps, and nan is not nan.
         known = {name: value for name, value in self._known.items() if np.isfinite(value)}

@@ -10,7 +10,7 @@ from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE
 from langrl.envs.minigrid_levels.tasks import Denoted
 
 
-class GivenInstruction(ActionInstr):  # type: ignore[misc]  # minigrid has no types
+class GivenInstruction(ActionInstr):
     """Succeeds when one of some acts is done with one of the denoted objects.
 
     Args:
@@ -24,14 +24,14 @@ class GivenInstruction(ActionInstr):  # type: ignore[misc]  # minigrid has no ty
         self.acts, self._text = denoted.acts, text
         rows, columns = denoted.cells.nonzero()
         cells = zip(columns.tolist(), rows.tolist(), strict=True)
-        self.things: list[WorldObj] = [level.grid.get(*cell) for cell in cells]
+        self.things: list[WorldObj | None] = [level.grid.get(*cell) for cell in cells]
         self.reset_verifier(level)
 
     def surface(self, env: Any) -> str:
         """Return the words."""
         return self._text
 
-    def verify_action(self, action: Any) -> str:
+    def verify_action(self, action: Any) -> str:  # type: ignore[override]  # as minigrid calls it
         """Return "success" or "continue"."""
         level = self.env
         faced = level.grid.get(*level.front_pos)

@@ -54,4 +54,5 @@ def reachable_poses(observation: Array) -> Array:
     here = np.zeros((*observation.shape[:2], 4), bool)
     here[tuple(poses[0])] = True
     # A way back is as good: doors that were opened stay open.
-    return list_poses(np.isfinite(steps_to(observation, here)).any(-1))
+    cells: Mask = np.isfinite(steps_to(observation, here).min(-1))
+    return list_poses(cells)

@@ -74,8 +74,9 @@ class MissionInstruction(gym.Wrapper[Observation, Any, Any, Any], RecordConstruc
     def step(self, action: Any) -> Step:
         """Act; a reward is success."""
         seen, reward, terminated, truncated, info = self.env.step(action)
-        info = info | {"is_success": bool(reward > 0)}
-        return self._observe(seen), float(reward), bool(terminated), bool(truncated), info
+        earned = float(reward)
+        info = info | {"is_success": earned > 0}
+        return self._observe(seen), earned, bool(terminated), bool(truncated), info
 
     def _observe(self, seen: Any) -> Observation:
         level = self._level
