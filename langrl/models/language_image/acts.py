@@ -5,11 +5,12 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``D`` embedding size.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from langrl.envs.grid.rooms import AHEAD
-from langrl.envs.minigrid_levels.reading import ACTIONS
+from langrl.envs.minigrid_levels.reading import ACTIONS, as_rooms
 from langrl.envs.minigrid_levels.tasks import acts_of
 from langrl.models.critics.level import NEVER, acts_one_hot
 from langrl.models.language_image.language import ImageLanguage
@@ -39,11 +40,16 @@ class ActLanguage(nn.Module):
         where = goals[..., :-1]
         if where.shape[-1] == _OF_A_KIND:
             embedded = self.kinds.embed_goals(observations, where)
-        elif max(observations.shape[1:3]) > _LARGEST:
-            embedded = self.kinds.embed_goals(observations, _faced(observations, where))
         else:
-            embedded = self.language.embed_goals(observations, where)
+            embedded = self._embed_poses(observations, where)
         return torch.cat([embedded, acts_one_hot(goals[..., -1], embedded)], -1)
+
+    def _embed_poses(self, observations: Tensor, poses: Tensor) -> Tensor:
+        levels = observations.cpu().numpy().astype(np.uint8)
+        rooms = torch.from_numpy(as_rooms(levels)).to(poses.device)  # nothing is carried there
+        if max(rooms.shape[1:3]) > _LARGEST:
+            return self.kinds.embed_goals(rooms, _faced(rooms, poses))
+        return self.language.embed_goals(rooms, poses)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D + actions]; raises InstructionError if one cannot be one."""

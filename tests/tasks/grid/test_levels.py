@@ -3,7 +3,7 @@ import pytest
 import torch
 from command_line import read_results, run_langrl
 
-from langrl.envs.grid.rooms import DONE, FORWARD, facing, pose_distances
+from langrl.envs.grid.rooms import DONE, FORWARD, ahead, facing, pose_distances
 from langrl.envs.minigrid_levels.env import MiniGridLevelEnv
 from langrl.envs.minigrid_levels.goals import reachable_poses
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
@@ -91,6 +91,24 @@ def test_candidates_are_what_can_be_done_where_one_can_come():
     assert (real[:, 3] == DONE).sum() == len(poses)
     assert env.denotation(real, "open a door").sum() == (real[:, 3] == TOGGLE).sum()
     assert len(np.unique(real, axis=0)) == len(real)
+
+
+def test_what_is_carried_is_no_candidate_to_pick_up():
+    env = MiniGridLevelEnv("BabyAI-PickupDist-v0")
+    env.reset(seed=0, options={"instruction": "pick up a ball"})
+    cells = env.layout[..., 0] == 5
+    targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
+    while (
+        way := action_towards(env.layout, steps_to(env.layout, targets), pose_of(env._level))
+    ) is not None:
+        env.step(way)
+    env.step(PICKUP)
+    goals, weights = LevelPoses().draw(env.layout[None], np.random.default_rng(0))
+    real = goals[0][weights[0] == 0]
+    row, column = ahead(real[real[:, 3] == PICKUP])
+    mine = pose_of(env._level)
+    assert len(row)
+    assert not ((row == mine[0]) & (column == mine[1])).any()
 
 
 def test_a_locked_door_is_no_way():
