@@ -36,7 +36,10 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
         "langrl.cli.diagnose", "langrl.benchmark.report_figures",
     ),
     "sklearn": ("langrl.data.digit_pairs",),
-    "minigrid": ("langrl.envs.grid.rendering", "langrl.benchmark"),
+    "minigrid": (
+        "langrl.envs.grid.rendering", "langrl.envs.minigrid_levels",
+        "langrl.envs.wrappers.missions", "langrl.benchmark",
+    ),
     "rich": ("langrl.training.logs",),
     **dict.fromkeys(("starlette", "uvicorn", "anyio"), ("langrl.play",)),
     "tyro": ("langrl.cli", "langrl.reproduce.arguments"),

@@ -104,6 +104,12 @@ def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
             " it around the environment below, or around gymnasium.wrappers.FlattenObservation("
             'FilterObservation(env, ["observation"])) where the environment itself has goals'
         )
+    if isinstance(seen, spaces.Dict) and {"image", "mission"} <= set(seen.spaces):
+        raise ShapeError(
+            f"{wrapper} is put around observations that are arrays, and a level of MiniGrid has"
+            " images and missions; put langrl.envs.wrappers.missions.MissionInstruction around the"
+            " level first, or minigrid.wrappers.ImgObsWrapper to give it other texts"
+        )
     if not isinstance(seen, _ARRAYS):
         raise ShapeError(
             f"{wrapper} puts the observation into a Dict, and Stable-Baselines3 takes no"
@@ -132,6 +138,10 @@ def check_instructed(env: Any, wrapper: str) -> None:
     elif isinstance(space, spaces.Dict) and "desired_goal" in space.spaces:
         message = "its observations have goals in their place: put the wrapper around the"
         message += " environment below, or leave one of the two out"
+    elif isinstance(space, spaces.Dict) and "mission" in space.spaces:
+        message = "its observations have a mission: put MissionInstruction of"
+        message += " langrl.envs.wrappers.missions around "
+        message += "each environment first" if vectors else "it first"
     else:
         message = "its observations have no 'instruction': put AddInstruction of"
         message += " langrl.envs.wrappers.instructions around "

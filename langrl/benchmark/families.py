@@ -65,12 +65,22 @@ class World:
         return cls(f"{kind}-{_OWN_NAMES[kind][env_id].replace('_', '-')}")
 
 
+def is_level(env_id: str) -> bool:
+    """Return whether an id is that of a level of MiniGrid or BabyAI."""
+    return env_id.startswith(("MiniGrid-", "BabyAI-"))
+
+
 def suite_in(env_id: str) -> TaskSuite:
-    """Return the suite of a world of langrl by Gymnasium's id, for agents that have no run.
+    """Return the suite of a world by Gymnasium's id, for agents that were trained elsewhere.
 
     Raises:
-        UnknownNameError: if it is none of langrl's.
+        UnknownNameError: if there is no such world or level.
+        ConfigError: if it is a level that langrl's agents cannot act in; says why.
     """
+    if is_level(env_id):
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+
+        return level_suite(env_id)
     lookup({**MAZE_IDS, **GRID_IDS}, env_id, "world")
     if env_id in MAZE_IDS:
         return MazeSuite(MAZE_IDS[env_id], MazeEvaluationConfig())

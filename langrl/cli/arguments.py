@@ -23,7 +23,9 @@ class EvaluateArguments(Settings):
         (), description="agents of your own, which meet the same tasks: mypackage:MyAgent"
     )
     env: str | None = Field(
-        None, description="where --agent acts without a run: the Gymnasium id of a world of langrl"
+        None,
+        description="where to act: a level of MiniGrid, such as BabyAI-GoToLocal-v0, for runs of"
+        " grid worlds; without a run, also a world of langrl by its Gymnasium id",
     )
     instruction: str | None = Field(None, description="follow this text instead of drawn ones")
     methods: tuple[str, ...] | None = Field(

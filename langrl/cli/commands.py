@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langrl.benchmark.entrants import Setting, entrant_of_import
-from langrl.benchmark.families import World, suite_in, worlds_of
+from langrl.benchmark.families import World, is_level, suite_in, worlds_of
 from langrl.checkpoint import find_checkpoint
 from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
@@ -20,7 +20,7 @@ from langrl.plots.base import methods_figure, save
 from langrl.plots.grid import save_film
 from langrl.settings import CONFIG_FILE, with_changes
 from langrl.tasks.config import RunConfig
-from langrl.tasks.loading import agents_of, agents_of_run
+from langrl.tasks.loading import AgentMaker, agents_of, agents_of_run
 from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
 from langrl.tasks.run import finished_step, is_trained, resume_run, train_or_resume, train_run
 from langrl.tasks.suite import (
@@ -94,8 +94,11 @@ def evaluate(
     trust_pickle: bool = False,
     agent: Sequence[str] = (),
     grounding: Mapping[str, str | None] | None = None,
+    env: str | None = None,
 ) -> None:
     """Evaluate a trained run on drawn instructions, or on one text.
+
+    ``env`` is a level of MiniGrid to act in, for agents of grid worlds; else it is the run's world.
 
     ``grounding`` has fields of the run's grounding that are others here. Results go to ``out``, or
     to a folder of their own in the run's folder ``evaluation``; those of one of its checkpoints to
@@ -106,16 +109,18 @@ def evaluate(
         agents_of(find_checkpoint(run), world=world)  # says what is wrong with it, if it is none
     config: Any = _regrounded(config_beside(run), grounding or {})
     trained = agents_of_run(run, config, world=world, policy=policy, trust_pickle=trust_pickle)
-    suite = suite_of(config).for_agents(trained)
+    suite, worlds = suite_of(config).for_agents(trained), worlds_of(config)
+    if env is not None:
+        trained, suite, worlds = *_in_level(config, trained, env), ()
     trained = partial(trained, **grounding) if grounding else trained
     settings = _settings(suite, episodes, seed)
-    agents = _with_own(suite.agents(trained, methods), agent, worlds_of(config))
+    agents = _with_own(suite.agents(trained, methods), agent, worlds)
     rows, results = _measure(suite, agents, settings, instruction, kinds, phrasings)
     if instruction is not None:
         _print_lines(suite.describe(trained(), instruction))
     _print_rows(str(run), rows, instruction)
     if out is None:
-        out = new_folder(evaluations_of(run), instruction or "drawn")
+        out = new_folder(evaluations_of(run), instruction or env or "drawn")
     clear_figures(out)
     path = write_results(out, command, config.model_dump(mode="json"), rows)
     if instruction is None:
@@ -128,6 +133,24 @@ def evaluate(
     if out.parent == evaluations_of(run):
         write_index(out.parent)
     console.print(f"results: {path}; figures: {out / 'figures'}")
+
+
+def _in_level(config: Any, trained: AgentMaker, env: str) -> tuple[AgentMaker, TaskSuite]:
+    """Return what makes the agents of a run for a level of MiniGrid, and the level's suite.
+
+    Raises:
+        ConfigError: if agents of this run do not act there.
+    """
+    if config.task not in ("grid", "grid-partial"):
+        raise ConfigError(
+            f"--env {env}: a run of {config.task} does not act in levels of MiniGrid; give one of"
+            " `langrl train --config grid-all` or `--config grid-partial`, or leave --env out"
+        )
+    from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+    from langrl.tasks.grid.levels import in_levels
+
+    view = config.world.view if config.task == "grid-partial" else None
+    return in_levels(trained), level_suite(env, view)
 
 
 def _regrounded(config: Any, changes: Mapping[str, str | None]) -> Any:
@@ -158,7 +181,7 @@ def evaluate_own(
 
     Args:
         agent: import paths.
-        env: Gymnasium's id of a world of langrl.
+        env: Gymnasium's id of a world of langrl, or of a level of MiniGrid.
         out: folder of the results.
         command: what the user typed, for the record.
         instruction: one text; drawn ones if not given.
@@ -168,7 +191,8 @@ def evaluate_own(
         seed: of the tasks.
     """
     suite = suite_in(env)
-    agents = _with_own(suite.baselines, agent, (World.of(env).name,))
+    worlds = () if is_level(env) else (World.of(env).name,)
+    agents = _with_own(suite.baselines, agent, worlds)
     settings = _settings(suite, episodes, seed)
     rows, _ = _measure(suite, agents, settings, instruction, kinds, phrasings)
     _print_rows(env, rows, instruction)

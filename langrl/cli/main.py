@@ -67,8 +67,6 @@ def evaluate(arguments: list[str]) -> None:
             raise ConfigError("fields of the grounding are for run folders; leave them out")
         _evaluate_own(given, _typed("evaluate", arguments))
         return
-    if given.env is not None:
-        raise ConfigError("--env is for --agent without a run folder; leave it out")
     run = find_run(local_folder(given.run))
     if given.policy is None or run_of(run) is None:
         find_checkpoint(run)  # says what is wrong, if there is none
@@ -81,7 +79,7 @@ def evaluate(arguments: list[str]) -> None:
         check_results_folder(out)
     from langrl.cli import commands
 
-    options = given.model_dump(exclude={"run", "out", "env"})
+    options = given.model_dump(exclude={"run", "out"})
     options["grounding"] = grounding
     commands.evaluate(run, out, _typed("evaluate", arguments), **options)
 

@@ -22,6 +22,7 @@ from langrl.protocols import Agent, Array, Mask, check_agent
 _KEEP_BELOW = 0.75  # share of an agent's episodes that run, below which the others are dropped
 SHOWN = ("observation", "answers")  # of an observation: what agents see beside the instruction
 _REPAIR = "give AddInstruction a denotation, or the environment a success"
+_REPAIR_ONE = f"{_REPAIR}, or follow the argument success=lambda reward, info: reward > 0"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,16 +60,23 @@ class Episodes(Followed):
         instructions: the texts, N of them.
         shortest_steps: length of a shortest episode [N]; nan where it or the denotation is unknown.
         paths: states of each episode, N arrays [T + 1, ...].
+        judged: where the environment says what success is, although denotations are unknown [N];
+            nowhere if not given.
     """
 
     instructions: tuple[str, ...]
     shortest_steps: NDArray[np.float64]
     paths: list[NDArray[Any]]
+    judged: Mask | None = None
 
     @property
     def known(self) -> Mask:
-        """Where it is known what success is [N]: how much is denoted, or a shortest way there."""
-        return ~(np.isnan(self.ambiguity_bits) & np.isnan(self.shortest_steps))
+        """Where it is known what success is [N]: how much is denoted, or a shortest way there.
+
+        Also where the environment says so.
+        """
+        found: Mask = ~(np.isnan(self.ambiguity_bits) & np.isnan(self.shortest_steps))
+        return found if self.judged is None else found | self.judged
 
     @property
     def spl(self) -> NDArray[np.float64]:
@@ -96,7 +104,8 @@ def run_episodes(
 
     Args:
         env: N environments, in any autoreset mode, whose episodes all end, and that report
-            ``is_success`` at each step, and ``shortest_steps`` and ``ambiguity_bits`` at reset.
+            ``is_success`` at each step, and ``shortest_steps`` and ``ambiguity_bits`` at reset;
+            ``is_judged`` at reset says where success is known although both are nan.
         agent: acts on all of them at once. If it has a method ``keep(mask)``, finished episodes
             are dropped from its batch when they are a quarter of it.
         seed: of tasks and agent.
@@ -116,6 +125,7 @@ def run_episodes(
     agent.reset(np.random.default_rng([seed, 1]))
     shortest, ambiguity = (_reported(info, name) for name in ("shortest_steps", "ambiguity_bits"))
     counted = _not_satisfied(info.get("started_satisfied", np.zeros(env.num_envs, bool)))
+    judged = info.get("is_judged")
     instructions = tuple(observation["instruction"])
     found, steps, states = play(env, mode, agent, observation, on_step=on_step)
     history = np.stack(states)  # [T + 1, N, S]
@@ -127,6 +137,7 @@ def run_episodes(
         instructions=tuple(instructions[n] for n in counted),
         shortest_steps=shortest[counted],
         paths=[history[: steps[n] + 1, n] for n in counted],
+        judged=None if judged is None else np.asarray(judged, bool)[counted],
     )
 
 
@@ -262,6 +273,7 @@ def follow(
     episodes: int,
     seed: int,
     generator: np.random.Generator | None = None,
+    success: Callable[[float, Mapping[str, Any]], bool] | None = None,
 ) -> Followed:
     """Run a policy through one episode in each of E environments that are wrapped for it.
 
@@ -276,6 +288,9 @@ def follow(
         episodes: E.
         seed: episode n has seed + n.
         generator: source of actions that are drawn; the best are taken if not given.
+        success: says of the reward and the info of a step whether it was success, as
+            ``lambda reward, info: reward > 0`` where success is a reward;
+            ``info["is_success"]`` if not given.
 
     Raises:
         ConfigError: if the environment does not report ``is_success``, it is a vector environment,
@@ -294,9 +309,11 @@ def follow(
         actions = predict(policy, _stack([observations[n] for n in running]), generator)
         acting, running = running, []
         for n, action in zip(acting, actions, strict=True):
-            observations[n], _, terminated, truncated, info = envs[n].step(action)
+            observations[n], reward, terminated, truncated, info = envs[n].step(action)
+            if success is not None:
+                info = {**info, "is_success": success(float(reward), info)}
             if "is_success" not in info:
-                raise ConfigError(f"{envs[n]} reports no info['is_success']; {_REPAIR}")
+                raise ConfigError(f"{envs[n]} reports no info['is_success']; {_REPAIR_ONE}")
             reported |= found.keys() & info.keys()
             for name in reported:
                 found[name][n] |= bool(info.get(name))

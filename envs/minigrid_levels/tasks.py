@@ -1,0 +1,210 @@
+"""What a mission asks for: something to be done with an object that its words denote.
+
+A *goal* is a pose and what is done there: (row, column, direction, action). What a verb asks for:
+
+* "go to": to stand in front of the object and face it, whatever is done there;
+* "pick up": to pick the object up from a pose that faces it;
+* "open": to toggle the door from a pose that faces it, which opens it;
+* "get" may be either of the first two.
+
+Verbs are read from the templates of ``VERBS``, objects by ``langrl.envs.grid.grammar``, whose
+noun phrases, synonyms and compounds are all understood. MiniGrid's "put next to" and missions of
+several parts have no goal here.
+
+Axes: ``H`` rows, ``W`` columns.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from minigrid.envs.babyai.core.verifier import (
+    GoToInstr,
+    ObjDesc,
+    OpenInstr,
+    PickupInstr,
+)
+from minigrid.minigrid_env import MiniGridEnv
+from numpy.random import Generator
+
+from langrl.envs.grid import grammar as grid_grammar
+from langrl.envs.grid import templates
+from langrl.envs.grid.words import FILLERS, Templates
+from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE
+from langrl.envs.noise import add_noise, corrector, read_noisy
+from langrl.envs.phrasing import Meaning, Phrasing, TaskPhrasing
+from langrl.protocols import Mask, check_instruction
+
+VERBS: dict[tuple[int, ...], Templates] = {
+    (PICKUP,): {
+        "seen": ["pick up {}", "pick {} up"],
+        "held_out": [
+            "grab {}", "collect {}", "fetch {}", "go and fetch {}", "lift {} off the floor",
+            "take hold of {}", "i need you to pick up {}", "could you please collect {}",
+        ],
+    },
+    (TOGGLE,): {
+        "seen": ["open {}", "open up {}"],
+        "held_out": [
+            "pull {} open", "push {} open", "swing {} open", "unlock {}", "go and open {}",
+            "i need {} to be open", "could you please open {}",
+        ],
+    },
+    (DONE, PICKUP): {"seen": ["get {}", "go get {}"], "held_out": []},
+}  # fmt: skip
+"""How to say what is to be done with an object, ``{}``; "go to" is said as in grid worlds."""
+_OF_MINIGRID = ("you must fetch {}", "go fetch {}")  # more words of minigrid's own missions
+_VOCABULARY = templates.VOCABULARY.union(
+    *(
+        verb.replace("{}", "").split()
+        for by_phrasing in VERBS.values()
+        for verb in (*by_phrasing["seen"], *by_phrasing["held_out"])
+    )
+)
+_corrected = corrector(_VOCABULARY)
+_INSTRS = ((GoToInstr, DONE), (PickupInstr, PICKUP), (OpenInstr, TOGGLE))
+
+
+class Task(NamedTuple):
+    """What a text asks for: any of some acts, with any object of a meaning."""
+
+    acts: tuple[int, ...]
+    meaning: Meaning
+
+
+class Denoted(NamedTuple):
+    """What a text denotes in a level: any of some acts, with any of the objects in ``cells``."""
+
+    acts: tuple[int, ...]
+    cells: Mask  # [H, W]
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def read_task(text: str) -> Task | None:
+    """Return what a text asks for, or None if it cannot be read.
+
+    Raises:
+        InstructionError: if the text cannot be an instruction.
+    """
+    return _read(check_instruction(text))
+
+
+@lru_cache(4096)
+def _read(text: str) -> Task | None:
+    read = read_noisy(text, _read_act, _corrected)
+    if read is not None:
+        return Task(*read)
+    meaning = grid_grammar.parse(text)
+    return None if meaning is None else Task((DONE,), meaning)
+
+
+def _read_act(text: str) -> tuple[tuple[int, ...], Meaning] | None:
+    """Return the acts and the meaning of a text that names an act."""
+    words = " ".join(templates.words_of(text))
+    for acts, pattern in _patterns():
+        match = pattern.fullmatch(words)
+        if match and (meaning := grid_grammar.parse(match[1])):
+            return acts, meaning
+    return None
+
+
+@lru_cache(1)
+def _patterns() -> list[tuple[tuple[int, ...], re.Pattern[str]]]:
+    """Return every way to say an act, with fillers around it, as a pattern of plain words."""
+    fillers = [filler for phrasing in FILLERS.values() for filler in dict.fromkeys(phrasing)]
+    found = []
+    for acts, by_phrasing in VERBS.items():
+        own = _OF_MINIGRID if acts == (PICKUP,) else ()
+        for verb in (*by_phrasing["seen"], *by_phrasing["held_out"], *own):
+            for filler in dict.fromkeys(fillers):
+                parts = filler.format(verb).split("{}")
+                plain = [" ".join(templates.words_of(part)) for part in parts]
+                before, after = (f"{part} ?" if part else "" for part in plain)
+                found.append((acts, re.compile(f"{before}(.+?) ?{after.strip()}")))
+    return found
+
+
+def acts_of(text: str) -> tuple[int, ...]:
+    """Return what a text may ask to be done; "go to" where no verb is found in it.
+
+    In a text that cannot be read, a verb is found by its words.
+    """
+    if task := read_task(text):
+        return task.acts
+    words = f" {' '.join(templates.words_of(text))} "
+    for acts, by_phrasing in VERBS.items():
+        for verb in (*by_phrasing["seen"], *by_phrasing["held_out"]):
+            parts = [f" {part.strip()} " for part in verb.split("{}") if part.strip()]
+            if all(part in words for part in parts):
+                return acts
+    return (DONE,)
+
+
+def task_of(level: MiniGridEnv) -> Task | None:
+    """Return what a level's own instruction asks for; None if words of ours cannot say it."""
+    act, described = _instruction_of(level)
+    if described is None:
+        return read_task(level.mission) if not hasattr(level, "instrs") else None
+    if described.loc is not None:
+        return None
+    return Task((act,), ("thing", described.color, described.type))
+
+
+def denoted_in(level: MiniGridEnv, room: Any) -> Denoted | None:
+    """Return what a level's own instruction denotes; None if that is unknown.
+
+    It is what the level itself checks, where it says so (BabyAI's ``instrs``), places relative to
+    the start included; else, what its mission means in the room [H, W, 2].
+    """
+    act, described = _instruction_of(level)
+    if described is not None:
+        return Denoted((act,), cells_of(level, described.obj_set))
+    task = task_of(level)
+    return None if task is None else Denoted(task.acts, grid_grammar.denoted(task.meaning, room))
+
+
+def cells_of(level: MiniGridEnv, things: Any) -> Mask:
+    """Return where some objects of a level lie, bool [H, W]; one that is carried lies nowhere."""
+    wanted = {id(thing) for thing in things}
+    cells = np.array([id(cell) in wanted for cell in level.grid.grid])  # line after line
+    return cells.reshape(level.height, level.width)
+
+
+def _instruction_of(level: MiniGridEnv) -> tuple[int, ObjDesc | None]:
+    """Return the act and the object of BabyAI's own instruction, None where there is none."""
+    instruction = getattr(level, "instrs", None)
+    for kind, act in _INSTRS:
+        if type(instruction) is kind:
+            return act, instruction.desc
+    return DONE, None
+
+
+# -- writing -------------------------------------------------------------------------------
+
+
+def write_task(task: Task, generator: Generator, phrasing: TaskPhrasing) -> str:
+    """Return one of the texts for a task, of a set of phrasings; see ``grammar.write``.
+
+    Raises:
+        InstructionError: if no text says it.
+    """
+    if phrasing == "noisy":
+        text = write_task(task, generator, "seen")
+        return add_noise(text, _VOCABULARY, _corrected, generator)
+    verbs = VERBS.get(task.acts, {}).get(phrasing)
+    if not verbs or task.meaning[0] != "thing":
+        return grid_grammar.write(task.meaning, generator, phrasing)
+    noun = _write_noun(task.meaning, generator, phrasing)
+    text = templates.pick(verbs, generator).format(noun)
+    return str(templates.pick(FILLERS[phrasing], generator).format(text))
+
+
+def _write_noun(thing: Meaning, generator: Generator, phrasing: Phrasing) -> str:
+    phrases = templates.phrases_of("thing", (templates.shape_of(thing),), phrasing)
+    choices, _ = templates.pick(phrases, generator)
+    rarely, share = grid_grammar.SYNONYM_SHARE
+    share = share if phrasing == "held_out" and generator.random() < rarely else 0.0
+    return templates.fill(templates.pick(choices, generator), [thing], generator, phrasing, share)

@@ -1,0 +1,202 @@
+"""The task suite of a level of MiniGrid or BabyAI, for agents that were trained elsewhere.
+
+Axes: ``T`` steps, ``M`` goals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.envs.grid.rendering import render_rooms
+from langrl.envs.grid.rooms import read_observation
+from langrl.envs.minigrid_levels.env import MiniGridLevelEnv, OneEpisode
+from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE, as_rooms, make_level
+from langrl.envs.phrasing import TaskPhrasing
+from langrl.evaluation.rollouts import Episodes
+from langrl.grounding.chooser import Posterior
+from langrl.plots.base import mark_outcome
+from langrl.plots.grid import PIXELS, film_strip, rooms_figure
+from langrl.tasks.grid.config import GridEvaluationConfig
+from langrl.tasks.grid.levels import BASELINES, RANDOM
+from langrl.tasks.grid.suite import SEPARATE
+from langrl.tasks.grid_partial.suite import draw_views
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.suite import (
+    Drawings,
+    Makers,
+    TaskSuite,
+    beliefs_of,
+    describe_outcome,
+    outcomes,
+    unknown_denotation,
+)
+
+_PANELS = 6
+_NAMED = 3  # goals that a sentence names
+_DONE_WITH = {DONE: "go to", PICKUP: "pick up", TOGGLE: "open"}
+_TYPE_NAMES = {number: name for name, number in TYPES.items()}
+_COLOUR_NAMES = {number: name for name, number in COLOURS.items()}
+
+
+@dataclass(frozen=True)
+class LevelSuite(TaskSuite):
+    """One level of MiniGrid or BabyAI.
+
+    Args:
+        level: Gymnasium's id.
+        settings: of evaluations.
+        groundings: strategies that agents can have.
+        view: cells along a side of what agents see; the whole level if not given.
+    """
+
+    level: str
+    settings: GridEvaluationConfig
+    groundings: tuple[str, ...]
+    view: int | None = None
+
+    type_name = "level"
+
+    @property
+    def instruction_types(self) -> tuple[str, ...]:
+        """The level itself: its missions are one type."""
+        return (self.level,)
+
+    @property
+    def baselines(self) -> Makers:
+        """How to make the agents that are not trained, by method."""
+        return BASELINES if self.view is None else RANDOM
+
+    @property
+    def name(self) -> str:
+        """What to call it in titles."""
+        seen = "" if self.view is None else f", of which {self.view}x{self.view} cells are seen"
+        return f"{self.level}{seen}"
+
+    def tasks(
+        self,
+        settings: GridEvaluationConfig,
+        types: tuple[str, ...] | None = None,
+        phrasing: TaskPhrasing = "seen",
+    ) -> VectorEnv[Any, Any, Any]:
+        """Return the vector environment that agents are evaluated in; seen: the level's words."""
+
+        def make() -> OneEpisode:
+            return OneEpisode(MiniGridLevelEnv(self.level, self.view, phrasing))
+
+        return SyncVectorEnv([make] * settings.episodes)
+
+    def check(self, instruction: str) -> None:
+        """Raise InstructionError if a text denotes nothing in layouts of this level."""
+        MiniGridLevelEnv(self.level).reset(seed=0, options={"instruction": instruction})
+
+    def describe(self, agent: Any, instruction: str) -> list[str]:
+        """Return sentences: what an instruction denotes, and what the agent believes."""
+        env = MiniGridLevelEnv(self.level, self.view)
+        observation, _ = env.reset(seed=0, options={"instruction": instruction})
+        agent.reset()
+        posterior = beliefs_of(agent, observation["observation"], instruction)
+        cells = env.denoted_cells
+        if posterior is None:
+            return []
+        if cells is None:
+            return [unknown_denotation(instruction)]
+        first = f"{instruction!r} denotes {cells.sum()} objects of the layout in the figure"
+        if self.view is not None:
+            return [f"{first}; the agent would {_likeliest(posterior)}"]
+        right = env.denotation(posterior.goals, instruction)
+        assert right is not None
+        belief = posterior.probabilities[right].sum()
+        return [f"{first}; the agent puts {belief:.0%} of its belief on goals that satisfy it"]
+
+    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
+        """Draw the posterior for some texts, and for missions of the level, each with a walk."""
+        texts = [*first, *[None] * _PANELS][:_PANELS]
+        panels = [self._panel(agent(), text, seed) for seed, text in enumerate(texts)]
+        return rooms_figure(panels, self._title())
+
+    def _title(self) -> str:
+        belief = "belief about goals (arrow heads, larger where likelier), "
+        return f"{belief if self.view is None else ''}what the words denote (green), and a walk"
+
+    def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
+        """Return a layout for a text, or for a mission, with beliefs, what is denoted, a walk."""
+        env = MiniGridLevelEnv(self.level, self.view)
+        options = {} if text is None else {"instruction": text}
+        observation, _ = env.reset(seed=seed, options=options)
+        told, layouts, denoted = observation["instruction"], [env.layout], env.denoted_cells
+        agent.reset(np.random.default_rng(seed))
+        posterior = beliefs_of(agent, observation["observation"], told)
+        over, success = False, False
+        while not over:
+            observation, _, terminated, truncated, info = env.step(agent.act(observation))
+            layouts.append(env.layout)
+            over, success = terminated or truncated, info["is_success"]
+        plain = as_rooms(np.stack(layouts))
+        outcome = f"{'success in' if success else 'failure after'} {len(layouts) - 1} steps"
+        return {
+            "image": render_rooms(plain[:1, ..., :2], pixels=PIXELS)[0],
+            **({} if posterior is None or self.view is not None else _beliefs(posterior)),
+            "denoted": denoted,
+            "path": read_observation(plain)[1],
+            "reached": success,
+            "title": f"“{told}”\n{outcome}",
+        }
+
+    def draw_instruction(
+        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
+    ) -> Drawings:
+        """Draw the first episode of each method as a film strip, and as a film."""
+        films = {
+            method: mark_outcome(self._frames(episodes.paths[0]), outcomes(episodes)[0])
+            for method, episodes in results.items()
+        }
+        strips = {
+            f"{method}\n{describe_outcome(results[method])}": frames
+            for method, frames in films.items()
+        }
+        figures = {
+            "instruction": film_strip(strips, f"“{instruction}”"),
+            "belief": rooms_figure([self._panel(agent(), instruction, 0)], self._title()),
+        }
+        return Drawings(figures, {f"film-{method}": frames for method, frames in films.items()})
+
+    def _frames(self, path: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        """Return the images of an episode's observations [T, ., ., 3]."""
+        if self.view is not None:
+            return list(draw_views(path, PIXELS))
+        plain = as_rooms(path)
+        return list(render_rooms(plain[..., :2], read_observation(plain)[1], PIXELS))
+
+
+def level_suite(level: str, view: int | None = None) -> LevelSuite:
+    """Return the suite of a level by Gymnasium's id, seen whole or by a ``view``.
+
+    Raises:
+        UnknownNameError: if there is no such level.
+        ConfigError: if it has no mission, or cells that langrl's grid worlds do not have.
+    """
+    make_level(level)
+    return LevelSuite(level, GridEvaluationConfig(), SEPARATE, view)
+
+
+def _beliefs(posterior: Posterior) -> dict[str, Any]:
+    """Return poses [M, 3], and how likely they are whatever is done there [M]."""
+    goals, place = np.unique(posterior.goals[:, :3], axis=0, return_inverse=True)
+    mass = np.bincount(place.ravel(), posterior.probabilities)
+    return {"goals": goals, "probabilities": mass.astype(np.float32)}
+
+
+def _likeliest(posterior: Posterior) -> str:
+    """Name the goals, types and colours with what is done [M, 3], that are most likely."""
+    best = posterior.probabilities.argsort()[::-1][:_NAMED]
+    goals = zip(posterior.goals[best].tolist(), posterior.probabilities[best], strict=True)
+    return ", ".join(
+        f"{_DONE_WITH[act]} a {_COLOUR_NAMES[colour]} {_TYPE_NAMES[kind]} {chance:.0%}"
+        for (kind, colour, act), chance in goals
+    )

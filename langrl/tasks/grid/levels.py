@@ -1,0 +1,132 @@
+"""Agents of grid worlds in levels of MiniGrid and BabyAI, and what they are compared with.
+
+Axes: ``N`` episodes, ``H`` rows, ``W`` columns.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langrl.agents.baselines import RandomAgent
+from langrl.agents.grounded import GroundedAgent
+from langrl.agents.observations import read_observations
+from langrl.envs.grid.grammar import denoted
+from langrl.envs.grid.rooms import facing, read_observation
+from langrl.envs.minigrid_levels.planning import action_towards, steps_to
+from langrl.envs.minigrid_levels.reading import ACTIONS, DONE, as_rooms
+from langrl.envs.minigrid_levels.tasks import read_task
+from langrl.errors import ConfigError
+from langrl.grounding.candidates import Candidates, ListedCandidates
+from langrl.grounding.level_candidates import LevelPoses, kinds_with_acts
+from langrl.models.critics.grid import GridCritic
+from langrl.models.critics.level import LevelCritic, LevelHistoryCritic
+from langrl.models.critics.recurrent import RecurrentCritic
+from langrl.models.language_image.acts import ActLanguage
+from langrl.models.language_image.language import ImageLanguage
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.protocols import Critic
+from langrl.protocols import Observation
+from langrl.tasks.grid.baselines import AXES
+from langrl.tasks.grid_partial.agent import padding_for, render_kinds
+from langrl.tasks.loading import AgentMaker
+from langrl.tasks.suite import Makers
+
+
+def in_levels(make: AgentMaker) -> AgentMaker:
+    """Return what makes the same agents for levels: shut doors, and more that can be done.
+
+    Args:
+        make: makes agents of grid worlds, seen whole or in part.
+
+    Raises:
+        ConfigError: if its agents are others.
+    """
+
+    def make_for_levels(**changes: object) -> GroundedAgent:
+        agent = make(**changes)
+        critic, candidates = _in_level(agent)
+        return GroundedAgent(
+            critic,
+            ActLanguage(agent.language, kinds_of(agent.language.model)),
+            agent.grounding,
+            candidates,
+            actions=np.arange(len(ACTIONS)),
+            device=agent.device,
+            language_weight=agent.language_weight,
+            temperature=agent.temperature,
+        )
+
+    return make_for_levels
+
+
+def _in_level(agent: Any) -> tuple[Critic, Candidates]:
+    """Return the critic and the candidates of an agent of grid worlds, for levels."""
+    if isinstance(agent, GroundedAgent) and isinstance(agent.language, ImageLanguage):
+        if isinstance(agent.critic, GridCritic):
+            return LevelCritic(agent.critic), LevelPoses()
+        if isinstance(agent.critic, RecurrentCritic):
+            assert isinstance(agent.candidates, ListedCandidates)
+            goals = kinds_with_acts(agent.candidates.goals)
+            return LevelHistoryCritic(agent.critic), ListedCandidates(goals)
+    raise ConfigError(
+        "levels of MiniGrid are for agents of grid worlds; give a run of"
+        " `langrl train --config grid-all` or `--config grid-partial`"
+    )
+
+
+@lru_cache(maxsize=4)  # agents share what they have embedded
+def kinds_of(model: LanguageImageModel) -> ImageLanguage:
+    """Return the language side of types and colours, on the model of poses."""
+    return ImageLanguage(model, render_kinds, padding_for)
+
+
+def random_actions(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return actions [count], each with the same chance."""
+    return generator.integers(len(ACTIONS), size=count)
+
+
+class LevelPlanner:
+    """Walks a shortest way to an object that the text denotes, and does there what it asks for.
+
+    It reads texts by the grammar, and has no key: where nothing can be reached, it takes ``done``.
+    """
+
+    def reset(
+        self, generator: np.random.Generator | None = None, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Start new episodes; a planner has nothing to forget."""
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with some of the episodes; a planner looks at each observation by itself."""
+
+    def act(
+        self,
+        observations: Observation,
+        instructions: str | Sequence[str] | None = None,
+        starts: NDArray[np.bool_] | None = None,
+    ) -> NDArray[Any]:
+        """Return the next action, or N of them."""
+        states, texts, single = read_observations(observations, instructions, AXES)
+        actions = np.array([_plan(*each) for each in zip(states, texts, strict=True)], np.int64)
+        return actions[0] if single else actions
+
+
+def _plan(observation: NDArray[np.uint8], text: str) -> int:
+    """Return an action for a whole level [H, W, 3] and a text."""
+    task = read_task(text)
+    if task is None:
+        return DONE
+    plain = as_rooms(observation[None])
+    _, poses = read_observation(plain)
+    cells = denoted(task.meaning, plain[0, ..., :2])
+    targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
+    distance = steps_to(observation, targets)
+    action = action_towards(observation, distance, poses[0])
+    return task.acts[-1] if action is None else action
+
+
+RANDOM: Makers = {"random": lambda: RandomAgent(random_actions, AXES)}
+BASELINES: Makers = {"oracle": LevelPlanner} | RANDOM
