@@ -92,6 +92,8 @@ def _read(name: str) -> tuple[WrittenText, ...]:
 def denoted_cells(denotation: Mapping[str, Any], shape: Sequence[int]) -> Mask:
     """Return the cells that a denotation of mazes covers, bool [H, W]; walls count as cells.
 
+    A corner is what ``langrl.envs.maze.grammar`` calls one: a third of the rows and columns.
+
     Raises:
         InstructionError: if it is no denotation.
     """
@@ -103,7 +105,7 @@ def denoted_cells(denotation: Mapping[str, Any], shape: Sequence[int]) -> Mask:
     if kind == "cell":
         return (rows == value[0]) & (columns == value[1])
     if kind in ("half", "corner"):
-        share = 2 if kind == "half" else max(shape)  # a corner is one cell
+        share = 2 if kind == "half" else 3
         sides = [_side(rows, columns, side, share) for side in value.split(" ")]
         return np.logical_and.reduce(sides)
     return _combined(kind, value, lambda part: denoted_cells(part, shape))
@@ -114,7 +116,7 @@ def _side(rows: Any, columns: Any, side: str, share: int) -> Mask:
     index = (rows, columns)[axis]
     length = index.shape[axis]
     counted = length - 1 - index if last else index
-    part: Mask = (counted + 0.5) * share < length if share == 2 else counted == 0
+    part: Mask = (counted + 0.5 * (share == 2)) * share < length  # a middle line is in no half
     return part
 
 
