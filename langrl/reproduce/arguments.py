@@ -175,7 +175,9 @@ class WordsArguments(ParallelReproduction):
         description="the maze and grid worlds",
     )
     towers: tuple[str, ...] = Field(
-        ("compact",), min_length=1, description="text.model of the maze's agents"
+        ("compact", "table", "texts", "table+texts"),
+        min_length=1,
+        description="text towers of the maze's agents: these four, or a SentenceTransformer",
     )
     languages: tuple[str, ...] = Field(
         ("bundled",), min_length=1, description="language-image models, by name or folder"

@@ -63,6 +63,17 @@ from langrl.tasks.presets import load_config
 MAZE = "blank"  # ten rows and columns: what the hand-written texts are about
 WORLDS = ("goto", "crowded", "rooms", "relations")
 STRATEGIES = ("log_sum_exp", "nearest_goal")
+TOWERS: dict[str, dict[str, dict[str, Any]]] = {
+    "compact": {},
+    "table": {"text": {"words": "distilled"}},
+    "texts": {"data": {"paraphrases": 0.8}, "learner": {"denotations": True}},
+    "table+texts": {
+        "text": {"words": "distilled"},
+        "data": {"paraphrases": 0.8},
+        "learner": {"denotations": True},
+    },
+}
+"""Text towers of the maze and how they are trained, by what differs from the preset."""
 _TEXTS_PER_KIND = 60  # of a grammar, in a maze
 _COMMAND = "langrl reproduce words"
 
@@ -80,9 +91,9 @@ def score_maze(
 ) -> dict[str, list[Row]]:
     """Train an agent of the maze with a text tower, unless it is there; score its language."""
     config = load_config(f"street-{MAZE}", MazeRunConfig)
-    text = with_given(config.text, model=tower)
-    learner = with_given(config.learner, steps=steps)
-    config = with_given(config, seed=seed, learner=learner, text=text)
+    for field, changes in TOWERS.get(tower, {"text": {"model": tower}}).items():
+        config = with_given(config, **{field: with_given(getattr(config, field), **changes)})
+    config = with_given(config, seed=seed, learner=with_given(config.learner, steps=steps))
     run = folder / f"{MAZE}-{Path(tower).name}-{seed}"
     train_timed(config, run, f"{tower}, seed {seed}", _COMMAND)
     agents, world = agents_of(run), StreetMaze(MAZE)
