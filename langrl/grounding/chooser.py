@@ -6,6 +6,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``J`` alte
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,9 @@ class TextCache:
         return torch.stack([self._texts[text] for text in texts])
 
 
-def information_bits(probabilities: Floats, prior: Floats | None = None) -> float:
+def information_bits(
+    probabilities: NDArray[np.floating[Any]], prior: NDArray[np.floating[Any]] | None = None
+) -> float:
     """Return what a text says about the goal: the Kullback-Leibler divergence from the prior.
 
     Args:

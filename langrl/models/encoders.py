@@ -104,6 +104,9 @@ class CompactTextEncoder(nn.Module):
         self.head = mlp(width, width, 2, embedding)
         self._known = known
         self.project: nn.Linear | None = None
+        self.table: Tensor
+        self.scale: Tensor
+        self.rows: Tensor
         if known is not None:
             self.project = nn.Linear(known.width, _WORD_SIZE, bias=False)
             # From 0, words that are like no trained one stay at 0.

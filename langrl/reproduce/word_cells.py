@@ -41,8 +41,9 @@ from langrl.envs.grid.rooms import (
 )
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import PHRASINGS
-from langrl.evaluation.image_text import sample_rooms, sample_written
+from langrl.evaluation.image_text import RoomSample, sample_rooms, sample_written
 from langrl.evaluation.rollouts import run_episodes
+from langrl.models.critics.maze import LanguageCritic
 from langrl.models.language_image.model import load_language_image_model
 from langrl.protocols import Mask
 from langrl.reproduce.common import train_timed, with_given
@@ -99,13 +100,15 @@ def score_maze(
     agents, world = agents_of(run), StreetMaze(MAZE)
     agent = agents()
     assert isinstance(agent, GroundedAgent)
+    language = agent.language
+    assert isinstance(language, LanguageCritic)
     goals = torch.from_numpy(world.layout.free_cells.astype(np.float32) + 0.5)  # row by row
 
     def score(told: Sequence[Told]) -> list[ScoredText]:
         cells = world.layout.free_cells
         matches = np.stack([each.denoted[tuple(cells.T)] for each in told])
         texts, levels = [each.text for each in told], [each.level for each in told]
-        return score_cells(agent.language, goals, texts, levels, matches)
+        return score_cells(language, goals, texts, levels, matches)
 
     labels = {"world": f"street-{MAZE}", "tower": tower, "seed": seed}
     tables: dict[str, list[Row]] = {"levels": [], "words": [], "understood": []}
@@ -132,14 +135,8 @@ def score_grid(
     agents = grid_agents(folder, tower, seed, steps) if episodes else None
     labels = {"world": f"grid-{world}", "tower": tower, "seed": seed}
     tables: dict[str, list[Row]] = {"levels": [], "words": [], "understood": []}
-    for phrasing in (*PHRASINGS, *WRITTEN_GROUPS):
-        if phrasing in WRITTEN_GROUPS:
-            written = read_written("grid", phrasing)
-            samples = sample_written([world], rooms, written, generator())
-        else:
-            write = partial(grammar.write, phrasing=phrasing)
-            samples = sample_rooms([world], rooms, write, generator())
-        scored = score_rooms(model, samples)
+    for phrasing, draw in _drawn(world, rooms).items():
+        scored = score_rooms(model, draw(generator()))
         rows = summarise_levels(scored)
         here = labels | {"phrasing": phrasing}
         if agents is not None:
@@ -153,6 +150,17 @@ def score_grid(
             area = understood_auc(scored, score_rooms(model, nothing))
             tables["understood"].append(here | {"auc": area})
     return tables
+
+
+def _drawn(world: str, rooms: int) -> dict[Any, Callable[[Generator], list[RoomSample]]]:
+    """Return what draws rooms with texts, by phrasing."""
+    draws: dict[Any, Callable[[Generator], list[RoomSample]]] = {
+        phrasing: partial(sample_rooms, [world], rooms, partial(grammar.write, phrasing=phrasing))
+        for phrasing in PHRASINGS
+    }
+    for group in WRITTEN_GROUPS:
+        draws[group] = partial(sample_written, [world], rooms, read_written("grid", group))
+    return draws
 
 
 def _add_success(rows: list[Row], followed: dict[str, dict[str, float]]) -> None:

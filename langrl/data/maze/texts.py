@@ -186,7 +186,8 @@ class MazeTextWriter:
         if kind in ("row", "column"):
             return self._name_line(kind, slots[0], generator)
         if kind == "outer":
-            return self._name_outer(*slots[0], generator)
+            name, number = slots[0]
+            return self._name_outer(name, number, generator)
         if kind == "half":
             side = _pick(SIDES[slots[0]], generator)
             return _pick(HALVES, generator).format(side)
@@ -201,7 +202,8 @@ class MazeTextWriter:
             return _pick(BEYOND[slots[0]], generator).format(line)
         if kind == "any":
             return self._name_list(slots, generator)
-        return self._name_both(*slots, generator)
+        first, second = slots
+        return self._name_both(first, second, generator)
 
     def _name_both(self, first: Meaning, second: Meaning, generator: Generator) -> str:
         if second[0] == "not":
