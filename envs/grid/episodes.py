@@ -94,10 +94,11 @@ class GridEpisodes(IntentEpisodes):
         texts, (given, poses, intended) = self.read_options(options)
         cells = self.read_intended(intended, rows)
         free = given is None
-        room = None if given is None else self._check_rooms(given)
-        poses = None if poses is None else self._check_poses(poses, room)[rows]
+        # Only the rooms that are begun: a check takes as long as several steps of an episode.
+        chosen = None if given is None else self._check_rooms(given, rows)
+        poses = None if poses is None else self._check_poses(poses, chosen, rows)
         assert self.stream is not None
-        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if room is None else room[rows]
+        rooms = grid.draw_rooms(self.spec, len(rows), self.stream) if chosen is None else chosen
         if texts is None:
             texts, denoted = self._draw_texts(rooms, generator, free)
         else:
@@ -175,20 +176,21 @@ class GridEpisodes(IntentEpisodes):
         steps = distances[np.arange(len(rooms)), *poses.T].astype(float)
         return poses, np.where(steps < grid.UNREACHABLE, steps + 1, np.nan)  # with saying done
 
-    def _check_rooms(self, given: Any) -> Rooms:
-        """Return the option ``room``, one for all or one for each, as rooms [N, H, W, 2]."""
+    def _check_rooms(self, given: Any, rows: Integers) -> Rooms:
+        """Return some rows [n, H, W, 2] of the option ``room``, one for all or one for each."""
         size = self.spec.size
         try:
             several = np.ndim(given) == 4
         except ValueError:  # ragged, which ``check_room`` explains
             several = False
         if not several:
-            return np.broadcast_to(check_room(given, size), (self.count, size, size, 2))
+            return np.broadcast_to(check_room(given, size), (len(rows), size, size, 2))
         if len(given) != self.count:
             raise LayoutError(f"the option 'room' has {len(given)} rooms; give {self.count} or one")
-        return np.stack([check_room(room, size) for room in given])
+        return np.stack([check_room(given[n], size) for n in rows.tolist()])
 
-    def _check_poses(self, given: Any, rooms: Rooms | None) -> Poses:
+    def _check_poses(self, given: Any, rooms: Rooms | None, rows: Integers) -> Poses:
+        """Return some rows [n, 3] of the option ``pose``, which are in ``rooms`` [n, H, W, 2]."""
         if rooms is None:
             raise LayoutError("the option 'pose' needs the option 'room': rooms are random")
         given = np.asarray(given)
@@ -197,8 +199,8 @@ class GridEpisodes(IntentEpisodes):
                 f"the option 'pose' is numbers [3] or [{self.count}, 3] (row, column,"
                 f" direction), got {list(given.shape)} of {given.dtype}"
             )
-        poses = check_goals(rooms[0], np.broadcast_to(given, (self.count, 3)))
-        if not grid.is_free(rooms)[np.arange(self.count), poses[:, 0], poses[:, 1]].all():
+        poses = check_goals(rooms[0], np.broadcast_to(given, (self.count, 3))[rows])
+        if not grid.is_free(rooms)[np.arange(len(rows)), poses[:, 0], poses[:, 1]].all():
             raise LayoutError("a start pose is in a wall or on an object; use a free cell")
         return poses
 

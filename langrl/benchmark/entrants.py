@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -64,12 +64,15 @@ class Setting:
         price: of a question; None where none may be asked.
         trained: makes the agents of its family's run; None for entrants that are not trained.
         fit: of the posterior over intents, on tasks apart.
+        shared: what its agents keep for those that meet the same tasks after them; see
+            ``langrl.evaluation.comparison.compare_agents``.
     """
 
     world: World
     price: float | None = None
     trained: AgentMaker | None = None
     fit: Fit = UNFITTED
+    shared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def maze(self) -> StreetMaze:
@@ -79,7 +82,10 @@ class Setting:
     def make(self, **grounding: object) -> Any:
         """Return an agent of the family's run, with changes to its grounding."""
         assert self.trained is not None
-        return self.trained(**grounding)
+        agent = self.trained(**grounding)
+        if hasattr(agent, "shared"):
+            agent.shared = self.shared
+        return agent
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,9 @@
 import itertools
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from langrl.benchmark.rollout import Rollout, roll_out
 from langrl.benchmark.suites import suite_named
 from langrl.benchmark.tasks import WORLDS
 from langrl.envs.grid.rooms import read_observation
-from langrl.envs.intents import MODES
+from langrl.envs.intents import MODES, Mode
 from langrl.grounding.beliefs import posterior_of
 from langrl.protocols import Agent
 from langrl.tasks.loading import AgentMaker
@@ -45,8 +46,8 @@ def fit(name: str, world: str, seed: int, profile: str, out: str) -> dict[str, A
         The fields of a ``Fit``.
     """
     entrant = ENTRANTS[name]
-    trained, _ = _trained(entrant, world, seed, profile, Path(out))
-    agent = entrant.make(Setting(World(world), trained=trained))
+    trained = _trained(entrant, world, seed, profile, Path(out))
+    agent = entrant.make(Setting(World(world), trained=trained.make))
     return asdict(_fit(agent, world, seed, profile))
 
 
@@ -77,13 +78,13 @@ def evaluate(
         A cell's result; see ``evaluate_entrant``.
     """
     entrant, folder = find_entrant(name, source), Path(out)
-    trained, seconds = _trained(entrant, world, seed, profile, folder)
+    trained = _trained(entrant, world, seed, profile, folder)
     fitted = None
     if not source and entrant.calibrated is not None:
         stored = _read(calibration_file(folder, entrant.calibrated, world, seed))
-        fitted = Fit(**{field.name: stored[field.name] for field in fields(Fit)})
+        fitted = Fit(**{each.name: stored[each.name] for each in fields(Fit)})
     command = _command(name, source, world, seed, profile)
-    return evaluate_entrant(entrant, world, seed, profile, suite, command, trained, seconds, fitted)
+    return evaluate_entrant(entrant, world, seed, profile, suite, command, trained, fitted)
 
 
 def _command(name: str, source: str, world: str, seed: int, profile: str) -> str:
@@ -95,16 +96,40 @@ def _command(name: str, source: str, world: str, seed: int, profile: str) -> str
     return shlex.join(["langrl", "benchmark", "run", "--profile", profile, *who, *where])
 
 
-def _trained(
-    entrant: Entrant, world: str, seed: int, profile: str, out: Path
-) -> tuple[AgentMaker | None, float | None]:
-    """Return what makes agents of an entrant's run, and the seconds of its training."""
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run whose agents are evaluated.
+
+    Args:
+        make: makes its agents; None for entrants that are not trained.
+        seconds: of the training; None where it is not known.
+        shared: by mode, what its agents keep for those that meet the same tasks after them.
+    """
+
+    make: AgentMaker | None = None
+    seconds: float | None = None
+    shared: Mapping[Mode, dict[str, Any]] = field(
+        default_factory=lambda: {mode: {} for mode in MODES}
+    )
+
+
+def _trained(entrant: Entrant, world: str, seed: int, profile: str, out: Path) -> Trained:
+    """Return an entrant's run."""
     if entrant.family is None:
-        return None, None
-    family, own = entrant.family, World(world)
-    run, config = run_name(family, own, seed, profile), config_of(family, own, seed, profile)
-    make = agents_of_family(family, config, run_folder(out, family, run))
-    return make, _read(training_file(out, family, run))["train_seconds"]
+        return Trained()
+    run = run_name(entrant.family, World(world), seed, profile)
+    stored = training_file(out, entrant.family, run)
+    folder = run_folder(out, entrant.family, run)
+    return _load(entrant.family, world, seed, profile, folder, stored, stored.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # entrants of one run come one after another
+def _load(
+    family: str, world: str, seed: int, profile: str, folder: Path, stored: Path, when: int
+) -> Trained:
+    """Return a run; ``when`` tells a newer training of it, stored at another time, apart."""
+    make = agents_of_family(family, config_of(family, World(world), seed, profile), folder)
+    return Trained(make, _read(stored)["train_seconds"])
 
 
 def _read(path: Path) -> Any:
@@ -133,8 +158,7 @@ def evaluate_entrant(
     profile: str,
     suite: str,
     command: str,
-    trained: AgentMaker | None = None,
-    train_seconds: float | None = None,
+    trained: Trained | None = None,
     fitted: Fit | None = None,
 ) -> dict[str, Any]:
     """Evaluate an entrant in one world, in both modes and at each price if it asks.
@@ -146,8 +170,7 @@ def evaluate_entrant(
         profile: which tasks, and at what prices.
         suite: by its name.
         command: that gives these results, for the record.
-        trained: makes the agents of its run.
-        train_seconds: of the run.
+        trained: its run; None for one that is not trained by the benchmark.
         fitted: the calibration of what it believes; it is calibrated first if not given.
 
     Returns:
@@ -155,13 +178,15 @@ def evaluate_entrant(
         command, train_seconds, versions, outcomes and, of the first seed, examples.
     """
     tasks, amount = suite_named(suite), PROFILES[profile]
-    setting = Setting(World(world), trained=trained)
+    trained = Trained() if trained is None else trained
+    setting = Setting(World(world), trained=trained.make)
     if fitted is None:
         fitted = _fit(entrant.make(setting), world, seed, profile)
     setting = replace(setting, fit=fitted)
     rollouts = []
     for mode in MODES:
         chosen = tasks.tasks(world, mode)[: amount.tasks]
+        setting = replace(setting, shared=trained.shared[mode])
         agent = entrant.make(setting)
         rollouts.append(roll_out(chosen, agent, seed, fit=fitted))
         if mode == "hidden" and hasattr(agent, "ask"):
@@ -178,7 +203,7 @@ def evaluate_entrant(
         "world": world,
         "seed": seed,
         "command": command,
-        "train_seconds": train_seconds,
+        "train_seconds": trained.seconds,
         "versions": versions(),
         "outcomes": Outcomes.concat([rollout.outcomes for rollout in rollouts]).to_json(),
         "examples": _examples(entrant, rollouts) if seed == 0 else [],

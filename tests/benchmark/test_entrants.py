@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from small_benchmark import GRID, STREET
 
@@ -19,3 +22,10 @@ def test_an_agent_that_asks_goes_where_that_loses_least_in_its_world(entrant, wo
     with pytest.raises(Made) as made:
         ENTRANTS[entrant].make(Setting(World(world), trained=make))
     assert made.value.args == ({"strategy": strategy},)
+
+
+def test_agents_of_one_setting_share_what_they_compute_whatever_the_price_is():
+    setting = Setting(World(GRID), trained=lambda **_: SimpleNamespace(shared=None))
+    agents = [each.make() for each in (setting, replace(setting, price=0.2))]
+    assert agents[0].shared is agents[1].shared is setting.shared
+    assert Setting(World(GRID)).shared is not setting.shared

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
 
-_CACHED = 4096  # worlds whose images stay embedded
+_CACHED = 4096  # worlds whose images stay embedded, and texts
 
 Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
 
@@ -36,6 +36,7 @@ class ImageLanguage(nn.Module):
         super().__init__()
         self.model, self.render, self.seen = model, render, seen
         self._cache: dict[bytes, Tensor] = {}
+        self._texts: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
@@ -57,7 +58,14 @@ class ImageLanguage(nn.Module):
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts [K, 1, D]; raises InstructionError if one cannot be an instruction."""
-        return self.model.encode_text(texts).unsqueeze(1)
+        if len(texts) != 1 or not isinstance(texts[0], str):
+            return self.model.encode_text(texts).unsqueeze(1)
+        # Each agent asks for its texts one by one, and the next agents for the same texts.
+        if texts[0] not in self._texts:
+            if len(self._texts) >= _CACHED:
+                self._texts.clear()
+            self._texts[texts[0]] = self.model.encode_text(texts)
+        return self._texts[texts[0]].unsqueeze(1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""

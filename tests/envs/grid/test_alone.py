@@ -56,6 +56,18 @@ def test_reset_takes_a_room_for_each_environment():
     np.testing.assert_array_equal(observation["observation"][0, ..., :2], rooms[0])
 
 
+def test_only_rooms_that_are_begun_are_read():
+    rooms = np.stack([ROOM, np.zeros_like(ROOM)])  # the second has no wall around it
+    envs = GridGoToVectorEnv(2)
+    envs.reset(seed=0)
+    poses = [(3, 1, SOUTH), (0, 0, SOUTH)]
+    begun = {"room": rooms, "pose": poses, "reset_mask": np.array([True, False])}
+    observation, _ = envs.reset(options=begun)
+    np.testing.assert_array_equal(observation["observation"][0, ..., :2], ROOM)
+    with pytest.raises(LayoutError):
+        envs.reset(options=begun | {"reset_mask": np.array([False, True])})
+
+
 def test_the_intended_object_is_the_one_that_is_given():
     envs = GridGoToVectorEnv(2, mode="hidden")
     options = {
