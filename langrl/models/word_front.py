@@ -8,15 +8,16 @@ of.
 Axes: ``V`` words, ``P`` numbers in a row.
 """
 
-import json
 import string
 from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib import resources
+from pathlib import Path
 
 from torch import Tensor
 
+from langrl.checkpoint import read_checkpoint
 from langrl.errors import CheckpointError
 
 SHORTEST, LONGEST = 4, 24  # letters of words whose spelling is corrected
@@ -100,19 +101,15 @@ def distilled_words() -> DistilledWords:
     """Return the table of the bundled language-image model, read once.
 
     Raises:
-        CheckpointError: if this langrl carries no such model.
+        CheckpointError: if this langrl carries no such model, or it is damaged.
     """
-    from safetensors import safe_open
-
-    folder = resources.files("langrl.models") / "bundled"
+    checkpoint = read_checkpoint(Path(str(resources.files("langrl.models") / "bundled")))
     try:
-        words = json.loads((folder / "model.json").read_text(encoding="utf-8"))["vocabulary"]
-        with safe_open(str(folder / "weights.safetensors"), "pt") as stored:
-            table, scale = stored.get_tensor(_TABLE), stored.get_tensor(_SCALE)
-    except (OSError, KeyError, ValueError) as error:
+        words = checkpoint.documents["model"]["vocabulary"]
+        table, scale = (checkpoint.tensors["weights"][name] for name in (_TABLE, _SCALE))
+    except KeyError as error:
         raise CheckpointError(
-            "this langrl carries no word table; install the released wheel, or set text.words to"
-            " own"
+            "the bundled language-image model has no word table; set text.words to own"
         ) from error
     return DistilledWords(tuple(words), table, scale)
 
