@@ -33,6 +33,8 @@ class Marginalised:
         config, device = graph.config, graph.distance.device
         self._weights = torch.from_numpy(graph.waypoints.log_weights).double().to(device)
         self._goals: Array = np.zeros((0, 0))
+        self._onward_to: Tensor  # the goals, and their places: of the last step
+        self._places: Places
         self._sight = Sight(graph)
         self._joined: Mask | None = None  # whether a path leads to the goal of each episode
         self._stage = math.log1p(-config.stage_discount)  # that this is the last one

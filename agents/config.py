@@ -28,6 +28,9 @@ class LearnerConfig(Settings):
     logsumexp_penalty: float = Field(0.0, ge=0, description="weight of the squared log-partition")
     action_weight: float = Field(1.0, ge=0, description="weight of telling actions apart")
     language_weight: float = Field(1.0, gt=0, description="weight of the language loss")
+    denotations: bool = Field(
+        False, description="a text is contrasted with all states that it denotes, not with one"
+    )
 
 
 class GridLearnerConfig(Settings):

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from langrl.agents.config import LearnerConfig
 from langrl.data.state_text_pairs import StateTextPairs
-from langrl.functional.losses import ranking_info_nce, symmetric_info_nce
+from langrl.functional.losses import forward_info_nce, ranking_info_nce, symmetric_info_nce
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
 from langrl.training.learner import Experience, GradientLearner
@@ -46,6 +46,7 @@ class ContrastiveLearner(GradientLearner):
         device = generator.device
         self._pair_states = torch.from_numpy(pairs.states).to(device)
         self._pair_text = torch.from_numpy(pairs.text_index).to(device)
+        self._denoted = torch.from_numpy(pairs.denoted).to(device)  # [U, R, C]
         text = language.text
         with torch.no_grad():
             # [U, L] word numbers, or [U, width] features of a frozen model
@@ -66,11 +67,17 @@ class ContrastiveLearner(GradientLearner):
         pick = torch.randint(
             len(self._pair_text), size, generator=generator, device=generator.device
         )
-        texts = self._texts[self._pair_text[pick]]
+        number = self._pair_text[pick]
+        texts = self._texts[number]
         if isinstance(self.language.text, CompactTextEncoder):
             texts = texts[:, : int((texts != 0).sum(1).max())]  # no longer than the longest drawn
             texts = self.language.text.corrupt(texts, generator)
-        return {"described": self._pair_states[pick], "text": texts}
+        described = self._pair_states[pick]
+        batch = {"described": described, "text": texts}
+        if self.config.denotations:
+            rows, columns = described.long().unbind(1)
+            batch["denoted"] = self._denoted[number][:, rows, columns]  # texts [B] x states [B]
+        return batch
 
     def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Return the critic's loss and the weighted one of the language side together."""
@@ -103,5 +110,12 @@ class ContrastiveLearner(GradientLearner):
     def _language_loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         language = self.language
         logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
-        loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=self.config.logsumexp_penalty)
+        denoted, penalty = batch.get("denoted"), self.config.logsumexp_penalty
+        if denoted is None:
+            loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=penalty)
+        else:
+            some = ~denoted.all(1)  # a text that denotes every state has nothing to contrast with
+            loss, metrics = forward_info_nce(
+                logits.T[some], positives=denoted[some], logsumexp_penalty=penalty
+            )
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}

@@ -28,6 +28,12 @@ class DataConfig(Settings):
     )
     num_action_negatives: int = Field(8, ge=1, le=4096, description="other actions per state")
     num_pairs: int = Field(50_000, ge=2, le=10_000_000, description="pairs of a state and a text")
+    paraphrases: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the texts with further words, templates and meanings",
+    )
     kinds: tuple[str, ...] = Field(
         KINDS, min_length=1, description="instruction types in the pairs"
     )

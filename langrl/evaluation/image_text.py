@@ -6,7 +6,7 @@ that faces an object, and as many that face none.
 Axes: ``M`` images of a room, ``K`` texts about it, ``N`` pairs, ``D`` embedding size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from langrl.data.images.grid_scenes import satisfies
+from langrl.data.word_sets import WrittenText, denoted_objects
 from langrl.envs.grid.grammar import CANONICAL, LEVELS, level_of, synonyms_in, write
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, facing, is_free, is_object
+from langrl.envs.grid.rooms import GRID_WORLDS, ahead, draw_rooms, facing, is_free, is_object
 from langrl.envs.grid.templates import words_of
 from langrl.envs.phrasing import PHRASINGS, Meaning
 from langrl.errors import InstructionError
@@ -64,6 +65,48 @@ def sample_rooms(
                 )
             )
     return samples
+
+
+def sample_written(
+    worlds: Sequence[str],
+    rooms: int,
+    written: Sequence[WrittenText],
+    generator: np.random.Generator,
+) -> list[RoomSample]:
+    """Draw so many rooms of each world, with those of the texts that denote some objects there.
+
+    A text whose objects are none of a room's, or all of them, is left out there. Texts that denote
+    nothing anywhere (no denotation) are in every room, and match no image.
+    """
+    samples = []
+    for world in worlds:
+        for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
+            poses = _poses(room, generator)
+            masks = [_faced(each.denotation, room, poses) for each in written]
+            fitting = [
+                n
+                for n, (each, mask) in enumerate(zip(written, masks, strict=True))
+                if each.denotation is None or 0 < mask.sum() < len(poses) // 2
+            ]
+            samples.append(
+                RoomSample(
+                    world,
+                    render_rooms(np.repeat(room[None], len(poses), 0), poses),
+                    [written[n].text for n in fitting],
+                    [written[n].group for n in fitting],
+                    np.stack([masks[n] for n in fitting], 1),
+                )
+            )
+    return samples
+
+
+def _faced(
+    denotation: Mapping[str, Any] | None, room: NDArray[np.uint8], poses: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    if denotation is None:
+        return np.zeros(len(poses), bool)
+    faced: NDArray[np.bool_] = denoted_objects(denotation, room[None])[0][ahead(poses)]
+    return faced
 
 
 def _poses(room: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.int64]:

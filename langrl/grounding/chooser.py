@@ -6,6 +6,7 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``G`` numbers in a goal, ``J`` alte
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,24 @@ class TextCache:
         return torch.stack([self._texts[text] for text in texts])
 
 
+def information_bits(
+    probabilities: NDArray[np.floating[Any]], prior: NDArray[np.floating[Any]] | None = None
+) -> float:
+    """Return what a text says about the goal: the Kullback-Leibler divergence from the prior.
+
+    Args:
+        probabilities: of goals, given the text [M].
+        prior: of goals before it [M], up to a factor; uniform if not given.
+
+    Returns:
+        Bits, at least 0: 0 where the text changes nothing.
+    """
+    p = np.asarray(probabilities, np.float64)
+    q = np.full(len(p), 1 / len(p)) if prior is None else np.asarray(prior, np.float64)
+    held = p > 0
+    return max(0.0, float((p[held] * np.log2(p[held] * q.sum() / q[held])).sum()))
+
+
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M].
@@ -61,6 +80,11 @@ class Posterior:
         """Uncertainty about the goal in bits, at most log2 M."""
         p = self.probabilities[self.probabilities > 0].astype(np.float64)
         return float(-(p * np.log2(p)).sum())
+
+    @property
+    def information_bits(self) -> float:
+        """How much the instruction says about the goal; see ``information_bits``."""
+        return information_bits(self.probabilities, self.prior)
 
     def of_intents(self, reached: Integers, possible: Mask) -> NDArray[np.float64]:
         """Return the probability of each intent [I], goals grouped by what they reach.

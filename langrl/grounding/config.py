@@ -133,6 +133,12 @@ class WordsConfig(Settings):
     )
     kinds: tuple[str, ...] = Field((), description="instruction types to learn from; all if empty")
     pairs: int = Field(20_000, ge=2, le=10_000_000, description="pairs of a goal and a text")
+    paraphrases: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="mazes: share of the texts with further words, templates and meanings",
+    )
     steps: int = Field(800, ge=1, le=10_000_000, description="gradient steps")
     batch_size: int = Field(256, ge=2, le=1_000_000, description="pairs in a step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.losses import symmetric_info_nce
 from langrl.models.config import CriticConfig, TextConfig
-from langrl.models.critics.build import LanguageDescription, build_language
+from langrl.models.critics.build import LanguageDescription, build_language, word_table_of
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image.model import LanguageImageModel
@@ -78,6 +78,7 @@ def learn_language(
         text=text,
         vocabulary=vocabulary,
         text_width=None,
+        word_table=word_table_of(text),
     )
     language = build_language(description, seed)
     read = _reader(language, distinct)

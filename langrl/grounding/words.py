@@ -12,8 +12,10 @@ import torch
 from pydantic import Field, ValidationError
 
 from langrl.checkpoint import MANIFEST, Checkpoint, digest, fill, no_larger_than, read_checkpoint
+from langrl.data.maze.texts import MazeTextWriter
 from langrl.envs.goal_words import GoalWords
 from langrl.envs.maze.cells import CellFrame
+from langrl.envs.maze.grammar import KINDS
 from langrl.envs.regions import RegionFrame
 from langrl.errors import CheckpointError, GroundingError, LangRLError, ShapeError
 from langrl.grounding.config import WordsConfig
@@ -106,6 +108,8 @@ def learn_words(
     generator = np.random.default_rng([seed, 1])
     drawn = goals[generator.integers(len(goals), size=config.pairs)]
     texts = words.draw_texts(drawn, generator, config.kinds or None)
+    if config.paraphrases and isinstance(words.frame, CellFrame):
+        _paraphrase(texts, drawn, words.frame, config, generator)
     return learn_language(
         drawn,
         texts,
@@ -115,6 +119,20 @@ def learn_words(
         text=config.text,
         seed=seed,
     )
+
+
+def _paraphrase(
+    texts: list[str],
+    goals: Array,
+    frame: CellFrame,
+    config: WordsConfig,
+    generator: np.random.Generator,
+) -> None:
+    """Replace a share of the texts of goals [P, G] by those of ``MazeTextWriter``."""
+    writer = MazeTextWriter(frame.grammar, config.kinds or KINDS)
+    chosen = np.flatnonzero(generator.random(len(texts)) < config.paraphrases)
+    for n, cell in zip(chosen.tolist(), frame.cells(goals[chosen]).tolist(), strict=True):
+        texts[n], _ = writer.draw(tuple(cell), generator)
 
 
 def store_words(

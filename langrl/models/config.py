@@ -51,6 +51,18 @@ class TextConfig(Settings):
     unknown_rate: float = Field(
         0.1, ge=0, lt=1, description="compact: chance in training that a word becomes unknown"
     )
+    words: Literal["own", "distilled"] = Field(
+        "own",
+        description="compact: words beside those of training are unknown ('own'), or known by their"
+        " rows in the bundled word table ('distilled')",
+    )
+    hidden_rate: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="compact, distilled: chance in training that of a word only"
+        " its row in the table is seen",
+    )
 
 
 class ImageTowerConfig(Settings):

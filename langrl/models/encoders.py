@@ -18,6 +18,7 @@ from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
+from langrl.models.word_front import DistilledWords, SpellingCorrector, rows_of
 from langrl.protocols import as_texts, check_instructions
 from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 
@@ -71,13 +72,28 @@ class CompactTextEncoder(nn.Module):
     """A small text tower in plain torch: words in their context, pooled by attention.
 
     Each word is seen in a window of five, which binds a number to the "row" or "column" before
-    it. Words outside the vocabulary share one embedding; training turns some words into unknown
-    ones, so that an unseen word changes little.
+    it. A word of the vocabulary has an embedding of its own, and what is known of it: its row in a
+    distilled table, projected. A word that is only in the table has that alone. Training hides the
+    embeddings of some words, so that what is known of them has to do, and turns others into the
+    unknown word, so that one that is in neither changes little.
 
-    The vocabulary is in the order of the words' numbers, without the two reserved ones.
+    The vocabulary is in the order of the words' numbers, without the two reserved ones; rows of the
+    table are numbered after it.
+
+    Args:
+        vocabulary: words that have embeddings.
+        embedding: numbers in a text's embeddings, D.
+        config: sizes.
+        known: the table; without it, words outside the vocabulary are all unknown.
     """
 
-    def __init__(self, vocabulary: Sequence[str], embedding: int, config: TextConfig) -> None:
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        embedding: int,
+        config: TextConfig,
+        known: DistilledWords | None = None,
+    ) -> None:
         super().__init__()
         self.tokeniser = WordTokeniser(vocabulary)
         self.config, self.limit = config, WordLimit(config.max_words)
@@ -86,6 +102,22 @@ class CompactTextEncoder(nn.Module):
         self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
         self.attention = nn.Linear(width, config.alternatives)
         self.head = mlp(width, width, 2, embedding)
+        self._known = known
+        self.project: nn.Linear | None = None
+        self.table: Tensor
+        self.scale: Tensor
+        self.rows: Tensor
+        if known is not None:
+            self.project = nn.Linear(known.width, _WORD_SIZE, bias=False)
+            # From 0, words that are like no trained one stay at 0.
+            nn.init.zeros_(self.project.weight)
+            numbers = {word: n for n, word in enumerate(vocabulary)}
+            self._correct = SpellingCorrector(numbers)
+            rows = [-1, -1, *(known.number.get(word, -1) for word in vocabulary)]
+            # Not stored: they are in every langrl with the same table.
+            self.register_buffer("table", known.table, persistent=False)
+            self.register_buffer("scale", known.scale / known.width**0.5, persistent=False)
+            self.register_buffer("rows", torch.tensor(rows), persistent=False)
 
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return word numbers, int64 [K, L], padded to the longest text.
@@ -93,16 +125,55 @@ class CompactTextEncoder(nn.Module):
         Raises InstructionError if a text cannot be an instruction, or has more than
         ``max_words`` words.
         """
-        rows = [self.tokeniser.numbers(self.limit(text)) for text in as_texts(texts)]
+        rows = [self._numbers(self.limit(text)) for text in as_texts(texts)]
         tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.int64)
         for row, numbers in zip(tokens, rows, strict=True):
             row[: len(numbers)] = torch.tensor(numbers)
         return tokens.to(self.words.weight.device)
 
+    def _numbers(self, words: Sequence[str]) -> list[int]:
+        numbers = self.tokeniser.numbers(words)
+        if self._known is None:
+            return numbers
+        return [
+            self._look_up(word) if number == UNKNOWN else number
+            for word, number in zip(words, numbers, strict=True)
+        ]
+
+    def _look_up(self, word: str) -> int:
+        """Return the number of a word outside the vocabulary: in the table, or misspelt."""
+        assert self._known is not None
+        if word in self._known.number:
+            return len(self.tokeniser) + self._known.number[word]
+        if (meant := self._correct(word)) is not None:
+            return len(self.tokeniser) - len(self.tokeniser.vocabulary) + meant
+        row = self._known.correct(word)
+        return UNKNOWN if row is None else len(self.tokeniser) + row
+
     def corrupt(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
-        """Turn a share ``unknown_rate`` of the words into the unknown word; training only."""
+        """Turn a share ``unknown_rate`` of the words into the unknown word; training only.
+
+        Of a further share ``hidden_rate``, the embeddings are hidden, and their rows remain.
+        """
         draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
-        return tokens.masked_fill((draw < self.config.unknown_rate) & (tokens != PAD), UNKNOWN)
+        unknown = draw < self.config.unknown_rate
+        corrupted = tokens
+        if self.project is not None:
+            row = self.rows[tokens.clamp(max=len(self.tokeniser) - 1)]
+            own = (tokens < len(self.tokeniser)) & (row >= 0)
+            hidden = (draw < self.config.unknown_rate + self.config.hidden_rate) & own
+            corrupted = torch.where(hidden, len(self.tokeniser) + row, tokens)
+        return corrupted.masked_fill(unknown & (tokens != PAD), UNKNOWN)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Map word numbers [...] to embeddings of words [..., 24]."""
+        if self.project is None:
+            return self.words(tokens)
+        own = tokens < len(self.tokeniser)
+        inside = tokens.masked_fill(~own, UNKNOWN)
+        row = torch.where(own, self.rows[inside], tokens - len(self.tokeniser))
+        known = self.project(rows_of(self.table, self.scale, row, self.words.weight))
+        return self.words(inside) + known
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map word numbers [K, L] to embeddings [K, J, D]."""
@@ -110,7 +181,7 @@ class CompactTextEncoder(nn.Module):
         windows = functional.pad(tokens, (side, side)).unfold(1, _WINDOW, 1)  # [K, L, window]
         real = tokens != PAD
         # Only real words are computed: texts are half as long as the longest on average.
-        context = self.context(self.words(windows[real]).flatten(1))  # [words, width]
+        context = self.context(self._embed(windows[real]).flatten(1))  # [words, width]
         hidden = context.new_zeros(*tokens.shape, context.shape[1])
         hidden[real] = context  # [K, L, width]
         logits = self.attention(hidden).masked_fill(~real.unsqueeze(-1), -torch.inf)

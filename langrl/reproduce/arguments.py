@@ -165,6 +165,33 @@ class WaypointsArguments(ParallelReproduction):
     )
 
 
+class WordsArguments(ParallelReproduction):
+    """Score text towers on texts that they were told, and on texts that they never were."""
+
+    seeds: int = Field(3, ge=1, le=1000, description="trainings, and draws of rooms")
+    worlds: tuple[str, ...] = Field(
+        ("street-blank", "grid-goto", "grid-crowded", "grid-rooms", "grid-relations"),
+        min_length=1,
+        description="the maze and grid worlds",
+    )
+    towers: tuple[str, ...] = Field(
+        ("compact", "table", "texts", "table+texts"),
+        min_length=1,
+        description="text towers of the maze's agents: these four, or a SentenceTransformer",
+    )
+    languages: tuple[str, ...] = Field(
+        ("bundled",), min_length=1, description="language-image models, by name or folder"
+    )
+    rooms: int = Field(60, ge=1, le=10_000, description="rooms of each grid world")
+    episodes: int = Field(
+        100,
+        ge=0,
+        le=100_000,
+        description="per level, phrasing and strategy; 0: no success, and no agents in grid worlds",
+    )
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
+
+
 @dataclass(frozen=True)
 class PublishedResult:
     """A published result: its flags, what it is, and a package and an extra that it needs."""
@@ -212,5 +239,6 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
         "far goals in OGBench's PointMaze, by waypoints",
         ("ogbench", "ogbench"),
     ),
+    "words": PublishedResult(WordsArguments, "texts that no text tower was told"),
 }
 """Reproductions by name; ``reproduce`` is in the module of that name."""

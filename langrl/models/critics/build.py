@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from langrl.errors import CheckpointError
 from langrl.functional.energies import ENERGIES
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.critics.maze import GoalCritic, LanguageCritic
@@ -14,6 +15,7 @@ from langrl.models.encoders import (
     StateActionEncoder,
     TextEncoder,
 )
+from langrl.models.word_front import distilled_words
 from langrl.settings import Settings
 from langrl.training.seeding import seeded
 
@@ -27,6 +29,9 @@ class LanguageDescription(Settings):
     text: TextConfig
     vocabulary: tuple[str, ...] = Field(description="compact text encoder: its words, in order")
     text_width: int | None = Field(description="named text model: numbers in its embedding")
+    word_table: str | None = Field(
+        None, description="sha256 of the word table that it was trained on; none before 0.3"
+    )
 
 
 class CriticsDescription(LanguageDescription):
@@ -55,21 +60,49 @@ def build_language(description: LanguageDescription, seed: int) -> LanguageCriti
 def _language(goal: GoalEncoder, description: LanguageDescription) -> LanguageCritic:
     config, energy = description.critic, ENERGIES[description.critic.energy]
     encoder = build_text_encoder(
-        description.text, description.vocabulary, config.embedding, description.text_width
+        description.text,
+        description.vocabulary,
+        config.embedding,
+        description.text_width,
+        description.word_table,
     )
     if isinstance(encoder, PretrainedTextEncoder):
         description = description.model_copy(update={"text_width": encoder.input_width})
     return LanguageCritic(goal, encoder, energy, description)
 
 
+def word_table_of(config: TextConfig) -> str | None:
+    """Return the digest of the table that a new text encoder learns on; None if on none."""
+    if config.model != "compact" or config.words == "own":
+        return None
+    return distilled_words().digest
+
+
 def build_text_encoder(
-    config: TextConfig, vocabulary: Sequence[str], embedding: int, width: int | None = None
+    config: TextConfig,
+    vocabulary: Sequence[str],
+    embedding: int,
+    width: int | None = None,
+    word_table: str | None = None,
 ) -> TextEncoder:
     """Return a text encoder.
 
-    The compact one knows the words of a vocabulary, in order; ``width`` is that of a named model's
-    embedding, which the model gives itself by default.
+    Args:
+        config: sizes, and a model's name or "compact".
+        vocabulary: words of the compact one, in order.
+        embedding: numbers in a text's embeddings.
+        width: of a named model's embedding, which the model gives itself by default.
+        word_table: what ``word_table_of`` said when the compact one was made.
+
+    Raises:
+        CheckpointError: if this langrl carries another table of words than that one.
     """
-    if config.model == "compact":
-        return CompactTextEncoder(vocabulary, embedding, config)
-    return PretrainedTextEncoder(config.model, embedding, config, width=width)
+    if config.model != "compact":
+        return PretrainedTextEncoder(config.model, embedding, config, width=width)
+    known = None if word_table is None else distilled_words()
+    if known is not None and known.digest != word_table:
+        raise CheckpointError(
+            "the text encoder was trained on the word table of another langrl; install that"
+            " version, or train it again"
+        )
+    return CompactTextEncoder(vocabulary, embedding, config, known)

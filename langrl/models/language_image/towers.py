@@ -5,7 +5,6 @@ Axes: ``M`` images of ``H`` x ``W`` pixels, ``K`` texts, ``L`` words, ``G`` trig
 ``D`` embedding size.
 """
 
-import string
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,14 +19,13 @@ from langrl.errors import NonFiniteError, ShapeError
 from langrl.models.config import ImageTowerConfig, TextConfig, TextTowerConfig
 from langrl.models.encoders import PretrainedTextEncoder
 from langrl.models.language_image.image_inputs import read_images
+from langrl.models.word_front import SpellingCorrector, rows_of
 from langrl.protocols import as_texts
 from langrl.words import PAD, UNKNOWN, TextLimit, WordLimit
 
 _SMALLEST, _LARGEST = 3, 32  # patches along an image's side
 _GROUPS, _HEADS = 8, 4
 _FIRST_WORD = 2
-_SHORTEST, _LONGEST = 4, 24  # letters of words whose spelling is corrected
-_CORRECTED = 10_000  # corrections kept
 _TOGETHER = 64  # texts that are embedded together
 _TRIGRAMS = 12  # of a word; the rest is cut off
 
@@ -115,20 +113,6 @@ def _trigrams(word: str, buckets: int) -> tuple[int, ...]:
     return tuple(zlib.crc32(part.encode()) % buckets + 1 for part in parts)
 
 
-def spelling_neighbours(word: str) -> set[str]:
-    """Return every word that is one edit away from a lower-case word.
-
-    An edit removes a letter, adds one, replaces one or swaps two neighbours.
-    """
-    cuts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
-    words = {head + tail[1:] for head, tail in cuts if tail}
-    words |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
-    for letter in string.ascii_lowercase:
-        words |= {head + letter + tail for head, tail in cuts}
-        words |= {head + letter + tail[1:] for head, tail in cuts if tail}
-    return words
-
-
 class CompactTextTower(nn.Module):
     """A small text tower in plain torch: words from a table or from their trigrams, in context.
 
@@ -155,7 +139,7 @@ class CompactTextTower(nn.Module):
         self.vocabulary, self.config = tuple(vocabulary), config
         self.limit = WordLimit(config.max_words)
         self._number = {word: n for n, word in enumerate(self.vocabulary, start=_FIRST_WORD)}
-        self._corrected: dict[str, int] = {}
+        self._correct = SpellingCorrector(self._number)
         width, rows = config.width, len(self.vocabulary)
         self.table: Tensor
         self.table_scale: Tensor
@@ -224,13 +208,8 @@ class CompactTextTower(nn.Module):
         """Return a word's number; that of the first word that it may be a misspelling of."""
         if word in self._number:
             return self._number[word]
-        if word not in self._corrected:
-            if len(self._corrected) >= _CORRECTED:
-                self._corrected.clear()
-            likely = spelling_neighbours(word) if _SHORTEST <= len(word) <= _LONGEST else ()
-            numbers = [self._number[other] for other in likely if other in self._number]
-            self._corrected[word] = min(numbers, default=UNKNOWN)
-        return self._corrected[word]
+        corrected = self._correct(word)
+        return UNKNOWN if corrected is None else corrected
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Map ``tokenise``'s tokens to unit embeddings [K, D]."""
@@ -257,10 +236,7 @@ class CompactTextTower(nn.Module):
         return self.pool(hidden, real)
 
     def _rows(self, words: Tensor) -> Tensor:
-        row = (words - _FIRST_WORD).clamp(min=0)
-        in_table = (words >= _FIRST_WORD).unsqueeze(-1)
-        scale = self.table_scale[row].to(self.positions.dtype).unsqueeze(-1)
-        return self.table[row] * scale * in_table  # [K, L, P]
+        return rows_of(self.table, self.table_scale, words - _FIRST_WORD, self.positions)
 
     def encode(self, texts: str | Sequence[str]) -> Tensor:
         """Map texts to unit embeddings [K, D]; errors as ``tokenise``."""

@@ -17,7 +17,7 @@ from langrl.data.trajectories import Trajectories, load_trajectories
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.errors import TrajectoryError
 from langrl.models.config import TextConfig
-from langrl.models.critics.build import CriticsDescription, build_critics
+from langrl.models.critics.build import CriticsDescription, build_critics, word_table_of
 from langrl.models.encoders import PretrainedTextEncoder
 from langrl.tasks.maze.agent import MazeAgentDescription, agent_maker
 from langrl.tasks.maze.config import MazeRunConfig
@@ -39,7 +39,8 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
     data_seed, pair_seed, torch_seed = np.random.SeedSequence(config.seed).spawn(3)
     trajectories = _trajectories(config, world, np.random.default_rng(data_seed))
     generator = np.random.default_rng(pair_seed)
-    pairs = maze_pairs(world, config.data.num_pairs, generator, config.data.kinds)
+    data = config.data
+    pairs = maze_pairs(world, data.num_pairs, generator, data.kinds, paraphrases=data.paraphrases)
     device = torch.device(config.device)
     seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
     torch_generator = torch.Generator(device).manual_seed(seed)
@@ -114,6 +115,7 @@ def _describe_critics(
         text=config.text,
         vocabulary=WordTokeniser.learn(pairs.texts).vocabulary if compact else (),
         text_width=None if compact else text_width(config.text),
+        word_table=word_table_of(config.text),
     )
 
 

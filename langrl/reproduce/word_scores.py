@@ -1,0 +1,139 @@
+"""How well texts are understood: which goals a language side ranks first, and how sure it is.
+
+Axes: ``K`` texts, ``M`` goals of a world, ``D`` embedding size.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langrl.evaluation.image_text import (
+    RoomSample,
+    calibration_error,
+    content_words,
+    reliability,
+)
+from langrl.evaluation.statistics import group_rows, roc_auc
+from langrl.grounding.chooser import information_bits
+from langrl.models.critics.maze import LanguageCritic
+from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import Mask
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredText:
+    """What a language side makes of a text, in one world.
+
+    Args:
+        level: type of instruction, or what is hard about the text.
+        words: colours and types that it names, or their held-out synonyms.
+        auc: ROC AUC of its goals, those that match above those that do not; nan without either.
+        bits: information about the goal; see ``Posterior.information_bits``.
+        probabilities: P(match) of each goal [M]; None where the language side has none.
+        matches: which goals match [M].
+    """
+
+    level: str
+    words: tuple[str, ...]
+    auc: float
+    bits: float
+    probabilities: NDArray[np.float64] | None
+    matches: Mask
+
+
+@torch.no_grad()
+def score_cells(
+    language: LanguageCritic, goals: Tensor, texts: Sequence[str], levels: Sequence[str],
+    matches: Mask,
+) -> list[ScoredText]:  # fmt: skip
+    """Score texts K of a world of numbers by goals [M, G], of which ``matches`` [K, M] fit."""
+    embedded = language.embed_goals(goals, goals)
+    scores = language.score(embedded, language.encode_text(texts)).T.double().cpu().numpy()
+    return [
+        ScoredText(
+            level, (), roc_auc(score, fits), float(information_bits(_normal(score))), None, fits
+        )
+        for level, score, fits in zip(levels, scores, matches, strict=True)
+    ]
+
+
+@torch.no_grad()
+def score_rooms(model: LanguageImageModel, samples: Iterable[RoomSample]) -> list[ScoredText]:
+    """Score the texts of each room by its images."""
+    scored = []
+    for sample in samples:
+        images, texts = model.encode_image(sample.images), model.encode_text(sample.texts)
+        scores = model.score(images, texts).double().cpu().numpy()  # [M, K]
+        likely = None
+        if model.calibrated:
+            likely = model.match_probability(images, texts).double().cpu().numpy()
+        for k, (text, level) in enumerate(zip(sample.texts, sample.levels, strict=True)):
+            scored.append(
+                ScoredText(
+                    level,
+                    content_words(text),
+                    roc_auc(scores[:, k], sample.matches[:, k]),
+                    float(information_bits(_normal(scores[:, k]))),
+                    None if likely is None else likely[:, k],
+                    sample.matches[:, k],
+                )
+            )
+    return scored
+
+
+def _normal(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    raised = np.exp(scores - scores.max())
+    normal: NDArray[np.float64] = raised / raised.sum()
+    return normal
+
+
+def summarise_levels(scored: Sequence[ScoredText]) -> list[Row]:
+    """Return a row for each level: texts, mean ROC AUC, calibration error, mean information."""
+    levelled = [{"level": each.level, "text": each} for each in scored]
+    return [
+        {"level": level} | _summary([row["text"] for row in rows])
+        for (level,), rows in group_rows(levelled, ["level"]).items()
+    ]
+
+
+def _summary(scored: Sequence[ScoredText]) -> Row:
+    areas = [each.auc for each in scored if each.auc == each.auc]
+    likely = [each for each in scored if each.probabilities is not None]
+    error = None
+    if likely:
+        probabilities = np.concatenate([each.probabilities for each in likely])
+        matches = np.concatenate([each.matches for each in likely])
+        error = calibration_error(reliability(probabilities, matches))
+    return {
+        "texts": len(scored),
+        "auc": float(np.mean(areas)) if areas else None,
+        "ece": error,
+        "information_bits": float(np.mean([each.bits for each in scored])),
+    }
+
+
+def summarise_words(scored: Sequence[ScoredText]) -> list[Row]:
+    """Return a row for each colour, type or held-out synonym: texts and mean ROC AUC."""
+    named = [
+        {"word": word, "auc": each.auc}
+        for each in scored
+        if each.auc == each.auc
+        for word in each.words
+    ]
+    return [
+        {"word": word, "texts": len(rows), "auc": float(np.mean([row["auc"] for row in rows]))}
+        for (word,), rows in sorted(group_rows(named, ["word"]).items())
+    ]
+
+
+def understood_auc(meant: Sequence[ScoredText], meaningless: Sequence[ScoredText]) -> float:
+    """Return the chance that a text that means something has more information than one that not."""
+    bits = np.array([each.bits for each in (*meant, *meaningless)])
+    return roc_auc(bits, np.arange(len(bits)) < len(meant))
