@@ -3,7 +3,7 @@
 The run may also be a shared agent, as hf:user/name.
 """
 
-import sys
+import argparse
 from functools import partial
 
 import gymnasium as gym
@@ -35,4 +35,6 @@ def main(run: str, episodes: int = 100) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2] or ["runs/example"])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", default="runs/example", help="a run of train.py")
+    main(parser.parse_args().run)

@@ -3,6 +3,8 @@
 The policy is trained to reach goals and never sees a text.
 """
 
+import argparse
+
 import gymnasium as gym
 from stable_baselines3 import DQN
 
@@ -54,4 +56,6 @@ def main(path: str = "policy.zip", steps: int = 20_000, episodes: int = 50) -> N
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", nargs="?", default="policy.zip", help="where the policy goes")
+    main(parser.parse_args().path)

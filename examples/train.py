@@ -1,6 +1,6 @@
 """Train an agent in a maze and tell it where to go: python examples/train.py runs/example"""
 
-import sys
+import argparse
 from pathlib import Path
 
 import gymnasium as gym
@@ -40,4 +40,6 @@ def main(folder: str, steps: int = 2_500) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2] or ["runs/example"])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", default="runs/example", help="a new run folder")
+    main(parser.parse_args().run)

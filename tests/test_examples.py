@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import re
+import runpy
 
 import pytest
 from documents import ROOT
@@ -39,6 +40,18 @@ def test_a_policy_of_sb3_follows_instructions(tmp_path, capsys):
     pytest.importorskip("stable_baselines3")
     load("plug_into_sb3").main(str(tmp_path / "policy.zip"), steps=260, episodes=2)
     assert re.findall(r"(\w+): success \d", capsys.readouterr().out) == ["policy", "random"]
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "plug_into_sb3"])
+def test_a_script_that_is_asked_for_help_does_nothing_else(name, tmp_path, monkeypatch, capsys):
+    if name == "plug_into_sb3":
+        pytest.importorskip("stable_baselines3")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert "usage:" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_notebook_runs_from_top_to_bottom(capsys, monkeypatch, tmp_path):

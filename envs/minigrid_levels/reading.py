@@ -7,6 +7,7 @@ Axes: ``N`` observations, ``H`` rows, ``W`` columns, ``V`` cells along a side of
 """
 
 import contextlib
+import difflib
 import io
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.grammar import EMPTY, TYPES, WALL
 from langrl.envs.registered import make_registered
-from langrl.errors import ConfigError, LayoutError, UnknownNameError, suggestion
+from langrl.errors import ConfigError, LayoutError, UnknownNameError, quoted
 from langrl.protocols import Mask
 
 Cells = NDArray[np.uint8]
@@ -54,7 +55,9 @@ def make_level(name: str) -> MiniGridEnv:
 
     known = [each for each in gym.registry if each.startswith(("MiniGrid-", "BabyAI-"))]
     if name not in known:
-        raise UnknownNameError(f"minigrid has no level named {name!r}; {suggestion(name, known)}")
+        close = difflib.get_close_matches(name[:100], known, n=1)
+        repair = f"did you mean {close[0]!r}?" if close else "give one, such as BabyAI-GoToLocal-v0"
+        raise UnknownNameError(f"minigrid has no level named {quoted(name)}; {repair}")
     level = make_registered(gym.spec(name)).unwrapped
     if not isinstance(level, MiniGridEnv):
         raise ConfigError(f"{name} is no level of minigrid; {_INSTEAD}")

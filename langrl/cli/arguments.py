@@ -71,15 +71,13 @@ class PushArguments(Settings):
         description="a run folder, or a checkpoint in one"
     )
     repository: Annotated[str, tyro.conf.Positional] = Field(
-        min_length=1, description="the repository on the hub, made if there is none: user/name"
+        description="the repository on the hub, made if there is none: user/name"
     )
     dry_run: Path | None = Field(
         None, description="write what would be sent to this new folder, and send nothing"
     )
     private: bool = Field(False, description="make a new repository for yourself alone")
-    licence: str = Field(
-        "mit", pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$", description="of the weights, for the card"
-    )
+    licence: str = Field("mit", description="of the weights, for the card")
 
 
 class PlayArguments(Settings):

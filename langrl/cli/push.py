@@ -1,5 +1,6 @@
 """``langrl push``: shares a run's agent on the Hugging Face Hub, or writes what it would send."""
 
+import re
 import shutil
 import tempfile
 from contextlib import closing
@@ -10,8 +11,8 @@ from langrl.benchmark.hub import write_eval_results
 from langrl.checkpoint import find_checkpoint, read_checkpoint, write_atomically
 from langrl.cli.arguments import PushArguments
 from langrl.cli.flags import parse
-from langrl.cli.folders import find_run
-from langrl.errors import NothingToDoError, check_extra
+from langrl.cli.folders import check_folder, find_run
+from langrl.errors import ConfigError, NothingToDoError, check_extra, quoted
 from langrl.plots.base import save
 from langrl.plots.grid import save_film
 from langrl.tasks.agent_card import agent_card, measured, public_command, read_run_results
@@ -24,12 +25,17 @@ from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console
 
 _POSTERIOR, _REPLAY = "figures/posterior.png", "replay"
+_LICENCE = re.compile("[a-z0-9][a-z0-9.-]{0,60}")
 
 
 def run(arguments: list[str]) -> None:
     """Read the flags of ``langrl push`` and do what they say."""
     given: PushArguments = parse(PushArguments, arguments, "langrl push")
     check_repository(given.repository)
+    if not _LICENCE.fullmatch(given.licence):
+        raise ConfigError(
+            f"--licence {quoted(given.licence)}: give its short name on the hub, such as mit"
+        )
     source = find_run(given.run)
     find_checkpoint(source)  # says what is wrong, if there is none
     share(**given.model_dump(exclude={"run"}), run=source)
@@ -51,7 +57,7 @@ def share(run: Path, repository: str, dry_run: Path | None, private: bool, licen
     if dry_run is None:
         check_extra("huggingface_hub", "hub")
     else:
-        check_new_folder(dry_run)
+        check_new_folder(check_folder(dry_run, "--dry-run"))
     with tempfile.TemporaryDirectory() as folder:
         size = write_shared(run, repository, Path(folder), licence)
         if dry_run is not None:

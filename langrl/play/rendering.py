@@ -36,7 +36,9 @@ def check_target(path: Path) -> Path:
         MissingExtraError: if it is an .mp4 and the extra ``video`` is not installed.
     """
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f"--out {path}: end the name in {', '.join(SUFFIXES)}")
+        raise ConfigError(
+            f"--out {path}: end the name in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
     if path.is_dir():
         raise ConfigError(f"--out {path} is a folder; name a file")
     if path.suffix == ".mp4":

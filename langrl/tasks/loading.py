@@ -109,7 +109,9 @@ def agents_of_run(
     module = TASKS[config.task].module("agent")
     if not hasattr(module, "load_run"):
         if policy is not None or trust_pickle:
-            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave out its flags")
+            raise ConfigError(
+                f"{folder} is no run of Stable-Baselines3; leave out --policy and --trust-pickle"
+            )
         return agents_of(folder, world=world)
     if trust_pickle and policy is None:
         raise ConfigError("--trust-pickle is for --policy: a run's checkpoint has no pickle")

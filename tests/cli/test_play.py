@@ -100,7 +100,7 @@ def test_an_episode_is_written_as_a_page(small_run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        (("--out", "episode.png"), "end the name in .html, .gif, .mp4"),
+        (("--out", "episode.png"), "end the name in .html, .gif or .mp4"),
         (("--instruction", "go to row 99"), "denotes no cell"),
         (("--instruction", " "), "the instruction is empty"),
         (("--strategies", "best"), "no strategy here named 'best'"),

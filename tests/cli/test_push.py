@@ -200,7 +200,14 @@ WRONG = {
     "no run": (("nowhere", NAME), "no checkpoint in nowhere"),
     "no repository": (("RUN", "maze"), "name it as user/name"),
     "a repository elsewhere": (("RUN", "../maze"), "name it as user/name"),
-    "a licence": (("RUN", NAME, "--licence", "a\nb"), "licence"),
+    "no name": (("RUN", ""), "name it as user/name"),
+    "a licence": (("RUN", NAME, "--licence", "a\nb"), "such as mit"),
+    "no licence": (("RUN", NAME, "--licence", ""), "such as mit"),
+    "a folder in a file": (
+        ("RUN", NAME, "--dry-run", f"{__file__}/shared"),
+        "name a folder that can be made and written to",
+    ),
+    "a file": (("RUN", NAME, "--dry-run", __file__), "not a directory; name a folder"),
     "a full folder": (("RUN", NAME, "--dry-run", "RUN"), "is not empty"),
 }
 

@@ -172,7 +172,8 @@ def test_what_is_no_level_for_a_run_is_named(grid_run, small_run, tmp_path, caps
     for run, level, message in (
         (grid_run, "BabyAI-GoToObi-v0", "did you mean 'BabyAI-GoToObj-v0'"),
         (grid_run, "MiniGrid-Empty-5x5-v0", "has goal cells"),
-        (grid_run, "langrl/GridGoTo-v0", "minigrid has no level named"),
+        (grid_run, "langrl/GridGoTo-v0", "such as BabyAI-GoToLocal-v0"),
+        (grid_run, "", "minigrid has no level named ''; give one"),
         (small_run("maze"), "BabyAI-GoToObj-v0", "a run of street-maze does not act in levels"),
     ):
         assert run_langrl("evaluate", run, "--env", level, "--out", tmp_path) == 2
