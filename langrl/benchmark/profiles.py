@@ -1,4 +1,4 @@
-"""Profiles: how much of the benchmark is run, from half a minute to many hours.
+"""Profiles: how much of the benchmark is run, from half a minute to some hours.
 
 A profile fixes the tasks, the trainings and the entrants, so that folders of one profile can be
 compared; which entrants, worlds and seeds are run can be narrowed by flags.
