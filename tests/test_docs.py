@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
 from langrl.cli import benchmark as benchmark_commands
-from langrl.cli import commands, data, diagnose, push
+from langrl.cli import commands, data, diagnose, play, push
 from langrl.cli import main as cli
 from langrl.cli import sweep as sweep_cli
+from langrl.play import rendering, serving
 from langrl.reproduce import (
     cpc,
     grid_goto,
@@ -135,6 +137,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         if diagnosed or before in (
             "evaluate",
             "push",
+            "render",
             "--resume",
             "--start",
         ):
@@ -143,8 +146,13 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
                 (tmp_path / run / "config.yaml").write_text("task: cpc\n")
     called = []
     monkeypatch.setattr(cli, "local_folder", Path)  # no hub is asked
+    nothing = SimpleNamespace(title="", walks=())
+    monkeypatch.setattr(play, "_open", lambda *_: nothing)
+    monkeypatch.setattr(rendering, "play_episode", lambda *_: nothing)
     for module, name in (
         (push, "share"),
+        (serving, "serve"),
+        (rendering, "write_episode"),
         (commands, "train"),
         (commands, "evaluate"),
         (commands, "evaluate_own"),

@@ -1,4 +1,4 @@
-"""Profiles: how much of the benchmark is run, from half a minute to many hours.
+"""Profiles: how much of the benchmark is run, from half a minute to some hours.
 
 A profile fixes the tasks, the trainings and the entrants, so that folders of one profile can be
 compared; which entrants, worlds and seeds are run can be narrowed by flags.
@@ -134,7 +134,7 @@ FAST = Profile(
 _WORLDS = ("goto", "crowded", "rooms", "relations", "rooms", "nine_rooms")  # as grid-all, and one
 _ALL_GRIDS = {"grid": Recipe({"world.worlds": _WORLDS}, preset="grid-all", shared=True)}
 FULL = Profile(
-    about="the table of the README: every world, three seeds, the presets' trainings; many hours",
+    about="the table of the README: every world, three seeds, the presets' trainings; four hours",
     worlds=(*STREETS, *GRIDS),
     seeds=3,
     entrants=(

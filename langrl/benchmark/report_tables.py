@@ -128,11 +128,11 @@ def _cell(
     value, entry = _value(row, column), row.get(column.name)
     if value is None:
         return element("td", element("span", "-", aria_label="not measured"))
-    text: Any = f"{value:.2f}"
+    text: Any = f"{value:z.2f}"
     leads = best is not None and row["role"] != "reference" and text == f"{best:.2f}"
     content = [element("b", text) if leads else text]
     if isinstance(entry, Interval):
-        limits = f"[{entry.low:.2f}, {entry.high:.2f}]"
+        limits = f"[{entry.low:z.2f}, {entry.high:z.2f}]"
         content.append(element("small", limits, element("sup", marks[entry.method])))
         if column.drawn:
             content.append(_drawn(entry))

@@ -203,7 +203,7 @@ _MARKS = {"Wilson": "w", "Newcombe": "n", OVER_TASKS: "t", OVER_BOTH: "s"}
 def _texts(row: Row, columns: Sequence[str]) -> Row:
     return {
         name: (
-            f"{entry.value:.3f} [{entry.low:.3f}, {entry.high:.3f}]{_MARKS[entry.method]}"
+            f"{entry.value:z.3f} [{entry.low:z.3f}, {entry.high:z.3f}]{_MARKS[entry.method]}"
             if isinstance(entry := row.get(name), Interval)
             else entry
         )

@@ -243,7 +243,7 @@ class BenchmarkArguments(EngineFlags):
     """Run the benchmark of acting under ambiguity: train, evaluate, and write the report."""
 
     profile: str = Field(
-        "fast", description="how much: smoke (half a minute), fast (ten minutes), full (many hours)"
+        "fast", description="how much: smoke (half a minute), fast (ten minutes), full (some hours)"
     )
     agents: tuple[str, ...] | None = Field(
         None,

@@ -13,8 +13,10 @@ from chromium import Chromium, find_chromium
 
 from langrl.benchmark.report import write_report
 from langrl.benchmark.report_data import choose_examples
+from langrl.benchmark.report_tables import Column, number_table
 from langrl.benchmark.results import load_results
 from langrl.errors import ResultsError
+from langrl.evaluation.intervals import WILSON, Interval
 
 COMMAND = "langrl benchmark run --profile fast --out DIR"
 EVIL = "<script>window.evil = 1</script><img src=//example.org/a.png onerror='evil = 1'> $x^$ ${y}"
@@ -94,6 +96,14 @@ def test_every_figure_is_described_and_every_table_has_a_name(page):
     regions = [given for tag, given in page.tags if given.get("role") == "region"]
     assert len(regions) == 3
     assert all(given["aria-label"] and given["tabindex"] == "0" for given in regions)
+
+
+def test_a_loss_that_rounds_to_zero_has_no_sign():
+    row = {"entrant": "mine", "role": "method", "regret": Interval(-0.001, -0.004, 0.002, WILSON)}
+    column = Column("regret", "Regret", False, "what is lost")
+    page = number_table([row], [column], "", "losses")
+    assert "[0.00, 0.00]" in page
+    assert ">-0.00" not in page
 
 
 def test_each_entrant_leads_to_its_command(folder, page):
