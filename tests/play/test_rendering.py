@@ -63,7 +63,7 @@ def test_a_film_shows_strategies_side_by_side_to_the_end(episode, tmp_path):
     write_episode(path, episode, "langrl, fork")
     with Image.open(path) as image:
         assert image.width > 1.8 * image.height
-        assert image.n_frames > 5  # frames that are alike are one
+        assert image.n_frames >= len(episode.walks[0].path)
         first, last = (np.asarray(frame(image, n)) for n in (0, image.n_frames - 1))
     assert (first != last).any()
 
