@@ -7,6 +7,7 @@ import tomllib
 from functools import cache, partial
 
 import gymnasium as gym
+import minigrid.wrappers
 import numpy as np
 import pytest
 from command_line import run_langrl
@@ -29,10 +30,10 @@ COMMANDS = (
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "AdroitHand", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo", "HandManipulate",
-    "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep", "NumPy",
-    "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP", "SymSpell",
-    "VecNormalize", "ViT",
+    "AdamW", "AdroitHand", "BabyAI", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
+    "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep",
+    "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP",
+    "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 
@@ -196,6 +197,7 @@ def test_a_class_that_a_message_names_exists():
         *dir(gym.wrappers.vector),
         *dir(gym.spaces),
         *dir(gym.vector),
+        *dir(minigrid.wrappers),
         *NOT_CLASSES,
     }
     for tree in sources().values():

@@ -24,6 +24,7 @@ from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.config import CpcConfig, GridCriticConfig, RecurrentCriticConfig
 from langrl.models.cpc import CpcDescription
+from langrl.models.language_image.language import ImageLanguage
 from langrl.protocols import Agent, check_instruction
 from langrl.tasks.grid import agent as grid_agent
 from langrl.tasks.grid.agent import build_grid_critic
@@ -238,6 +239,8 @@ def test_a_new_text_is_checked_at_the_edge_and_by_its_encoder_and_then_at_the_ed
     cases = [(make_maze_agent("nearest_goal"), maze), (make_maze_agent("goal policy"), maze)]
     for agent, batch in [*cases, (make_grid_agent("grounded"), grid)]:
         agent.reset(np.random.default_rng(0))
+        if isinstance(getattr(agent, "language", None), ImageLanguage):
+            agent.language._texts.clear()  # it keeps those that it has read for all agents
         for expected in (2, 1):
             checks.clear()
             agent.act(batch)

@@ -239,7 +239,7 @@ def test_what_is_no_single_environment_is_refused(wrapper, make, says):
     ("make", "says"),
     [
         (cart, r"put AddInstruction of langrl.envs.wrappers.instructions around it first"),
-        (lambda: gymnasium.make("MiniGrid-Empty-5x5-v0"), "AddInstruction"),
+        (lambda: gymnasium.make("MiniGrid-Empty-5x5-v0"), "put MissionInstruction of langrl"),
         (lambda: EmbedInstruction(text_cart(), encode), "numbers already: leave one of the"),
         (lambda: TokenizeInstruction(text_cart(), TOKENISER), "numbers already"),
         (lambda: GoalEnv(small_maze()), "goals in their place: put the wrapper around the"),

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "evaluation.every": RUN,
     "evaluation.methods": RUN,
     "evaluation.tasks": "tests/tasks/goal_reaching/test_held_out.py",
+    "words.paraphrases": "tests/grounding/test_words_paraphrased.py",  # in mazes alone
     "words.text.max_words": "tests/models/test_encoders.py",
     "words.text.model": "tests/test_end_to_end.py",
     **{
@@ -53,6 +54,7 @@ VARIANTS = {  # of the config, by what makes some fields count
     "drawing": {"evaluation": {"deterministic": False}},
     "choices": {"env": "toys/Choices-v0"},
     "near": {"replay": {"hard_negatives": 0.5}},
+    "word table": {"words": {"text": {"words": "distilled"}}},
     "recorded": {"data": {"goal_columns": [2], "loop_radius": 4.0, "mean_actions": True}},
 }  # fmt: skip
 IN = {  # the variant in which a field counts; acting for the others
@@ -69,6 +71,7 @@ IN = {  # the variant in which a field counts; acting for the others
     "learner.discrete_target_entropy": "choices",
     "evaluation.deterministic": "drawing",
     "replay.hard_within": "near",
+    "words.text.hidden_rate": "word table",
     "data.goal_columns": "recorded",
     "data.loop_radius": "recorded",
     "data.mean_actions": "recorded",
