@@ -239,9 +239,6 @@ class SweepArguments(EngineFlags):
         description="whose metric; of the config's own grounding strategy if unset, or the first",
     )
     lowest: bool = Field(False, description="the lowest metric is the best, as of a loss")
-    trust_pickle: bool = Field(
-        False, description="go on with runs of Stable-Baselines3, whose zip runs code"
-    )
 
 
 class SpeedArguments(Settings):

@@ -136,15 +136,7 @@ class LevelWorld:
     def denoted(self, text: str) -> Mask | None:
         """Return the objects that a text denotes [H, W]; see ``World.denoted``."""
         with self.envs.borrowed() as env:
-            try:
-                self._start(env, _pose(self.layout), text)
-            except InstructionError as error:
-                if _takes_any_text(self.level):
-                    raise
-                raise InstructionError(
-                    f"{self.level} judges by its own mission, which is {self.mission!r} here; give"
-                    " that, or draw a new room"
-                ) from error
+            self._start(env, _pose(self.layout), text)
             return env.denoted_cells
 
     def explain(self, text: str) -> str:
@@ -175,6 +167,8 @@ class LevelWorld:
 
     def _start(self, env: MiniGridLevelEnv, place: Array, text: str) -> dict[str, Any]:
         """Begin an episode; returns its info."""
+        if not _takes_any_text(self.level):
+            return self._start_mission(env, text)
         moved = self.is_edited or not np.array_equal(place, _pose(self.layout))
         options: dict[str, Any] = {}
         if moved:
@@ -184,12 +178,27 @@ class LevelWorld:
             options = {"layout": self.layout, "instruction": text}
         return _reset(env, self.seed, options)[1]
 
+    def _start_mission(self, env: MiniGridLevelEnv, text: str) -> dict[str, Any]:
+        """Begin an episode in a level that judges by a mission of its own."""
+        own = text in ("", self.mission)
+        try:
+            _, info = _reset(env, self.seed, {} if own else {"instruction": text})
+            if own or np.array_equal(env.layout, self.layout):
+                return info
+        except InstructionError:
+            pass
+        raise InstructionError(
+            f"{self.level} judges by its own mission, which is {self.mission!r} here; give that, or"
+            " draw a new room"
+        )
+
     def adapt(self, agent: Any) -> None:
         """Do nothing: an agent sees the level as it is."""
 
     def cells_of(self, goals: Array) -> Integers:
-        """Return the cells that poses [M, 3 or more] face."""
-        return np.stack(ahead(goals[:, :3].astype(np.int64)), 1)
+        """Return the cells that poses [M, 3 or more] face; who looks out of a door, faces it."""
+        cells = np.stack(ahead(goals[:, :3].astype(np.int64)), 1)
+        return np.clip(cells, 0, np.array(self.map_shape) - 1)
 
     def poses_of(self, goals: Array) -> Integers:
         """Return poses [M, 3]."""

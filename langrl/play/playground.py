@@ -20,6 +20,7 @@ from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.registry import config_beside
 from langrl.tasks.suite import suite_of
 
+_PLAYED = ("street-maze", "grid", "goal-reaching")
 ABOUT = {
     "direct": "compares actions with the text itself, as if it were a goal",
     "log_sum_exp": "adds up all goals, each by its belief, anew at every step",
@@ -62,9 +63,9 @@ def open_run(run: str | Path, env: str | None = None) -> Playground:
     """
     folder = local_folder(run)
     config: Any = config_beside(folder)
+    _check_played(config, env)
     make = agents_of_run(folder, config)
     if env is not None:
-        _check_level(config, env)
         from langrl.tasks.grid.levels import in_levels  # minigrid takes half a second
 
         make = in_levels(make)
@@ -75,9 +76,14 @@ def open_run(run: str | Path, env: str | None = None) -> Playground:
     return Playground(str(run), world, make, strategies, own)
 
 
-def _check_level(config: Any, env: str) -> None:
-    """Raise ConfigError if agents of a run do not act in levels of MiniGrid, seen whole."""
-    if config.task != "grid":
+def _check_played(config: Any, env: str | None) -> None:
+    """Raise ConfigError if a run cannot be played with, or not in a level of MiniGrid."""
+    if config.task not in _PLAYED:
+        raise ConfigError(
+            f"runs of {config.task} cannot be played with yet; name one of a street maze, a grid"
+            " world, or goals to reach"
+        )
+    if env is not None and config.task != "grid":
         raise ConfigError(
             f"--env {env}: a run of {config.task} cannot be played with in levels of MiniGrid;"
             " name one of `langrl train --config grid-all`, or leave --env out"
@@ -96,16 +102,11 @@ def _world_of(config: Any, make: AgentMaker) -> World:
         return _maze(config.world.layout)
     if config.task == "grid":
         return _room(config.world.worlds[0])
-    if config.task == "goal-reaching":
-        if config.env in MAZE_IDS:
-            return _maze(MAZE_IDS[config.env])
-        if config.env in GRID_IDS:
-            return _room(GRID_IDS[config.env])
-        return _goal_world(config, cast(GoalAgents, make))
-    raise ConfigError(
-        f"runs of {config.task} cannot be played with yet; name one of a street maze, a grid world,"
-        " or of goals to reach"
-    )
+    if config.env in MAZE_IDS:
+        return _maze(MAZE_IDS[config.env])
+    if config.env in GRID_IDS:
+        return _room(GRID_IDS[config.env])
+    return _goal_world(config, cast(GoalAgents, make))
 
 
 def _goal_world(config: Any, agents: GoalAgents) -> World:

@@ -245,13 +245,14 @@ class Belief:
         cells = np.stack(np.unravel_index(found, world.map_shape), 1)
         mass = np.bincount(which, posterior.probabilities, len(cells)).astype(np.float64)
         poses, points = world.poses_of(posterior.goals), world.points_of(posterior.goals)
+        arrows = dots = None
         if poses is not None:
-            poses = _marks(*_summed(poses, posterior.probabilities))
-            poses = poses[poses[:, -1] >= LEAST_SHOWN]
+            arrows = _marks(*_summed(poses, posterior.probabilities))
+            arrows = arrows[arrows[:, -1] >= LEAST_SHOWN]
         if points is not None:
-            points = _marks(points, posterior.probabilities)
-            points = points[np.argsort(-points[:, -1], kind="stable")[:_MOST_POINTS]]
-        return cls.of_cells(cells, mass, poses, points)
+            dots = _marks(points, posterior.probabilities)
+            dots = dots[np.argsort(-dots[:, -1], kind="stable")[:_MOST_POINTS]]
+        return cls.of_cells(cells, mass, arrows, dots)
 
     @classmethod
     def of_cells(
