@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
 from langrl.agents.grounded import GroundedAgent
-from langrl.agents.observations import read_observations
 from langrl.envs.grid.grammar import denoted
 from langrl.envs.grid.rooms import facing, read_observation
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
@@ -28,8 +27,7 @@ from langrl.models.language_image.acts import ActLanguage
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.models.protocols import Critic
-from langrl.protocols import Observation
-from langrl.tasks.grid.baselines import AXES
+from langrl.tasks.grid.baselines import AXES, Planner, random_of
 from langrl.tasks.grid_partial.agent import padding_for, render_kinds
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import Makers
@@ -83,35 +81,18 @@ def kinds_of(model: LanguageImageModel) -> ImageLanguage:
     return ImageLanguage(model, render_kinds, padding_for)
 
 
-def random_actions(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return actions [count], each with the same chance."""
-    return generator.integers(len(ACTIONS), size=count)
-
-
-class LevelPlanner:
+class LevelPlanner(Planner):
     """Walks a shortest way to an object that the text denotes, and does there what it asks for.
 
     It reads texts by the grammar, and has no key: where nothing can be reached, it takes ``done``.
     """
 
-    def reset(
-        self, generator: np.random.Generator | None = None, mask: NDArray[np.bool_] | None = None
-    ) -> None:
-        """Start new episodes; a planner has nothing to forget."""
+    def __init__(self) -> None:
+        super().__init__(_plan_each)
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Go on with some of the episodes; a planner looks at each observation by itself."""
 
-    def act(
-        self,
-        observations: Observation,
-        instructions: str | Sequence[str] | None = None,
-        starts: NDArray[np.bool_] | None = None,
-    ) -> NDArray[Any]:
-        """Return the next action, or N of them."""
-        states, texts, single = read_observations(observations, instructions, AXES)
-        actions = np.array([_plan(*each) for each in zip(states, texts, strict=True)], np.int64)
-        return actions[0] if single else actions
+def _plan_each(states: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[Any]:
+    return np.array([_plan(*each) for each in zip(states, texts, strict=True)], np.int64)
 
 
 def _plan(observation: NDArray[np.uint8], text: str) -> int:
@@ -128,5 +109,5 @@ def _plan(observation: NDArray[np.uint8], text: str) -> int:
     return task.acts[-1] if action is None else action
 
 
-RANDOM: Makers = {"random": lambda: RandomAgent(random_actions, AXES)}
+RANDOM: Makers = {"random": lambda: RandomAgent(random_of(len(ACTIONS)), AXES)}
 BASELINES: Makers = {"oracle": LevelPlanner} | RANDOM
