@@ -290,5 +290,6 @@ class DemoArguments(Settings):
     instruction: str | None = Field(None, description="the text to follow and to draw")
     config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
     out: Path | None = Field(
-        None, description="folder of the run, results and images; runs/demo, or runs/demo-grid"
+        None,
+        description="folder of the run, results and images; runs/demo, runs/demo-grid or runs/demo-babyai",
     )

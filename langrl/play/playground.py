@@ -67,7 +67,7 @@ def _world_of(config: Any) -> World:
     env = getattr(config, "env", None)
     if config.task == "street-maze":
         return _maze(config.world.layout)
-    if config.task == "grid":
+    if config.task == "grid" and env is None:
         return _room(config.world.worlds[0])
     if config.task == "goal-reaching" and env in MAZE_IDS:
         return _maze(MAZE_IDS[env])

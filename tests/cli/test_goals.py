@@ -81,11 +81,15 @@ WRONG = {
     ),
     "a preset of another family": (
         ["--config", "street-fork", "--env", "FetchReach-v4"],
-        ["--env is no flag of street-maze runs; add --config crl to reach goals"],
+        [
+            "--env is no flag of street-maze runs; add --config crl to reach goals, or --config babyai"
+        ],
     ),
     "an environment without a config": (
         ["--env", "FetchReach-v4"],
-        ["--env is no flag of street-maze runs; add --config crl to reach goals"],
+        [
+            "--env is no flag of street-maze runs; add --config crl to reach goals, or --config babyai"
+        ],
     ),
     "axes of another number": (
         [*TINY_RUN, "--words.axes", "left-right", "near-far"],

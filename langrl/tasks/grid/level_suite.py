@@ -135,15 +135,19 @@ class LevelSuite(DrawnSuite):
         return list(render_rooms(plain[..., :2], read_observation(plain)[1], PIXELS))
 
 
-def level_suite(level: str, view: int | None = None) -> LevelSuite:
+def level_suite(
+    level: str, view: int | None = None, settings: GridEvaluationConfig | None = None
+) -> LevelSuite:
     """Return the suite of a level by Gymnasium's id, seen whole or by a ``view``.
+
+    ``settings`` are of evaluations; the defaults if not given.
 
     Raises:
         UnknownNameError: if there is no such level.
         ConfigError: if it has no mission, or cells that langrl's grid worlds do not have.
     """
     make_level(level)
-    return LevelSuite(level, GridEvaluationConfig(), SEPARATE, view)
+    return LevelSuite(level, settings or GridEvaluationConfig(), SEPARATE, view)
 
 
 def _beliefs(posterior: Posterior) -> dict[str, Any]:

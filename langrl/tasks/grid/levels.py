@@ -45,6 +45,8 @@ def in_levels(make: AgentMaker) -> AgentMaker:
 
     def make_for_levels(**changes: object) -> GroundedAgent:
         agent = make(**changes)
+        if isinstance(agent.critic, LevelCritic | LevelHistoryCritic):
+            return agent  # of a run in a level
         critic, candidates = _in_level(agent)
         return GroundedAgent(
             critic,

@@ -55,8 +55,12 @@ SEPARATE = tuple(name for name in GROUNDINGS if name != "direct")
 """Strategies of agents whose goals and texts are not embedded alike."""
 
 
-def of(config: GridRunConfig) -> "GridSuite":
-    """Return the suite of a run: tasks in its first world."""
+def of(config: GridRunConfig) -> DrawnSuite:
+    """Return the suite of a run: tasks in its first world, or in its level."""
+    if config.env is not None:
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+
+        return level_suite(config.env, settings=config.evaluation)
     groundings = tuple(GROUNDINGS) if config.grounding.compare_separate else SEPARATE
     return GridSuite(config.world.worlds[0], config.evaluation, groundings)
 

@@ -16,7 +16,7 @@ from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
-from langrl.tasks.grid.drawn_suite import likeliest
+from langrl.tasks.grid.drawn_suite import DrawnSuite, likeliest
 from langrl.tasks.grid.suite import RANDOM, SEPARATE, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.suite import Makers, beliefs_of, uncertainty
@@ -24,8 +24,12 @@ from langrl.tasks.suite import Makers, beliefs_of, uncertainty
 _UP = 3  # the direction that agents look in their views
 
 
-def of(config: GridPartialRunConfig) -> "GridPartialSuite":
-    """Return the suite of a run: tasks in its first world."""
+def of(config: GridPartialRunConfig) -> DrawnSuite:
+    """Return the suite of a run: tasks in its first world, or in its level."""
+    if config.env is not None:
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+
+        return level_suite(config.env, config.world.view, config.evaluation)
     return GridPartialSuite(
         config.world.worlds[0],
         config.evaluation,
