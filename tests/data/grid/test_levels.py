@@ -47,7 +47,8 @@ def test_views_of_a_room_without_doors_are_those_of_grid_worlds(tmp_path):
     segments = made.segments
     theirs = egocentric_views(segments.rooms[segments.room], segments.poses, 7)
     assert np.array_equal(made.views(7), theirs)
-    assert made.segments.terminals.sum() == 8 and made.exploration[-1] == 3
+    assert made.segments.terminals.sum() == 8
+    assert made.exploration[-1] == 3
 
 
 def test_what_is_kept_is_used_again_and_other_walks_are_made_anew(tmp_path, monkeypatch):
@@ -77,10 +78,13 @@ def test_a_demonstration_has_the_mission_and_all_actions():
     level = make_level("BabyAI-OpenDoor-v0")
     shown = demonstrate(level, 3, None)
     assert shown.mission == str(level.mission)
-    assert shown.actions[-1] == TOGGLE and len(shown.poses) == len(shown.scene)
+    assert shown.actions[-1] == TOGGLE
+    assert len(shown.poses) == len(shown.scene)
     assert (shown.seen[:, 2] == shown.poses[:, 2] + 1).all()
 
 
 def test_the_bot_is_for_levels_of_babyai(tmp_path):
-    with pytest.raises(ConfigError, match="MiniGrid-Fetch-5x5-N2-v0 is none; use data.walkers own"):
+    with pytest.raises(
+        ConfigError, match=r"MiniGrid-Fetch-5x5-N2-v0 is none; use data\.walkers own"
+    ):
         walks("MiniGrid-Fetch-5x5-N2-v0").trajectories(tmp_path)
