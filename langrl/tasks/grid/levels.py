@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
 from langrl.agents.grounded import GroundedAgent
-from langrl.envs.grid.grammar import denoted
 from langrl.envs.grid.rooms import facing, read_observation
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
 from langrl.envs.minigrid_levels.reading import ACTIONS, DONE, as_rooms
-from langrl.envs.minigrid_levels.tasks import read_task
+from langrl.envs.minigrid_levels.tasks import denoted_by, read_task
 from langrl.errors import ConfigError
 from langrl.grounding.candidates import Candidates, ListedCandidates
 from langrl.grounding.level_candidates import LevelPoses, kinds_with_acts
@@ -90,21 +89,41 @@ class LevelPlanner(Planner):
     """
 
     def __init__(self) -> None:
-        super().__init__(_plan_each)
+        super().__init__(self._plan_each)
+        self._starts: NDArray[np.uint8] | None = None  # places are seen from there
+        self._fresh = np.zeros(0, bool)  # whose start is what is seen next
+
+    def reset(
+        self, generator: np.random.Generator | None = None, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Start new episodes: those of ``mask`` [N], or all."""
+        if mask is None or self._starts is None:
+            self._starts = None
+        else:
+            self._fresh = self._fresh | mask
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Go on with some of the episodes."""
+        if self._starts is not None:
+            self._starts, self._fresh = self._starts[mask], self._fresh[mask]
+
+    def _plan_each(self, states: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[Any]:
+        if self._starts is None or self._starts.shape != states.shape:
+            self._starts, self._fresh = states.copy(), np.zeros(len(states), bool)
+        self._starts[self._fresh] = states[self._fresh]
+        self._fresh[:] = False
+        seen = zip(states, texts, self._starts, strict=True)
+        return np.array([_plan(*each) for each in seen], np.int64)
 
 
-def _plan_each(states: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[Any]:
-    return np.array([_plan(*each) for each in zip(states, texts, strict=True)], np.int64)
-
-
-def _plan(observation: NDArray[np.uint8], text: str) -> int:
-    """Return an action for a whole level [H, W, 3] and a text."""
+def _plan(observation: NDArray[np.uint8], text: str, start: NDArray[np.uint8]) -> int:
+    """Return an action for a whole level [H, W, 3], a text, and the level at the start."""
     task = read_task(text)
     if task is None:
         return DONE
     plain = as_rooms(observation[None])
     _, poses = read_observation(plain)
-    cells = denoted(task.meaning, plain[0, ..., :2])
+    cells = denoted_by(task, plain[0, ..., :2], start).cells
     targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
     distance = steps_to(observation, targets)
     action = action_towards(observation, distance, poses[0])
