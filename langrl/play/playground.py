@@ -94,7 +94,7 @@ def _world_of(config: Any, make: AgentMaker) -> World:
     """Return the world that a run was trained in, of which it makes agents."""
     if config.task == "street-maze":
         return _maze(config.world.layout)
-    if config.task == "grid":
+    if config.task == "grid" and env is None:
         return _room(config.world.worlds[0])
     if config.task == "goal-reaching":
         if config.env in MAZE_IDS:
