@@ -110,14 +110,13 @@ def push(arguments: list[str]) -> None:
 def demo(arguments: list[str]) -> None:
     """Show the whole path in under three minutes."""
     given = parse(DemoArguments, arguments, "langrl demo")
-    task = lookup(demos(), given.world, "world with a demo")
-    assert task.demo is not None
-    preset = task.demo.preset if given.config is None else given.config
+    task, own = lookup(demos(), given.world, "world with a demo")
+    preset = own.preset if given.config is None else given.config
     config: RunConfig = load_run_config(preset, task)
-    out = check_folder(given.out or Path("runs") / task.demo.folder)
+    out = check_folder(given.out or Path("runs") / own.folder)
     from langrl.cli import commands
 
-    text = task.demo.instruction if given.instruction is None else given.instruction
+    text = own.instruction if given.instruction is None else given.instruction
     commands.demo(config, text, out, _typed("demo", arguments))
 
 
