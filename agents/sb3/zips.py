@@ -33,7 +33,7 @@ from langrl.agents.sb3.stored_weights import read_shapes, read_weights
 from langrl.checkpoint import fill, no_larger_than
 from langrl.errors import CheckpointError, PickledError, quoted
 
-_MOST = 1 << 30  # bytes of weights
+MOST_BYTES = 1 << 30  # bytes of weights
 _MOST_JSON = 16 << 20
 _MOST_PACKED = 64 << 20  # of what is compressed; Stable-Baselines3 compresses nothing
 _WIDEST, _DEEPEST = 1 << 20, 100  # of layers
@@ -141,8 +141,8 @@ def read_zip(path: Path) -> Sb3Zip:
         raise CheckpointError(f"no policy in {path}; give a zip that Stable-Baselines3 has written")
     try:
         with zipfile.ZipFile(path) as archive:
-            fields = json.loads(_member(archive, "data", _MOST_JSON))
-            weights = _member(archive, "policy.pth", _MOST)
+            fields = json.loads(read_member(archive, "data", _MOST_JSON))
+            weights = read_member(archive, "policy.pth", MOST_BYTES)
     except KeyError as error:
         raise CheckpointError(f"{path} is no zip of Stable-Baselines3: {error.args[0]}") from error
     except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, RecursionError,
@@ -153,8 +153,13 @@ def read_zip(path: Path) -> Sb3Zip:
     return Sb3Zip(path, fields, weights)
 
 
-def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """Return a file of a zip; nothing is written to the disk, whatever the files are called."""
+def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Return a file of a zip; nothing is written to the disk, whatever the files are called.
+
+    Raises:
+        KeyError: if there is no such file.
+        ValueError: if it is larger than ``most`` bytes, or packed in another way.
+    """
     info = archive.getinfo(name)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is compressed in a way that Stable-Baselines3 never writes")

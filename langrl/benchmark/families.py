@@ -223,7 +223,7 @@ def _goes_on(run: Path, config: RunConfig) -> bool:
     """
     if not (run / CONFIG_FILE).is_file():
         return False
-    return TASKS[config.task].pickle is None or is_trained(run, config)
+    return TASKS[config.task].zip is None or is_trained(run, config)
 
 
 def agents_of_family(family: str, config: RunConfig, run: Path) -> AgentMaker:

@@ -44,7 +44,6 @@ def train(
     command: str,
     *,
     tasks: Sequence[Task],
-    trust_pickle: bool = False,
 ) -> None:
     """Train a run, or go on with the one in ``folder`` if there is no config; then evaluate it.
 
@@ -53,13 +52,12 @@ def train(
         folder: of the run.
         command: what the user typed, for the record.
         tasks: the task families that the command trains.
-        trust_pickle: whether a zip of Stable-Baselines3 may be read, which runs code that is in it.
 
     Raises:
         LangRLError: naming the field or file and the repair.
     """
     if config is None:
-        finished = finished_step(folder, tasks=tasks, trust_pickle=trust_pickle)
+        finished = finished_step(folder, tasks=tasks)
         if finished is not None:
             console.print(
                 f"{folder} is finished, at step {finished} of {finished}, and nothing was done. To"
@@ -67,7 +65,7 @@ def train(
             )
             return
         label = f"resume {folder.name}"
-        run, seconds = resume_run(folder, label, tasks=tasks, trust_pickle=trust_pickle)
+        run, seconds = resume_run(folder, label, tasks=tasks)
     else:
         run, seconds = train_run(config, folder, f"{tasks[0].command} {folder.name}")
     report = finish(run, folder, command, seconds)

@@ -73,7 +73,7 @@ def sweep(
     from langrl.training.engines.config import make_engine
     from langrl.training.logs import console, print_table, write_results
 
-    cells = sweep_cells(settings, given.seeds, given.out, command, modules, given.trust_pickle)
+    cells = sweep_cells(settings, given.seeds, given.out, command, modules)
     console.print(f"{len(settings)} settings, {len(cells)} runs, in {given.out / 'runs'}")
     results = run_cells(cells, make_engine(given, given.out), "sweep")
     rows = summarise_sweep(settings, results, given.metric, given.method)

@@ -28,11 +28,11 @@ from langrl.tasks.registry import (
 )
 
 _TAKEN = {  # flags that are read before the others
-    "train": ("--config", "--trajectories", "--data", "--import-module", "--trust-pickle"),
+    "train": ("--config", "--trajectories", "--data", "--import-module"),
     "pretrain": ("--config", "--method", "--import-module"),
 }
 _SHORT = {"--trajectories": "--data.trajectories", "--data": "--data.file"}
-_USAGE = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME] [--trust-pickle]"
+_USAGE = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME]"
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,11 @@ def train(arguments: list[str]) -> None:
         value, rest = take_flag(rest, flag)
         rest += [] if value is None else [field, value]
     rest = _import_modules(rest)
-    trust_pickle = "--trust-pickle" in rest
-    rest = [argument for argument in rest if argument != "--trust-pickle"]
-    _train("train", arguments, rest, _USAGE, _train_help(), trust_pickle)
+    if "--trust-pickle" in rest:
+        raise ConfigError(
+            "--trust-pickle: no pickle is read any longer to go on with a run; leave the flag out"
+        )
+    _train("train", arguments, rest, _USAGE, _train_help())
 
 
 def pretrain(arguments: list[str]) -> None:
@@ -142,7 +144,6 @@ def _train(
     rest: list[str],
     usage: str,
     help_text: str,
-    trust_pickle: bool = False,
     task: Task | None = None,
 ) -> None:
     """Read the flags of a run's config and train it, or go on with a run.
@@ -153,7 +154,6 @@ def _train(
         rest: of them, what is not read yet.
         usage: its first flags, for its help.
         help_text: what the command does.
-        trust_pickle: whether ``--trust-pickle`` was among them.
         task: the task family, if one was named; else the config says, or it is the first.
     """
     tasks = (task,) if task else tuple(tasks_of(command).values())
@@ -167,8 +167,6 @@ def _train(
     changed = origin.source is not None or config != base
     folder = _run_folder(paths, origin.name(base.task), changed)
     resumes = paths.resume is not None
-    if trust_pickle and not resumes:
-        raise ConfigError("--trust-pickle is for --resume: training writes pickles, it reads none")
     check_folder(folder, "--resume" if resumes else "--out")
     if not resumes:
         _check_data(origin, config)
@@ -181,7 +179,6 @@ def _train(
         folder,
         shlex.join(["langrl", command, *arguments]),
         tasks=tasks,
-        trust_pickle=trust_pickle,
     )
 
 
@@ -287,6 +284,5 @@ def _train_help() -> str:
         " defaults; every flag overrides a field of it. --start takes a run folder: its weights,"
         " and its config where no --config is given. --trajectories is short for"
         " --data.trajectories, and --data for --data.file; --import-module NAME imports a module"
-        " that registers environments; --trust-pickle lets --resume read a Stable-Baselines3"
-        " run's zip, which runs code that is in it."
+        " that registers environments."
     )

@@ -96,14 +96,14 @@ def digest_of(model: str | Path) -> str | None:
 def train_once(config: RunConfig, folder: Path, label: str) -> None:
     """Train a run in ``folder`` unless it is finished; ConfigError if it holds anything else.
 
-    A run of Stable-Baselines3 that was cut off is trained anew: it would go on from a pickle, and
-    not to the same bits.
+    A run of Stable-Baselines3 that was cut off is trained anew: it would not go on to the same
+    bits.
     """
     if is_trained(folder, config):
         console.print(f"{label}: using the run in {folder}")
         return
-    pickled = TASKS[config.task].pickle
-    if pickled is not None and (folder / pickled).exists() and is_begun(folder, config):
+    zipped = TASKS[config.task].zip
+    if zipped is not None and (folder / zipped).exists() and is_begun(folder, config):
         console.print(f"{label}: the run in {folder} was cut off, and is trained anew")
         shutil.rmtree(folder)
     train_or_resume(config, folder, label)

@@ -41,7 +41,7 @@ class Task:
         command: what trains it: ``langrl train`` or ``langrl pretrain``.
         extra: a package that it needs and the extra that installs it.
         demo: its demo, if it has one.
-        pickle: a file of its run folders that a resumed run reads, and that may run code.
+        zip: a file of its run folders from which training goes on, not to the same bits.
         presets: by environment, the preset that ``--env`` chooses where ``--config`` names the
             family's ``general`` one.
         general: the preset for any environment.
@@ -54,7 +54,7 @@ class Task:
     command: Command = "train"
     extra: tuple[str, str] | None = None
     demo: Demo | None = None
-    pickle: str | None = None
+    zip: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
     general: str | None = None
     recorded: tuple[str, ...] = ()
@@ -124,7 +124,7 @@ TASKS: dict[str, Task] = {
             "langrl.tasks.sb3",
             "Sb3RunConfig",
             extra=("stable_baselines3", "sb3"),
-            pickle="policy.zip",
+            zip="policy.zip",
         ),
         Task(
             "language-image",
@@ -198,12 +198,3 @@ def task_of_agent(document: object, path: Path) -> Task:
         return lookup(tasks_of("train"), kind, "kind of agent")
     except ValueError as error:
         raise CheckpointError(f"{path} is of another version: {error}") from error
-
-
-def check_trust(path: Path, trust_pickle: bool) -> None:
-    """Raise ConfigError unless a zip of Stable-Baselines3 may be read."""
-    if not trust_pickle:
-        raise ConfigError(
-            f"{path} holds a pickle: reading it runs code that its author chose; add"
-            " --trust-pickle if you trust where it came from"
-        )

@@ -17,7 +17,7 @@ from langrl.settings import CONFIG_FILE, describe_invalid, references, with_abso
 from langrl.tasks.changes import STORED, check_steps, training_fields, warn_of_changes
 from langrl.tasks.config import OFF, EvaluationConfig, RunConfig
 from langrl.tasks.references import check_references, reference_digests
-from langrl.tasks.registry import TASKS, Task, check_trust, load_run_config
+from langrl.tasks.registry import TASKS, Task, load_run_config
 from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import console, versions
 from langrl.training.loop import Training, run_state
@@ -278,9 +278,7 @@ def train_run(
         return run, run.train(folder, label)
 
 
-def resume_run(
-    folder: Path, label: str, *, tasks: Sequence[Task] = (), trust_pickle: bool = False
-) -> tuple[Any, float]:
+def resume_run(folder: Path, label: str, *, tasks: Sequence[Task] = ()) -> tuple[Any, float]:
     """Go on with a run from its newest checkpoint, to the bits of an uninterrupted one.
 
     A run that was cut off before its first checkpoint starts again.
@@ -289,12 +287,11 @@ def resume_run(
         folder: of the run.
         label: for the progress bar.
         tasks: the families that the run may be of; any if not given.
-        trust_pickle: whether a zip of Stable-Baselines3 may be read, which runs code that is in it.
 
     Raises:
         CheckpointError: if the newest checkpoint is damaged, or not of the config beside it.
-        ConfigError: if ``config.yaml`` is missing or wrong, the zip is not trusted, or another
-            process trains in the folder.
+        ConfigError: if ``config.yaml`` is missing or wrong, or another process trains in the
+            folder.
     """
     file = folder / CONFIG_FILE
     if not file.is_file():
@@ -304,22 +301,17 @@ def resume_run(
     config = load_run_config(str(file), *tasks)
     with locked(folder):
         newest = read_newest(folder)
-        check_pickle(TASKS[config.task], folder, trust_pickle, begun=newest is not None)
         run = build_run(config, folder)
         return run, run.resume(folder, label, newest)
 
 
-def finished_step(
-    folder: Path, *, tasks: Sequence[Task] = (), trust_pickle: bool = False
-) -> int | None:
+def finished_step(folder: Path, *, tasks: Sequence[Task] = ()) -> int | None:
     """Return the last step of a run that is trained and evaluated as its config says, else None.
 
-    Arguments and errors are as those of ``resume_run``; no pickle is read.
+    Arguments and errors are as those of ``resume_run``.
     """
     file = folder / CONFIG_FILE
     config = load_run_config(str(file), *tasks)
-    if TASKS[config.task].pickle is None:
-        check_pickle(TASKS[config.task], folder, trust_pickle, begun=True)
     newest = read_newest(folder)
     try:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
@@ -329,19 +321,6 @@ def finished_step(
         return None  # it was cut off, and goes on
     same = with_absolute_paths(evaluated, folder, Path.cwd()) == config
     return step if same and step >= config.last_step else None
-
-
-def check_pickle(task: Task, folder: Path, trust_pickle: bool, begun: bool) -> None:
-    """Refuse a resumed run whose pickle is not trusted, or one that has none to trust.
-
-    Raises:
-        ConfigError: naming the file or the flag.
-    """
-    if task.pickle is None:
-        if trust_pickle:
-            raise ConfigError(f"{folder} is no run of Stable-Baselines3; leave --trust-pickle out")
-    elif begun:
-        check_trust(folder / task.pickle, trust_pickle)
 
 
 def train_or_resume(

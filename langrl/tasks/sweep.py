@@ -205,7 +205,6 @@ def sweep_cells(
     out: Path,
     command: str,
     modules: Sequence[str] = (),
-    trust_pickle: bool = False,
 ) -> list[Cell]:
     """Return a cell for each setting and seed: its run folder is in ``out/runs``.
 
@@ -215,7 +214,6 @@ def sweep_cells(
         out: folder of the sweep.
         command: what the user typed, for the record of each run.
         modules: to import before training, which register environments.
-        trust_pickle: whether cut-off runs of Stable-Baselines3 go on from their zip.
     """
     cells = []
     for setting in settings:
@@ -224,7 +222,7 @@ def sweep_cells(
             values = config.model_dump(mode="json")
             key = [values, _content_of(config)]
             name = _run_name(setting.changes, seed, json.dumps(key, sort_keys=True))
-            arguments = (values, out / "runs" / name, tuple(modules), command, trust_pickle)
+            arguments = (values, out / "runs" / name, tuple(modules), command)
             cells.append(Cell(train_cell, arguments, out / "cells" / f"{name}.json", name, key))
     return cells
 
@@ -247,7 +245,6 @@ def train_cell(
     folder: Path,
     modules: Sequence[str],
     command: str,
-    trust_pickle: bool,
 ) -> dict[str, Any]:
     """Train and evaluate a run, or go on with it; returns its rows and the last of its metrics."""
     import_modules(modules)
@@ -256,7 +253,7 @@ def train_cell(
         run, seconds = train_run(config, folder, folder.name)
         finish(run, folder, command, seconds)
     elif finished_step(folder) is None:
-        run, seconds = resume_run(folder, folder.name, trust_pickle=trust_pickle)
+        run, seconds = resume_run(folder, folder.name)
         finish(run, folder, command, seconds)
     metrics: dict[str, float] = {}
     for record in read_metrics(folder / "metrics.jsonl"):

@@ -123,6 +123,6 @@ def test_the_module_that_loads_configs_has_a_safe_loader():
 
 
 def test_the_zip_of_a_policy_is_read_only_where_trust_was_asked_for():
-    assert "check_trust(" in Path(MODULES["langrl.tasks.run"]).read_text()
+    assert "read_zip" not in Path(MODULES["langrl.tasks.sb3.run"]).read_text()
     loading = Path(MODULES["langrl.tasks.sb3.agent"]).read_text()
     assert "read_zip(policy, config) if trust_pickle else read_policy(" in loading

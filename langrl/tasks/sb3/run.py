@@ -1,7 +1,8 @@
 """Runs of Stable-Baselines3: a maze's language side first, then the policy.
 
 A run folder holds checkpoints as all runs do, without pickle, from which agents are loaded, and
-``policy.zip`` beside them, as Stable-Baselines3 writes it. Reading a zip runs code that is in it.
+``policy.zip`` beside them, as Stable-Baselines3 writes it. Training goes on from the zip; the
+pickles in it are not read.
 """
 
 import json
@@ -23,6 +24,7 @@ from langrl.agents.sb3.callbacks import (
     RefillReplay,
 )
 from langrl.agents.sb3.finite import FiniteTraining, check_finite_weights, finite_weights
+from langrl.agents.sb3.resumed import load_training
 from langrl.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -38,7 +40,7 @@ from langrl.tasks.presets import load_config
 from langrl.tasks.references import check_references
 from langrl.tasks.registry import TASKS
 from langrl.tasks.run import START_REPAIR, Newest, Run, is_trained, train_or_resume
-from langrl.tasks.sb3.agent import TrainedPolicy, describe, fill_policy, read_zip
+from langrl.tasks.sb3.agent import TrainedPolicy, describe, fill_policy
 from langrl.tasks.sb3.config import WORLDS, Sb3RunConfig
 from langrl.tasks.sb3.guidance import (
     CRITICS,
@@ -52,7 +54,7 @@ from langrl.training import interrupts
 from langrl.training.logs import MetricsLog, console, progress, versions
 from langrl.training.run_folder import use_device
 
-ZIP = str(TASKS["sb3"].pickle)
+ZIP = str(TASKS["sb3"].zip)
 
 
 @dataclass(eq=False)
@@ -121,7 +123,7 @@ class Sb3Run(Run):
         """Go on from ``policy.zip``, with a replay that is filled anew: not to the same bits.
 
         A run that was cut off before its first checkpoint starts again; its language side goes on
-        where it was. Reading the zip runs code that is in it.
+        where it was.
 
         Raises:
             CheckpointError: if there is a checkpoint and no zip.
@@ -132,7 +134,8 @@ class Sb3Run(Run):
         path, checkpoint = newest
         check_references(checkpoint.documents["state"], path, self.config)
         warn_of_changes(checkpoint.documents["state"], self.config)
-        model = read_zip(folder / ZIP, self.config)
+        model = build_model(self.config, folder)
+        load_training(folder / ZIP, model)
         filled = "" if self.config.policy.algorithm == "ppo" else "; replay is filled anew"
         console.print(f"{label}: from step {model.num_timesteps}{filled}")
         self.results["during"] = _evaluated_before(folder)
