@@ -1,3 +1,4 @@
+import ast
 import importlib
 import itertools
 import json
@@ -14,6 +15,7 @@ import torch
 from documents import ROOT, STORED_CHECKPOINT, blocks
 
 from langrl.benchmark import speed as benchmark
+from langrl.checkpoint import find_checkpoint
 from langrl.cli import benchmark as benchmark_commands
 from langrl.cli import commands, data, diagnose, play, push
 from langrl.cli import main as cli
@@ -31,6 +33,7 @@ from langrl.reproduce import (
     sb3_zero_shot,
     street_mazes,
 )
+from langrl.tasks import registry
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
@@ -48,18 +51,47 @@ def test_the_readmes_first_commands_are_the_two_that_set_everything_up():
     assert re.findall(r"^    (.+?)\s+#", text, re.MULTILINE)[:2] == ["make demo", "make test"]
 
 
-def test_the_readmes_python_runs_as_it_stands(capsys):
-    code, policy = blocks(ROOT / "README.md", "python")
+def test_the_readmes_python_trains(small_run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, *_ = blocks(ROOT / "README.md", "python")
+    small = registry.load_run_config(str(small_run("critics") / "config.yaml"))
+    assert registry.load_run_config("street-fork").task == small.task
+    monkeypatch.setattr(registry, "load_run_config", lambda name: small)
+    exec(compile(code, "README.md", "exec"), {})
+    assert find_checkpoint(tmp_path / "runs" / "fork").is_dir()
+
+
+@pytest.mark.parametrize(("number", "printed"), [(1, "float32"), (2, "nearest_goal")])
+def test_the_readmes_python_runs_as_it_stands(number, printed, small_run, capsys):
+    if number == 1:
+        pytest.importorskip("stable_baselines3")
+    codes = blocks(ROOT / "README.md", "python")
+    assert len(codes) == 3
+    statements = ast.parse(codes[number]).body
+    imports = (ast.Import, ast.ImportFrom)
+    assert len([each for each in statements if not isinstance(each, imports)]) <= 5
+    code = codes[number].replace('"runs/fork"', repr(str(small_run("critics"))))
+    assert code != codes[number]
+    exec(compile(code.replace("=100)", "=3)"), "README.md", "exec"), {})
+    assert printed in capsys.readouterr().out
+
+
+def test_the_python_about_following_runs_as_it_stands(capsys):
+    (code,) = blocks(ROOT / "docs" / "how-to" / "follow-an-instruction.md", "python")
     assert '"runs/demo/run"' in code
     exec(
-        compile(code.replace('"runs/demo/run"', repr(str(STORED_CHECKPOINT))), "README.md", "exec"),
+        compile(code.replace('"runs/demo/run"', repr(str(STORED_CHECKPOINT))), "follow", "exec"),
         {},
     )
     assert "(100, 2)" in capsys.readouterr().out
-    pytest.importorskip("stable_baselines3")
-    assert code_lines(policy) <= 45
-    exec(compile(policy, "README.md", "exec"), {})
-    assert "go to something red or a key" in capsys.readouterr().out
+
+
+def test_the_readme_fits_a_screen_and_shows_the_playground():
+    text = (ROOT / "README.md").read_text()
+    picture = ROOT / "docs" / "images" / "playground.webp"
+    assert f"](docs/images/{picture.name})" in text
+    assert picture.stat().st_size < 1_500_000
+    assert len(text.splitlines()) < 120
 
 
 def test_the_python_about_the_law_runs_as_it_stands(capsys):
@@ -175,9 +207,10 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for text, target in re.findall(r"\[([^\]]*)\]\(([^)#]+)[)#]", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+            assert not text.endswith(".md"), f"{target}: a link says the page's title"
 
 
 # -- what the documents name ------------------------------------------------------------------
