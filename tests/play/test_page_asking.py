@@ -17,7 +17,7 @@ def test_an_agent_asks_and_the_answer_changes_the_belief(visit, small_run, monke
     page.type("go to row 3 or row 8")
     page.check("#hidden")
     page.browser.wait("state.view.hidden && state.view.meant")
-    assert "You mean the row" in page.text("meant")
+    assert "You mean row" in page.text("meant")
     page.browser.evaluate("document.getElementById('text').focus()")
     page.browser.press("Enter", 13, "\r")
     page.browser.wait("state.view.question")

@@ -233,7 +233,7 @@ function asking() {
   $("hidden").checked = view.hidden;
   if ($("mean")) $("mean").hidden = !view.meant;
   if (!view.meant && state.tool === "mean") pick("place");
-  $("meant").textContent = view.meant ? `You mean the ${view.meant_name} (dashed circle).` : "";
+  $("meant").textContent = view.meant ? `You mean ${view.scene.kind === "grid" ? "the " : ""}${view.meant_name} (dashed circle).` : "";
   const question = view.question;
   $("question").replaceChildren(...(question ? [
     element("p", { textContent: question.text }),
