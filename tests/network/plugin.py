@@ -6,7 +6,6 @@ from pathlib import Path
 
 from network.other_hosts import NOTED, refuse
 
-
 MADE_BY = "LANGRL_TESTS_ASKED_BY"  # the process that made the file, and removes it
 
 
