@@ -207,5 +207,8 @@ def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     write_clip(folder / "plain")
     modules = [Transformer(str(folder / "plain")), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "wrapped"))
+    SentenceTransformer(modules=modules, device="cpu").save(
+        str(folder / "wrapped"),
+        create_model_card=False,  # which would ask the hub about the models it is made of
+    )
     return folder / "wrapped"

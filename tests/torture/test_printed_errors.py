@@ -30,11 +30,21 @@ DOCUMENTS = [
 ]  # fmt: skip
 LONG = "n" * 3_000
 DEEP = "/".join(["folder"] * 400)
-VALUES = [LONG, DEEP, "a b " * 400, "\u202e\x1b[31m" * 60, "no-such-thing", "../" * 200, "é" * 300]
+VALUES = [
+    LONG,
+    DEEP,
+    "a b " * 400,
+    "\u202e\x1b[31m" * 60,
+    "no-such-thing",
+    "../" * 200,
+    "é" * 300,
+    "/",
+]
 # A value goes where {} is. None of these begins to do something before its arguments are read.
 CALLS = [
     "{}", "train --config {}", "train --config crl --seed {}", "train --resume {}",
     "train --config street-blank --learner.steps {}", "train --start {}", "train --{} 1",
+    "train --config street-blank --text.model ./{}", "train --config grid-goto --language ./{}",
     "train --config crl --data.file {}", "train --config crl --import-module {}",
     "pretrain --config {}", "pretrain --method {}", "pretrain --resume {}", "pretrain --steps {}",
     "evaluate {}", "evaluate --agent {} --env {}", "evaluate no-run --policy {}",
@@ -94,28 +104,32 @@ def test_arguments(many, capsys, tmp_path, monkeypatch):
                     line_of(capsys, *words)
 
 
-@pytest.mark.torture
-def test_configs_of_any_values(capsys, tmp_path):
+def made_up(model):
+    """Return a strategy of tables with keys that are fields, or none."""
     keys = st.text(max_size=5)
     values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=400)
     values |= st.lists(values, max_size=3) | st.dictionaries(keys, values, max_size=3)
-    with tally("5 wrong configs made up: status 2, the file named, at most 300 letters") as check:
-        for name in ("street-maze", "grid", "goal-reaching"):
-            model = TASKS[name].config_class
-            fields = st.sampled_from(sorted(set(model.model_fields) - {"task"}))
-            tables = st.dictionaries(fields | keys, values, min_size=1, max_size=4)
+    fields = st.sampled_from(sorted(set(model.model_fields) - {"task"}))
+    return st.dictionaries(fields | keys, values, min_size=1, max_size=4)
 
-            @settings(
-                max_examples=300,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(tables)
-            def one(table, name=name, model=model):
-                with check.case(ascii(table)[:80]):
-                    text = json.dumps({"task": name} | table)
-                    check_config(capsys, tmp_path / "wrong.yaml", text, model)
 
-            one()
+@counted(8, 300)
+@pytest.mark.parametrize("name", ["street-maze", "grid", "goal-reaching"])
+def test_configs_of_any_values(name, many, capsys, tmp_path):
+    model = TASKS[name].config_class
+    with tally(f"5 wrong configs made up, {name}: status 2, at most 300 letters") as check:
+
+        @settings(
+            max_examples=many,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(made_up(model))
+        def one(table):
+            with check.case(ascii(table)[:80]):
+                text = json.dumps({"task": name} | table)
+                check_config(capsys, tmp_path / "wrong.yaml", text, model)
+
+        one()
