@@ -40,7 +40,7 @@ types: .venv/dev.done  ## types
 docs: .venv/dev.done  ## the documentation, in build/docs; warnings, dead links and wrong examples fail
 	rm -rf build/docs
 	$(BIN)/python -m sphinx -q -E -W --keep-going docs build/docs
-	$(BIN)/python -m pytest -n 0 -q -m "" tests/documentation
+	$(BIN)/python -m pytest -n 0 -q -m "" tests/documentation/test_site.py tests/documentation/test_docstrings.py
 
 build: .venv/dev.done  ## the wheel, in dist/
 	rm -rf build dist

@@ -4,11 +4,11 @@ Axes: ``N`` episodes, ``S`` numbers in a state.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from langrl.errors import NonFiniteError, ShapeError
+from langrl.errors import NonFiniteError, ShapeError, quoted
 from langrl.protocols import Array, Instructions, Mask, Observation, check_instructions
 
 
@@ -30,6 +30,12 @@ def read_observations(
         ShapeError: if there is no observation, or the numbers of states and instructions differ.
         NonFiniteError: if a state is NaN or infinite.
     """
+    if not isinstance(observations, Mapping) or "observation" not in observations:
+        found = list(observations) if isinstance(observations, Mapping) else observations
+        raise ShapeError(
+            "an observation is a dict with what is seen as 'observation', as environments give it;"
+            f" got {quoted(found)}"
+        )
     given = observations["observation"]
     # Contiguous: torch takes no array that runs backwards.
     states = np.array(given, np.float32 if axes == 1 else None, order="C")

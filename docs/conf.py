@@ -15,12 +15,10 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "gener
 myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
-autodoc_class_signature = "separated"
 autodoc_inherit_docstrings = False
 autodoc_use_type_comments = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
-add_module_names = False
 toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from command_line import run_langrl
+from hypothesis import settings
 from matplotlib.figure import Figure
+from network import plugin
 from small_runs import SMALL_RUNS, make_once, train_once
 
 from langrl.data.state_text_pairs import maze_pairs
@@ -29,7 +31,32 @@ CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball",
 SMALL = ".....\n.###.\n.....\n###..\n....."
 
 
+# The same examples in each run and no limit of time: what fails is the change that was made. Others
+# are drawn with HYPOTHESIS_PROFILE=default.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
 torch.set_num_threads(1)  # fixtures that train come before ``one_thread``
+plugin.start()
+
+
+def pytest_sessionfinish(session):
+    """Fail if another machine was asked for, even where that did not change what was tested."""
+    if not hasattr(session.config, "workerinput") and plugin.noted():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how often another machine was asked for; pytest-xdist's processes have their own part."""
+    asked = plugin.noted()
+    terminalreporter.write_line(f"other machines that were asked for: {len(asked)}")
+    for line in asked[:20]:
+        terminalreporter.write_line(line)
+
+
+def pytest_unconfigure():
+    """Remove the file of what was asked for."""
+    plugin.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +112,7 @@ def fails(capsys):
         error = capsys.readouterr().err
         assert error.count("\n") == 1, error
         assert error.startswith("langrl: error: ")
+        assert len(error) <= 301, error  # with the end of the line
         return error
 
     return check
@@ -185,5 +213,8 @@ def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     write_clip(folder / "plain")
     modules = [Transformer(str(folder / "plain")), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "wrapped"))
+    SentenceTransformer(modules=modules, device="cpu").save(
+        str(folder / "wrapped"),
+        create_model_card=False,  # which would ask the hub about the models it is made of
+    )
     return folder / "wrapped"

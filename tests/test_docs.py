@@ -207,9 +207,10 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for text, target in re.findall(r"\[([^\]]*)\]\(([^)#]+)[)#]", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+            assert not text.endswith(".md"), f"{target}: a link says the page's title"
 
 
 # -- what the documents name ------------------------------------------------------------------

@@ -73,7 +73,10 @@ def read_space(fields: Any, name: str, certain: bool) -> spaces.Space[Any]:
 def check_same_space(stored: spaces.Space[Any] | None, given: spaces.Space[Any], name: str) -> None:
     """Raise CheckpointError unless a space is the given one, as far as it is printed."""
     if not _same(stored, given):
-        raise CheckpointError(f"its {name} is {quoted(stored)}, and here it is {quoted(given)}")
+        raise CheckpointError(
+            f"its {name} is {quoted(stored)}, and here it is {quoted(given)}; give a policy that"
+            " was trained in this world, with the same wrappers"
+        )
 
 
 def _same(stored: Any, given: Any) -> bool:

@@ -50,6 +50,8 @@ def _escape(*arguments: Any) -> None:
     """Take bars and stars of a docstring as they are: its only markup is code."""
     lines: list[str] = arguments[-1]
     for number, line in enumerate(lines):
+        if line.lstrip().startswith(">>>"):
+            continue
         parts = line.split("``")
         parts[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in parts[::2]]
         lines[number] = "``".join(parts)

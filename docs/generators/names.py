@@ -62,9 +62,9 @@ def _described(path: str, found: Any, meaning: str) -> str:
         return f"````{{py:class}} {path}\n\n{said}\n\n{fields.render(found)}\n````\n"
     if inspect.isclass(found):
         return f"```{{eval-rst}}\n.. autoclass:: {path}\n   :members:\n```\n"
-    if callable(found):
+    if inspect.isroutine(found):
         return f"```{{eval-rst}}\n.. autofunction:: {path}\n```\n"
-    said = meaning
+    said = meaning or f"A type: `{found}`."
     if isinstance(found, Mapping):
-        said += f"\n\nBy name: {', '.join(code(key) for key in found)}."
+        said = f"{meaning}\n\nBy name: {', '.join(code(key) for key in found)}."
     return f"````{{py:data}} {path}\n\n{said}\n````\n"

@@ -78,6 +78,12 @@ def denoted(meaning: Meaning, rooms: Room) -> Mask:
     return _denoted(meaning, rooms[..., 0], rooms[..., 1])
 
 
+def name_of(kind: int, colour: int) -> str:
+    """Return what an object is called, such as "red ball", by minigrid's numbers."""
+    types, colours = ({n: name for name, n in names.items()} for names in (TYPES, COLOURS))
+    return f"{colours[colour]} {types[kind]}"
+
+
 def ambiguity(meaning: Meaning, room: Room) -> int:
     """Return how many objects of a room [H, W, 2] a meaning denotes; errors as ``denoted``."""
     return int(np.count_nonzero(denoted(meaning, room)))

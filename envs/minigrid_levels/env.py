@@ -42,6 +42,7 @@ from langrl.envs.minigrid_levels.reading import (
 from langrl.envs.minigrid_levels.tasks import (
     Denoted,
     Task,
+    denoted_by,
     denoted_in,
     read_task,
     task_of,
@@ -124,6 +125,7 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         if view is None:
             self.goals = LevelGoals(height, width)
         self._text, self._cells, self._started = "", read_cells(self._level, level), False
+        self._start = self.layout  # of the episode; places are seen from there
         self._denoted: Denoted | None = None
         self._judged = False  # whether success is known
         self._known: dict[str, float] = {}
@@ -161,6 +163,7 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         if layout is not None:
             write_cells(level, layout)
         self._cells = read_cells(level, self.name)
+        self._start = self.layout
         room = self._cells[..., :2]
         if given is None and layout is not None:
             task = self._draw_task(room)
@@ -171,7 +174,7 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             return
         self._text, self._denoted = given, None
         if task is not None and self._judges(task):
-            self._denoted = Denoted(task.acts, grid_grammar.denoted(task.meaning, room))
+            self._denoted = denoted_by(task, room, self._start)
         if isinstance(level, RoomGridLevel):
             # Of a text that nobody can read, nothing is success.
             asked = self._denoted or Denoted((), np.zeros(room.shape[:2], bool))
@@ -288,7 +291,7 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             task = read_task(instruction)
             if task is None or (instruction == self._text and not self._judges(task)):
                 return None
-            denoted = Denoted(task.acts, grid_grammar.denoted(task.meaning, self.room))
+            denoted = denoted_by(task, self.room, self._start)
         stands = grid.is_free(as_rooms(self.layout[None])[0, ..., :2])
         found: Mask = denoted.cells[grid.ahead(poses)] & stands[poses[:, 0], poses[:, 1]]
         if rows.shape[1] == 4 and DONE not in denoted.acts:

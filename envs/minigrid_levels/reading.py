@@ -26,6 +26,8 @@ from langrl.errors import ConfigError, LayoutError, UnknownNameError, quoted
 from langrl.protocols import Mask
 
 Cells = NDArray[np.uint8]
+Level = MiniGridEnv
+"""An environment that minigrid registers."""
 
 ACTIONS = (*grid.ACTIONS, "pickup", "drop", "toggle")
 """The actions of grid worlds, and what else can be done in a level."""
@@ -122,8 +124,13 @@ def view_of(level: MiniGridEnv) -> Cells:
 
     As in ``langrl.envs.grid.views``: the third number of the agent's cell is its direction + 1.
     """
-    view: Cells = level.gen_obs()["image"].transpose(1, 0, 2).copy()
-    view[-1, view.shape[1] // 2, 2] = level.agent_dir + 1
+    return as_view(level.gen_obs())
+
+
+def as_view(seen: Any) -> Cells:
+    """Return MiniGrid's own observation as ``view_of`` does."""
+    view: Cells = seen["image"].transpose(1, 0, 2).copy()
+    view[-1, view.shape[1] // 2, 2] = seen["direction"] + 1
     return view
 
 

@@ -5,7 +5,8 @@ A *goal* is a pose and what is done there: (row, column, direction, action). Wha
 * "go to": to stand in front of the object and face it, whatever is done there;
 * "pick up": to pick the object up from a pose that faces it;
 * "open": to toggle the door from a pose that faces it, which opens it;
-* "get" may be either of the first two.
+* "get" may be either of the first two;
+* "on your left", "in front of you" and the like narrow the objects, by where the episode starts.
 
 Verbs are read from the templates of ``VERBS``, objects by ``langrl.envs.grid.grammar``, whose
 noun phrases, synonyms and compounds are all understood. MiniGrid's "put next to" and missions of
@@ -31,6 +32,7 @@ from numpy.random import Generator
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid import templates
 from langrl.envs.grid.words import FILLERS, Templates
+from langrl.envs.minigrid_levels.places import PLACES, cells_in, split_place
 from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE
 from langrl.envs.noise import add_noise, corrector, read_noisy
 from langrl.envs.phrasing import Meaning, Phrasing, TaskPhrasing
@@ -55,22 +57,25 @@ VERBS: dict[tuple[int, ...], Templates] = {
 }  # fmt: skip
 """How to say what is to be done with an object, ``{}``; "go to" is said as in grid worlds."""
 _OF_MINIGRID = ("you must fetch {}", "go fetch {}")  # more words of minigrid's own missions
+_GO: Templates = {"seen": ["go to {}"], "held_out": ["navigate to {}", "approach {}"]}
 _VOCABULARY = templates.VOCABULARY.union(
+    *(text.split() for said in PLACES.values() for texts in said.values() for text in texts),
     *(
         verb.replace("{}", "").split()
         for by_phrasing in VERBS.values()
         for verb in (*by_phrasing["seen"], *by_phrasing["held_out"])
-    )
+    ),
 )
 _corrected = corrector(_VOCABULARY)
 _INSTRS = ((GoToInstr, DONE), (PickupInstr, PICKUP), (OpenInstr, TOGGLE))
 
 
 class Task(NamedTuple):
-    """What a text asks for: any of some acts, with any object of a meaning."""
+    """What a text asks for: any of some acts, with any object of a meaning, perhaps in a place."""
 
     acts: tuple[int, ...]
     meaning: Meaning
+    place: str | None = None  # of ``PLACES``, relative to the start
 
 
 class Denoted(NamedTuple):
@@ -97,17 +102,19 @@ def _read(text: str) -> Task | None:
     read = read_noisy(text, _read_act, _corrected)
     if read is not None:
         return Task(*read)
-    meaning = grid_grammar.parse(text)
-    return None if meaning is None else Task((DONE,), meaning)
+    rest, place = split_place(text)
+    meaning = grid_grammar.parse(rest) if rest.strip() else None
+    return None if meaning is None else Task((DONE,), meaning, place)
 
 
-def _read_act(text: str) -> tuple[tuple[int, ...], Meaning] | None:
-    """Return the acts and the meaning of a text that names an act."""
-    words = " ".join(templates.words_of(text))
+def _read_act(text: str) -> tuple[tuple[int, ...], Meaning, str | None] | None:
+    """Return the acts, the meaning and the place of a text that names an act."""
+    rest, place = split_place(text)
+    words = " ".join(templates.words_of(rest))
     for acts, pattern in _patterns():
         match = pattern.fullmatch(words)
         if match and (meaning := grid_grammar.parse(match[1])):
-            return acts, meaning
+            return acts, meaning, place
     return None
 
 
@@ -148,9 +155,7 @@ def task_of(level: MiniGridEnv) -> Task | None:
     act, described = _instruction_of(level)
     if described is None:
         return read_task(level.mission) if not hasattr(level, "instrs") else None
-    if described.loc is not None:
-        return None
-    return Task((act,), ("thing", described.color, described.type))
+    return Task((act,), ("thing", described.color, described.type), described.loc)
 
 
 def denoted_in(level: MiniGridEnv, room: Any) -> Denoted | None:
@@ -164,6 +169,14 @@ def denoted_in(level: MiniGridEnv, room: Any) -> Denoted | None:
         return Denoted((act,), cells_of(level, described.obj_set))
     task = task_of(level)
     return None if task is None else Denoted(task.acts, grid_grammar.denoted(task.meaning, room))
+
+
+def denoted_by(task: Task, room: Any, start: Any) -> Denoted:
+    """Return what a task denotes in a room [H, W, 2]; places are seen from a start [H, W, 3]."""
+    cells = grid_grammar.denoted(task.meaning, room)
+    if task.place is not None:
+        cells = cells & cells_in(task.place, start)
+    return Denoted(task.acts, cells)
 
 
 def cells_of(level: MiniGridEnv, things: Any) -> Mask:
@@ -194,10 +207,13 @@ def write_task(task: Task, generator: Generator, phrasing: TaskPhrasing) -> str:
     if phrasing == "noisy":
         text = write_task(task, generator, "seen")
         return add_noise(text, _VOCABULARY, _corrected, generator)
-    verbs = VERBS.get(task.acts, {}).get(phrasing)
+    own = VERBS.get(task.acts, {} if task.place is None else _GO)
+    verbs = own.get(phrasing)
     if not verbs or task.meaning[0] != "thing":
         return grid_grammar.write(task.meaning, generator, phrasing)
     noun = _write_noun(task.meaning, generator, phrasing)
+    if task.place is not None:
+        noun = f"{noun} {templates.pick(PLACES[task.place][phrasing], generator)}"
     text = templates.pick(verbs, generator).format(noun)
     return str(templates.pick(FILLERS[phrasing], generator).format(text))
 

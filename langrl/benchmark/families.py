@@ -15,7 +15,7 @@ from langrl.errors import check_extra, lookup
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.config import OFF, RunConfig
 from langrl.tasks.grid.cloning import clone
-from langrl.tasks.grid.config import GridEvaluationConfig
+from langrl.tasks.grid.config import GridEvaluationConfig, is_level
 from langrl.tasks.grid.suite import GridSuite
 from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.maze.config import MazeEvaluationConfig
@@ -65,11 +65,6 @@ class World:
         return cls(f"{kind}-{_OWN_NAMES[kind][env_id].replace('_', '-')}")
 
 
-def is_level(env_id: str) -> bool:
-    """Return whether an id is that of a level of MiniGrid or BabyAI."""
-    return env_id.startswith(("MiniGrid-", "BabyAI-"))
-
-
 def suite_in(env_id: str) -> TaskSuite:
     """Return the suite of a world by Gymnasium's id, for agents that were trained elsewhere.
 
@@ -94,7 +89,7 @@ def worlds_of(config: Any) -> tuple[str, ...]:
     """
     if config.task == "street-maze":
         return tuple(f"street-{name}" for name in LAYOUTS if name == config.world.layout)
-    if config.task == "grid":
+    if config.task == "grid" and config.env is None:
         return tuple(World.of(_IDS["grid"][name]).name for name in config.world.worlds)
     where = {"goal-reaching": "env", "sb3": "world"}.get(config.task)
     env_id = None if where is None else getattr(config, where)

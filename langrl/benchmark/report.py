@@ -18,6 +18,7 @@ from langrl.benchmark.report_sections import (
 from langrl.benchmark.results import Results
 from langrl.checkpoint import write_atomically
 from langrl.evaluation.intervals import Interval
+from langrl.play.pages import policy_hash, static_file
 from langrl.training.logs import write_results
 
 PAGE = "report.html"
@@ -60,10 +61,12 @@ def render(content: Content) -> str:
         )
         for name, title, html in parts
     ]  # fmt: skip
+    script = static_file("draw.js") + _file("script.js")
     return Template(_file("page.html")).substitute(
         title=join([content.suite]),
-        style=_file("style.css"),
-        script=_file("script.js"),
+        style=static_file("theme.css") + _file("style.css"),
+        script=script,
+        script_hash=policy_hash(script),
         header=header(content),
         contents=element("nav", element("ul", links), aria_label="Contents"),
         sections="\n".join(written),

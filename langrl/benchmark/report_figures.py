@@ -9,24 +9,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from langrl.benchmark.examples import Example
 from langrl.benchmark.markup import Html, element
 from langrl.benchmark.outcomes import Outcomes
-from langrl.envs.grid.rendering import render_rooms
-from langrl.envs.maze.layouts import parse_layout
 from langrl.evaluation.ambiguity import BINS, calibration_bins
 from langrl.evaluation.intervals import Interval, wilson
 from langrl.plots.benchmark import (
     Curve,
     asking_figure,
-    maze_example_figure,
     profiles_figure,
     reliability_figure,
-    room_example_figure,
     success_by_bits_figure,
 )
-from langrl.plots.grid import PIXELS
-from langrl.plots.maze import cell_mass
 from langrl.plots.svg import SERIES, to_svg
 
 STRATEGIES = ("pays", "never", "always", "conformal")
@@ -56,7 +49,7 @@ def bits_multiples(by_entrant: Mapping[str, Sequence[Row]]) -> Html:
         figure = success_by_bits_figure(curves, ceiling)
         description = f"Success of {entrant} by ambiguity bits. {said}"
         figures.append(drawn(figure, f"bits-{number}", description, entrant))
-    return _multiples(figures)
+    return multiples(figures)
 
 
 def profile_figure(curves: Sequence[Curve]) -> Html:
@@ -90,7 +83,7 @@ def reliability_multiples(
                 f" {int(bins['counts'].sum()):,} tasks",
             )
         )
-    return _multiples(figures)
+    return multiples(figures)
 
 
 def asking_multiples(by_entrant: Mapping[str, Sequence[Row]]) -> Html:
@@ -115,15 +108,10 @@ def asking_multiples(by_entrant: Mapping[str, Sequence[Row]]) -> Html:
         figures.append(
             drawn(asking_figure(curves, ceiling), f"asking-{number}", description, agent)
         )
-    return _multiples(figures)
+    return multiples(figures)
 
 
-def example_multiples(examples: Sequence[Example]) -> Html:
-    """Return episodes: what was said, the world with what the agent believed, and what came."""
-    return _multiples([_example(number, one) for number, one in enumerate(examples)])
-
-
-def _multiples(figures: Sequence[Html]) -> Html:
+def multiples(figures: Sequence[Html]) -> Html:
     """Return figures side by side, as many as there is room for; nothing if there are none."""
     return element("div", figures, class_="multiples") if figures else Html()
 
@@ -133,68 +121,6 @@ def _curve(name: str, rows: Sequence[Row], by: str, metric: str) -> Curve:
     known = sorted((row for row in rows if row[metric] is not None), key=lambda row: row[by])
     found = [(row[by], row[metric].value, row[metric].low, row[metric].high) for row in known]
     return Curve(name, *np.array(found, float).reshape(-1, 4).T)
-
-
-def _example(number: int, example: Example) -> Html:
-    meant = example.intended is not None
-    outcome = "success" if example.success else "failure"
-    figure = _room(example) if example.layout is None else _maze(example)
-    description = (
-        f"An episode of {example.entrant} in {example.world}, told: {example.instruction};"
-        f" {outcome} after {len(example.path) - 1} steps"
-    )
-    steps = f"{len(example.path) - 1} step" + "s" * (len(example.path) != 2)
-    lines = [
-        [
-            element("b", outcome, class_="yes" if example.success else "no"),
-            f" after {steps}; {len(example.denoted)} intents are denoted",
-            ", one was meant (ring)" if meant else ", each will do",
-        ],
-        *[f"asked: {answer}" for answer in example.answers],
-        [example.entrant, " in ", example.world],
-    ]
-    return element(
-        "figure",
-        element("blockquote", f"“{example.instruction}”", dir="auto"),
-        element("div", Html(to_svg(figure, f"example-{number}", description)), class_="world"),
-        element("ul", [element("li", line) for line in lines]),
-        class_="example",
-    )
-
-
-def _maze(example: Example) -> Figure:
-    layout = parse_layout(example.layout or "", f"the example {example.task}")
-    inside = (example.candidates < layout.walls.shape).all(1)
-    goals, chances = example.candidates[inside], example.probabilities[inside]
-    return maze_example_figure(
-        layout.walls,
-        heat=cell_mass(goals.astype(np.float32), chances, layout.walls.shape),
-        denoted=_mask(example.denoted, layout.walls.shape),
-        path=example.path,
-        success=example.success,
-        intended=example.intended,
-    )
-
-
-def _room(example: Example) -> Figure:
-    assert example.room is not None
-    return room_example_figure(
-        render_rooms(example.room[None], pixels=PIXELS)[0],
-        goals=example.candidates.astype(np.int64),
-        probabilities=example.probabilities,
-        denoted=_mask(example.denoted, example.room.shape[:2]),
-        path=example.path.astype(np.int64),
-        success=example.success,
-        intended=example.intended,
-    )
-
-
-def _mask(cells: Any, shape: tuple[int, ...]) -> Any:
-    """Return which cells of a world are among those listed, bool [R, C]."""
-    mask = np.zeros(shape, bool)
-    inside = cells[(cells < shape).all(1)]
-    mask[tuple(inside.T)] = True
-    return mask
 
 
 def _bins(outcomes: Outcomes) -> dict[str, Any]:

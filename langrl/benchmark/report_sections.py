@@ -7,10 +7,10 @@ from typing import Any
 from langrl.benchmark.examples import Example
 from langrl.benchmark.markup import Html, element
 from langrl.benchmark.outcomes import Outcomes
+from langrl.benchmark.report_examples import example_multiples
 from langrl.benchmark.report_figures import (
     asking_multiples,
     bits_multiples,
-    example_multiples,
     profile_figure,
     reliability_multiples,
 )

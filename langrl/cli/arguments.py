@@ -97,7 +97,8 @@ class PlayArguments(Settings):
         " runs of grid worlds",
     )
     world: str | None = Field(
-        None, description="without RUN: the world of the demo, street or grid; street if unset"
+        None,
+        description="without RUN: the world of the demo, street, grid or babyai; street if unset",
     )
     host: str = Field(
         "127.0.0.1",
@@ -298,9 +299,13 @@ class TrainPaths(Settings):
 class DemoArguments(Settings):
     """Train in one world, compare the methods, follow one instruction; a few minutes."""
 
-    world: str = Field("street", description="street: a maze, or grid: a grid world")
+    world: str = Field(
+        "street", description="street: a maze; grid: a grid world; babyai: a level of BabyAI"
+    )
     instruction: str | None = Field(None, description="the text to follow and to draw")
     config: str | None = Field(None, description="a preset or a YAML file, instead of the world's")
     out: Path | None = Field(
-        None, description="folder of the run, results and images; runs/demo, or runs/demo-grid"
+        None,
+        description="folder of the run, results and images; runs/demo, runs/demo-grid or"
+        " runs/demo-babyai",
     )

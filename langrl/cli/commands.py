@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langrl.benchmark.entrants import Setting, entrant_of_import
-from langrl.benchmark.families import World, is_level, suite_in, worlds_of
+from langrl.benchmark.families import World, suite_in, worlds_of
 from langrl.checkpoint import find_checkpoint
 from langrl.cli.folders import clear_figures, evaluations_of, new_folder, write_index
 from langrl.envs.maze.world import StreetMaze
@@ -20,6 +20,7 @@ from langrl.plots.base import methods_figure, save
 from langrl.plots.grid import save_film
 from langrl.settings import CONFIG_FILE, with_changes
 from langrl.tasks.config import RunConfig
+from langrl.tasks.grid.config import is_level
 from langrl.tasks.loading import AgentMaker, agents_of, agents_of_run
 from langrl.tasks.registry import Task, config_beside, load_run_config, run_of
 from langrl.tasks.run import finished_step, is_trained, resume_run, train_or_resume, train_run

@@ -45,9 +45,10 @@ from langrl.reproduce.arguments import REPRODUCTIONS
 from langrl.tasks.config import RunConfig
 from langrl.tasks.hub import is_on_hub, local_folder
 from langrl.tasks.registry import demos, load_run_config, run_of
+from langrl.tasks.sharing import is_shared
 from langrl.training import interrupts
 
-_LONGEST = 600  # characters of an error that is printed: a path or two, and what to do
+_LONGEST = 300  # characters of an error that is printed
 _GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
     ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
 )
@@ -71,8 +72,9 @@ def evaluate(arguments: list[str]) -> None:
     if given.policy is None or run_of(run) is None:
         find_checkpoint(run)  # says what is wrong, if there is none
     out = given.out
-    if out is None and is_on_hub(given.run):  # its folder is the hub's cache
-        out = new_folder(OWN_EVALUATIONS, str(given.run))
+    if out is None and is_shared(run_of(run) or run):  # what was shared stays as it is
+        name = str(given.run) if is_on_hub(given.run) else run.name
+        out = new_folder(OWN_EVALUATIONS, name)
     if out is None:
         check_folder(evaluations_of(run))
     else:
@@ -108,14 +110,13 @@ def push(arguments: list[str]) -> None:
 def demo(arguments: list[str]) -> None:
     """Show the whole path in under three minutes."""
     given = parse(DemoArguments, arguments, "langrl demo")
-    task = lookup(demos(), given.world, "world with a demo")
-    assert task.demo is not None
-    preset = task.demo.preset if given.config is None else given.config
+    task, own = lookup(demos(), given.world, "world with a demo")
+    preset = own.preset if given.config is None else given.config
     config: RunConfig = load_run_config(preset, task)
-    out = check_folder(given.out or Path("runs") / task.demo.folder)
+    out = check_folder(given.out or Path("runs") / own.folder)
     from langrl.cli import commands
 
-    text = task.demo.instruction if given.instruction is None else given.instruction
+    text = own.instruction if given.instruction is None else given.instruction
     commands.demo(config, text, out, _typed("demo", arguments))
 
 

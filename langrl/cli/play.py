@@ -77,12 +77,11 @@ def _open(run: str | None, world: str | None, env: str | None) -> "Playground":
 
 def _demo_run(world: str) -> Path:
     """Return the run folder of a demo; trains it if it is not there."""
-    task = lookup(demos(), world, "world with a demo")
-    assert task.demo is not None
+    task, demo = lookup(demos(), world, "world with a demo")
     from langrl.tasks.run import is_trained, train_or_resume
 
-    config = load_run_config(task.demo.preset, task)
-    folder = check_folder(Path("runs") / task.demo.folder) / "run"
+    config = load_run_config(demo.preset, task)
+    folder = check_folder(Path("runs") / demo.folder) / "run"
     if not is_trained(folder, config):
         console.print(f"no RUN was named: the demo's agent is trained, in {folder}")
         train_or_resume(config, folder, "train")

@@ -76,7 +76,8 @@ class _Origin:
             check_extra(*extra)
         if self.env is not None and "env" not in type(base).model_fields:
             raise ConfigError(
-                f"--env is no flag of {base.task} runs; add --config crl to reach goals"
+                f"--env is no flag of {base.task} runs; add --config crl to reach"
+                " goals, or --config babyai in a level of BabyAI"
             )
         return base
 

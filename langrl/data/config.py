@@ -46,7 +46,17 @@ class DataConfig(Settings):
         return kinds
 
 
-class GridDataConfig(Settings):
+class LevelDataConfig(Settings):
+    """Who walks in a level of MiniGrid."""
+
+    walkers: Literal["own", "bot"] = Field(
+        "own",
+        description="in a level (env): experts and explorers of langrl, or MiniGrid's BabyAIBot,"
+        " which is sent to objects; its missions are not kept",
+    )
+
+
+class GridDataConfig(LevelDataConfig):
     """Trajectories in grid worlds, and their relabelling."""
 
     rooms: int = Field(4000, ge=1, le=1_000_000, description="rooms drawn of each world")
@@ -60,7 +70,7 @@ class GridDataConfig(Settings):
     )
 
 
-class ExplorationDataConfig(Settings):
+class ExplorationDataConfig(LevelDataConfig):
     """Exploration trajectories of partly seen grid worlds, and the relabelling of their states."""
 
     earlier_names = {"tours_per_room": "trajectories_per_room", "legs": "segments"}

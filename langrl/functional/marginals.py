@@ -88,6 +88,13 @@ def monte_carlo(
         NonFiniteError: if an input holds NaN or +inf (-inf rules a candidate out), or if nothing
             is left for some query and instruction.
 
+    Two candidate goals, and two instructions: one that fits both, and one that fits the second.
+
+    >>> f = torch.tensor([[0.0, 2.0]])
+    >>> h = torch.tensor([[0.0, -9.0], [0.0, 1.0]])
+    >>> monte_carlo(f.double(), h.double()).value.numpy().round(2).tolist()
+    [[1.43, 2.31]]
+
     Source: arXiv:2501.11326, Lemma 1.
     """
     _check_scores(left, right)

@@ -17,6 +17,9 @@ def recall_at_1(scores: Tensor) -> Tensor:
     In scores [..., K, K] the answer of query i is column i. Chances [..., K] are 0, 1, or 1 / n
     where n answers share the first place.
 
+    >>> recall_at_1(torch.tensor([[3.0, 1.0], [2.0, 2.0]])).tolist()
+    [1.0, 0.5]
+
     Raises:
         ShapeError: if ``scores`` is not square.
         NonFiniteError: if a score is NaN.

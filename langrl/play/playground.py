@@ -65,13 +65,14 @@ def open_run(run: str | Path, env: str | None = None) -> Playground:
     config: Any = config_beside(folder)
     _check_played(config, env)
     make = agents_of_run(folder, config)
-    if env is not None:
+    level = env or (config.env if config.task == "grid" else None)
+    if level is not None:
         from langrl.tasks.grid.levels import in_levels  # minigrid takes half a second
 
         make = in_levels(make)
     own = config.grounding.strategy
     make(strategy=own)  # here, not in the first visitor's time: language sides may be learned
-    world = _world_of(config, make) if env is None else _level(env)
+    world = _world_of(config, make) if level is None else _level(level)
     strategies = tuple(dict.fromkeys((own, *suite_of(config).for_agents(make).groundings)))
     return Playground(str(run), world, make, strategies, own)
 

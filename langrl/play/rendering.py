@@ -1,11 +1,8 @@
 """An episode as a file: a page that opens without a server, or a film."""
 
-import base64
-import hashlib
 import html
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from langrl.checkpoint import write_atomically
 from langrl.errors import ConfigError, check_extra
 from langrl.play.grids import room_of
+from langrl.play.pages import policy_hash, static_file
 from langrl.play.pictures import inlined
 from langrl.play.playground import Playground
 from langrl.play.session import Session, Walk
@@ -25,6 +23,7 @@ from langrl.plots.maze import cell_mass, film
 from langrl.protocols import check_instruction
 
 SUFFIXES = (".html", ".gif", ".mp4")
+_STYLES = ("theme.css", "style.css")
 _SCRIPTS = ("draw.js", "page.js", "episode.js")
 
 
@@ -98,16 +97,16 @@ def episode_page(view: dict[str, Any], about: str) -> str:
             world has no map.
         about: what to say of the run.
     """
-    style, script = _file("style.css"), "\n".join(map(_file, _SCRIPTS))
+    style, script = ("\n".join(map(static_file, names)) for names in (_STYLES, _SCRIPTS))
     said = "“" + view["text"] + "”"
-    return Template(_file("episode.html")).substitute(
+    return Template(static_file("episode.html")).substitute(
         title=html.escape(said),
         about=html.escape(f"{about}, in {view['scene']['name']}"),
         says=html.escape(" ".join(view["says"])),
         style=style,
-        style_hash=_hash(style),
+        style_hash=policy_hash(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=policy_hash(script),
         data=json.dumps(view).replace("<", "\\u003c"),  # no text ends the element it is in
     )
 
@@ -160,13 +159,3 @@ def _pictures(walk: Walk, problem: str) -> list[NDArray[np.uint8]]:
     if not pictures:
         raise ConfigError(f"{problem or 'there are no pictures'}; write an .html file")
     return pictures
-
-
-def _file(name: str) -> str:
-    return files("langrl.play").joinpath("static", name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    """Return what a Content-Security-Policy calls a script or a style by."""
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

@@ -2,7 +2,7 @@
 
 Their colours are those of ``langrl.plots.svg``, so that a page can draw them in its own.
 
-Axes: ``P`` points of a curve, ``B`` bins, ``R`` rows, ``C`` columns, ``M`` goals, ``T`` time.
+Axes: ``P`` points of a curve, ``B`` bins.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 
 from langrl.evaluation.ambiguity import MOST_BITS
 from langrl.plots.base import figure
-from langrl.plots.grid import draw_room
-from langrl.plots.maze import draw_maze
 from langrl.plots.svg import GRID, INK, MUTED, PLAIN, SERIES
 
 Floats = NDArray[np.float64]
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _MARKERS = ("o", "s", "^", "D")
 _MULTIPLE = 2.9, 2.2  # inches of a figure that stands in a row of others
-_WORLD = 3.3  # inches of a side of a world
 _SMALL = 8  # points
 
 
@@ -129,49 +126,6 @@ def asking_figure(curves: Sequence[Curve], ceiling: Curve) -> Figure:
     ax.set_xlabel("price of a question", fontsize=_SMALL)
     _legend(fig, ax, columns=2)
     return fig
-
-
-def maze_example_figure(walls: NDArray[np.bool_], **drawn: Any) -> Figure:
-    """Draw an episode in a maze of walls bool [R, C].
-
-    Args:
-        walls: of the maze.
-        drawn: ``heat`` [R, C], ``denoted`` bool [R, C], ``path`` [T, 2], ``success``, and
-            ``intended`` [2] or None.
-    """
-    fig = figure(_WORLD, _WORLD * walls.shape[0] / walls.shape[1] + 0.2)
-    ax = fig.subplots()
-    path, success, intended = (drawn.pop(name) for name in ("path", "success", "intended"))
-    draw_maze(ax, walls, paths=[path], reached=[success], **drawn)
-    _mark_intended(ax, intended)
-    return fig
-
-
-def room_example_figure(image: NDArray[np.uint8], **drawn: Any) -> Figure:
-    """Draw an episode in a room.
-
-    Args:
-        image: of the room, uint8.
-        drawn: ``goals`` [M, 3], ``probabilities`` [M], ``denoted`` bool [R, C], ``path`` [T, 3],
-            ``success``, and ``intended`` [2] or None.
-    """
-    fig = figure(_WORLD, _WORLD)
-    ax = fig.subplots()
-    success, intended = drawn.pop("success"), drawn.pop("intended")
-    draw_room(ax, image, reached=success, **drawn)
-    _mark_intended(ax, intended)
-    return fig
-
-
-def _mark_intended(ax: Axes, cell: NDArray[np.int64] | None) -> None:
-    """Put a ring about the cell that was meant."""
-    if cell is None:
-        return
-    row, column = cell + 0.5
-    for colour, width in (("white", 4.0), ("#111111", 1.8)):
-        ax.plot(
-            [column], [row], "o", ms=15, mfc="none", mec=colour, mew=width, zorder=8, clip_on=False
-        )  # fmt: skip
 
 
 def _draw(ax: Axes, curve: Curve, number: int, marker: bool = False) -> None:

@@ -1,5 +1,6 @@
 """Shared agents on the Hugging Face Hub: ``hf:user/name@revision`` as a folder, and back."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,15 @@ def is_on_hub(source: str | Path) -> bool:
 
 
 def local_folder(source: str | Path) -> Path:
-    """Return a folder as it is, and one on the hub as a folder in the hub's cache."""
+    """Return a folder as it is, and one on the hub as a folder in the hub's cache.
+
+    Raises:
+        ConfigError: if it is neither; and as ``fetch``.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(
+            f"{quoted(source)} names no run; give its folder, or a shared agent as hf:user/name"
+        )
     return fetch(str(source)) if is_on_hub(source) else Path(source)
 
 

@@ -40,7 +40,7 @@ class Task:
         config: the class in its ``config`` module.
         command: what trains it: ``langrl train`` or ``langrl pretrain``.
         extra: a package that it needs and the extra that installs it.
-        demo: its demo, if it has one.
+        demos: its demos.
         zip: a file of its run folders from which training goes on, not to the same bits.
         presets: by environment, the preset that ``--env`` chooses where ``--config`` names the
             family's ``general`` one.
@@ -53,7 +53,7 @@ class Task:
     config: str
     command: Command = "train"
     extra: tuple[str, str] | None = None
-    demo: Demo | None = None
+    demos: tuple[Demo, ...] = ()
     zip: str | None = None
     presets: Mapping[str, str] = field(default_factory=dict)
     general: str | None = None
@@ -102,13 +102,16 @@ TASKS: dict[str, Task] = {
             "street-maze",
             "langrl.tasks.maze",
             "MazeRunConfig",
-            demo=Demo("street", "street-fork", "go to row 3 or column 11", "demo"),
+            demos=(Demo("street", "street-fork", "go to row 3 or column 11", "demo"),),
         ),
         Task(
             "grid",
             "langrl.tasks.grid",
             "GridRunConfig",
-            demo=Demo("grid", "grid-goto", "go to something red or a key", "demo-grid"),
+            demos=(
+                Demo("grid", "grid-goto", "go to something red or a key", "demo-grid"),
+                Demo("babyai", "babyai", "go to a red ball or a key", "demo-babyai"),
+            ),
         ),
         Task("grid-partial", "langrl.tasks.grid_partial", "GridPartialRunConfig"),
         Task(
@@ -153,9 +156,9 @@ def tasks_of(command: Command) -> dict[str, Task]:
     return {name: task for name, task in TASKS.items() if task.command == command}
 
 
-def demos() -> dict[str, Task]:
-    """Return the families that have a demo, by the demo's name."""
-    return {task.demo.name: task for task in TASKS.values() if task.demo is not None}
+def demos() -> dict[str, tuple[Task, Demo]]:
+    """Return the demos by name, each with its family."""
+    return {demo.name: (task, demo) for task in TASKS.values() for demo in task.demos}
 
 
 def load_run_config(source: str, *tasks: Task) -> RunConfig:

@@ -46,6 +46,11 @@ def is_shareable(name: str) -> bool:
     return _FILE.fullmatch(name) is not None and ".." not in name.split("/")
 
 
+def is_shared(folder: Path) -> bool:
+    """Whether a folder is one that ``push`` has written, of which a list names all files."""
+    return (folder / SHARED).is_file()
+
+
 def is_free(name: str) -> bool:
     """Whether the list leaves a file out: people edit the card and numbers, the hub has its own."""
     return name in _FREE or _MEASURED.fullmatch(name) is not None

@@ -96,7 +96,7 @@ def make_grid_agent(tiny_language):
                 grounding=config,
             )
             critic = build_recurrent_critic(description, 0)
-            return partial_agent.agent_maker(critic, "goto", str(tiny_language), config)()
+            return partial_agent.agent_maker(critic, False, str(tiny_language), config)()
         if name == "cloning":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)

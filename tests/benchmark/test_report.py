@@ -90,7 +90,9 @@ def test_texts_that_are_not_trusted_are_texts(folder, page):
 
 
 def test_every_figure_is_described_and_every_table_has_a_name(page):
-    drawings = [given for tag, given in page.tags if tag == "svg" and "aria-hidden" not in given]
+    drawings = [
+        given for tag, given in page.tags if tag in ("svg", "canvas") and "aria-hidden" not in given
+    ]
     assert len(drawings) > 9
     assert all(given["role"] == "img" and len(given["aria-label"]) > 20 for given in drawings)
     regions = [given for tag, given in page.tags if given.get("role") == "region"]
@@ -198,6 +200,25 @@ def test_the_page_asks_for_nothing_and_chromium_does_not_complain(folder, tmp_pa
             backgrounds.add(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert len(backgrounds) == 2
         assert browser.evaluate("typeof evil") == "undefined"
+
+
+def test_episodes_are_drawn_in_the_colours_that_the_reader_prefers(folder, tmp_path):
+    seen = (
+        "[...document.querySelectorAll('canvas')].map((canvas) => { const { data } ="
+        " canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        " return new Set(Array.from(new Uint32Array(data.buffer))).size; })"
+    )
+    with Chromium(find_chromium(), tmp_path / "profile") as browser:
+        drawn = []
+        for scheme in ("light", "dark"):
+            browser.prefer(scheme)
+            browser.open(folder / "report.html")
+            colours = browser.evaluate(seen)
+            assert colours
+            assert min(colours) > 5
+            first = "document.querySelector('canvas').toDataURL()"
+            drawn.append(browser.evaluate(first))
+        assert drawn[0] != drawn[1]
 
 
 def test_a_heading_sorts_its_table(folder, tmp_path):

@@ -81,11 +81,11 @@ WRONG = {
     ),
     "a preset of another family": (
         ["--config", "street-fork", "--env", "FetchReach-v4"],
-        ["--env is no flag of street-maze runs; add --config crl to reach goals"],
+        ["--env is no flag of street-maze runs; add --config crl", "--config babyai in"],
     ),
     "an environment without a config": (
         ["--env", "FetchReach-v4"],
-        ["--env is no flag of street-maze runs; add --config crl to reach goals"],
+        ["--env is no flag of street-maze runs; add --config crl", "--config babyai in"],
     ),
     "axes of another number": (
         [*TINY_RUN, "--words.axes", "left-right", "near-far"],

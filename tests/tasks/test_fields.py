@@ -24,6 +24,8 @@ ELSEWHERE = {  # how often a run reports and stores, and where it computes
     "evaluation.episodes": "tests/cli/test_main.py",
     "language": "tests/cli/test_grid.py",
     "start": "tests/cli/test_start.py",
+    "env": "tests/tasks/grid/test_level_runs.py",
+    "data.walkers": "tests/tasks/grid/test_level_runs.py",
     "history.start": "tests/cli/test_grid_partial.py",
     "history.frozen": "tests/cli/test_grid_partial.py",
     "data.trajectories": "tests/cli/test_main.py",

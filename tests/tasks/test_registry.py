@@ -31,9 +31,9 @@ def test_each_command_trains_families_of_its_own():
 
 
 def test_a_demo_names_a_preset_of_its_family():
-    assert set(demos()) == {"street", "grid"}
-    for task in demos().values():
-        assert load_config(task.demo.preset, task.config_class).task == task.name
+    assert set(demos()) == {"street", "grid", "babyai"}
+    for task, demo in demos().values():
+        assert load_config(demo.preset, task.config_class).task == task.name
 
 
 def test_the_registry_imports_no_family_before_it_is_used():

@@ -15,3 +15,10 @@ for (const button of document.querySelectorAll("thead button")) {
     body.append(...rows);
   });
 }
+
+// Episodes are drawn as in the playground, anew where the width or the colours change.
+for (const canvas of document.querySelectorAll("canvas[data-view]")) {
+  const view = JSON.parse(canvas.dataset.view), paint = () => LangrlDraw.draw(canvas, view);
+  new ResizeObserver(paint).observe(canvas.parentNode);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+}

@@ -34,7 +34,8 @@ class GridExplorations:
     """Exploration trajectories, one after another.
 
     ``segments`` are their trajectories, each ending with ``done``; ``exploration`` int [T] numbers
-    the exploration that each state is in, ascending from 0.
+    the exploration that each state is in, ascending from 0. ``recorded`` uint8 [T, V, V, 3] is what
+    was seen, where rooms and poses do not say it: a door that was opened stays open in a level.
 
     Raises:
         TrajectoryError: if ``exploration`` does not fit the segments.
@@ -42,6 +43,7 @@ class GridExplorations:
 
     segments: GridTrajectories
     exploration: Integers
+    recorded: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         room, terminals = self.segments.room, self.segments.terminals
@@ -64,7 +66,17 @@ class GridExplorations:
         return np.searchsorted(self.exploration, np.arange(self.exploration[-1] + 2))
 
     def views(self, size: int) -> NDArray[np.uint8]:
-        """Return what is seen in each state [T, V, V, 3]."""
+        """Return what is seen in each state [T, V, V, 3].
+
+        Raises:
+            TrajectoryError: if views of another size were recorded.
+        """
+        if self.recorded is not None:
+            if self.recorded.shape[1:3] != (size, size):
+                raise TrajectoryError(
+                    f"views of {list(self.recorded.shape[1:3])} were recorded, not of {size}x{size}"
+                )
+            return self.recorded
         segments = self.segments
         parts = []
         for start in range(0, len(segments.poses), _VIEWS_AT_ONCE):

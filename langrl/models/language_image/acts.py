@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from langrl.envs.grid.rooms import AHEAD
+from langrl.envs.grid.rooms import AHEAD, ahead
+from langrl.envs.minigrid_levels.places import PLACES, cells_in, split_place
 from langrl.envs.minigrid_levels.reading import ACTIONS, as_rooms
 from langrl.envs.minigrid_levels.tasks import acts_of
 from langrl.models.critics.level import NEVER, acts_one_hot
@@ -23,7 +24,8 @@ class ActLanguage(nn.Module):
     """A language side of goals that say what is done: poses [4], or types and colours [3].
 
     The language-image model says how well a text fits the image of a pose. Which actions the text
-    may ask for is read from its verb, by ``langrl.envs.minigrid_levels.tasks``. Large levels are
+    may ask for is read from its verb, by ``langrl.envs.minigrid_levels.tasks``, and where, as "on
+    your left", by ``places``; where only a part is seen, places are not known. Large levels are
     not drawn whole, a thousand times: there, the image of a pose shows what it faces, alone.
 
     Args:
@@ -36,13 +38,14 @@ class ActLanguage(nn.Module):
         self.language, self.kinds = language, kinds
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
-        """Embed candidate goals [N, M, 4 or 3] of observations; returns [N, M, D + actions]."""
+        """Embed candidate goals [N, M, 4 or 3]; returns [N, M, D + actions + places]."""
         where = goals[..., :-1]
         if where.shape[-1] == _OF_A_KIND:
             embedded = self.kinds.embed_goals(observations, where)
         else:
             embedded = self._embed_poses(observations, where)
-        return torch.cat([embedded, acts_one_hot(goals[..., -1], embedded)], -1)
+        acts = acts_one_hot(goals[..., -1], embedded)
+        return torch.cat([embedded, acts, _elsewhere(observations, where).to(embedded)], -1)
 
     def _embed_poses(self, observations: Tensor, poses: Tensor) -> Tensor:
         levels = observations.cpu().numpy().astype(np.uint8)
@@ -52,18 +55,39 @@ class ActLanguage(nn.Module):
         return self.language.embed_goals(rooms, poses)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts [K, 1, D + actions]; raises InstructionError if one cannot be one."""
-        embedded = self.language.encode_text(texts)
+        """Embed texts [K, 1, D + actions + places]; errors as of the language-image model's."""
+        parts = [split_place(text) for text in texts]
+        rests = [
+            rest if rest.strip() else text for text, (rest, _) in zip(texts, parts, strict=True)
+        ]
+        embedded = self.language.encode_text(rests)
+        named = torch.tensor([[[NEVER * (place == name) for name in PLACES]] for _, place in parts])
         acts = torch.full((len(texts), 1, len(ACTIONS)), NEVER).to(embedded)
         for row, text in zip(acts, texts, strict=True):
             row[0, list(acts_of(text))] = 0
-        return torch.cat([embedded, acts], -1)
+        return torch.cat([embedded, acts, named.to(embedded)], -1)
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, any] and [..., K, 1, any]; returns h [..., M, K] in nats."""
-        size = goals.shape[-1] - len(ACTIONS)
+        size = goals.shape[-1] - len(ACTIONS) - len(PLACES)
         images = self.language.score(goals[..., :size], texts[..., :size])
         return images + goals[..., size:] @ texts[..., size:].squeeze(-2).mT
+
+
+def _elsewhere(observations: Tensor, poses: Tensor) -> Tensor:
+    """Return which places the cell that a pose faces is not in, bool [N, M, places].
+
+    Of kinds of object [N, M, 2], it is not known: False.
+    """
+    found = np.zeros((*poses.shape[:2], len(PLACES)), bool)
+    if poses.shape[-1] == _OF_A_KIND:
+        return torch.from_numpy(found)
+    levels = observations.cpu().numpy().astype(np.uint8)
+    faced = [ahead(each) for each in poses.long().cpu().numpy()]
+    for n, (level, cells) in enumerate(zip(levels, faced, strict=True)):
+        for number, place in enumerate(PLACES):
+            found[n, :, number] = ~cells_in(place, level)[cells]
+    return torch.from_numpy(found)
 
 
 def _faced(observations: Tensor, poses: Tensor) -> Tensor:

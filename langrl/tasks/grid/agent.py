@@ -32,6 +32,7 @@ class GridAgentDescription(Settings):
     """All that makes up an agent of grid worlds, apart from its weights."""
 
     kind: Literal["grid"] = "grid"
+    level: str | None = Field(None, description="the level of MiniGrid that it acts in, if in one")
     critic: GridCriticConfig
     language: str = Field(description="language-image model: 'bundled', a name or a folder")
     grounding: GridGroundingConfig
@@ -113,4 +114,14 @@ def load(
     description = read_description(GridAgentDescription, checkpoint, path)
     critic = build_grid_critic(description.critic, seed=0)
     fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
-    return agent_maker(critic.to(device), description.language, description.grounding, device)
+    make = agent_maker(critic.to(device), description.language, description.grounding, device)
+    return for_level(make, description.level)
+
+
+def for_level(make: AgentMaker, level: str | None) -> AgentMaker:
+    """Return what makes the same agents for a level of MiniGrid, if there is one."""
+    if level is None:
+        return make
+    from langrl.tasks.grid.levels import in_levels  # minigrid takes half a second
+
+    return in_levels(make)

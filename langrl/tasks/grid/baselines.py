@@ -1,4 +1,4 @@
-"""Baselines of grid worlds: planners that know the room, and random actions.
+"""Baselines of grid worlds and levels: planners that see everything, and random actions.
 
 Axes: ``N`` episodes, ``H`` rows, ``W`` columns.
 """
@@ -29,15 +29,15 @@ from langrl.protocols import Observation
 AXES = 3  # of an observation
 
 
-class GridPlanner:
-    """Walks a shortest path to an object and takes ``done`` there.
+class Planner:
+    """Plans anew from each observation, by itself.
 
     Args:
-        choose: which objects will do, bool [N, H, W], of rooms [N, H, W, 2] and N texts.
+        plan: returns the next actions [N] of observations [N, H, W, 3] and N texts.
     """
 
-    def __init__(self, choose: Callable[[Rooms, Sequence[str]], Mask]) -> None:
-        self.choose = choose
+    def __init__(self, plan: Callable[[NDArray[np.uint8], Sequence[str]], NDArray[Any]]) -> None:
+        self.plan = plan
 
     def reset(
         self,
@@ -55,14 +55,30 @@ class GridPlanner:
         instructions: str | Sequence[str] | None = None,
         starts: NDArray[np.bool_] | None = None,
     ) -> NDArray[Any]:
-        """Return the next action, or N of them; ``done`` where there is nothing to go to."""
+        """Return the next action, or N of them."""
         states, texts, single = read_observations(observations, instructions, AXES)
+        actions = self.plan(states, texts)
+        return actions[0] if single else actions
+
+
+class GridPlanner(Planner):
+    """Walks a shortest path to an object and takes ``done`` there.
+
+    Args:
+        choose: which objects will do, bool [N, H, W], of rooms [N, H, W, 2] and N texts.
+    """
+
+    def __init__(self, choose: Callable[[Rooms, Sequence[str]], Mask]) -> None:
+        super().__init__(self._towards)
+        self.choose = choose
+
+    def _towards(self, states: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[Any]:
+        """Return the next actions [N]; ``done`` where there is nothing to go to."""
         rooms, poses = read_observation(states)
         free = is_free(rooms)
         distances = pose_distances(free, facing(self.choose(rooms, texts), free))
         actions, left = best_actions(free, distances, poses)
-        actions = np.where(left < UNREACHABLE, actions, DONE)
-        return actions[0] if single else actions
+        return np.where(left < UNREACHABLE, actions, DONE)
 
 
 def denoted_objects(rooms: Rooms, texts: Sequence[str]) -> Mask:
@@ -77,6 +93,9 @@ def any_object(rooms: Rooms, texts: Sequence[str]) -> Mask:
     return is_object(rooms)
 
 
-def random_actions(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return actions [count], each with the same chance."""
-    return generator.integers(len(ACTIONS), size=count)
+def random_of(actions: int) -> Callable[[int, np.random.Generator], NDArray[np.int64]]:
+    """Return what draws actions [count], each of so many with the same chance."""
+    return lambda count, generator: generator.integers(actions, size=count)
+
+
+random_actions = random_of(len(ACTIONS))

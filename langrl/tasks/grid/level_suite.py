@@ -3,49 +3,37 @@
 Axes: ``T`` steps, ``M`` goals.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import read_observation
 from langrl.envs.minigrid_levels.env import MiniGridLevelEnv, OneEpisode
 from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE, as_rooms, make_level
 from langrl.envs.phrasing import TaskPhrasing
-from langrl.evaluation.rollouts import Episodes
 from langrl.grounding.chooser import Posterior
-from langrl.plots.base import mark_outcome
-from langrl.plots.grid import PIXELS, film_strip, rooms_figure
+from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
+from langrl.tasks.grid.drawn_suite import DrawnSuite, likeliest
 from langrl.tasks.grid.levels import BASELINES, RANDOM
 from langrl.tasks.grid.suite import SEPARATE
 from langrl.tasks.grid_partial.suite import draw_views
-from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import (
-    Drawings,
     Makers,
-    TaskSuite,
     beliefs_of,
-    describe_outcome,
-    outcomes,
     unknown_denotation,
 )
 
 _PANELS = 6
-_NAMED = 3  # goals that a sentence names
 _DONE_WITH = {DONE: "go to", PICKUP: "pick up", TOGGLE: "open"}
-_TYPE_NAMES = {number: name for name, number in TYPES.items()}
-_COLOUR_NAMES = {number: name for name, number in COLOURS.items()}
 
 
 @dataclass(frozen=True)
-class LevelSuite(TaskSuite):
+class LevelSuite(DrawnSuite):
     """One level of MiniGrid or BabyAI.
 
     Args:
@@ -61,6 +49,7 @@ class LevelSuite(TaskSuite):
     view: int | None = None
 
     type_name = "level"
+    examples = (None,) * _PANELS
 
     @property
     def instruction_types(self) -> tuple[str, ...]:
@@ -108,21 +97,11 @@ class LevelSuite(TaskSuite):
             return [unknown_denotation(instruction)]
         first = f"{instruction!r} denotes {cells.sum()} objects of the layout in the figure"
         if self.view is not None:
-            return [f"{first}; the agent would {_likeliest(posterior)}"]
+            return [f"{first}; the agent would {likeliest(posterior, _DONE_WITH)}"]
         right = env.denotation(posterior.goals, instruction)
         assert right is not None
         belief = posterior.probabilities[right].sum()
         return [f"{first}; the agent puts {belief:.0%} of its belief on goals that satisfy it"]
-
-    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
-        """Draw the posterior for some texts, and for missions of the level, each with a walk."""
-        texts = [*first, *[None] * _PANELS][:_PANELS]
-        panels = [self._panel(agent(), text, seed) for seed, text in enumerate(texts)]
-        return rooms_figure(panels, self._title())
-
-    def _title(self) -> str:
-        belief = "belief about goals (arrow heads, larger where likelier), "
-        return f"{belief if self.view is None else ''}what the words denote (green), and a walk"
 
     def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
         """Return a layout for a text, or for a mission, with beliefs, what is denoted, a walk."""
@@ -148,24 +127,6 @@ class LevelSuite(TaskSuite):
             "title": f"“{told}”\n{outcome}",
         }
 
-    def draw_instruction(
-        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
-    ) -> Drawings:
-        """Draw the first episode of each method as a film strip, and as a film."""
-        films = {
-            method: mark_outcome(self._frames(episodes.paths[0]), outcomes(episodes)[0])
-            for method, episodes in results.items()
-        }
-        strips = {
-            f"{method}\n{describe_outcome(results[method])}": frames
-            for method, frames in films.items()
-        }
-        figures = {
-            "instruction": film_strip(strips, f"“{instruction}”"),
-            "belief": rooms_figure([self._panel(agent(), instruction, 0)], self._title()),
-        }
-        return Drawings(figures, {f"film-{method}": frames for method, frames in films.items()})
-
     def _frames(self, path: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
         """Return the images of an episode's observations [T, ., ., 3]."""
         if self.view is not None:
@@ -174,15 +135,19 @@ class LevelSuite(TaskSuite):
         return list(render_rooms(plain[..., :2], read_observation(plain)[1], PIXELS))
 
 
-def level_suite(level: str, view: int | None = None) -> LevelSuite:
+def level_suite(
+    level: str, view: int | None = None, settings: GridEvaluationConfig | None = None
+) -> LevelSuite:
     """Return the suite of a level by Gymnasium's id, seen whole or by a ``view``.
+
+    ``settings`` are of evaluations; the defaults if not given.
 
     Raises:
         UnknownNameError: if there is no such level.
         ConfigError: if it has no mission, or cells that langrl's grid worlds do not have.
     """
     make_level(level)
-    return LevelSuite(level, GridEvaluationConfig(), SEPARATE, view)
+    return LevelSuite(level, settings or GridEvaluationConfig(), SEPARATE, view)
 
 
 def _beliefs(posterior: Posterior) -> dict[str, Any]:
@@ -190,13 +155,3 @@ def _beliefs(posterior: Posterior) -> dict[str, Any]:
     goals, place = np.unique(posterior.goals[:, :3], axis=0, return_inverse=True)
     mass = np.bincount(place.ravel(), posterior.probabilities)
     return {"goals": goals, "probabilities": mass.astype(np.float32)}
-
-
-def _likeliest(posterior: Posterior) -> str:
-    """Name the goals, types and colours with what is done [M, 3], that are most likely."""
-    best = posterior.probabilities.argsort()[::-1][:_NAMED]
-    goals = zip(posterior.goals[best].tolist(), posterior.probabilities[best], strict=True)
-    return ", ".join(
-        f"{_DONE_WITH[act]} a {_COLOUR_NAMES[colour]} {_TYPE_NAMES[kind]} {chance:.0%}"
-        for (kind, colour, act), chance in goals
-    )

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
 from langrl.agents.grounded import GroundedAgent
-from langrl.agents.observations import read_observations
-from langrl.envs.grid.grammar import denoted
 from langrl.envs.grid.rooms import facing, read_observation
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
 from langrl.envs.minigrid_levels.reading import ACTIONS, DONE, as_rooms
-from langrl.envs.minigrid_levels.tasks import read_task
+from langrl.envs.minigrid_levels.tasks import denoted_by, read_task
 from langrl.errors import ConfigError
 from langrl.grounding.candidates import Candidates, ListedCandidates
 from langrl.grounding.level_candidates import LevelPoses, kinds_with_acts
@@ -28,8 +26,7 @@ from langrl.models.language_image.acts import ActLanguage
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.models.protocols import Critic
-from langrl.protocols import Observation
-from langrl.tasks.grid.baselines import AXES
+from langrl.tasks.grid.baselines import AXES, Planner, random_of
 from langrl.tasks.grid_partial.agent import padding_for, render_kinds
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import Makers
@@ -47,6 +44,8 @@ def in_levels(make: AgentMaker) -> AgentMaker:
 
     def make_for_levels(**changes: object) -> GroundedAgent:
         agent = make(**changes)
+        if isinstance(agent.critic, LevelCritic | LevelHistoryCritic):
+            return agent  # of a run in a level
         critic, candidates = _in_level(agent)
         return GroundedAgent(
             critic,
@@ -83,50 +82,53 @@ def kinds_of(model: LanguageImageModel) -> ImageLanguage:
     return ImageLanguage(model, render_kinds, padding_for)
 
 
-def random_actions(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return actions [count], each with the same chance."""
-    return generator.integers(len(ACTIONS), size=count)
-
-
-class LevelPlanner:
+class LevelPlanner(Planner):
     """Walks a shortest way to an object that the text denotes, and does there what it asks for.
 
     It reads texts by the grammar, and has no key: where nothing can be reached, it takes ``done``.
     """
 
+    def __init__(self) -> None:
+        super().__init__(self._plan_each)
+        self._starts: NDArray[np.uint8] | None = None  # places are seen from there
+        self._fresh = np.zeros(0, bool)  # whose start is what is seen next
+
     def reset(
         self, generator: np.random.Generator | None = None, mask: NDArray[np.bool_] | None = None
     ) -> None:
-        """Start new episodes; a planner has nothing to forget."""
+        """Start new episodes: those of ``mask`` [N], or all."""
+        if mask is None or self._starts is None:
+            self._starts = None
+        else:
+            self._fresh = self._fresh | mask
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Go on with some of the episodes; a planner looks at each observation by itself."""
+        """Go on with some of the episodes."""
+        if self._starts is not None:
+            self._starts, self._fresh = self._starts[mask], self._fresh[mask]
 
-    def act(
-        self,
-        observations: Observation,
-        instructions: str | Sequence[str] | None = None,
-        starts: NDArray[np.bool_] | None = None,
-    ) -> NDArray[Any]:
-        """Return the next action, or N of them."""
-        states, texts, single = read_observations(observations, instructions, AXES)
-        actions = np.array([_plan(*each) for each in zip(states, texts, strict=True)], np.int64)
-        return actions[0] if single else actions
+    def _plan_each(self, states: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[Any]:
+        if self._starts is None or self._starts.shape != states.shape:
+            self._starts, self._fresh = states.copy(), np.zeros(len(states), bool)
+        self._starts[self._fresh] = states[self._fresh]
+        self._fresh[:] = False
+        seen = zip(states, texts, self._starts, strict=True)
+        return np.array([_plan(*each) for each in seen], np.int64)
 
 
-def _plan(observation: NDArray[np.uint8], text: str) -> int:
-    """Return an action for a whole level [H, W, 3] and a text."""
+def _plan(observation: NDArray[np.uint8], text: str, start: NDArray[np.uint8]) -> int:
+    """Return an action for a whole level [H, W, 3], a text, and the level at the start."""
     task = read_task(text)
     if task is None:
         return DONE
     plain = as_rooms(observation[None])
     _, poses = read_observation(plain)
-    cells = denoted(task.meaning, plain[0, ..., :2])
+    cells = denoted_by(task, plain[0, ..., :2], start).cells
     targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
     distance = steps_to(observation, targets)
     action = action_towards(observation, distance, poses[0])
     return task.acts[-1] if action is None else action
 
 
-RANDOM: Makers = {"random": lambda: RandomAgent(random_actions, AXES)}
+RANDOM: Makers = {"random": lambda: RandomAgent(random_of(len(ACTIONS)), AXES)}
 BASELINES: Makers = {"oracle": LevelPlanner} | RANDOM

@@ -1,13 +1,11 @@
 """The task suite of grid worlds: instruction types, baselines and figures."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
@@ -18,8 +16,7 @@ from langrl.envs.phrasing import TaskPhrasing
 from langrl.evaluation.rollouts import Episodes, run_episodes
 from langrl.grounding.chooser import Posterior
 from langrl.grounding.strategies import GROUNDINGS
-from langrl.plots.base import mark_outcome
-from langrl.plots.grid import PIXELS, film_strip, rooms_figure
+from langrl.plots.grid import PIXELS
 from langrl.protocols import Agent
 from langrl.tasks.grid.baselines import (
     AXES,
@@ -29,11 +26,9 @@ from langrl.tasks.grid.baselines import (
     random_actions,
 )
 from langrl.tasks.grid.config import GridEvaluationConfig, GridRunConfig
-from langrl.tasks.loading import AgentMaker
+from langrl.tasks.grid.drawn_suite import DrawnSuite
 from langrl.tasks.suite import (
-    Drawings,
     Makers,
-    TaskSuite,
     beliefs_of,
     describe_outcome,
     outcomes,
@@ -60,8 +55,12 @@ SEPARATE = tuple(name for name in GROUNDINGS if name != "direct")
 """Strategies of agents whose goals and texts are not embedded alike."""
 
 
-def of(config: GridRunConfig) -> "GridSuite":
-    """Return the suite of a run: tasks in its first world."""
+def of(config: GridRunConfig) -> DrawnSuite:
+    """Return the suite of a run: tasks in its first world, or in its level."""
+    if config.env is not None:
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+
+        return level_suite(config.env, settings=config.evaluation)
     groundings = tuple(GROUNDINGS) if config.grounding.compare_separate else SEPARATE
     return GridSuite(config.world.worlds[0], config.evaluation, groundings)
 
@@ -85,7 +84,7 @@ def make_grid_tasks(
 
 
 @dataclass(frozen=True)
-class GridSuite(TaskSuite):
+class GridSuite(DrawnSuite):
     """Tasks in one grid world, of which agents see everything.
 
     Args:
@@ -99,6 +98,7 @@ class GridSuite(TaskSuite):
     groundings: tuple[str, ...]
 
     type_name = "level"
+    examples = EXAMPLES
 
     @property
     def instruction_types(self) -> tuple[str, ...]:
@@ -161,20 +161,9 @@ class GridSuite(TaskSuite):
         bits = Posterior(cells, mass.astype(np.float32)).entropy_bits
         return [first, f"its belief over cells to face has {uncertainty(bits, 'cells')}"]
 
-    def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
-        """Draw the posterior for several instructions, each with a walk."""
-        texts = tuple(dict.fromkeys((*first, *EXAMPLES)))[: len(EXAMPLES)]
-        panels = [self._panel(agent(), text, seed) for seed, text in enumerate(texts)]
-        return rooms_figure(panels, self._title(panels[0]))
-
-    def _title(self, panel: Mapping[str, Any]) -> str:
-        belief = (
-            "belief about goals (arrow heads, larger where likelier), " if "goals" in panel else ""
-        )
-        return f"{belief}what the words denote (green), and a walk"
-
-    def _panel(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
+    def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
         """Return a room for a text, with beliefs, what is denoted, and a walk."""
+        assert text is not None  # as in ``examples``
         observation, denoted = self._start(text, seed)
         agent.reset(np.random.default_rng(seed))
         posterior = beliefs_of(agent, observation, text)
@@ -195,25 +184,6 @@ class GridSuite(TaskSuite):
 
     def _walk(self, agent: Agent, text: str, seed: int) -> Episodes:
         return run_episodes(self._single(), agent, seed, {"instruction": text})
-
-    def draw_instruction(
-        self, agent: AgentMaker, instruction: str, results: Mapping[str, Episodes]
-    ) -> Drawings:
-        """Draw the first episode of each method as a film strip, and as a film."""
-        films = {
-            method: mark_outcome(self._frames(episodes.paths[0]), outcomes(episodes)[0])
-            for method, episodes in results.items()
-        }
-        strips = {
-            f"{method}\n{describe_outcome(results[method])}": frames
-            for method, frames in films.items()
-        }
-        panel = self._panel(agent(), instruction, 0)
-        figures = {
-            "instruction": film_strip(strips, f"“{instruction}”"),
-            "belief": rooms_figure([panel], self._title(panel)),
-        }
-        return Drawings(figures, {f"film-{method}": frames for method, frames in films.items()})
 
     def _frames(self, path: NDArray[Any]) -> list[NDArray[np.uint8]]:
         """Return the images of an episode's observations [T, H, W, 3]."""

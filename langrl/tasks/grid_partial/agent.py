@@ -25,7 +25,7 @@ from langrl.models.critics.recurrent import RecurrentCritic
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings
-from langrl.tasks.grid.agent import maker_with
+from langrl.tasks.grid.agent import for_level, maker_with
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 from langrl.training.seeding import seeded
 
@@ -36,12 +36,18 @@ class GridPartialAgentDescription(Settings):
     """All that makes up an agent that sees a part of a grid world, apart from its weights."""
 
     kind: Literal["grid-partial"] = "grid-partial"
+    level: str | None = Field(None, description="the level of MiniGrid that it acts in, if in one")
     world: str = Field(description="the grid world whose kinds of object are goals")
     history: CpcDescription
     memory: bool = Field(description="whether it remembers")
     critic: RecurrentCriticConfig
     language: str = Field(description="language-image model: 'bundled', a name or a folder")
     grounding: GridPartialGroundingConfig
+
+    @property
+    def doors(self) -> bool:
+        """Whether doors are goals; in levels they may be."""
+        return self.level is not None or GRID_WORLDS[self.world].rooms > 1
 
 
 def build_recurrent_critic(description: GridPartialAgentDescription, seed: int) -> RecurrentCritic:
@@ -91,17 +97,16 @@ def language_for_kind(source: str, device: str) -> ImageLanguage:
 
 def agent_maker(
     critic: RecurrentCritic,
-    world: str,
+    doors: bool,
     language: str,
     grounding: GridPartialGroundingConfig,
     device: str = "cpu",
 ) -> AgentMaker:
     """Return what makes agents on a trained critic f(h, a, g); see ``maker_with``.
 
-    ``world`` is the grid world that they act in, by name; ``language`` is 'bundled', a hub name or
-    a folder.
+    ``doors`` says whether doors are goals; ``language`` is 'bundled', a hub name or a folder.
     """
-    candidates = ListedCandidates(object_kinds(GRID_WORLDS[world].rooms > 1))
+    candidates = ListedCandidates(object_kinds(doors))
     side = partial(language_for_kind, language, device)
     return maker_with(critic, side, candidates, grounding, device)
 
@@ -114,6 +119,7 @@ def load(
     description = read_description(GridPartialAgentDescription, checkpoint, path)
     critic = build_recurrent_critic(description, seed=0)
     fill(dict(critic.named_parameters()), checkpoint.tensors["weights"])
-    return agent_maker(
-        critic.to(device), description.world, description.language, description.grounding, device
+    make = agent_maker(
+        critic.to(device), description.doors, description.language, description.grounding, device
     )
+    return for_level(make, description.level)

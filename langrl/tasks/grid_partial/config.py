@@ -10,7 +10,12 @@ from langrl.envs.grid.views import check_view
 from langrl.grounding.config import GridPartialGroundingConfig
 from langrl.models.config import HistoryConfig, RecurrentCriticConfig
 from langrl.tasks.config import RunConfig
-from langrl.tasks.grid.config import LANGUAGE, GridEvaluationConfig, GridWorldConfig
+from langrl.tasks.grid.config import (
+    LANGUAGE,
+    GridEvaluationConfig,
+    GridWorldConfig,
+    LevelRunConfig,
+)
 
 
 class GridPartialWorldConfig(GridWorldConfig):
@@ -24,7 +29,7 @@ class GridPartialWorldConfig(GridWorldConfig):
         return check_view(view)
 
 
-class GridPartialRunConfig(RunConfig):
+class GridPartialRunConfig(LevelRunConfig):
     """As ``GridRunConfig``, for agents that see what is in front of them, and remember."""
 
     refers = RunConfig.refers | {"language": LANGUAGE}

@@ -12,6 +12,8 @@ from langrl.data.grid.explorer import explorer_trajectories
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms
 from langrl.errors import ConfigError
 from langrl.models.cpc import CPC, CpcDescription, load_cpc
+from langrl.tasks.grid.agent import for_level
+from langrl.tasks.grid.run import level_walks
 from langrl.tasks.grid_partial.agent import (
     GridPartialAgentDescription,
     agent_maker,
@@ -21,6 +23,7 @@ from langrl.tasks.grid_partial.agent import (
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.run import Run
 from langrl.training.learner import OfflineReplay
+from langrl.training.run_folder import REPLAY
 
 
 def build(config: GridPartialRunConfig, folder: Path) -> Run:
@@ -32,10 +35,11 @@ def build(config: GridPartialRunConfig, folder: Path) -> Run:
     language_for_kind(config.language, config.device)  # refused before the training, not after
     start = _start(config)
     data_seed, torch_seed = np.random.SeedSequence(config.seed).spawn(2)
-    explorations = draw_explorations(config, np.random.default_rng(data_seed))
+    explorations = draw_explorations(config, data_seed, folder)
     device = torch.device(config.device)
     seed = int(torch_seed.generate_state(1, np.uint64)[0] >> 1)
     description = GridPartialAgentDescription(
+        level=config.env,
         world=config.world.worlds[0],
         history=_describe(config) if start is None else start.description,
         memory=config.history.memory,
@@ -61,14 +65,13 @@ def build(config: GridPartialRunConfig, folder: Path) -> Run:
     learner = RecurrentContrastiveLearner(
         critic.to(device), experience, config.learner, generator, config.history.frozen
     )
+    make = agent_maker(critic, description.doors, config.language, config.grounding, config.device)
     return Run(
         config,
         learner,
         description,
         _digest(explorations),
-        agent=agent_maker(
-            critic, description.world, config.language, config.grounding, config.device
-        ),
+        agent=for_level(make, config.env),
         compared=("critic", "history"),
     )
 
@@ -104,17 +107,23 @@ def _start(config: GridPartialRunConfig) -> CPC | None:
 
 
 def draw_explorations(
-    config: GridPartialRunConfig, generator: np.random.Generator
+    config: GridPartialRunConfig, seed: np.random.SeedSequence, folder: Path
 ) -> list[GridExplorations]:
-    """Return explorations in rooms of each world of the config."""
-    data = config.data
+    """Return explorations in rooms of each world of the config, or in its level.
+
+    What is walked in a level is kept in the run folder.
+    """
+    data, view = config.data, config.world.view
+    if config.env is not None:
+        return [level_walks(config.env, data, seed, view).explorations(folder / REPLAY)]
+    generator = np.random.default_rng(seed)
     return [
         explorer_trajectories(
             draw_rooms(GRID_WORLDS[world], data.rooms, generator),
             data.trajectories_per_room,
             data.segments,
             generator,
-            view=config.world.view,
+            view=view,
             action_noise=data.action_noise,
         )
         for world in config.world.worlds
@@ -128,6 +137,7 @@ def _digest(explorations: list[GridExplorations]) -> str:
         for array in (
             part.segments.rooms, part.exploration, part.segments.poses, part.segments.actions,
             part.segments.terminals,
+            *(() if part.recorded is None else (part.recorded,)),
         )
     ]  # fmt: skip
     return digest(*arrays)

@@ -10,25 +10,26 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid.env import GridGoToVectorEnv
 from langrl.envs.grid.episodes import denoted_cells
-from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms
 from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
+from langrl.tasks.grid.drawn_suite import DrawnSuite, likeliest
 from langrl.tasks.grid.suite import RANDOM, SEPARATE, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.suite import Makers, beliefs_of, uncertainty
 
 _UP = 3  # the direction that agents look in their views
-_NAMED = 3  # goals that a figure's title names
-_TYPE_NAMES = {number: name for name, number in TYPES.items()}
-_COLOUR_NAMES = {number: name for name, number in COLOURS.items()}
 
 
-def of(config: GridPartialRunConfig) -> "GridPartialSuite":
-    """Return the suite of a run: tasks in its first world."""
+def of(config: GridPartialRunConfig) -> DrawnSuite:
+    """Return the suite of a run: tasks in its first world, or in its level."""
+    if config.env is not None:
+        from langrl.tasks.grid.level_suite import level_suite  # minigrid takes half a second
+
+        return level_suite(config.env, config.world.view, config.evaluation)
     return GridPartialSuite(
         config.world.worlds[0],
         config.evaluation,
@@ -69,14 +70,15 @@ class GridPartialSuite(GridSuite):
         posterior = beliefs_of(agent, observation["observation"][0], instruction)
         assert posterior is not None
         return [
-            f"{instruction!r}: the agent would face {_likeliest(posterior)}; its belief has"
+            f"{instruction!r}: the agent would face {likeliest(posterior)}; its belief has"
             f" {uncertainty(posterior.entropy_bits, 'kinds of object')}"
         ]
 
     def _title(self, panel: Mapping[str, Any]) -> str:
         return "what the agent would face, what the words denote (green), and a walk"
 
-    def _panel(self, agent: Any, text: str, seed: int) -> dict[str, Any]:
+    def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
+        assert text is not None
         rooms, path, posterior, success = self._watch(agent, text, seed)
         denoted = denoted_cells(rooms, text)
         return {
@@ -84,7 +86,7 @@ class GridPartialSuite(GridSuite):
             "denoted": None if denoted is None else denoted[0],
             "path": path,
             "reached": None if denoted is None else success,
-            "title": f"“{text}”\n{_likeliest(posterior)}",
+            "title": f"“{text}”\n{likeliest(posterior)}",
         }
 
     def _watch(self, agent: Any, text: str, seed: int) -> tuple[Rooms, Poses, Posterior, bool]:
@@ -113,13 +115,3 @@ def draw_views(views: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     size = views.shape[1]
     poses = np.tile([size - 1, size // 2, _UP], (len(views), 1))
     return render_rooms(views[..., :2], poses, pixels)
-
-
-def _likeliest(posterior: Posterior) -> str:
-    """Name the goals that are most likely."""
-    best = posterior.probabilities.argsort()[::-1][:_NAMED]
-    goals = zip(posterior.goals[best].tolist(), posterior.probabilities[best], strict=True)
-    return ", ".join(
-        f"{_COLOUR_NAMES[colour]} {_TYPE_NAMES[kind]} {chance:.0%}"
-        for (kind, colour), chance in goals
-    )

@@ -4,6 +4,7 @@ import base64
 import json
 import pickle
 import zipfile
+from copy import deepcopy
 from functools import partial
 
 import gymnasium as gym
@@ -32,7 +33,7 @@ MAKERS = {
 
 def build(name):
     kind, world, options = MAKERS[name]
-    return kind("MlpPolicy", gym.make(world), **options)
+    return kind("MlpPolicy", gym.make(world), **deepcopy(options))  # which some change
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_denotations_are_the_levels_own_for_its_mission_and_the_grammars_for_oth
     picked = np.insert(poses, 3, PICKUP, 1)
     assert np.array_equal(env.denotation(picked, seen["instruction"]), own)
     assert not env.denotation(np.insert(poses, 3, TOGGLE, 1), seen["instruction"]).any()
-    assert env.denotation(poses, "go to the ball on your left") is None
+    assert env.denotation(poses, "go to the ball, then to a key") is None
 
 
 @pytest.mark.parametrize(

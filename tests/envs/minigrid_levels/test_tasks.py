@@ -33,7 +33,7 @@ def test_verbs_and_objects_are_read(text, acts, meaning):
     [
         "put the red ball next to a key",
         "go to the key, then open the door",
-        "pick up a ball in front of you",
+        "pick up a ball in front of you on your left",
         "sing",
     ],
 )

@@ -9,6 +9,7 @@ from langrl.envs.minigrid_levels.goals import reachable_poses
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
 from langrl.envs.minigrid_levels.reading import LOCKED, PICKUP, SHUT, TOGGLE, as_rooms, pose_of
 from langrl.evaluation.comparison import compare, summarise
+from langrl.evaluation.rollouts import run_episodes
 from langrl.functional.energies import ENERGIES
 from langrl.grounding.level_candidates import LevelPoses
 from langrl.models.config import GridCriticConfig
@@ -178,3 +179,11 @@ def test_what_is_no_level_for_a_run_is_named(grid_run, small_run, tmp_path, caps
     ):
         assert run_langrl("evaluate", run, "--env", level, "--out", tmp_path) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_planner_opens_the_door_in_the_place_that_is_named():
+    suite = level_suite("BabyAI-OpenDoorLoc-v0")
+    settings = suite.settings.model_copy(update={"episodes": 12})
+    episodes = run_episodes(suite.tasks(settings), LevelPlanner(), 0)
+    assert sum(" you" in text for text in episodes.instructions) > 3
+    assert episodes.success.all()
