@@ -52,7 +52,8 @@ def render(arguments: list[str]) -> None:
         write_episode(given.out, session, f"langrl, {name}")
     for walk in session.walks:
         ends = {True: "success in", False: "failure after", None: "ended after"}[walk.success]
-        console.print(f"{walk.strategy}: {ends} {len(walk.path) - 1} steps")
+        steps = len(walk.path) - 1
+        console.print(f"{walk.strategy}: {ends} {steps} step{'' if steps == 1 else 's'}")
     console.print(f"written: {given.out}")
 
 

@@ -24,6 +24,7 @@ from langrl.protocols import check_instruction
 
 SUFFIXES = (".html", ".gif", ".mp4")
 _STYLES = ("theme.css", "style.css")
+_MOST_FRAMES = 300  # of a film; of longer episodes, every second step is shown, or every third
 _SCRIPTS = ("draw.js", "page.js", "episode.js")
 
 
@@ -131,9 +132,10 @@ def _film(session: Session, walk: Walk) -> list[NDArray[np.uint8]]:
     world, belief = session.world, session.belief()
     assert belief is not None  # something was said
     title = f"{walk.strategy}: “{session.text}”"
-    scene, path = world.scene(), np.stack(walk.path)
+    scene, steps = world.scene(), _shown(len(walk.path))
     if world.kind == "frames":
-        return _pictures(walk, scene["no_picture"])
+        return _pictures(walk, steps, scene["no_picture"])
+    path = np.stack(walk.path)[steps]
     denoted = world.denoted(session.text)
     if world.kind == "maze":
         walls = np.array([[mark == "#" for mark in row] for row in scene["walls"]])
@@ -150,12 +152,19 @@ def _film(session: Session, walk: Walk) -> list[NDArray[np.uint8]]:
         things = things if changed is None else changed
         rooms.append(room_of(things, (scene["rows"], scene["columns"])))
     poses_of_agent = path.astype(np.int64)
-    return room_film(np.stack(rooms), poses_of_agent, denoted=denoted, title=title, **marks)
+    return room_film(np.stack(rooms)[steps], poses_of_agent, denoted=denoted, title=title, **marks)
 
 
-def _pictures(walk: Walk, problem: str) -> list[NDArray[np.uint8]]:
+def _shown(count: int) -> list[int]:
+    """Return the steps of an episode of so many that a film shows: the last is among them."""
+    every = -(-count // _MOST_FRAMES)
+    return sorted({*range(0, count, every), count - 1})
+
+
+def _pictures(walk: Walk, steps: Sequence[int], problem: str) -> list[NDArray[np.uint8]]:
     """Return the environment's own pictures; raises ConfigError if there are none."""
-    pictures = [picture for picture in walk.frames if picture is not None]
+    drawn = [walk.frames[step] for step in steps]
+    pictures = [picture for picture in drawn if picture is not None]
     if not pictures:
         raise ConfigError(f"{problem or 'there are no pictures'}; write an .html file")
     return pictures

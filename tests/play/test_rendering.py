@@ -8,7 +8,13 @@ from chromium import Chromium, find_chromium
 from PIL import Image
 
 from langrl.errors import ConfigError, InstructionError, MissingExtraError
-from langrl.play.rendering import check_target, episode_page, play_episode, write_episode
+from langrl.play.rendering import (
+    check_target,
+    episode_frames,
+    episode_page,
+    play_episode,
+    write_episode,
+)
 
 
 @pytest.fixture(params=["maze", "grid"])
@@ -98,3 +104,12 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_text_that_denotes_nothing_makes_no_episode(maze):
     with pytest.raises(InstructionError, match="denotes no cell"):
         play_episode(maze, "go to row 99")
+
+
+def test_a_film_of_a_long_episode_has_fewer_frames_and_its_end(maze, monkeypatch):
+    monkeypatch.setattr("langrl.play.rendering._MOST_FRAMES", 30)
+    session = play_episode(maze, "go to row 4", ("log_sum_exp",))  # which does not get there
+    assert len(session.walks[0].path) == 101
+    frames = episode_frames(session)
+    assert len(frames) == 26  # every fourth of the 101 states
+    assert (frames[-1] != frames[-2]).any()

@@ -20,7 +20,10 @@ from langrl.play.session import Session
 from langrl.play.visitors import Visitors
 
 JSON = {"content-type": "application/json"}
-PAGES = ("/", "/static/play.js", "/static/page.js", "/static/draw.js", "/static/style.css")
+PAGES = (
+    "/", "/static/play.js", "/static/page.js", "/static/draw.js", "/static/style.css",
+    "/static/theme.css",
+)  # fmt: skip
 
 
 @pytest.fixture
