@@ -47,7 +47,7 @@ LOOPS = {
     "train, street maze": f"train {shlex.join(MAZE)} {FOREVER} --out out",
     "train, grid": f"train {shlex.join(GRID)} {FOREVER} --language LANGUAGE --out out",
     "train, partial": f"train {shlex.join(PARTIAL)} {FOREVER} --language LANGUAGE --out out",
-    "train, goals": "train --config goals.yaml --out out",
+    "train, goals": "train --config goals.yaml --import-module toy_goal_worlds --out out",
     "train, Stable-Baselines3":
         f"train {shlex.join(DQN)} --policy.steps 1000000 --language LANGUAGE --out out",
     "pretrain": "pretrain --config pretraining.yaml --out out",
@@ -62,6 +62,7 @@ LOOPS = {
 
 def start(words, folder):
     folder.mkdir()
+    paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
     (folder / "script.py").write_text(SCRIPT)
     (folder / "goals.yaml").write_text(dump_config(tiny(ENDLESS)))
     (folder / "pretraining.yaml").write_text(yaml.safe_dump(PRETRAINING))
@@ -70,7 +71,7 @@ def start(words, folder):
         cwd=folder,
         stdout=(folder / "printed").open("w"),
         stderr=subprocess.STDOUT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
         start_new_session=True,
     )
 
