@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: each core has its own test process
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # or it asks the hub what to call itself
 
 import numpy as np
 import pytest

