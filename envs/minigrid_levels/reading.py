@@ -152,6 +152,16 @@ def as_rooms(observations: Cells, locked: int = grid.DOOR) -> Cells:
     return plain
 
 
+def without_agent(observations: Cells) -> Cells:
+    """Return observations of whole levels [N, H, W, 3] without agents; doors are still shut."""
+    plain = as_rooms(observations)
+    at_agent = plain[..., 2] > 0
+    scenes = observations.copy()
+    scenes[at_agent] = plain[at_agent]
+    scenes[at_agent, 2] = 0
+    return scenes
+
+
 def as_partial_views(observations: Cells) -> Cells:
     """Return views of levels [N, V, V, 3] as those of ``langrl.envs.grid.views``.
 
