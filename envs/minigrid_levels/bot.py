@@ -167,7 +167,7 @@ def _walk(
     Doors of grid worlds open by themselves: a toggle is left out, and what was seen before it is
     what is known when the agent walks on.
     """
-    poses, actions, views = [], [], []
+    poses, actions, views = [], [], list[Any]()
     taken, before_toggle = None, None
     for _ in range(_STEPS_PER_CELL * level.width * level.height):
         action = bot.act(taken)

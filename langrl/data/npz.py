@@ -5,6 +5,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,7 @@ def kept_arrays(file: Path, key: str, make: Callable[[], Arrays]) -> Arrays:
     arrays = make()
     file.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    np.savez_compressed(content, key=np.array(key), **arrays)
+    named: dict[str, Any] = arrays | {"key": np.array(key)}
+    np.savez_compressed(content, **named)
     write_atomically(file, content.getvalue())
     return arrays
