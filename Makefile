@@ -5,7 +5,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 LOCKED ?= test,offline,sb3,robotics,ogbench,minari,slurm,web,hub
 
-.PHONY: demo test test-marked test-slow torture lint types build lock sbom check clean
+.PHONY: demo test test-marked test-slow torture lint types docs build lock sbom check clean
 
 demo: .venv/demo.done  ## train on a maze and follow an instruction, with figures
 	$(BIN)/langrl demo
@@ -35,6 +35,12 @@ types: .venv/dev.done  ## types
 	$(INSTALL) --no-deps --no-build-isolation --target build/typecheck .
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p langrl
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict -p langrl.functional
+
+# Nothing is kept from an earlier build: a page that is gone would leave its file.
+docs: .venv/dev.done  ## the documentation, in build/docs; warnings, dead links and wrong examples fail
+	rm -rf build/docs
+	$(BIN)/python -m sphinx -q -E -W --keep-going docs build/docs
+	$(BIN)/python -m pytest -n 0 -q -m "" tests/documentation
 
 build: .venv/dev.done  ## the wheel, in dist/
 	rm -rf build dist

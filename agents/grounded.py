@@ -5,16 +5,15 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``A`` actions compared, ``S`` numbe
 """
 
 import copy
-import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.agents.action_scores import ActionScores, Pursuit
 from langrl.agents.committed_paths import Plan
 from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.observations import (
@@ -28,7 +27,7 @@ from langrl.checkpoint import load_agent
 from langrl.errors import GroundingError, ShapeError
 from langrl.grounding.candidates import Candidates, InstructedCandidates
 from langrl.grounding.chooser import Posterior, TextCache
-from langrl.grounding.strategies import Decision, Grounding, Scores, check_needs
+from langrl.grounding.strategies import Grounding, Scores, check_needs
 from langrl.models.protocols import (
     Critic,
     Language,
@@ -38,8 +37,6 @@ from langrl.models.protocols import (
     shares_goal_encoder,
 )
 from langrl.protocols import Array, Floats, Instructions, Mask, Observation
-
-_SCORES_AT_ONCE = 1 << 18
 
 
 class Proposal(Protocol):
@@ -56,14 +53,6 @@ class Proposal(Protocol):
             beliefs: their probabilities given the instruction [N, M].
             generator: source of randomness.
         """
-
-
-@runtime_checkable
-class Pursuit(Protocol):
-    """A proposal that acts by itself for a goal that a strategy has committed to."""
-
-    def pursue(self, observations: Array, goals: Array) -> Array:
-        """Return actions [N, ...] for observations [N, ...] with a goal each [N, G]."""
 
 
 class GroundedAgent:
@@ -113,7 +102,7 @@ class GroundedAgent:
         self.shares_goals = shares_goal_encoder(critic, language)
         shared = {"shared encoder"} if self.shares_goals or compare_separate else set()
         check_needs(grounding, frozenset({"critic"} | shared))
-        self._direct = self.shares_goals or "shared encoder" in grounding.needs
+        self.compares_directly = self.shares_goals or "shared encoder" in grounding.needs
         evaluation_mode(critic)
         evaluation_mode(language)
         self.critic, self.language = critic, language
@@ -121,9 +110,9 @@ class GroundedAgent:
         self.device = device_of(critic) if device is None else torch.device(device)
         self.language_weight, self.temperature = language_weight, temperature
         self._to_action = to_action
-        self._keeps_goals = bool(getattr(grounding, "keeps_goals", False))
+        self.keeps_goals = bool(getattr(grounding, "keeps_goals", False))
         self.waypoints = None if "shared encoder" in grounding.needs else waypoints
-        if not self._keeps_goals and not isinstance(self.waypoints, Lift | None):
+        if not self.keeps_goals and not isinstance(self.waypoints, Lift | None):
             raise GroundingError(
                 f"{type(grounding).__name__} decides anew at every step; give waypoints that are"
                 " Marginalised"
@@ -134,6 +123,12 @@ class GroundedAgent:
         """Where agents that meet the same tasks find what others have computed for them; see
         ``langrl.evaluation.comparison.compare``, which gives one dict to all of its agents."""
         self.reset()
+
+    @property
+    def pursues(self) -> bool:
+        """Whether its actions are a ``Pursuit``, which needs to be told where to go next."""
+        told = self.waypoints is None or isinstance(self.waypoints, Targets)
+        return told and isinstance(self.actions, Pursuit)
 
     @classmethod
     def load(cls, folder: str | Path, **overrides: Any) -> "GroundedAgent":
@@ -153,7 +148,7 @@ class GroundedAgent:
         if generator is not None or not hasattr(self, "_generator"):
             self._generator = generator or np.random.default_rng(0)
             seed = int(self._generator.integers(2**63))
-            self._torch_generator = torch.Generator(self.device).manual_seed(seed)
+            self.torch_generator = torch.Generator(self.device).manual_seed(seed)
         if self.waypoints is not None:
             self.waypoints.reset(mask)
         if mask is None:
@@ -211,7 +206,7 @@ class GroundedAgent:
         state = as_input(states, self.critic, self.device)
         batch.update_memory(state)
         if self.waypoints is not None:
-            batch.renew_paths(self.waypoints, self._keeps_goals)
+            batch.renew_paths(self.waypoints, self.keeps_goals)
         taken = self._pursue(states, batch)
         if taken is None:
             taken = self._compare(states, state, batch)
@@ -225,24 +220,20 @@ class GroundedAgent:
 
     def _pursue(self, states: Array, batch: EpisodeBatch) -> Array | None:
         """Return the actions [N, ...] of a ``Pursuit``, once every episode has a goal to keep."""
-        if not (self._is_committed(batch) and isinstance(self.actions, Pursuit)):
+        if not (self.keeps_goals and batch.is_committed and self.pursues):
             return None
+        assert isinstance(self.actions, Pursuit)
         goals = batch.committed_goals
-        if self.waypoints is not None:
-            if not isinstance(self.waypoints, Targets):
-                return None
+        if isinstance(self.waypoints, Targets):
             goals = self.waypoints.targets(states, goals)
         return self.actions.pursue(states, goals)
-
-    def _is_committed(self, batch: EpisodeBatch) -> bool:
-        return self._keeps_goals and batch.is_committed
 
     def _compare(self, states: Array, state: Tensor, batch: EpisodeBatch) -> Array:
         """Return the best of the compared actions [N, ...], as the strategy scores them."""
         actions = self._propose(states, batch)  # [N, A, ...]
         compared = as_input(actions, self.critic, self.device)
         embedded = self.critic.embed_actions(batch.context, state, compared)  # [N, A, D]
-        chosen = self._pick(self._score_actions(states, embedded, batch))
+        chosen = self._pick(ActionScores(self, states, embedded, batch).compute())
         return actions[np.arange(len(states)), chosen.cpu().numpy()]
 
     def _propose(self, states: Array, batch: EpisodeBatch) -> Array:
@@ -264,7 +255,7 @@ class GroundedAgent:
         if not self.temperature:
             return scores.argmax(1)
         chances = (scores / self.temperature).softmax(1)
-        return torch.multinomial(chances, 1, generator=self._torch_generator).squeeze(1)
+        return torch.multinomial(chances, 1, generator=self.torch_generator).squeeze(1)
 
     @torch.no_grad()
     def posterior(self, observation: Observation, instruction: str | None = None) -> Posterior:
@@ -294,7 +285,7 @@ class GroundedAgent:
         The text is taken as that of a new episode, at a single observation; no episode changes.
         None where the agent follows no path of waypoints.
         """
-        if not (isinstance(self.waypoints, Targets) and self._keeps_goals):
+        if not (isinstance(self.waypoints, Targets) and self.keeps_goals):
             return None
         walker, follower = copy.copy(self), copy.copy(self.waypoints)
         walker.shared, walker.waypoints = None, follower
@@ -310,89 +301,6 @@ class GroundedAgent:
         Where none does, the critic alone decides. For more see ``Composition``.
         """
         return {} if self.waypoints is None else self.waypoints.info
-
-    def _score_actions(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
-        """Return the strategy's scores of actions [N, A], of their embeddings [N, A, D]."""
-        if self._is_committed(batch):
-            return self._score_committed(states, embedded, batch)
-        direct = self._compare_directly(embedded, batch.text_embeddings) if self._direct else None
-        # A few episodes at a time: their scores [n, A, M] then stay in a CPU's cache.
-        candidates = batch.log_weights.shape[1]
-        size = max(1, _SCORES_AT_ONCE // (embedded.shape[1] * candidates))
-        if self.waypoints is not None:
-            size = len(embedded)  # there are no scores of each action with each candidate
-        scores, commitments = [], []
-        for start in range(0, len(embedded), size):
-            rows = slice(start, start + size)  # a slice, not an index: no copy of the candidates
-            compared = None if direct is None else direct[rows]
-            decision, commitment = self._decide(states, embedded[rows], compared, batch, rows)
-            scores.append(self._action_scores(decision, embedded[rows], batch, rows))
-            commitments.append(commitment)
-        known = [commitment for commitment in commitments if commitment is not None]
-        batch.commitments = torch.cat(known) if known else None
-        planned = self._is_committed(batch) and self.waypoints is not None
-        if planned and not (
-            isinstance(self.actions, Pursuit) and isinstance(self.waypoints, Targets)
-        ):
-            return self._score_committed(states, embedded, batch)
-        return torch.cat(scores)
-
-    def _score_committed(self, states: Array, embedded: Tensor, batch: EpisodeBatch) -> Tensor:
-        """Return scores of actions [N, A] towards the goals that are committed to."""
-        if self.waypoints is not None:
-            return self.waypoints.action_scores(states, embedded, batch.committed_goals)
-        assert batch.commitments is not None
-        return self._score_goals(embedded, batch.embeddings_of(batch.commitments))
-
-    def _decide(
-        self,
-        states: Array,
-        embedded: Tensor,
-        direct: Tensor | None,
-        batch: EpisodeBatch,
-        rows: slice,
-    ) -> tuple[Decision, Tensor | None]:
-        """Ask the strategy about some of the episodes; ``embedded`` [n, A, D] is theirs."""
-        language, weights = batch.language_score[rows], batch.log_weights[rows]
-        critic: Callable[[], Tensor]
-        if isinstance(self.waypoints, Lift) and batch.lifted is not None:
-            near, index = self.waypoints.believed(embedded)
-            # the others count, too, in a mean over all: with nothing
-            fewer = math.log(index.shape[1] / batch.lifted.shape[1])
-            language = batch.lifted[rows].gather(1, index) + fewer
-            weights, critic = torch.zeros_like(language), lambda: near
-        elif self.waypoints is not None:
-            critic = partial(self.waypoints.goal_scores, states[rows])
-        else:
-            critic = partial(self.critic.score, embedded, batch.goal_embeddings[rows])
-
-        scores = Scores(language, weights, critic, direct)
-        commitments = None if batch.commitments is None else batch.commitments[rows]
-        return self.grounding.ground(scores, commitments, self._torch_generator)
-
-    def _compare_directly(self, embedded: Tensor, texts: Tensor) -> Tensor:
-        """Score actions [n, A, D] by texts [n, J, D], as if those were goals; returns [n, A]."""
-        if embedded.shape[-1] != texts.shape[-1]:
-            raise GroundingError(
-                f"direct compares embeddings of one size, got {embedded.shape[-1]} of the critic"
-                f" and {texts.shape[-1]} of the language side; use log_sum_exp, which needs no"
-                " common space"
-            )
-        return self.critic.score(embedded, texts).logsumexp(-1)
-
-    def _action_scores(
-        self, decision: Decision, embedded: Tensor, batch: EpisodeBatch, rows: slice
-    ) -> Tensor:
-        """Return a decision's scores of actions [n, A]; those for its goal if it names one."""
-        if decision.action_scores is not None:
-            return decision.action_scores
-        if decision.goal is None:
-            raise GroundingError("the strategy answered with neither action scores nor a goal")
-        return self._score_goals(embedded, batch.embeddings_of(decision.goal, rows))
-
-    def _score_goals(self, embedded: Tensor, goals: Tensor) -> Tensor:
-        """Score actions [n, A, D] by a goal each [n, 1, D]; returns [n, A]."""
-        return self.critic.score(embedded, goals).squeeze(-1)
 
     def _update(
         self, states: Array, texts: list[str], starts: Mask | None, own: bool

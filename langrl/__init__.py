@@ -22,11 +22,17 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 from langrl.renamed import aliases
 
 __version__ = "0.2.0"
+
+# In a checkout, agents, envs and configs are beside this folder. A script that is run there imports
+# this folder before an installed copy.
+if not (Path(__file__).parent / "agents").is_dir():
+    __path__.append(str(Path(__file__).parents[1]))
 
 MAZE_IDS = {
     "langrl/StreetMaze-v0": "fork",

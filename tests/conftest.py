@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import run_langrl
+from hypothesis import settings
 from matplotlib.figure import Figure
 from small_runs import SMALL_RUNS, make_once, train_once
 
@@ -28,6 +29,11 @@ from langrl.words import WordTokeniser
 CLIP_WORDS = ("<start>", "<end>", "<unknown>", "go", "to", "the", "red", "ball", "green", "key")
 SMALL = ".....\n.###.\n.....\n###..\n....."
 
+
+# The same examples in each run and no limit of time: what fails is the change that was made. Others
+# are drawn with HYPOTHESIS_PROFILE=default.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 torch.set_num_threads(1)  # fixtures that train come before ``one_thread``
 

@@ -7,7 +7,7 @@ from langrl.benchmark.metrics import METRICS
 from langrl.benchmark.profiles import PROFILES
 from langrl.training.engines import local
 
-PAGE = ROOT / "docs" / "benchmark.md"
+PAGE = ROOT / "docs" / "reference" / "benchmark.md"
 
 
 def test_the_python_of_the_page_runs_as_it_stands(monkeypatch, tmp_path, capsys):

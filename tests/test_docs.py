@@ -63,7 +63,7 @@ def test_the_readmes_python_runs_as_it_stands(capsys):
 
 
 def test_the_python_about_the_law_runs_as_it_stands(capsys):
-    first, proposal = blocks(ROOT / "docs" / "law.md", "python")
+    first, proposal = blocks(ROOT / "docs" / "explanation" / "law.md", "python")
     exec(compile(first, "law.md", "exec"), {})
     assert capsys.readouterr().out.count("tensor") == 6
     found: dict[str, Any] = {}
@@ -77,14 +77,14 @@ def test_the_python_about_the_law_runs_as_it_stands(capsys):
 
 
 def test_the_python_about_cpc_runs_as_it_stands(capsys):
-    (code,) = blocks(ROOT / "docs" / "cpc.md", "python")
+    (code,) = blocks(ROOT / "docs" / "explanation" / "cpc.md", "python")
     assert len(code.strip().splitlines()) <= 16
     exec(compile(code, "cpc.md", "exec"), {})
     assert "torch.Size([8, 20, 128])" in capsys.readouterr().out
 
 
 def test_the_python_about_relating_runs_as_it_stands(capsys):
-    train, use = blocks(ROOT / "docs" / "relating.md", "python")
+    train, use = blocks(ROOT / "docs" / "explanation" / "relating.md", "python")
     exec(compile(train, "relating.md", "exec"), {})
     assert "torch.Size([3, 5, 192])" in capsys.readouterr().out
     exec(compile(use, "relating.md", "exec"), {})
@@ -99,7 +99,7 @@ SB3_BLOCKS = 5
 def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp_path):
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)
-    codes = blocks(ROOT / "docs" / "sb3.md", "python")
+    codes = blocks(ROOT / "docs" / "how-to" / "sb3.md", "python")
     assert len(codes) == SB3_BLOCKS
     assert all(code_lines(code) <= 45 for code in codes)
     code = codes[number].replace('"runs/fork"', repr(str(STORED_CHECKPOINT)))
@@ -111,13 +111,15 @@ def test_the_python_about_sb3_runs_as_it_stands(number, capsys, monkeypatch, tmp
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("page", ["grid-worlds.md", "joining.md", "diagnose.md"])
+@pytest.mark.parametrize(
+    "page", ["reference/grid-worlds.md", "how-to/joining.md", "how-to/diagnose.md"]
+)
 def test_the_python_about_the_bundled_model_runs_as_it_stands(page, capsys):
     (code,) = blocks(ROOT / "docs" / page, "python")
     exec(compile(code, page, "exec"), {})
     printed = [float(n) for n in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
     assert printed
-    if page == "grid-worlds.md":  # the belief on what is denoted
+    if page == "reference/grid-worlds.md":  # the belief on what is denoted
         assert 0.5 < printed[0] <= 1.001
 
 
@@ -180,17 +182,15 @@ def test_links_between_pages_lead_somewhere(page):
 
 # -- what the documents name ------------------------------------------------------------------
 
-REFERENCE = ROOT / "docs" / "reference.md"
+REFERENCE = ROOT / "docs" / "reference" / "import-paths.md"
+RENAMED = ROOT / "docs" / "reference" / "renamed.md"
 NEEDS_EXTRA = {"langrl.agents.sb3": "stable_baselines3", "langrl.tasks.sb3": "stable_baselines3"}
 
 
 def without_old_paths(page):
     """Return a page's text, without the first column of the tables of old names."""
     text = page.read_text()
-    if page != REFERENCE:
-        return text
-    lasting, renamed = text.split("## Renamed")
-    return lasting + re.sub(r"^\|[^|]*\|", "|", renamed, flags=re.MULTILINE)
+    return re.sub(r"^\|[^|]*\|", "|", text, flags=re.MULTILINE) if page == RENAMED else text
 
 
 def named_paths():
@@ -236,8 +236,6 @@ def test_a_file_that_a_page_names_exists(page):
 
 
 def test_the_reference_lists_each_import_path_once():
-    rows = re.findall(
-        r"^\| `(langrl[\w.]+)` \|", REFERENCE.read_text().split("## Renamed")[0], re.M
-    )
+    rows = re.findall(r"^\| `(langrl[\w.]+)` \|", REFERENCE.read_text(), re.M)
     assert len(rows) > 50
     assert len(set(rows)) == len(rows)

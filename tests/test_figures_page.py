@@ -5,7 +5,7 @@ from PIL import Image
 def test_the_python_about_films_runs_as_it_stands(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)  # read again
-    (code,) = blocks(ROOT / "docs" / "figures.md", "python")
+    (code,) = blocks(ROOT / "docs" / "reference" / "figures.md", "python")
     exec(code, {})
     (gif,) = tmp_path.rglob("*.gif")
     assert str(gif) in capsys.readouterr().out

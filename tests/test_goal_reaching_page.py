@@ -10,7 +10,7 @@ from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.presets import preset_names
 from langrl.tasks.registry import GOAL_PRESETS
 
-PAGE = ROOT / "docs" / "goal-reaching.md"
+PAGE = ROOT / "docs" / "how-to" / "goal-reaching.md"
 GROUPS = ("collect", "replay", "critic", "actor", "learner", "data", "evaluation", "logging")
 
 

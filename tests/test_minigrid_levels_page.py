@@ -1,7 +1,7 @@
 import pytest
 from documents import ROOT, blocks
 
-PAGE = ROOT / "docs" / "minigrid-levels.md"
+PAGE = ROOT / "docs" / "how-to" / "minigrid-levels.md"
 
 
 @pytest.mark.parametrize("number", range(2))

@@ -9,7 +9,7 @@ from documents import ROOT
 
 import langrl
 
-GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
+GLOSSARY = (ROOT / "docs" / "reference" / "glossary.md").read_text()
 NAMES = set(re.findall(r"`([^`]+)`", GLOSSARY))
 LABELS = {"method", "world", "phrasing", "step", "fps", "seconds", "time"}
 

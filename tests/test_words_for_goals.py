@@ -1,4 +1,4 @@
-"""The example of docs/words-for-goals.md, with a critic and a policy that know the robot's hand."""
+"""The example of words-for-goals.md, with a critic and a policy that know the robot's hand."""
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +24,7 @@ def test_the_python_of_the_page_runs_as_it_stands(capsys):
     gym.register_envs(pytest.importorskip("gymnasium_robotics", reason='"langrl[robotics]"'))
     middle = np.array([1.34, 0.75, 0.53])
     goals = middle + np.random.default_rng(0).uniform(-0.15, 0.15, (2000, 3))
-    (code,) = blocks(ROOT / "docs" / "words-for-goals.md", "python")
+    (code,) = blocks(ROOT / "docs" / "how-to" / "words-for-goals.md", "python")
     given = {"goals": goals.astype(np.float32), "critic": HandCritic(), "policy": policy}
     exec(compile(code, "words-for-goals.md", "exec"), given)
     assert float(capsys.readouterr().out) >= 0.9

@@ -2,7 +2,7 @@ import re
 
 from documents import ROOT, blocks
 
-PAGE = ROOT / "docs" / "write-an-agent.md"
+PAGE = ROOT / "docs" / "how-to" / "write-an-agent.md"
 
 
 def run(code, capsys):

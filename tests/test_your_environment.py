@@ -16,7 +16,7 @@ from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.language_critic import learn_language
 
-PAGE = ROOT / "docs" / "your-environment.md"
+PAGE = ROOT / "docs" / "how-to" / "your-environment.md"
 BLOCKS = blocks(PAGE, "python")
 PENDULUM, FETCH, MAZE, FRAMES = range(4)  # two more are run in processes of their own
 TEXTS = ["point up"]

@@ -4,7 +4,7 @@
 
     benchmark.run(agents={"mine": agent}, profile="fast")
 
-``langrl benchmark run`` does the same; docs/benchmark.md says what is measured.
+``langrl benchmark run`` does the same; docs/reference/benchmark.md says what is measured.
 """
 
 import importlib

@@ -83,10 +83,18 @@ class PushArguments(Settings):
 class PlayArguments(Settings):
     """Play with a trained run in the browser: type, see what is believed, watch it go."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = Field(
+    run: Annotated[str | None, tyro.conf.Positional] = Field(
         None,
-        description="a run folder of a street maze or a grid world; that of `langrl demo` if unset,"
-        " which is trained first where it is not there",
+        min_length=1,
+        description="a run folder of a street maze, a grid world, or goals to reach; or a shared"
+        " agent, as hf:user/name@revision; that of `langrl demo` if unset, which is trained first"
+        " where it is not there",
+    )
+    env: str | None = Field(
+        None,
+        min_length=1,
+        description="a level of MiniGrid or BabyAI to play in, such as BabyAI-GoToLocal-v0; for"
+        " runs of grid worlds",
     )
     world: str | None = Field(
         None, description="without RUN: the world of the demo, street or grid; street if unset"
@@ -107,10 +115,17 @@ class PlayArguments(Settings):
 class RenderArguments(Settings):
     """Write an episode of a trained run as a page that opens without a server, or as a film."""
 
-    run: Annotated[Path, tyro.conf.Positional] = Field(
-        description="a run folder of a street maze or a grid world"
+    run: Annotated[str, tyro.conf.Positional] = Field(
+        min_length=1,
+        description="a run folder of a street maze, a grid world, or goals to reach; or a shared"
+        " agent, as hf:user/name@revision",
     )
     instruction: str = Field(description="what the agent is told")
+    env: str | None = Field(
+        None,
+        min_length=1,
+        description="a level of MiniGrid or BabyAI to act in; for runs of grid worlds",
+    )
     out: Path = Field(
         description="the file: .html, .gif, or .mp4, which needs the extra langrl[video]"
     )

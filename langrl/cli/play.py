@@ -8,6 +8,7 @@ from langrl.cli.arguments import PlayArguments, RenderArguments
 from langrl.cli.flags import parse
 from langrl.cli.folders import check_folder, find_run
 from langrl.errors import check_extra, lookup
+from langrl.tasks.hub import is_on_hub
 from langrl.tasks.registry import demos, load_run_config
 from langrl.training.logs import console
 
@@ -25,7 +26,7 @@ def play(arguments: list[str]) -> None:
 
     bound = bind(given.host, given.port)
     with bound:
-        playground = _open(given.run, given.world)
+        playground = _open(given.run, given.world, given.env)
         address, port = address_of(bound), bound.getsockname()[1]
         if given.port not in (0, port):
             console.print(f"port {given.port} is in use; this is the next free one")
@@ -39,32 +40,39 @@ def play(arguments: list[str]) -> None:
 def render(arguments: list[str]) -> None:
     """Write an episode of a run as a page or a film."""
     given = parse(RenderArguments, arguments, "langrl render")
-    run = find_run(given.run)
     from langrl.play.rendering import check_target, play_episode, write_episode
     from langrl.training.jobs import one_thread
 
     check_target(given.out)
     check_folder(given.out.parent)
     with one_thread():
-        session = play_episode(
-            _open(run, None), given.instruction, given.strategies or (), given.seed
-        )
-        write_episode(given.out, session, f"langrl, {run.name}")
+        playground = _open(given.run, None, given.env)
+        session = play_episode(playground, given.instruction, given.strategies or (), given.seed)
+        name = playground.title if is_on_hub(playground.title) else Path(playground.title).name
+        write_episode(given.out, session, f"langrl, {name}")
     for walk in session.walks:
         ends = {True: "success in", False: "failure after", None: "ended after"}[walk.success]
         console.print(f"{walk.strategy}: {ends} {len(walk.path) - 1} steps")
     console.print(f"written: {given.out}")
 
 
-def _open(run: Path | None, world: str | None) -> "Playground":
+def _open(run: str | None, world: str | None, env: str | None) -> "Playground":
     """Return the playground of a run; of the demo's, which is trained first, where none is named.
+
+    Args:
+        run: a run folder, or a shared agent on the hub.
+        world: of the demo.
+        env: a level to act in; the run's own world if not given.
 
     Raises:
         LangRLError: if the run is none, or damaged.
     """
     from langrl.play.playground import open_run
 
-    return open_run(_demo_run(world or "street") if run is None else find_run(run))
+    if run is not None and is_on_hub(run):
+        return open_run(run, env)
+    folder = _demo_run(world or "street") if run is None else find_run(Path(run))
+    return open_run(folder, env)
 
 
 def _demo_run(world: str) -> Path:

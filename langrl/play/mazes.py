@@ -16,7 +16,7 @@ from langrl.envs.questions import maze_questions
 from langrl.errors import ConfigError, LayoutError, lookup
 from langrl.grounding.candidates import Candidates
 from langrl.grounding.intents import MazeIntents
-from langrl.play.worlds import Edit, Kind, Moved
+from langrl.play.worlds import BEYOND, MOST_STEPS, Edit, Kind, Moved, Walked, scene_of
 from langrl.protocols import Array, Floats, Integers, Mask
 from langrl.tasks.maze.suite import EXAMPLES
 
@@ -40,18 +40,20 @@ class MazeWorld:
 
     kind: ClassVar[Kind] = "maze"
     examples: ClassVar[Sequence[str]] = EXAMPLES
+    thing: ClassVar[str] = "cell"
+    most_steps: ClassVar[int] = MOST_STEPS
+    rate: ClassVar[int] = 10
 
     def scene(self) -> dict[str, Any]:
         """Return the walls, a text for each row, and whether they are those of the training."""
+        walls = self.maze.layout.text.split("\n")
+        return scene_of(self, edited=self.maze.layout != self.home.layout, walls=walls)
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns."""
         rows, columns = self.maze.walls.shape
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "rows": rows,
-            "columns": columns,
-            "walls": self.maze.layout.text.split("\n"),
-            "edited": self.maze.layout != self.home.layout,
-        }
+        return rows, columns
 
     def begin(self, text: str | None, generator: Generator) -> tuple[Self, Floats]:
         """Return this world, and a place that a text does not denote, if there is one."""
@@ -86,6 +88,18 @@ class MazeWorld:
         """Return the cells that a text denotes [R, C]; see ``World.denoted``."""
         return self.maze.cell_mask(text)
 
+    def explain(self, text: str) -> str:
+        """Say that success is not known."""
+        return BEYOND
+
+    def is_satisfied(self, place: Array, denoted: Mask) -> bool:
+        """Whether a position is in a cell that is denoted."""
+        return bool(self.maze.inside(place[None], denoted)[0])
+
+    def episode(self, place: Array, text: str) -> Walked:
+        """Return an episode from a position."""
+        return Walked(self, place)
+
     def observe(self, place: Array) -> Floats:
         """Return the position [2]."""
         return np.asarray(place, np.float32)
@@ -94,7 +108,7 @@ class MazeWorld:
         """Go half a cell in a direction [2]; arriving where the text leads ends the episode."""
         moved = move(self.maze.walls, place[None], unit(np.asarray(action)[None]))
         arrived, right = (bool(self.maze.inside(moved, mask)[0]) for mask in (denoted, meant))
-        return Moved(moved[0], arrived, right)
+        return Moved(moved[0], arrived, right if denoted.any() else None)
 
     @property
     def intents(self) -> MazeIntents:
@@ -111,17 +125,20 @@ class MazeWorld:
             raise ConfigError("this agent goes by waypoints of its own maze; leave the walls")
         agent.candidates = EditedCandidates(own, self.home, self.maze)
 
-    def cells_of(self, goals: Array) -> tuple[Integers, Integers]:
+    def cells_of(self, goals: Array) -> Integers:
         """Return the cells of positions [M, 2]."""
-        rows, columns = np.floor(goals[:, :2]).astype(np.int64).T
-        return rows, columns
+        cells: Integers = np.floor(goals[:, :2]).astype(np.int64)
+        return cells
 
     def poses_of(self, goals: Array) -> None:
         """Return None: there are no directions."""
 
-    def name_of(self, row: int, column: int) -> str:
+    def points_of(self, goals: Array) -> None:
+        """Return None: cells are drawn."""
+
+    def name_of(self, cell: Sequence[int]) -> str:
         """Return "row 3, column 4"."""
-        return f"row {row}, column {column}"
+        return "row {}, column {}".format(*cell)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -10,9 +10,12 @@ from langrl import GRID_IDS, MAZE_IDS
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.maze.world import StreetMaze
 from langrl.errors import ConfigError
+from langrl.play.goals import GoalWorld
 from langrl.play.grids import GridRoom
 from langrl.play.mazes import MazeWorld
 from langrl.play.worlds import World
+from langrl.tasks.goal_reaching.agent import GoalAgents
+from langrl.tasks.hub import local_folder
 from langrl.tasks.loading import AgentMaker, agents_of_run
 from langrl.tasks.registry import config_beside
 from langrl.tasks.suite import suite_of
@@ -46,37 +49,72 @@ class Playground:
     strategy: str
 
 
-def open_run(run: Path) -> Playground:
-    """Return the playground of a run folder, or of a checkpoint in one.
+def open_run(run: str | Path, env: str | None = None) -> Playground:
+    """Return the playground of a run folder, of a checkpoint in one, or of a shared agent.
+
+    Args:
+        run: the folder, or ``hf:user/name@revision``.
+        env: a level of MiniGrid to act in, for agents of grid worlds; else the run's own world.
 
     Raises:
         ConfigError: if there is no run, or it is of a world that cannot be shown.
         CheckpointError: if its checkpoint is missing or damaged.
     """
-    config: Any = config_beside(run)
-    world = _world_of(config)
-    make = agents_of_run(run, config)
+    folder = local_folder(run)
+    config: Any = config_beside(folder)
+    make = agents_of_run(folder, config)
+    if env is not None:
+        _check_level(config, env)
+        from langrl.tasks.grid.levels import in_levels  # minigrid takes half a second
+
+        make = in_levels(make)
     own = config.grounding.strategy
     make(strategy=own)  # here, not in the first visitor's time: language sides may be learned
+    world = _world_of(config, make) if env is None else _level(env)
     strategies = tuple(dict.fromkeys((own, *suite_of(config).for_agents(make).groundings)))
     return Playground(str(run), world, make, strategies, own)
 
 
-def _world_of(config: Any) -> World:
-    """Return the world that a run was trained in."""
-    env = getattr(config, "env", None)
+def _check_level(config: Any, env: str) -> None:
+    """Raise ConfigError if agents of a run do not act in levels of MiniGrid, seen whole."""
+    if config.task != "grid":
+        raise ConfigError(
+            f"--env {env}: a run of {config.task} cannot be played with in levels of MiniGrid;"
+            " name one of `langrl train --config grid-all`, or leave --env out"
+        )
+
+
+def _level(env: str) -> World:
+    from langrl.play.levels import LevelWorld
+
+    return LevelWorld.of(env)
+
+
+def _world_of(config: Any, make: AgentMaker) -> World:
+    """Return the world that a run was trained in, of which it makes agents."""
     if config.task == "street-maze":
         return _maze(config.world.layout)
     if config.task == "grid" and env is None:
         return _room(config.world.worlds[0])
-    if config.task == "goal-reaching" and env in MAZE_IDS:
-        return _maze(MAZE_IDS[env])
-    if config.task == "goal-reaching" and env in GRID_IDS:
-        return _room(GRID_IDS[env])
-    where = config.task if env is None else env
+    if config.task == "goal-reaching":
+        if config.env in MAZE_IDS:
+            return _maze(MAZE_IDS[config.env])
+        if config.env in GRID_IDS:
+            return _room(GRID_IDS[config.env])
+        return _goal_world(config, cast(GoalAgents, make))
     raise ConfigError(
-        f"runs of {where} cannot be played with yet; name one of a street maze or a grid world"
+        f"runs of {config.task} cannot be played with yet; name one of a street maze, a grid world,"
+        " or of goals to reach"
     )
+
+
+def _goal_world(config: Any, agents: GoalAgents) -> World:
+    if agents.words is None:
+        raise ConfigError(
+            f"there are no words for the goals of {config.env}, so that there is nothing to say;"
+            " name the axes of its goals by --words.axes in training"
+        )
+    return GoalWorld.of(config.env, agents.words, config.max_episode_steps)
 
 
 def _maze(layout: str) -> MazeWorld:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from langrl.checkpoint import write_atomically
 from langrl.errors import ConfigError, check_extra
-from langrl.play.grids import GridRoom
-from langrl.play.mazes import MazeWorld
+from langrl.play.grids import room_of
+from langrl.play.pictures import inlined
 from langrl.play.playground import Playground
 from langrl.play.session import Session, Walk
 from langrl.plots.base import mark_outcome
@@ -61,7 +61,7 @@ def play_episode(
         InstructionError: if the text denotes nothing there.
         ConfigError, UnknownNameError: if there are no such strategies.
     """
-    session = Session(playground, seed)
+    session = Session(playground, seed, keeps_frames=True)
     if strategies:
         session.compare(strategies)
     session.tell(check_instruction(text))
@@ -81,7 +81,10 @@ def write_episode(path: Path, session: Session, about: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
-        write_atomically(path, episode_page(session.look(), about))
+        view = session.look()
+        if session.world.kind == "frames":
+            view["frames"] = [inlined(walk.frames) for walk in session.walks]
+        write_atomically(path, episode_page(view, about))
         return
     frames = episode_frames(session)
     (write_gif if path.suffix == ".gif" else write_mp4)(frames, path)
@@ -91,7 +94,8 @@ def episode_page(view: dict[str, Any], about: str) -> str:
     """Return a page of HTML that shows an episode, and asks for nothing.
 
     Args:
-        view: what ``Session.look`` returns.
+        view: what ``Session.look`` returns; and as ``frames``, pictures of each walk, where the
+            world has no map.
         about: what to say of the run.
     """
     style, script = _file("style.css"), "\n".join(map(_file, _SCRIPTS))
@@ -128,18 +132,34 @@ def _film(session: Session, walk: Walk) -> list[NDArray[np.uint8]]:
     world, belief = session.world, session.belief()
     assert belief is not None  # something was said
     title = f"{walk.strategy}: “{session.text}”"
+    scene, path = world.scene(), np.stack(walk.path)
+    if world.kind == "frames":
+        return _pictures(walk, scene["no_picture"])
     denoted = world.denoted(session.text)
-    path: Any = np.stack(walk.path)
-    if isinstance(world, MazeWorld):
+    if world.kind == "maze":
+        walls = np.array([[mark == "#" for mark in row] for row in scene["walls"]])
         cells = belief.cells.astype(np.float32)
-        heat = cell_mass(cells, belief.probabilities, world.maze.walls.shape)
-        return film(world.maze.walls, path, denoted=denoted, heat=heat, title=title)
-    assert isinstance(world, GridRoom)
+        heat = cell_mass(cells, belief.probabilities, walls.shape)
+        positions = path.astype(np.float32)
+        return film(walls, positions, denoted=denoted, heat=heat, title=title)
     poses = belief.poses
     marks: dict[str, Any] = {}
     if poses is not None:
         marks = {"goals": poses[:, :3].astype(np.int64), "probabilities": poses[:, 3]}
-    return room_film(world.room, path, denoted=denoted, title=title, **marks)
+    rooms, things = [], scene["things"]
+    for changed in walk.things:
+        things = things if changed is None else changed
+        rooms.append(room_of(things, (scene["rows"], scene["columns"])))
+    poses_of_agent = path.astype(np.int64)
+    return room_film(np.stack(rooms), poses_of_agent, denoted=denoted, title=title, **marks)
+
+
+def _pictures(walk: Walk, problem: str) -> list[NDArray[np.uint8]]:
+    """Return the environment's own pictures; raises ConfigError if there are none."""
+    pictures = [picture for picture in walk.frames if picture is not None]
+    if not pictures:
+        raise ConfigError(f"{problem or 'there are no pictures'}; write an .html file")
+    return pictures
 
 
 def _file(name: str) -> str:

@@ -22,6 +22,7 @@ from langrl.envs.grid.grammar import COLOURS
 from langrl.errors import ConfigError, LangRLError
 from langrl.play import grids
 from langrl.play.guard import LOOPBACK, Guard
+from langrl.play.pictures import encoded
 from langrl.play.playground import ABOUT, Playground
 from langrl.play.session import MOST_COMPARED, MOST_EDITS, Session
 from langrl.play.visitors import SessionGone, Visitors
@@ -32,6 +33,7 @@ T = TypeVar("T")
 LARGEST = 1 << 16  # bytes of a request
 _DRAINED = 1 << 23  # bytes of a larger one that are read, and dropped, before it is refused
 _FASTEST = 60  # steps per second
+_DIGITS = 4  # of a number in an address
 _THREADS = 32  # visitors whose agents think at the same time
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
@@ -85,6 +87,7 @@ def make_app(
         Route("/api/session", server.open, methods=["POST"]),
         Route("/api/do", server.do, methods=["POST"]),
         Route("/api/run", server.run),
+        Route("/api/frame", server.frame),
     ]
     handlers: dict[Any, Any] = {LangRLError: _refuse, 404: _missing, 405: _missing}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, any_address)
@@ -144,6 +147,18 @@ class _Server:
         if not (rate.isascii() and rate.isdigit() and 0 < int(rate[:4]) <= _FASTEST):
             raise ConfigError(f"rate is 1 to {_FASTEST} steps per second")
         return StreamingResponse(self._frames(name, int(rate)), media_type="text/event-stream")
+
+    async def frame(self, request: Request) -> Response:
+        """Return a picture of where a strategy is now, of a world that is not drawn as a map."""
+        walk = request.query_params.get("walk", "0")
+        visitor = self._visitors.find(request.query_params.get("session", ""))
+        if not (walk.isascii() and walk.isdigit() and len(walk) < _DIGITS):
+            raise ConfigError("walk is the number of a strategy, counted from 0")
+        async with visitor.lock:
+            picture = await self._in_thread(partial(visitor.session.frame, int(walk)))
+        if picture is None:
+            raise ConfigError("this world is drawn as a map, and has no pictures")
+        return Response(encoded(picture), media_type="image/jpeg")
 
     async def _frames(self, name: str, rate: int) -> AsyncIterator[str]:
         due, revision = time.monotonic(), self._visitors.find(name).session.revision

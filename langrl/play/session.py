@@ -5,52 +5,21 @@ compared act on one start, each with an agent of its own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from langrl.errors import ConfigError, InstructionError, lookup
 from langrl.play.asking import Hidden, check_meant, draw_meant
-from langrl.play.playground import ABOUT, Playground
-from langrl.play.worlds import Belief, Edit
-from langrl.protocols import Array, Mask, check_instruction
+from langrl.play.playground import Playground
+from langrl.play.walks import Walk, numbers
+from langrl.play.worlds import Belief, Edit, Episode
+from langrl.protocols import Mask, check_instruction
 from langrl.training.jobs import flushed_subnormals
 
-MOST_STEPS = 100  # of an episode
 MOST_COMPARED = 4
 MOST_EDITS = 500  # of cells, in one request
-
-
-@dataclass(eq=False)
-class Walk:
-    """An episode of one strategy.
-
-    Args:
-        strategy: its name.
-        agent: as it was trained.
-        acting: the same, or what asks for it.
-        path: the places it has been at.
-        is_over: whether it has ended, or may go no further.
-        success: whether it has done what was said; None while that is open, or not known.
-    """
-
-    strategy: str
-    agent: Any
-    acting: Any = None
-    path: list[Array] = field(default_factory=list)
-    is_over: bool = False
-    success: bool | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what a page shows."""
-        return {
-            "strategy": self.strategy,
-            "about": ABOUT.get(self.strategy, ""),
-            "path": [_numbers(place) for place in self.path],
-            "over": self.is_over,
-            "success": self.success,
-        }
 
 
 class Session:
@@ -59,14 +28,17 @@ class Session:
     Args:
         playground: the run.
         seed: of starts, and of the agents' randomness.
+        keeps_frames: whether to keep a picture of each step, in worlds that have them.
 
     Raises:
         LangRLError: from every method that changes something, where what is asked for cannot be;
             everything stays as it was then.
     """
 
-    def __init__(self, playground: Playground, seed: int = 0) -> None:
-        self.playground, self._seed = playground, seed
+    def __init__(
+        self, playground: Playground, seed: int = 0, *, keeps_frames: bool = False
+    ) -> None:
+        self.playground, self._seed, self._keeps_frames = playground, seed, keeps_frames
         self._generator, self._is_hidden = np.random.default_rng(seed), False
         self.revision = 0
         """Changes with everything but steps: a run that was begun before is over."""
@@ -144,6 +116,8 @@ class Session:
 
     def hide(self, is_hidden: bool) -> None:
         """Mean one of what the words denote, which the agents may ask about; or any of them."""
+        if is_hidden and self.world.intents is None:
+            raise ConfigError(f"nothing can be asked in {self.world.name}; say what you mean")
         self._is_hidden = is_hidden
         self._change()
 
@@ -192,6 +166,16 @@ class Session:
         """How many steps were taken."""
         return max(len(walk.path) for walk in self.walks) - 1
 
+    def frame(self, number: int) -> NDArray[np.uint8] | None:
+        """Return a picture of where a walk is now; None in worlds that are drawn as a map.
+
+        Raises:
+            ConfigError: if there is no walk of that number.
+        """
+        if not 0 <= number < len(self.walks):
+            raise ConfigError(f"there are {len(self.walks)} strategies here, counted from 0")
+        return self._episode(self.walks[number]).frame()
+
     def belief(self) -> Belief | None:
         """Return what is believed at the start; None where nothing was said."""
         if not self.text:
@@ -223,7 +207,7 @@ class Session:
             "belief": None if belief is None else belief.to_json(self.world),
             "hidden": self._is_hidden,
             "meant": None if meant is None else list(meant),
-            "meant_name": None if meant is None else self.world.name_of(*meant),
+            "meant_name": None if meant is None else self.world.name_of(meant),
             **self.progress(),
             "walks": [walk.to_json() for walk in self.walks],
         }
@@ -231,7 +215,12 @@ class Session:
     def progress(self) -> dict[str, Any]:
         """Return what the last step changed, as JSON values."""
         places = [
-            {"place": _numbers(walk.path[-1]), "over": walk.is_over, "success": walk.success}
+            {
+                "place": numbers(walk.path[-1]),
+                "things": walk.things[-1],
+                "over": walk.is_over,
+                "success": walk.success,
+            }
             for walk in self.walks
         ]
         question = None
@@ -262,20 +251,24 @@ class Session:
             self.world.adapt(walk.agent)
             walk.acting = walk.agent if self.hidden is None else self.hidden.agent(walk.agent)
             walk.acting.reset(np.random.default_rng(self._seed))
-            walk.path, walk.is_over, walk.success = [self.start], False, None
+            walk.path, walk.things, walk.frames = [self.start], [None], []
+            walk.episode, walk.is_over, walk.success = None, False, None
 
-    def _hide(self, meant: tuple[int, int] | None) -> Hidden:
+    def _hide(self, meant: tuple[int, int] | None) -> Hidden | None:
         """Return what is meant: the same as before if it is denoted, or one that is drawn."""
+        intents = self.world.intents
+        if intents is None:
+            return None
         try:
             denoted, _ = self._goals()
         except InstructionError:
-            return Hidden.of(self.world.intents, None)
+            return Hidden.of(intents, None)
         before = meant if meant is not None or self.hidden is None else self.hidden.meant
         if not denoted.any():
-            return Hidden.of(self.world.intents, None)
+            return Hidden.of(intents, None)
         if before is None or not denoted[before]:
             before = draw_meant(denoted, self._generator)
-        return Hidden.of(self.world.intents, before)
+        return Hidden.of(intents, before)
 
     def _ask(self, walk: Walk, hidden: Hidden) -> int | None:
         """Return what an agent asks before its next action; None if it is about to act."""
@@ -287,7 +280,7 @@ class Session:
 
     def _seen(self, walk: Walk, hidden: Hidden | None) -> dict[str, Any]:
         """Return what an agent sees, with the answers where it may ask."""
-        seen = {"observation": self.world.observe(walk.path[-1])}
+        seen = {"observation": self._episode(walk).observe()}
         asks = hidden is not None and hidden.meant is not None and walk.acting is not walk.agent
         return seen | ({"answers": hidden.answers} if asks and hidden is not None else {})
 
@@ -296,18 +289,30 @@ class Session:
         if not self.text:
             raise InstructionError("type an instruction, such as one of the examples")
         denoted = self.world.denoted(self.text)
-        scene = self.world.scene()
-        nowhere = np.zeros((scene["rows"], scene["columns"]), bool)
+        nowhere = np.zeros(self.world.map_shape, bool)
         return (nowhere, False) if denoted is None else (denoted, True)
+
+    def _episode(self, walk: Walk) -> Episode:
+        """Return where a walk is; its world is set up when it is first needed."""
+        if walk.episode is None:
+            walk.episode = self.world.episode(self.start, self.text)
+            if self._keeps_frames:
+                walk.frames.append(walk.episode.frame())
+        return walk.episode
 
     def _act(self, walk: Walk, denoted: Mask) -> None:
         with flushed_subnormals():
             action = walk.acting.act(self._seen(walk, self.hidden), self.text)
         meant = denoted if self.hidden is None else self.hidden.mask(denoted)
-        moved = self.world.move(walk.path[-1], action, denoted, meant)
+        episode = self._episode(walk)
+        before = episode.things
+        moved = episode.act(action, denoted, meant)
         walk.path.append(moved.place)
-        walk.is_over = moved.is_over or len(walk.path) > MOST_STEPS
-        if walk.is_over and denoted.any():
+        walk.things.append(None if episode.things == before else episode.things)
+        if self._keeps_frames:
+            walk.frames.append(episode.frame())
+        walk.is_over = moved.is_over or len(walk.path) > self.world.most_steps
+        if walk.is_over:
             walk.success = moved.success
 
     def _say(self, denoted: Mask | None, problem: str | None, belief: Belief | None) -> list[str]:
@@ -315,19 +320,12 @@ class Session:
         if problem is not None:
             return [problem]
         if denoted is None:
-            return [
-                "These words are beyond the grammar: the agent follows them by its belief, but what"
-                " they denote is unknown, and so is success."
-            ]
-        count, what = int(denoted.sum()), {"maze": "cell", "grid": "object"}[self.world.kind]
+            return [self.world.explain(self.text)]
+        count, what = int(denoted.sum()), self.world.thing
         plural, them = ("", "it") if count == 1 else ("s", "them")
         said = [f"This denotes {count} {what}{plural}: {np.log2(count):.1f} bits of ambiguity."]
         if belief is not None:
             said.append(f"The agent puts {belief.on(denoted):.0%} of its belief on {them}.")
-        if self.world.kind == "maze" and denoted[tuple(self.start.astype(int))]:
+        if self.world.is_satisfied(self.start, denoted):
             said.append("It is there already: place it elsewhere, or draw a new start.")
         return said
-
-
-def _numbers(place: Array) -> list[float]:
-    return [round(float(number), 3) for number in place]

@@ -136,21 +136,21 @@ def room_film(
     """Return an image of each step of a walk in a room, as uint8 [height, width, 3].
 
     Args:
-        room: type and colour of each cell, uint8 [H, W, 2].
+        room: type and colour of each cell, uint8 [H, W, 2], or of each step [T, H, W, 2].
         path: poses over time [T, 3].
         goals, probabilities, denoted, title: as for ``draw_room``.
     """
-    fig = figure(_FILM_SIDE, _FILM_SIDE)
-    ax = fig.subplots()
-    beliefs: dict[str, Any] = {"goals": goals, "probabilities": probabilities}
-    draw_room(
-        ax, render_rooms(room[None], pixels=PIXELS)[0], denoted=denoted, title=title, **beliefs
-    )
-    still = to_image(fig)
+    marks: dict[str, Any] = {
+        "goals": goals, "probabilities": probabilities, "denoted": denoted, "title": title
+    }  # fmt: skip
+    rooms = np.broadcast_to(room, (len(path), *room.shape[-3:]))
+    still, ax = _still(rooms[0], marks)
     points = ax.transData.transform(path[:, 1::-1] + 0.5) * (1, -1) + (0, len(still))
     side = float(ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0])
     frames = []
     for step, middle in enumerate(points):
+        if step and (rooms[step] != rooms[step - 1]).any():
+            still, _ = _still(rooms[step], marks)
         frame = Image.fromarray(still)
         pen = ImageDraw.Draw(frame)
         pen.line([tuple(point) for point in points[: step + 1]], fill=PATH, width=2)
@@ -160,6 +160,14 @@ def room_film(
         pen.polygon([tuple(middle + corner) for corner in corners], fill=AGENT, outline="white")
         frames.append(np.asarray(frame))
     return frames
+
+
+def _still(room: NDArray[np.uint8], marks: dict[str, Any]) -> tuple[NDArray[np.uint8], Axes]:
+    """Return the image of a room [H, W, 2] without an agent, and the axes that it is drawn in."""
+    fig = figure(_FILM_SIDE, _FILM_SIDE)
+    ax = fig.subplots()
+    draw_room(ax, render_rooms(room[None], pixels=PIXELS)[0], **marks)
+    return to_image(fig), ax
 
 
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path, per_second: int = 6) -> list[Path]:

@@ -31,7 +31,7 @@ def shared_texts(blind, development):
 def test_the_hand_written_texts_are_those_of_the_documents(name):
     data = resources.files("langrl.data.words").joinpath(f"{name}.json").read_bytes()
     assert sha256(data).hexdigest() == SHA256[name]
-    assert SHA256[name] in (ROOT / "docs" / "words.md").read_text()
+    assert SHA256[name] in (ROOT / "docs" / "explanation" / "words.md").read_text()
 
 
 def test_a_changed_file_is_refused(monkeypatch):

@@ -115,9 +115,9 @@ def test_a_named_text_model_is_stored_by_its_name(tmp_path, monkeypatch):
 
 
 def test_the_page_is_right_in_fresh_processes(tmp_path):
-    page = (ROOT / "docs" / "your-environment.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "your-environment.md").read_text()
     assert "## Keep what was learned" in page
-    learn, follow = blocks(ROOT / "docs" / "your-environment.md", "python")[-2:]
+    learn, follow = blocks(ROOT / "docs" / "how-to" / "your-environment.md", "python")[-2:]
     for code in (learn, follow):
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code],

@@ -5,8 +5,8 @@ import pytest
 
 from langrl.errors import ConfigError, InstructionError, LangRLError, LayoutError, UnknownNameError
 from langrl.play.playground import open_run
-from langrl.play.session import MOST_STEPS, Session
-from langrl.play.worlds import Belief, Edit
+from langrl.play.session import Session
+from langrl.play.worlds import MOST_STEPS, Belief, Edit
 
 
 def told(playground, text, *strategies):

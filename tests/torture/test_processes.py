@@ -4,16 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from leftovers import PATIENCE, below, lives, wait_until
 from tally import counted, tally
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
-PATIENCE = 240.0  # seconds; machines are busy
 DRAWING = """
 import sys
 from functools import partial
@@ -41,38 +40,6 @@ TINY = {
               "text": {"width": 16, "depth": 1, "buckets": 64}},
     "logging": {"log_every": 2, "checkpoint_every": 2, "keep": 1},
 }  # fmt: skip
-
-
-def below(process):
-    """Return the ids of the processes that a process started, and of those that these started."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(folder.name)] = int(fields[1])
-    found, pending = set(), {process}
-    while pending:
-        pending = {child for child, parent in parents.items() if parent in pending} - found
-        found |= pending
-    return found
-
-
-def lives(process):
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def wait_until(is_so, what):
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def start(script, arguments, folder):

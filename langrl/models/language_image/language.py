@@ -4,7 +4,6 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``K`` texts, ``J`` alternatives of 
 ``D`` embedding size.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,59 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.language_image.recent import RecentTensors
 from langrl.protocols import as_texts
 
-_CACHED = 64 << 20  # bytes of embedded images that stay; those that were used last
+_CACHED = 64 << 20  # bytes of embedded images that stay; those that were used of late
 _TEXTS = 2 << 20  # and of embedded texts
 
 Render = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.uint8]]
-
-
-class RecentTensors:
-    """Keeps the tensors that were used last, by a key of bytes; for several threads.
-
-    A copy keeps nothing yet.
-
-    Args:
-        most: how many bytes are kept, keys and tensors; the newest tensor in any case.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self.clear()
-
-    def __reduce__(self) -> tuple[type["RecentTensors"], tuple[int]]:
-        """Describe a copy."""
-        return RecentTensors, (self._most,)
-
-    def __len__(self) -> int:
-        """Return how many are kept."""
-        return len(self._kept)
-
-    def get(self, key: bytes, make: Callable[[], Tensor]) -> Tensor:
-        """Return the tensor of a key, which is made if it is not kept."""
-        with self._lock:
-            found = self._take(key)
-        made = make() if found is None else found  # others need not wait for it
-        with self._lock:
-            self._take(key)  # another thread may have made it, too
-            self._kept[key] = made
-            self.bytes += len(key) + made.nbytes
-            while self.bytes > self._most and len(self._kept) > 1:
-                self._take(next(iter(self._kept)))
-        return made
-
-    def _take(self, key: bytes) -> Tensor | None:
-        found = self._kept.pop(key, None)
-        if found is not None:
-            self.bytes -= len(key) + found.nbytes
-        return found
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        with self._lock:
-            self._kept = dict[bytes, Tensor]()  # in the order of their last use
-            self.bytes = 0
 
 
 class ImageLanguage(nn.Module):
@@ -111,7 +64,8 @@ class ImageLanguage(nn.Module):
             return self.model.encode_text(given).unsqueeze(1)
         # Each agent asks for its texts one by one, and the next agents for the same texts.
         key = given[0].encode(errors="surrogatepass")
-        return self._texts.get(key, lambda: self.model.encode_text(given)).unsqueeze(1)
+        kept = self._texts.get(key, lambda: self.model.encode_text(given))
+        return kept.unsqueeze(1).clone()  # whoever keeps it keeps none of the cache's memory
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, 1, D]; returns h [..., M, K] in nats."""

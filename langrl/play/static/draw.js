@@ -1,6 +1,7 @@
 "use strict";
 // Draws a world, what is believed, and a walk, on a canvas. Colours are the page's CSS variables.
-// Places are (row, column), 1 the side of a cell; in grid worlds (row, column, direction).
+// Places are (row, column), 1 the side of a cell; in grid worlds (row, column, direction). A world
+// of the kind "frames" has no map: what is shown is its own picture.
 const LangrlDraw = (() => {
   const OBJECTS = { red: "#d8352a", green: "#2f9e44", blue: "#2f6fdb", purple: "#9a4fd6", yellow: "#e0aa00", grey: "#8a929c" };
   const AHEAD = [[0, 1], [1, 0], [0, -1], [-1, 0]]; // (row, column): east, south, west, north
@@ -12,14 +13,16 @@ const LangrlDraw = (() => {
   }
 
   // Where cells are on a canvas, in CSS pixels; the margin holds the numbers of rows and columns.
-  function frame(canvas, scene) {
+  function frame(canvas, scene, picture) {
     const width = canvas.clientWidth || 300;
+    if (scene.kind === "frames") return { cell: width, margin: 0, width, height: Math.ceil(width * (picture ? picture.naturalHeight / picture.naturalWidth : 0.5)) };
     const margin = width < 360 ? 15 : 20;
     const cell = (width - margin) / scene.columns;
     return { cell, margin, width, height: Math.ceil(margin + cell * scene.rows) };
   }
 
   function cellAt(canvas, scene, x, y) {
+    if (scene.kind === "frames") return null;
     const { cell, margin } = frame(canvas, scene);
     const row = (y - margin) / cell, column = (x - margin) / cell;
     if (row < 0 || column < 0 || row >= scene.rows || column >= scene.columns) return null;
@@ -27,19 +30,26 @@ const LangrlDraw = (() => {
   }
 
   function draw(canvas, view) {
-    const { scene } = view, at = frame(canvas, scene), scale = window.devicePixelRatio || 1;
+    const { scene } = view, at = frame(canvas, scene, view.picture), scale = window.devicePixelRatio || 1;
     canvas.style.height = `${at.height}px`;
     canvas.width = Math.round(at.width * scale);
     canvas.height = Math.round(at.height * scale);
     const pen = canvas.getContext("2d"), colour = colours(canvas);
     pen.setTransform(scale, 0, 0, scale, 0, 0);
-    numbers(pen, scene, at, colour);
+    if (scene.kind === "frames") {
+      pen.fillStyle = colour.floor; pen.fillRect(0, 0, at.width, at.height);
+      if (view.picture) pen.drawImage(view.picture, 0, 0, at.width, at.height);
+      return;
+    }
+    (scene.labels ? labels : numbers)(pen, scene, at, colour);
     pen.translate(at.margin, at.margin);
     floor(pen, scene, at.cell, colour);
-    if (view.belief && !view.belief.poses) heat(pen, view.belief.cells, at.cell, colour);
+    const { poses, points } = view.belief || {};
+    if (view.belief && !poses && !points) heat(pen, view.belief.cells, at.cell, colour);
     if (scene.kind === "maze") walls(pen, scene, at.cell, colour);
     else scene.things.forEach((thing) => object(pen, thing, at.cell, colour));
-    if (view.belief && view.belief.poses) arrows(pen, view.belief.poses, at.cell, colour);
+    if (poses) arrows(pen, poses, at.cell, colour);
+    if (points) dots(pen, points, at.cell, colour);
     if (view.denoted) outline(pen, view.denoted, at.cell, colour);
     if (view.meant) mark(pen, view.meant, at.cell, colour);
     walk(pen, view, scene.kind, at.cell, colour);
@@ -56,6 +66,24 @@ const LangrlDraw = (() => {
     pen.textAlign = "center"; pen.textBaseline = "middle";
     for (let n = 0; n < scene.columns; n += every) pen.fillText(n, margin + (n + 0.5) * cell, margin / 2);
     for (let n = 0; n < scene.rows; n += every) pen.fillText(n, margin / 2, margin + (n + 0.5) * cell);
+  }
+
+  // Words at either end of both axes, in the place of numbers.
+  function labels(pen, scene, { cell, margin }, colour) {
+    const { rows, columns } = scene.labels;
+    pen.fillStyle = colour.muted;
+    pen.font = `${Math.max(9, Math.min(12, margin * 0.6))}px sans-serif`;
+    pen.textBaseline = "middle";
+    const along = ([low, high], length) => {
+      pen.textAlign = "left"; pen.fillText(low, margin, margin / 2);
+      pen.textAlign = "right"; pen.fillText(high, margin + length, margin / 2);
+    };
+    if (columns) along(columns, scene.columns * cell);
+    if (!rows) return;
+    pen.save();
+    pen.translate(0, 2 * margin + scene.rows * cell); pen.rotate(-Math.PI / 2);
+    along([rows[1], rows[0]], scene.rows * cell);
+    pen.restore();
   }
 
   function floor(pen, scene, cell, colour) {
@@ -98,6 +126,18 @@ const LangrlDraw = (() => {
     pen.globalAlpha = 1;
   }
 
+  function dots(pen, points, cell, colour) {
+    const most = Math.max(...points.map((each) => each[2]), 1e-9);
+    pen.fillStyle = colour.heat;
+    for (const [row, column, p] of points) {
+      const share = Math.sqrt(p / most);
+      if (share < 0.1) continue;
+      pen.globalAlpha = 0.1 + 0.5 * share;
+      pen.beginPath(); pen.arc(column * cell, row * cell, Math.max(1.5, cell * (0.03 + 0.05 * share)), 0, 7); pen.fill();
+    }
+    pen.globalAlpha = 1;
+  }
+
   function triangle(pen, x, y, direction, size) {
     pen.save();
     pen.translate(x, y); pen.rotate((direction * Math.PI) / 2);
@@ -105,7 +145,7 @@ const LangrlDraw = (() => {
     pen.restore();
   }
 
-  function object(pen, [row, column, thing, name], cell, colour) {
+  function object(pen, [row, column, thing, name, state], cell, colour) {
     const x = column * cell, y = row * cell, middle = cell / 2;
     if (thing === "wall") {
       pen.fillStyle = colour.wall; pen.fillRect(x - 0.5, y - 0.5, cell + 1, cell + 1);
@@ -128,8 +168,12 @@ const LangrlDraw = (() => {
       pen.beginPath(); pen.arc(-0.2, 0, 0.15, 0, 7); pen.arc(-0.2, 0, 0.065, 0, 7, true); pen.fill("evenodd"); pen.stroke();
     } else {
       pen.fillRect(-0.5, -0.5, 1, 1); pen.fillStyle = colour.floor; pen.fillRect(-0.36, -0.36, 0.72, 0.72);
-      pen.fillStyle = OBJECTS[name]; pen.fillRect(-0.28, -0.28, 0.56, 0.56);
-      pen.fillStyle = colour.ink; pen.beginPath(); pen.arc(0.17, 0, 0.06, 0, 7); pen.fill();
+      if (state !== "open") {
+        pen.fillStyle = OBJECTS[name]; pen.fillRect(-0.28, -0.28, 0.56, 0.56);
+        pen.fillStyle = colour.ink; pen.beginPath(); pen.arc(0.17, 0, 0.06, 0, 7);
+        if (state === "locked") pen.rect(0.135, 0, 0.07, 0.16);
+        pen.fill();
+      }
     }
     pen.restore();
   }

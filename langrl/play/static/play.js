@@ -92,9 +92,12 @@ function pause() {
 function progress(news) {
   const view = state.view;
   if (news.revision !== view.revision) return;
-  news.walks.forEach(({ place, over, success }, n) => {
+  news.walks.forEach(({ place, things, over, success }, n) => {
     const walk = view.walks[n];
-    if (!walk.over && news.step > view.step) walk.path.push(place);
+    if (!walk.over && news.step > view.step) {
+      walk.path.push(place);
+      walk.things.push(things);
+    }
     Object.assign(walk, { over, success });
   });
   Object.assign(view, { step: news.step, over: news.over, question: news.question });
@@ -114,9 +117,9 @@ function show(view) {
   state.view = view;
   if (fresh) furnish();
   panels();
-  showBelief(view.belief, view.denoted);
+  showBelief(view);
   asking();
-  $("says").textContent = view.says.join(" ");
+  $("says").textContent = [...view.says, view.scene.no_picture].filter(Boolean).join(" ");
   buttons();
   paint();
   document.body.dataset.revision = view.revision;
@@ -134,8 +137,10 @@ function buttons() {
 
 // Things that depend on the run alone.
 function furnish() {
-  const { info, view } = state, grid = view.scene.kind === "grid";
-  $("run").textContent = `${info.title}, in ${grid ? "the grid world " : ""}${view.scene.name}`;
+  const { info, view } = state, { scene } = view, grid = scene.kind === "grid";
+  $("run").textContent = `${info.title}, in ${grid ? "the grid world " : ""}${scene.name}`;
+  $("rate").value = scene.rate;
+  $("rate").oninput();
   document.title = `langrl play: ${view.scene.name}`;
   $("restart").textContent = grid ? "New room" : "New start";
   $("examples").replaceChildren(...info.examples.map((text) => element("button", {
@@ -145,10 +150,17 @@ function furnish() {
     element("input", { type: "checkbox", name: "strategy", value: name, onchange: compare, checked: view.walks.some((walk) => walk.strategy === name) }),
     element("span", {}, name, element("small", { textContent: about }))));
   $("strategies").append(...strategies);
-  const tools = [["place", grid ? "places the agent; a second one turns it" : "places the agent"], ["edit", grid ? "puts a thing there" : "makes a wall, or takes one away"], ["mean", "says which one I mean"]];
+  const tools = [
+    ["place", grid ? "places the agent; a second one turns it" : "places the agent", scene.can_place],
+    ["edit", grid ? "puts a thing there" : "makes a wall, or takes one away", scene.can_edit],
+    ["mean", "says which one I mean", scene.can_mean],
+  ].filter(([, , can]) => can);
+  $("tools").hidden = !tools.length;
+  $("asking").hidden = !scene.can_mean;
   $("tools").append(...tools.map(([name, text]) => element("label", { className: "check", id: name === "mean" ? "mean" : "" },
     element("input", { type: "radio", name: "tool", value: name, checked: name === state.tool, onchange: () => pick(name) }),
     element("span", { textContent: text }))));
+  if (!scene.can_edit) return;
   if (grid) $("tools").append(element("div", { className: "choices" }, select("thing", info.things), select("colour", info.colours)));
   else $("tools").append(element("button", { type: "button", textContent: "Take back all edits", onclick: () => act({ do: "reset_world" }) }));
 }
@@ -193,15 +205,33 @@ function paint() {
   const { view } = state;
   [...$("panels").children].forEach((figure, n) => {
     const cursor = document.activeElement === figure.firstChild ? state.cursor : null;
-    showWalk(figure, view, view.walks[n], { scene: painted(), cursor });
+    const edited = state.painted ? { scene: painted() } : {};
+    showWalk(figure, view, view.walks[n], { ...edited, cursor, picture: picture(figure, n) });
   });
+}
+
+// The newest picture of a world without a map; one is asked for at a time.
+function picture(figure, n) {
+  const { scene, revision, step } = state.view, wanted = `${revision}.${step}`;
+  if (scene.kind !== "frames" || scene.no_picture) return null;
+  if (!figure.waiting && figure.has !== wanted) {
+    const image = new Image();
+    figure.waiting = true;
+    image.onload = image.onerror = () => {
+      Object.assign(figure, { waiting: false, has: wanted });
+      if (image.naturalWidth) figure.picture = image;
+      paint();
+    };
+    image.src = `/api/frame?session=${encodeURIComponent(state.id)}&walk=${n}&at=${wanted}`;
+  }
+  return figure.picture;
 }
 
 function asking() {
   const { view } = state;
-  showKey(view.scene.kind === "grid", Boolean(view.meant));
+  showKey(view, Boolean(view.meant));
   $("hidden").checked = view.hidden;
-  $("mean").hidden = !view.meant;
+  if ($("mean")) $("mean").hidden = !view.meant;
   if (!view.meant && state.tool === "mean") pick("place");
   $("meant").textContent = view.meant ? `You mean the ${view.meant_name} (dashed circle).` : "";
   const question = view.question;
@@ -244,7 +274,10 @@ function listen(canvas) {
   };
   canvas.onpointermove = (event) => { const at = state.painted && spot(event); if (at) brush(at); };
   canvas.onpointerup = canvas.onpointercancel = finish;
-  canvas.onfocus = () => { state.cursor ||= state.view.walks[0].path[0].slice(0, 2).map(Math.floor); paint(); describe(); };
+  canvas.onfocus = () => {
+    if (state.view.scene.kind === "frames") return;
+    state.cursor ||= state.view.walks[0].path[0].slice(0, 2).map(Math.floor); paint(); describe();
+  };
   canvas.onblur = () => { $("cursor").textContent = ""; paint(); };
   canvas.onkeydown = (event) => key(event);
 }
@@ -269,6 +302,7 @@ async function finish() {
 }
 
 function place(row, column) {
+  if (state.tool === "place" && !state.view.scene.can_place) return;
   if (state.tool === "mean") return act({ do: "mean", place: [row, column] });
   if (state.view.scene.kind === "maze") return act({ do: "place", place: [row, column] });
   const cell = [Math.floor(row), Math.floor(column)], [r, c, direction] = state.view.walks[0].path[0];
@@ -281,23 +315,23 @@ function describe() {
   let what = "free";
   if (scene.kind === "maze") { if (scene.walls[row][column] === "#") what = "wall"; }
   else {
-    const thing = scene.things.find(([r, c]) => r === row && c === column);
-    if (thing) what = thing[2] === "wall" ? "wall" : `${thing[3]} ${thing[2]}`;
+    const thing = sceneOf(state.view, state.view.walks[0]).things.find(([r, c]) => r === row && c === column);
+    if (thing) what = thing[2] === "wall" ? "wall" : [thing[4], thing[3], thing[2]].filter(Boolean).join(" ");
   }
   const likely = found && found.cells.find(([r, c]) => r === row && c === column);
   $("cursor").textContent = `Row ${row}, column ${column}: ${what}${likely ? `, belief ${(100 * likely[2]).toFixed(1)} %` : ""}.`;
 }
 
 function key(event) {
+  const letters = { r: run, s: () => $("step").click(), b: () => $("again").click(), n: () => $("restart").click() };
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  const { rows, columns } = state.view.scene, [row, column] = state.cursor;
-  const letters = { r: run, s: () => $("step").click(), b: () => $("again").click(), n: () => $("restart").click() };
-  if (moves[event.key]) {
+  const { rows, columns } = state.view.scene, [row, column] = state.cursor || [];
+  if (state.cursor && moves[event.key]) {
     const [down, right] = moves[event.key];
     state.cursor = [Math.max(0, Math.min(rows - 1, row + down)), Math.max(0, Math.min(columns - 1, column + right))];
     paint(); describe();
-  } else if (event.key === "Enter" || event.key === " ") {
+  } else if (state.cursor && (event.key === "Enter" || event.key === " ")) {
     if (state.tool !== "edit") place(row + (state.view.scene.kind === "maze" ? 0.5 : 0), column + (state.view.scene.kind === "maze" ? 0.5 : 0));
     else { state.painted = { thing: thingFor({ row, column }), edits: [] }; brush({ row, column }); finish(); }
   } else if (letters[event.key.toLowerCase()]) letters[event.key.toLowerCase()]();

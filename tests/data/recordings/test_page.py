@@ -3,7 +3,7 @@ from documents import ROOT, blocks
 from langrl.data.recordings.pointmaze import RECIPES
 from langrl.data.recordings.reading import LAYOUTS
 
-PAGE = ROOT / "docs" / "recorded-data.md"
+PAGE = ROOT / "docs" / "how-to" / "recorded-data.md"
 
 
 def test_the_python_of_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys):
