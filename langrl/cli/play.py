@@ -77,8 +77,7 @@ def _open(run: str | None, world: str | None, env: str | None) -> "Playground":
 
 def _demo_run(world: str) -> Path:
     """Return the run folder of a demo; trains it if it is not there."""
-    played = {name: found for name, found in demos().items() if found[1].is_played}
-    task, demo = lookup(played, world, "world with a demo to play with")
+    task, demo = lookup(demos(), world, "world with a demo")
     from langrl.tasks.run import is_trained, train_or_resume
 
     config = load_run_config(demo.preset, task)

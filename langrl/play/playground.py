@@ -94,8 +94,8 @@ def _world_of(config: Any, make: AgentMaker) -> World:
     """Return the world that a run was trained in, of which it makes agents."""
     if config.task == "street-maze":
         return _maze(config.world.layout)
-    if config.task == "grid" and env is None:
-        return _room(config.world.worlds[0])
+    if config.task == "grid":
+        return _room(config.world.worlds[0]) if config.env is None else _level(config.env)
     if config.task == "goal-reaching":
         if config.env in MAZE_IDS:
             return _maze(MAZE_IDS[config.env])

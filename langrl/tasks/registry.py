@@ -28,7 +28,6 @@ class Demo:
     preset: str
     instruction: str
     folder: str
-    is_played: bool = True  # whether `langrl play` shows its world
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ TASKS: dict[str, Task] = {
             "GridRunConfig",
             demos=(
                 Demo("grid", "grid-goto", "go to something red or a key", "demo-grid"),
-                Demo("babyai", "babyai", "go to a red ball or a key", "demo-babyai", False),
+                Demo("babyai", "babyai", "go to a red ball or a key", "demo-babyai"),
             ),
         ),
         Task("grid-partial", "langrl.tasks.grid_partial", "GridPartialRunConfig"),
