@@ -97,7 +97,8 @@ class PlayArguments(Settings):
         " runs of grid worlds",
     )
     world: str | None = Field(
-        None, description="without RUN: the world of the demo, street, grid or babyai; street if unset"
+        None,
+        description="without RUN: the world of the demo, street, grid or babyai; street if unset",
     )
     host: str = Field(
         "127.0.0.1",

@@ -7,6 +7,7 @@ from command_line import read_results, run_langrl
 from langrl.checkpoint import find_checkpoint, read_checkpoint
 from langrl.errors import ConfigError
 from langrl.models.critics.level import LevelCritic, LevelHistoryCritic
+from langrl.play.playground import open_run
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.level_suite import LevelSuite
 from langrl.tasks.loading import load_agent
@@ -62,6 +63,14 @@ def test_a_resumed_run_has_the_same_bits_whatever_was_kept_of_its_walks(run, tmp
     again = read_checkpoint(find_checkpoint(copy)).tensors["weights"]
     assert weights.keys() == again.keys()
     assert all(weights[name].equal(again[name]) for name in weights)
+
+
+def test_what_sees_the_whole_level_is_played_with_there(run):
+    if "partial" in (run / "config.yaml").read_text():
+        with pytest.raises(ConfigError, match="cannot be played with"):
+            open_run(run)
+    else:
+        assert open_run(run).world.level == LEVEL
 
 
 @pytest.mark.parametrize("name", ["grid", "grid-partial"])
