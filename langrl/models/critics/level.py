@@ -36,23 +36,41 @@ def acts_one_hot(acts: Tensor, like: Tensor) -> Tensor:
     return functional.one_hot(acts.long(), len(ACTIONS)).to(like.dtype)
 
 
-class LevelCritic(nn.Module):
+class _OfLevels(nn.Module):
+    """A critic of levels, by one of grid worlds that has the weights.
+
+    Args:
+        critic: of grid worlds.
+    """
+
+    observation_axes = 3
+    critic: GridCritic | RecurrentCritic
+
+    @property
+    def goal(self) -> nn.Module:
+        """The goal encoder."""
+        return self.critic.goal
+
+    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
+        """Embed goals [N, M, any], last an action; returns [N, M, D + actions]."""
+        embedded = self.critic.embed_goals(context, goals[..., :-1])
+        return torch.cat([embedded, acts_one_hot(goals[..., -1], embedded)], -1)
+
+    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
+        """Compare embeddings [..., A, any] and [..., M, any]; returns f [..., A, M] in nats."""
+        return score_acts(self.critic.score, state_actions, goals)
+
+
+class LevelCritic(_OfLevels):
     """f(s, a, g) in levels: a is one of their actions, g a pose and what is done there.
 
     Args:
         critic: of grid worlds, f between poses of one room.
     """
 
-    observation_axes = 3
-
     def __init__(self, critic: GridCritic) -> None:
         super().__init__()
-        self.critic = critic
-
-    @property
-    def goal(self) -> nn.Module:
-        """The goal encoder."""
-        return self.critic.goal
+        self.critic: GridCritic = critic
 
     def initial_context(self, observations: Tensor) -> Tensor:
         """Return the contexts of episodes, from observations of whole levels [N, H, W, 3]."""
@@ -75,33 +93,17 @@ class LevelCritic(nn.Module):
         shut = torch.from_numpy(shut_ahead(observations.cpu().numpy())).to(actions.device)
         return with_acts(every, actions, shut)
 
-    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
-        """Embed goals [N, M, 4], a pose and an action; returns [N, M, D + actions]."""
-        embedded = self.critic.embed_goals(context, goals[..., :3])
-        return torch.cat([embedded, acts_one_hot(goals[..., 3], embedded)], -1)
 
-    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
-        """Compare embeddings [..., A, any] and [..., M, any]; returns f [..., A, M] in nats."""
-        return score_acts(self.critic.score, state_actions, goals)
-
-
-class LevelHistoryCritic(nn.Module):
+class LevelHistoryCritic(_OfLevels):
     """f(h, a, g) in levels of which the agent sees a part: g is a kind of object, and what is done.
 
     Args:
         critic: of grid worlds, f between histories and kinds of object.
     """
 
-    observation_axes = 3
-
     def __init__(self, critic: RecurrentCritic) -> None:
         super().__init__()
-        self.critic = critic
-
-    @property
-    def goal(self) -> nn.Module:
-        """The goal encoder."""
-        return self.critic.goal
+        self.critic: RecurrentCritic = critic
 
     def initial_context(self, observations: Tensor) -> Tensor:
         """Return the contexts of episodes that start with views of levels [N, V, V, 3]."""
@@ -128,15 +130,6 @@ class LevelHistoryCritic(nn.Module):
             actions,
             (faced[:, 0] == DOOR) & (faced[:, 2] == STATE_SHUT),
         )
-
-    def embed_goals(self, context: Tensor, goals: Tensor) -> Tensor:
-        """Embed goals [N, M, 3], type, colour and an action; returns [N, M, D + actions]."""
-        embedded = self.critic.embed_goals(context, goals[..., :2])
-        return torch.cat([embedded, acts_one_hot(goals[..., 2], embedded)], -1)
-
-    def score(self, state_actions: Tensor, goals: Tensor) -> Tensor:
-        """Compare embeddings [..., A, any] and [..., M, any]; returns f [..., A, M] in nats."""
-        return score_acts(self.critic.score, state_actions, goals)
 
 
 def with_acts(every: Tensor, actions: Tensor, shut: Tensor) -> Tensor:
