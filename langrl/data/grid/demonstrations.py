@@ -17,7 +17,7 @@ from langrl.checkpoint import digest
 from langrl.data.grid.experts import GridTrajectories
 from langrl.data.npz import Arrays, kept_arrays
 from langrl.envs.minigrid_levels.bot import Demonstration, check_bot, demonstrate
-from langrl.envs.minigrid_levels.reading import make_level
+from langrl.envs.minigrid_levels.reading import Level, make_level
 from langrl.errors import ConfigError
 from langrl.protocols import Array, Integers
 from langrl.training.logs import progress
@@ -84,7 +84,7 @@ def draw_demonstrations(
     return _first(parts, count)
 
 
-def _part(made: object, level: str, view: int | None, seeds: SeedSequence) -> Arrays:
+def _part(made: Level, level: str, view: int | None, seeds: SeedSequence) -> Arrays:
     generator, shown = np.random.default_rng(seeds), list[Demonstration]()
     failures = 0
     while len(shown) < _AT_ONCE:
@@ -127,6 +127,9 @@ def _first(parts: list[Arrays], count: int) -> Demonstrations:
     return Demonstrations(
         tuple(joined["missions"][:count].tolist()),
         joined["scenes"][:used],
-        *(joined[name][some] for name in ("scene", "demonstration", "poses", "actions")),
+        joined["scene"][some],
+        joined["demonstration"][some],
+        joined["poses"][some],
+        joined["actions"][some],
         joined["views"][some] if "views" in joined else None,
     )
