@@ -23,10 +23,10 @@ from langrl.reproduce.arguments import BabyaiArguments
 from langrl.reproduce.common import digest_of, run_parts, train_timed, with_given, write_report
 from langrl.tasks.config import OFF
 from langrl.tasks.grid.config import GridRunConfig
+from langrl.tasks.grid.drawn_suite import SEPARATE
 from langrl.tasks.grid.level_cloning import clone_in_level
 from langrl.tasks.grid.level_suite import level_suite
 from langrl.tasks.grid.levels import RANDOM, in_levels
-from langrl.tasks.grid.suite import SEPARATE
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.loading import agents_of
 from langrl.tasks.presets import load_config

@@ -50,7 +50,8 @@ def clone_in_level(
         ConfigError: if the folder holds something else, or the bot cannot act in the level.
     """
     assert config.env is not None
-    view = config.world.view if isinstance(config, GridPartialRunConfig) else None
+    own: Any = config
+    view = own.world.view if config.task == "grid-partial" else None
     model = image_language(config.language, config.device).model
     sizes, learning = _settings(config)
     data_seed, torch_seed = np.random.SeedSequence([config.seed, 2]).generate_state(2, np.uint64)
@@ -82,12 +83,13 @@ def _settings(
 ) -> tuple[GridCriticConfig, GridLearnerConfig]:
     """Return the sizes of a policy, and how it is trained."""
     steps = max(1, config.learner.steps // 2)
-    if isinstance(config, GridRunConfig):
-        return config.critic, config.learner.model_copy(update={"steps": steps})
+    given: Any = config
+    if config.task == "grid":
+        return given.critic, given.learner.model_copy(update={"steps": steps})
     sizes = GridCriticConfig(channels=32, depth=3, width=config.critic.width)
-    own = config.learner
+    own = given.learner
     learning = GridLearnerConfig(
-        steps=steps, rooms=own.explorations, states=config.data.length,
+        steps=steps, rooms=own.explorations, states=given.data.length,
         learning_rate=own.learning_rate, warmup=own.warmup, clip=own.clip,
     )  # fmt: skip
     return sizes, learning
