@@ -117,3 +117,19 @@ def test_a_level_that_cannot_be_learned_in_is_refused(level, tmp_path):
     config = load_config("babyai", GridRunConfig).model_copy(update={"env": level})
     with pytest.raises(ValueError, match=r"did you mean|goal"):
         TASKS["grid"].module("run").build(config, tmp_path)
+
+
+def test_the_demo_follows_a_text_and_draws_film_strips(tmp_path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(
+        f"task: grid\nenv: {LEVEL}\n"
+        "data: {rooms: 2, trajectories_per_room: 2}\n"
+        "critic: {embedding: 8, channels: 8, depth: 1, width: 16}\n"
+        "learner: {steps: 2, rooms: 2, states: 4, warmup: 1}\nevaluation: {episodes: 2}\n"
+    )
+    words = ["--world", "babyai", "--config", config, "--instruction", "go to a red ball"]
+    assert run_langrl("demo", *words, "--out", tmp_path / "demo") == 0
+    methods = {row["method"] for row in read_results(tmp_path / "demo")["rows"]}
+    assert {"log_sum_exp", "oracle", "random"} <= methods
+    drawn = {path.name for path in (tmp_path / "demo" / "figures").iterdir()}
+    assert {"instruction.png", "film-log_sum_exp.gif", "posterior.png"} <= drawn
