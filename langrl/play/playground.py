@@ -102,26 +102,12 @@ def _world_of(config: Any, make: AgentMaker) -> World:
     if config.task == "street-maze":
         return _maze(config.world.layout)
     if config.task == "grid":
-<<<<<<< HEAD
         return _room(config.world.worlds[0])
     if config.env in MAZE_IDS:
         return _maze(MAZE_IDS[config.env])
     if config.env in GRID_IDS:
         return _room(GRID_IDS[config.env])
     return _goal_world(config, cast(GoalAgents, make))
-=======
-        return _room(config.world.worlds[0]) if config.env is None else _level(config.env)
-    if config.task == "goal-reaching":
-        if config.env in MAZE_IDS:
-            return _maze(MAZE_IDS[config.env])
-        if config.env in GRID_IDS:
-            return _room(GRID_IDS[config.env])
-        return _goal_world(config, cast(GoalAgents, make))
-    raise ConfigError(
-        f"runs of {config.task} cannot be played with yet; name one of a street maze, a grid world,"
-        " or of goals to reach"
-    )
->>>>>>> b19
 
 
 def _goal_world(config: Any, agents: GoalAgents) -> World:
