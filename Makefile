@@ -5,7 +5,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 LOCKED ?= test,offline,sb3,robotics,ogbench,minari,slurm,web,hub
 
-.PHONY: demo test test-marked test-slow torture lint types docs build lock sbom check clean
+.PHONY: demo test test-marked test-slow torture lint types docs build lock hashes sbom check clean
 
 demo: .venv/demo.done  ## train on a maze and follow an instruction, with figures
 	$(BIN)/langrl demo
@@ -51,6 +51,9 @@ lock: .venv/pip.done  ## build/locked.txt: the packages with their hashes, for p
 	mkdir -p build
 	$(INSTALL) --dry-run --ignore-installed --no-build-isolation --report build/resolved.json '.[$(LOCKED)]'
 	$(BIN)/python .ci/lock.py build/resolved.json build/locked.txt
+
+hashes: .venv/pip.done  ## requirements-locked.txt: constraints.txt with the hashes of all systems' files
+	$(BIN)/python .ci/hashes.py requirements-locked.txt
 
 sbom: lock  ## build/sbom.cdx.json: the same packages as a CycloneDX bill of materials
 	$(PYTHON) -m venv build/tools

@@ -39,12 +39,13 @@ class ClonedPolicy(nn.Module):
         text: numbers in a text's embedding, D.
         actions: how many there are, A.
         config: sizes.
+        states: how many values the third number of a cell has, if rooms have one.
     """
 
-    def __init__(self, text: int, actions: int, config: GridCriticConfig) -> None:
+    def __init__(self, text: int, actions: int, config: GridCriticConfig, states: int = 0) -> None:
         super().__init__()
-        channels = config.channels
-        self.first = nn.Conv2d(_TYPES + _COLOURS + 2, channels, 3, padding=1)
+        self.states, channels = states, config.channels
+        self.first = nn.Conv2d(_TYPES + _COLOURS + states + 2, channels, 3, padding=1)
         self.norms = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(config.depth))
         self.convolutions = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=1) for _ in range(config.depth)
@@ -53,7 +54,7 @@ class ClonedPolicy(nn.Module):
         self.head = PoseHead(channels, config.width, actions)
 
     def forward(self, rooms: Tensor, texts: Tensor, poses: Tensor) -> Tensor:
-        """Map rooms [B, H, W, 2], texts [B, D] and poses [B, S, 3] to logits [B, S, A]."""
+        """Map rooms [B, H, W, 2 or 3], texts [B, D] and poses [B, S, 3] to logits [B, S, A]."""
         return self.head(self.read(rooms, texts), poses)
 
     def read(self, rooms: Tensor, texts: Tensor) -> Tensor:
@@ -62,6 +63,8 @@ class ClonedPolicy(nn.Module):
         colours = functional.one_hot(rooms[..., 1].long(), _COLOURS)
         where = torch.stack(coordinate_planes(rooms[..., 0]), -1)
         planes = [kinds, colours, where]
+        if self.states:
+            planes.append(functional.one_hot(rooms[..., 2].long(), self.states))
         stacked = torch.cat(planes, -1).permute(0, 3, 1, 2)
         features = self.first(in_dtype_of(self, stacked))  # [B, C, H, W]
         films = self.film(in_dtype_of(self, texts)).unflatten(1, (len(self.norms), 2, -1))
@@ -134,6 +137,7 @@ class CloningAgent:
         policy: a trained policy.
         encode_text: embeds texts [K, D].
         temperature: of the softmax that actions are drawn from.
+        read: returns rooms and poses [N, 3] of observations [N, H, W, 3].
     """
 
     def __init__(
@@ -141,7 +145,9 @@ class CloningAgent:
         policy: ClonedPolicy,
         encode_text: Callable[[Sequence[str]], Tensor],
         temperature: float,
+        read: Callable[[Array], tuple[Array, Array]] = read_observation,
     ) -> None:
+        self._read = read
         self.policy, self.encode_text, self.temperature = policy.eval(), encode_text, temperature
         self._embed = cache(lambda text: encode_text([text])[0])
         self._features: Tensor = torch.zeros(0)  # of the rooms and texts in ``_encoded``
@@ -168,7 +174,7 @@ class CloningAgent:
     ) -> Array:
         """Return an action, or N of them; a cloned policy remembers nothing of an episode."""
         states, texts, single = read_observations(observations, instructions, 3)
-        rooms, poses = read_observation(states)
+        rooms, poses = self._read(states)
         device = device_of(self.policy)
         if not (texts == self._encoded[1] and np.array_equal(rooms, self._encoded[0])):
             embedded = torch.stack([self._embed(text) for text in texts]).to(device)

@@ -28,8 +28,9 @@ def parts_of_the_sum(agent: GroundedAgent, observation: dict, text: str) -> dict
 
     Returns:
         ``goals`` [M, 2] and ``actions`` [A, 2]; probabilities of goals, each row with the sum 1:
-        ``meant`` [M] given the text, ``reached`` [A, M] given an action, ``both`` [A, M] of the
-        products of the two; ``log_sum_exp`` and ``direct`` [A], the scores of actions in nats.
+        ``meant`` [M] given the text, ``reached`` [A, M] given an action, ``both`` [A, M] given
+        both, their product over p(g); ``log_sum_exp`` and ``direct`` [A], the scores of actions in
+        nats.
     """
     batch = agent.prepare({key: np.asarray(each)[None] for key, each in observation.items()}, text)
     state = torch.as_tensor(observation["observation"])[None]
@@ -55,7 +56,7 @@ def draw(parts: dict[str, np.ndarray], observation: dict, world, text: str):
     maps = (
         ("1. What the words say: p(goal | text)", parts["meant"], None),
         ("2. What the critic says: p(goal | action)", parts["reached"][best], best),
-        ("3. The product of 1 and 2", parts["both"][best], best),
+        ("3. Both: what each goal adds to the sum", parts["both"][best], best),
         ("4. As 2, for the action with the lowest sum", parts["reached"][worst], worst),
     )
     fig = figure(12.5, 8.2, f"Where to go for '{text}'")

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _LONGEST = 1000  # characters of a message; the command line prints fewer
-_LONGEST_WORD = 160  # of it: a path
+_LONGEST_WORDS = (160, 80, 48)  # characters of a path, and of one where there are too many words
 _CUT = " [...] "
 OF_THE_MACHINE = frozenset(
     {
@@ -94,25 +94,32 @@ class MissingExtraError(LangRLError, ImportError):
 def one_line(text: str, longest: int = _LONGEST) -> str:
     """Return a text as one line for a terminal, without its middle if it is too long.
 
-    Its last third stays: it says what to do. Words lose their middles first, such as a name of
-    thousands of letters.
+    What stays is the beginning, which says what is wrong, and what follows the last semicolon: what
+    to do. Words lose their middles first, such as paths, or a name of thousands of letters.
 
     What is quoted may come from anyone's file: characters that a terminal does not show, or that
     steer it, are written as Python writes them.
     """
     if len(text) > 8 * longest:  # most of it is not looked at
         text = text[: 2 * longest] + _CUT + text[-2 * longest :]
-    line = " ".join(_cut(word, _LONGEST_WORD) for word in text.split())
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    line = "".join(shown)
-    return _cut(line, longest)
+    words, line = [_visible(word) for word in text.split()], ""
+    for most in _LONGEST_WORDS:
+        line = " ".join(_cut(word, most, most // 2) for word in words)
+        if len(line) <= longest:
+            return line
+    repair = len(line) - line.rfind("; ")
+    return _cut(line, longest, max(longest // 3, repair if repair < 2 * longest // 3 else 0))
 
 
-def _cut(text: str, longest: int) -> str:
-    """Return a text without its middle if it is too long; its last third stays."""
+def _visible(word: str) -> str:
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+    return "".join(shown)
+
+
+def _cut(text: str, longest: int, last: int) -> str:
+    """Return a text without its middle if it is too long; so many of its last characters stay."""
     if len(text) <= longest:
         return text
-    last = longest // 3
     return text[: longest - last - len(_CUT)] + _CUT + text[-last:]
 
 

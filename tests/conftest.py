@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: each core has its own test process
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # or it asks the hub what to call itself
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from command_line import run_langrl
 from hypothesis import settings
 from matplotlib.figure import Figure
+from network import plugin
 from small_runs import SMALL_RUNS, make_once, train_once
 
 from langrl.data.state_text_pairs import maze_pairs
@@ -36,6 +38,26 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 torch.set_num_threads(1)  # fixtures that train come before ``one_thread``
+plugin.start()
+
+
+def pytest_sessionfinish(session):
+    """Fail if another machine was asked for, even where that did not change what was tested."""
+    if not hasattr(session.config, "workerinput") and plugin.noted():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how often another machine was asked for; pytest-xdist's processes have their own part."""
+    asked = plugin.noted()
+    terminalreporter.write_line(f"other machines that were asked for: {len(asked)}")
+    for line in asked[:20]:
+        terminalreporter.write_line(line)
+
+
+def pytest_unconfigure():
+    """Remove the file of what was asked for."""
+    plugin.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +113,7 @@ def fails(capsys):
         error = capsys.readouterr().err
         assert error.count("\n") == 1, error
         assert error.startswith("langrl: error: ")
+        assert len(error) <= 301, error  # with the end of the line
         return error
 
     return check
@@ -191,5 +214,8 @@ def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     write_clip(folder / "plain")
     modules = [Transformer(str(folder / "plain")), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "wrapped"))
+    SentenceTransformer(modules=modules, device="cpu").save(
+        str(folder / "wrapped"),
+        create_model_card=False,  # which would ask the hub about the models it is made of
+    )
     return folder / "wrapped"

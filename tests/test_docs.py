@@ -22,6 +22,7 @@ from langrl.cli import main as cli
 from langrl.cli import sweep as sweep_cli
 from langrl.play import rendering, serving
 from langrl.reproduce import (
+    babyai,
     cpc,
     grid_goto,
     joined_models,
@@ -37,7 +38,7 @@ from langrl.tasks import registry
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
-    modality_gap, cpc, relating,
+    modality_gap, cpc, relating, babyai,
 )  # fmt: skip
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 

@@ -42,7 +42,7 @@ def test_a_policy_of_sb3_follows_instructions(tmp_path, capsys):
     assert re.findall(r"(\w+): success \d", capsys.readouterr().out) == ["policy", "random"]
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "plug_into_sb3"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "law_in_pictures", "plug_into_sb3"])
 def test_a_script_that_is_asked_for_help_does_nothing_else(name, tmp_path, monkeypatch, capsys):
     if name == "plug_into_sb3":
         pytest.importorskip("stable_baselines3")

@@ -34,14 +34,14 @@ def test_the_scores_drawn_are_those_by_which_the_strategies_act(pictures, observ
         np.testing.assert_array_equal(agent.act(observation, TEXT), chosen)
 
 
-def test_the_words_are_the_posterior_and_the_maps_multiply(pictures, observation):
+def test_both_together_are_the_product_of_words_and_critic(pictures, observation):
     agent = GroundedAgent.load(STORED_CHECKPOINT)
     parts = pictures.parts_of_the_sum(agent, observation, TEXT)
     candidates = len(parts["goals"])
     for name in ("reached", "both"):
         assert parts[name].shape == (len(parts["actions"]), candidates)
         np.testing.assert_allclose(parts[name].sum(1), 1, **ROUNDING)
-    # Candidates are drawn uniformly, and weigh alike in this checkpoint.
+    # Goals are drawn uniformly, and weigh alike in this checkpoint: there is no p(g) to divide by.
     product = parts["meant"] * parts["reached"]
     np.testing.assert_allclose(parts["both"], product / product.sum(1, keepdims=True), **ROUNDING)
 

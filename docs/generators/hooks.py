@@ -24,6 +24,9 @@ GENERATED: dict[str, Callable[[str], str]] = {
 }
 """Parts by name; each gets what stands after the name."""
 _ASKED = re.compile(r"^<!-- generated: (\w+) ?(.*?) -->$", re.MULTILINE)
+_ARRAY = re.compile(
+    r"~?(?:numpy\.)?ndarray\[tuple\[[\w.~]*Any, \.\.\.\], [\w.~]*dtype(\[[\w.~]+\])\]"
+)
 
 
 def with_parts(text: str) -> str:
@@ -57,9 +60,19 @@ def _escape(*arguments: Any) -> None:
         lines[number] = "``".join(parts)
 
 
+def _shorten(*arguments: Any) -> tuple[str | None, ...]:
+    """Return a signature and what is returned, with arrays of any shape as ``ndarray``."""
+    return tuple(each and _plain_arrays(each) for each in arguments[-2:])
+
+
+def _plain_arrays(text: str) -> str:
+    return re.sub(r"ndarray\[[\w.~]*Any\]", "ndarray", _ARRAY.sub(r"ndarray\1", text))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts to Sphinx."""
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _shorten)
     app.connect("doctree-resolved", _link_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

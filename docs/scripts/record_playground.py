@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from chromium import Chromium, find_chromium
 
-WIDTH, HEIGHT = 1160, 930  # pixels of the window
-SIZE = (928, 744)  # of the film
+WIDTH, HEIGHT = 1000, 960  # pixels of the window
+SIZE = (880, 845)  # of the film
 START = (8.5, 2.5)  # row and column, in a corridor of the fork maze
 TYPED, STEPPED, READ = 90, 80, 1600  # milliseconds of a frame
 STEPS, LATER = 2, 10  # of the episode in a frame; and once one of its walks is over

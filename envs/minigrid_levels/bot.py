@@ -32,6 +32,7 @@ from langrl.envs.minigrid_levels.reading import (
     observe,
     pose_of,
     read_cells,
+    without_agent,
     write_cells,
 )
 from langrl.errors import ConfigError
@@ -60,9 +61,8 @@ class Demonstration(NamedTuple):
 
     Args:
         mission: the level's own.
-        scenes: the cells of the level, each time that they changed [S, H, W, 3].
+        scenes: the level without the agent, each time that it changed [S, H, W, 3].
         scene: which of them each state is in [T].
-        seen: what the agent's cell shows in each state: type, colour, direction + 1 [T, 3].
         poses: [T, 3].
         actions: of levels [T].
         views: [T, V, V, 3]; None where all is seen.
@@ -71,7 +71,6 @@ class Demonstration(NamedTuple):
     mission: str
     scenes: Cells
     scene: NDArray[np.int64]
-    seen: Cells
     poses: NDArray[np.int64]
     actions: NDArray[np.int64]
     views: Cells | None
@@ -168,7 +167,7 @@ def _walk(
     Doors of grid worlds open by themselves: a toggle is left out, and what was seen before it is
     what is known when the agent walks on.
     """
-    poses, actions, views = [], [], []
+    poses, actions, views = [], [], list[Any]()
     taken, before_toggle = None, None
     for _ in range(_STEPS_PER_CELL * level.width * level.height):
         action = bot.act(taken)
@@ -203,27 +202,29 @@ def demonstrate(level: RoomGridLevel, seed: int, view: int | None) -> Demonstrat
     """
     begin(level, seed)
     bot, mission = Bot(level, sees_all=view is None), str(level.mission)
-    scenes, scene, seen, poses, actions, views = [read_cells(level)], [], [], [], [], []
+    scenes, scene, poses, actions, views = [_scene(level)], [], [], [], []
     taken = None
     while True:
         action = taken = bot.act(taken)
         if action is None:
             return None
-        pose = pose_of(level)
         scene.append(len(scenes) - 1)
-        seen.append(observe(level, scenes[-1])[pose[0], pose[1]])
-        poses.append(pose)
+        poses.append(pose_of(level))
         actions.append(action)
         if view is not None:
             views.append(as_view(level.gen_obs()))
         _, reward, terminated, truncated, _ = level.step(OF_MINIGRID[action])
         if action in (PICKUP, DROP, TOGGLE):
-            scenes.append(read_cells(level))
+            scenes.append(_scene(level))
         if terminated or truncated:
             break
     if not reward:
         return None
     return Demonstration(
-        mission, np.stack(scenes), np.array(scene), np.stack(seen), np.stack(poses),
-        np.array(actions), np.stack(views) if views else None,
+        mission, np.stack(scenes), np.array(scene), np.stack(poses), np.array(actions),
+        np.stack(views) if views else None,
     )  # fmt: skip
+
+
+def _scene(level: RoomGridLevel) -> Cells:
+    return without_agent(observe(level, read_cells(level))[None])[0]

@@ -3,7 +3,7 @@
 As in BabyAI, they are in the room where the agent starts, and of an object that lies ahead and to
 the left both are true.
 
-Axes: ``H`` rows, ``W`` columns.
+Axes: ``N`` episodes, ``H`` rows, ``W`` columns.
 """
 
 import re
@@ -24,6 +24,7 @@ PLACES: dict[str, Templates] = {
     "behind": {"seen": ["behind you"], "held_out": ["at your back", "in your back"]},
 }
 """How to say where, by BabyAI's name of the place."""
+_TOWARDS = {"front": 0, "right": 1, "behind": 2, "left": 3}  # turns to the right
 _PATTERNS = {
     place: re.compile(
         "|".join(rf"\b{text}\b".replace(" ", r"\s+") for each in said.values() for text in each),
@@ -42,15 +43,22 @@ def split_place(text: str) -> tuple[str, str | None]:
     return pattern.sub("", text), place
 
 
+def cells_of_places(starts: NDArray[np.uint8]) -> Mask:
+    """Return which cells are in each place [N, places, H, W], seen from starts [N, H, W, 3]."""
+    plain = as_rooms(starts)
+    _, poses = read_observation(plain)
+    here = np.zeros(plain.shape[:3], bool)
+    here[np.arange(len(poses)), poses[:, 0], poses[:, 1]] = True
+    inside = connected(~np.isin(plain[..., 0], (WALL, DOOR)), here)
+    inside |= beside(inside)
+    cells = np.moveaxis(np.indices(starts.shape[1:3]), 0, -1)  # [H, W, 2]
+    offset = cells - poses[:, None, None, :2]  # [N, H, W, 2]
+    towards = AHEAD[(poses[:, 2, None] + [_TOWARDS[place] for place in PLACES]) % 4]
+    found: Mask = np.einsum("nhwc,npc->nphw", offset, towards) > 0
+    return found & inside[:, None]
+
+
 def cells_in(place: str, start: NDArray[np.uint8]) -> Mask:
     """Return which cells [H, W] are in a place, seen from the start [H, W, 3] of an episode."""
-    plain = as_rooms(start[None])
-    _, poses = read_observation(plain)
-    row, column, turn = poses[0].tolist()
-    here = np.zeros((1, *start.shape[:2]), bool)
-    here[0, row, column] = True
-    inside = connected(~np.isin(plain[..., 0], (WALL, DOOR)), here)
-    offset = np.moveaxis(np.indices(start.shape[:2]), 0, -1) - (row, column)  # [H, W, 2]
-    towards = {"front": 0, "right": 1, "behind": 2, "left": 3}[place]
-    found: Mask = (inside | beside(inside))[0] & (offset @ AHEAD[(turn + towards) % 4] > 0)
+    found: Mask = cells_of_places(start[None])[0, list(PLACES).index(place)]
     return found

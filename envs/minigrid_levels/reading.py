@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.grammar import EMPTY, TYPES, WALL
 from langrl.envs.registered import make_registered
-from langrl.errors import ConfigError, LayoutError, UnknownNameError, quoted
+from langrl.errors import ConfigError, LayoutError, UnknownNameError, one_line, quoted
 from langrl.protocols import Mask
 
 Cells = NDArray[np.uint8]
@@ -51,7 +51,8 @@ def make_level(name: str) -> MiniGridEnv:
 
     Raises:
         UnknownNameError: if minigrid registers no such level.
-        ConfigError: if it has no mission, or cells that langrl's grid worlds do not have.
+        ConfigError: if it has no mission, cells that langrl's grid worlds do not have, or does not
+            start.
     """
     import minigrid  # noqa: F401  registers its levels
 
@@ -63,7 +64,13 @@ def make_level(name: str) -> MiniGridEnv:
     level = make_registered(gym.spec(name)).unwrapped
     if not isinstance(level, MiniGridEnv):
         raise ConfigError(f"{name} is no level of minigrid; {_INSTEAD}")
-    begin(level, 0)
+    try:
+        begin(level, 0)
+    except (OSError, ImportError) as error:  # of files that some of its levels are drawn from
+        raise ConfigError(
+            f"{name} does not start, as the installed minigrid lacks a part of it"
+            f" ({one_line(str(error))}); choose another level"
+        ) from error
     if not str(level.mission).strip():
         raise ConfigError(
             f"{name} has no mission, so that there is nothing to follow; choose a level with one,"
@@ -150,6 +157,16 @@ def as_rooms(observations: Cells, locked: int = grid.DOOR) -> Cells:
     carried = at_agent & grid.is_object(plain) & (plain[..., 0] != grid.DOOR)
     plain[carried, :2] = (EMPTY, 0)
     return plain
+
+
+def without_agent(observations: Cells) -> Cells:
+    """Return observations of whole levels [N, H, W, 3] without agents; doors are still shut."""
+    plain = as_rooms(observations)
+    at_agent = plain[..., 2] > 0
+    scenes = observations.copy()
+    scenes[at_agent] = plain[at_agent]
+    scenes[at_agent, 2] = 0
+    return scenes
 
 
 def as_partial_views(observations: Cells) -> Cells:

@@ -48,7 +48,7 @@ from langrl.tasks.registry import demos, load_run_config, run_of
 from langrl.tasks.sharing import is_shared
 from langrl.training import interrupts
 
-_LONGEST = 600  # characters of an error that is printed: a path or two, and what to do
+_LONGEST = 300  # characters of an error that is printed
 _GOES_ON = dict.fromkeys(("train", "pretrain"), "; a run goes on with --resume") | dict.fromkeys(
     ("benchmark", "reproduce", "sweep"), "; the same command goes on with what is there"
 )

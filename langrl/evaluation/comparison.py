@@ -64,7 +64,7 @@ def compare(
             if hasattr(agent, "shared"):
                 agent.shared = shared
             try:
-                with progress(f"{label}: {name}", env.num_envs) as bar:
+                with progress(f"{label}: {name}", env.num_envs, estimate_from=0.2) as bar:
                     results[name] = run_episodes(
                         env, agent, seed, options, lambda done, _: bar.update(done, "episodes")
                     )

@@ -15,6 +15,7 @@ from langrl.errors import ConfigError, MissingExtraError
 _PATIENCE = 10.0  # seconds for the hub's first answer
 _FIRST = 6  # version of sentence-transformers that never runs a local folder's own code
 _MODULES = ("modules.json", "router_config.json")  # files that name classes
+_TOP = ("modules.json", "config.json")  # one of them is in every model's folder
 _LARGEST = 1_000_000  # bytes of such a file
 _OWN_CLASS = re.compile(r"sentence_transformers\.(\w+\.)*[A-Z]\w*", re.ASCII)
 
@@ -31,17 +32,23 @@ def open_sentence_transformer(name: str, **options: Any) -> Any:
 
     Raises:
         ConfigError: if the model is not a folder, the hub is away, and the cache lacks the model;
-            or if the folder names classes of its own.
+            or if the folder holds no model, or names classes of its own.
         MissingExtraError: if sentence-transformers is too old.
     """
-    check_modules(Path(name))
+    folder = Path(name)
+    if folder.is_dir() and not any((folder / file).is_file() for file in _TOP):
+        raise ConfigError(
+            f"{name} holds no model: it has neither {' nor '.join(_TOP)}; give the folder of a"
+            " SentenceTransformer"
+        )
+    check_modules(folder)
     if int(metadata.version("sentence-transformers").partition(".")[0]) < _FIRST:
         raise MissingExtraError(
             f'models need sentence-transformers {_FIRST}; pip install -U "langrl[text]"'
         )
     from sentence_transformers import SentenceTransformer
 
-    away = None if Path(name).is_dir() else _why_away(name)
+    away = None if folder.is_dir() else _why_away(name)
     try:
         return SentenceTransformer(name, device="cpu", local_files_only=bool(away), **options)
     except Exception as error:  # the hub's own errors come from several libraries

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -192,6 +193,41 @@ class WordsArguments(ParallelReproduction):
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
 
 
+class BabyaiArguments(ParallelReproduction):
+    """Follow BabyAI's missions without one pair, beside policies that are shown pairs."""
+
+    levels: tuple[str, ...] = Field(
+        (
+            "BabyAI-GoToObj-v0", "BabyAI-GoToRedBall-v0", "BabyAI-GoToLocal-v0",
+            "BabyAI-GoToObjMazeOpen-v0", "BabyAI-GoToOpen-v0", "BabyAI-GoTo-v0",
+            "BabyAI-PickupLoc-v0", "BabyAI-Pickup-v0", "BabyAI-OpenDoor-v0",
+        ),
+        min_length=1,
+        description="levels of BabyAI",
+    )  # fmt: skip
+    views: tuple[Literal["full", "partial"], ...] = Field(
+        ("full", "partial"), min_length=1, description="what is seen: everything, or 7x7 cells"
+    )
+    seeds: int = Field(1, ge=1, le=1000, description="trainings of each agent and policy")
+    episodes: int = Field(
+        200, ge=1, le=100_000, description="the level's own, per method and phrasing"
+    )
+    steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
+    trajectories: int = Field(
+        2000, ge=1, le=10_000_000, description="of agents that learn in a level, to one goal each"
+    )
+    demonstrations: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+        (1, 10),
+        description="demonstrations with missions that policies are cloned from, times the"
+        " trajectories",
+    )
+    learned: tuple[Literal["rooms", "level"], ...] = Field(
+        ("rooms", "level"), min_length=1, description="where langrl's agents learn"
+    )
+    walkers: Literal["own", "bot"] = Field("own", description="as data.walkers")
+    language: str = Field("bundled", description="language-image model, by name or folder")
+
+
 @dataclass(frozen=True)
 class PublishedResult:
     """A published result: its flags, what it is, and a package and an extra that it needs."""
@@ -238,6 +274,9 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
         WaypointsArguments,
         "far goals in OGBench's PointMaze, by waypoints",
         ("ogbench", "ogbench"),
+    ),
+    "babyai": PublishedResult(
+        BabyaiArguments, "missions of BabyAI, without one pair: some hours; fewer --levels"
     ),
     "words": PublishedResult(WordsArguments, "texts that no text tower was told"),
 }

@@ -16,7 +16,7 @@ from langrl.grounding.waypoints import WaypointGraph, Waypoints
 from langrl.models.protocols import Critic
 from langrl.protocols import Array
 
-_NEAR, _SEEN = 1.0, 1.2  # cells: of an edge, and how far ahead one heads, as a share of it
+_NEAR, _SEEN = 1.0, 2.2  # cells: of an edge, and how far ahead one heads, as a share of it
 
 
 class TrueDistance(SuccessorDistance):

@@ -141,8 +141,18 @@ def _is_record(record: Any) -> bool:
 
 
 @contextmanager
-def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
-    """Show a bar with rate and time left; without a terminal, a line every ten seconds."""
+def progress(
+    label: str, total: int, done: int = 0, *, estimate_from: float = 0.0
+) -> Iterator["Bar"]:
+    """Show a bar with rate and time left; without a terminal, a line every ten seconds.
+
+    Args:
+        label: what is done.
+        total: how many there are.
+        done: how many of them are done already.
+        estimate_from: share of what is left to do from which lines say the rate and the time left.
+            The first of many that are done side by side say little about when the others will be.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -155,14 +165,17 @@ def progress(label: str, total: int, done: int = 0) -> Iterator["Bar"]:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bars:
-        yield Bar(bars, label, total, done)
+        yield Bar(bars, label, total, done, estimate_from)
 
 
 class Bar:
     """One progress bar."""
 
-    def __init__(self, bars: Progress, label: str, total: int, done: int) -> None:
+    def __init__(
+        self, bars: Progress, label: str, total: int, done: int, estimate_from: float = 0.0
+    ) -> None:
         self._bars, self._label, self._total, self._first = bars, label, total, done
+        self._least = estimate_from * (total - done)
         self._task = bars.add_task(label, total=total, completed=done, note="")
         self._reported = 0.0  # when a line was printed last
 
@@ -176,9 +189,10 @@ class Bar:
         due = done >= self._total or elapsed - self._reported > _REPORT_EVERY
         if due and not console.is_terminal:
             self._reported = elapsed
-            # Of what nothing is done yet, there is no estimate.
-            left = [f"{(self._total - done) * elapsed / new:.0f} s left"] if new > 0 else []
-            console.print(", ".join([f"{self._label}: {done}/{self._total}", *note, *left]))
+            said = [f"{self._label}: {done}/{self._total}"]
+            if new > 0 and new >= self._least:  # of what nothing is done yet, there is no estimate
+                said += [*note, f"{(self._total - done) * elapsed / new:.0f} s left"]
+            console.print(", ".join(said))
 
 
 def _rate(done: int, seconds: float, unit: str) -> list[str]:

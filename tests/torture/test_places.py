@@ -4,34 +4,55 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import read_weights
 from tally import tally
 
+import langrl
 from langrl.settings import dump_config
 from langrl.tasks.presets import load_config, preset_names
 from langrl.tasks.registry import TASKS, load_run_config
 
 CODE = "from langrl.cli.main import main; main()"
-HERE = {key: value for key, value in os.environ.items() if key != "HOME"}
+INSTALLED = [str(Path(langrl.__file__).parents[1]), str(Path(np.__file__).parents[1])]
+# Rights do not bind every user, so Python itself refuses to write where packages are.
+READ_ONLY = f"""
+import os, sys
+def refuse(event, arguments):
+    if event == "open":
+        path, mode, flags = arguments
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    else:
+        path, writes = next(iter(arguments), None), event in CHANGES
+    if writes and isinstance(path, str) and os.path.abspath(path).startswith(tuple({INSTALLED!r})):
+        raise PermissionError(13, "a read-only installation", path)
+CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.symlink")
+sys.addaudithook(refuse)
+"""
+NAMED = "Läufe и данные 数据"
 
 
-def run(folder, words, *, flags=(), home=True):
-    env = (dict(os.environ) if home else HERE) | {"OMP_NUM_THREADS": "1"}
+def run(folder, words, *, flags=(), without=(), first="", status=0):
+    """Run the command line in a folder; return what it printed."""
+    env = {key: value for key, value in os.environ.items() if key not in without}
     done = subprocess.run(
-        [sys.executable, *flags, "-c", CODE, *map(str, words)],
-        cwd=folder, env=env, capture_output=True, text=True,
+        [sys.executable, *flags, "-c", first + CODE, *map(str, words)],
+        cwd=folder, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, (done.stdout + done.stderr)[-1500:]
+    assert done.returncode == status, (done.stdout + done.stderr)[-1500:]
+    return done.stdout + done.stderr
 
 
-def train(base, name, config, **how):
-    """Train by a relative path from a folder of its own; return the run's weights."""
-    place = base / name
-    place.mkdir(parents=True)
+def train(place, config, *, where="", **how):
+    """Train by relative paths from a folder, or from another one; return the run's weights."""
+    (place / where).mkdir(parents=True)
     (place / "mine.yaml").write_text(dump_config(config))
-    run(place, ["train", "--config", "mine.yaml", "--out", "run"], **how)
+    back = "../" * len(Path(where).parts)
+    words = ["train", "--config", f"{back}mine.yaml", "--out", f"{back}run"]
+    run(place / where, words, **how)
     assert json.loads((place / "run" / "results.json").read_text())["config"]["seed"] == config.seed
     return read_weights(place / "run")
 
@@ -39,29 +60,46 @@ def train(base, name, config, **how):
 def test_a_run_is_the_same_without_assertions_home_and_plain_names(
     quick_config, quick_runs, tmp_path
 ):
-    folder = tmp_path / "Läufe и данные 数据"
-    weights = train(folder, "a b", quick_config("maze"), flags=("-O",), home=False)
+    place = tmp_path / NAMED / "a b"
+    weights = train(place, quick_config("maze"), flags=("-O",), without=["HOME"])
     assert weights == read_weights(quick_runs("maze"))
 
 
+# Each alone; warnings of other packages about their own future are none of ours.
 WAYS = {
+    "plain": {},
     "-O": {"flags": ("-O",)},
     "-OO": {"flags": ("-OO",)},
     "-W error": {"flags": ("-W", "error", "-W", "ignore::DeprecationWarning")},
-    "no HOME": {"home": False},
-    "isolated": {"flags": ("-s", "-B")},
-    "plain": {},
+    "no HOME": {"without": ["HOME"]},
+    "no HOME, user and cache": {"without": ["HOME", "USER", "LOGNAME", "XDG_CACHE_HOME"]},
+    "read-only installation": {"first": READ_ONLY},
+    "another folder": {"where": "elsewhere/below"},
+    NAMED: {},
 }
 
 
 @pytest.mark.torture
-def test_each_way_of_starting_gives_the_same_run(quick_config, quick_runs, tmp_path):
-    with tally("15 ways to start the same run") as check:
-        for kind in ("maze", "grid"):
-            for name, how in WAYS.items():
-                with check.case(f"{kind}, {name}"):
-                    weights = train(tmp_path / kind, f"in {name} é", quick_config(kind), **how)
-                    assert weights == read_weights(quick_runs(kind))
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_starting_gives_the_same_run(way, quick_config, quick_runs, tmp_path):
+    how = WAYS[way]
+    asked = {"maze": "go to row 1", "grid": "go to the ball"}
+    with tally(f"15 the same run, by {way}") as check:
+        for kind, text in asked.items():
+            place = tmp_path / (way if way == NAMED else "at") / kind
+            with check.case(f"{kind}, trained"):
+                weights = train(place, quick_config(kind), **how)
+                assert weights == read_weights(quick_runs(kind))
+            there, others = place / how.get("where", ""), dict(how)
+            back = os.path.relpath(place / "run", there)
+            others.pop("where", None)
+            with check.case(f"{kind}, evaluated"):
+                words = ["evaluate", back, "--instruction", text, "--episodes", 2, "--out", "seen"]
+                run(there, words, **others)
+                assert (there / "seen" / "results.json").is_file()
+            with check.case(f"{kind}, refused"):
+                printed = run(there, ["evaluate", back, "--episodes", 0], status=2, **others)
+                assert printed.count("\n") == 1
 
 
 def test_the_config_of_every_preset_is_read_back_as_it_was(tmp_path):

@@ -29,7 +29,7 @@ pytestmark = [
 MEGABYTE = 1 << 20
 EVALUATIONS = 100
 MOST = 0.05  # growth of memory, as a share
-WINDOW = 10  # measurements that a mean is of: the heap goes up and down between two of them
+WINDOW = 5  # measurements that a mean is of: the heap goes up and down between two of them
 SECONDS = float(os.environ.get("LANGRL_SOAK_SECONDS", "60"))
 LEAST = 2 * WINDOW  # rounds of a soak, however slow the machine is
 
@@ -144,7 +144,7 @@ def visit(client, seed):
         do("step")
     do("restart")
     assert "error" in do("tell", text=f"sing {seed} songs\0")
-    assert "event: end" in client.get(f"/api/run?session={name}&rate=1000").text
+    assert "event: end" in client.get(f"/api/run?session={name}&rate=60").text
 
 
 def test_soak_of_training_evaluation_pages_and_worlds(quick_config, quick_runs, tmp_path):

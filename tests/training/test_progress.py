@@ -9,9 +9,9 @@ from langrl.training.logs import Bar, console, progress
 def bar_at(monkeypatch):
     """A function that reports progress after some seconds, and returns the line."""
 
-    def line(done, total, seconds, first=0, unit="episodes"):
+    def line(done, total, seconds, first=0, unit="episodes", estimate_from=0.0):
         bars = Progress(console=console, disable=True)
-        bar = Bar(bars, "walk", total, first)
+        bar = Bar(bars, "walk", total, first, estimate_from)
         monkeypatch.setattr(type(bars.tasks[0]), "elapsed", property(lambda _: seconds))
         with console.capture() as capture:
             bar.update(done, unit)
@@ -37,6 +37,12 @@ def test_a_line_has_a_rate_and_an_estimate_once_there_is_one(bar_at, done, secon
 def test_what_was_done_before_a_resume_counts_in_no_rate(bar_at):
     assert bar_at(90, 100, 20.0, first=90) == "walk: 90/100"
     assert bar_at(95, 100, 20.0, first=90) == "walk: 95/100, 4.0 s/episode, 20 s left"
+
+
+def test_the_first_of_many_that_are_done_side_by_side_give_no_estimate(bar_at):
+    assert bar_at(19, 100, 20.0, estimate_from=0.2) == "walk: 19/100"
+    assert bar_at(20, 100, 20.0, estimate_from=0.2) == "walk: 20/100, 1 episodes/s, 80 s left"
+    assert bar_at(91, 100, 20.0, first=90, estimate_from=0.2) == "walk: 91/100"
 
 
 def test_no_time_at_all_gives_no_rate(bar_at):

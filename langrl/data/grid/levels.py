@@ -8,10 +8,7 @@ run that was cut off goes on with the same data.
 Axes: ``R`` layouts, ``T`` states, ``V`` cells along a side of a view.
 """
 
-import io
 import json
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator, SeedSequence
 
-from langrl.checkpoint import digest, write_atomically
+from langrl.checkpoint import digest
 from langrl.data.grid.experts import GridTrajectories, grid_experts
 from langrl.data.grid.exploration import GridExplorations
 from langrl.data.grid.explorer import explorer_trajectories
-from langrl.data.npz import check_npz
+from langrl.data.npz import Arrays, kept_arrays
 from langrl.envs.grid.rooms import DONE
 from langrl.envs.minigrid_levels.bot import Walk, check_bot, explore
 from langrl.envs.minigrid_levels.layouts import draw_layouts, rooms_of
@@ -34,7 +31,6 @@ from langrl.training.logs import progress
 
 _LAYOUTS_AT_ONCE = 64  # in a part
 _LOST = 20  # explorations of a layout that fail before another is drawn
-Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class LevelWalks:
         with progress(f"trajectories in {self.level}", self.layouts) as bar:
             for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
                 make = partial(self._part, level, size, np.random.default_rng(seed))
-                parts.append(_kept(folder / f"walks-{number}.npz", self._key, make))
+                parts.append(kept_arrays(folder / f"walks-{number}.npz", self._key, make))
                 bar.update(sum(sizes[: number + 1]), "layouts")
         return _joined(parts)
 
@@ -170,23 +166,3 @@ def _joined(parts: list[Arrays]) -> Arrays:
                 [part[name] + first for part, first in zip(parts, before, strict=True)]
             )
     return joined
-
-
-def _kept(file: Path, key: str, make: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays of a part: from its file, or made and written to it.
-
-    A file of other trajectories, or a damaged one, is written anew.
-    """
-    try:
-        check_npz(file)
-        with np.load(file, allow_pickle=False) as stored:
-            if str(stored["key"]) == key:
-                return {name: stored[name] for name in stored.files if name != "key"}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass
-    arrays = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    np.savez_compressed(content, key=np.array(key), **arrays)
-    write_atomically(file, content.getvalue())
-    return arrays

@@ -117,7 +117,8 @@ def _main_file(folder: Path) -> Path:
         if file.is_file():
             return file
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-    if any(folder.glob("**/*.arrow")):
+    # Not at every depth: the folder may be anything, such as that of all files.
+    if any(any(folder.glob(f"{at}*.arrow")) for at in ("", "*/", "data/*/")):
         found = "Arrow files, which langrl does not read: make the set with data_format='hdf5'"
     raise TrajectoryError(
         f"the folder is no data set of Minari: there is no data/{MAIN_FILE} in it, but {found};"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from langrl.envs.grid.rooms import AHEAD, ahead
-from langrl.envs.minigrid_levels.places import PLACES, cells_in, split_place
+from langrl.envs.minigrid_levels.places import PLACES, cells_of_places, split_place
 from langrl.envs.minigrid_levels.reading import ACTIONS, as_rooms
 from langrl.envs.minigrid_levels.tasks import acts_of
 from langrl.models.critics.level import NEVER, acts_one_hot
@@ -79,15 +79,12 @@ def _elsewhere(observations: Tensor, poses: Tensor) -> Tensor:
 
     Of kinds of object [N, M, 2], it is not known: False.
     """
-    found = np.zeros((*poses.shape[:2], len(PLACES)), bool)
     if poses.shape[-1] == _OF_A_KIND:
-        return torch.from_numpy(found)
-    levels = observations.cpu().numpy().astype(np.uint8)
-    faced = [ahead(each) for each in poses.long().cpu().numpy()]
-    for n, (level, cells) in enumerate(zip(levels, faced, strict=True)):
-        for number, place in enumerate(PLACES):
-            found[n, :, number] = ~cells_in(place, level)[cells]
-    return torch.from_numpy(found)
+        return torch.zeros((*poses.shape[:2], len(PLACES)), dtype=torch.bool)
+    places = cells_of_places(observations.cpu().numpy().astype(np.uint8))  # [N, places, H, W]
+    row, column = ahead(poses.long().cpu().numpy())  # [N, M] each
+    each = np.arange(len(places))[:, None]
+    return torch.from_numpy(~places[each, :, row, column])
 
 
 def _faced(observations: Tensor, poses: Tensor) -> Tensor:

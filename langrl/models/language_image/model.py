@@ -371,11 +371,6 @@ def load_language_image_model(
         model = _read_model(folder)
     else:
         if folder.is_dir():
-            if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-                raise ConfigError(
-                    f"{folder} holds no model; give a folder that langrl has written, or a"
-                    " SentenceTransformer's"
-                )
             source = folder.resolve()  # so that a saved copy finds it from anywhere
         model = _pair_model(PairDescription(name=str(source)), str(source))
     return model.to(device).eval()

@@ -59,7 +59,7 @@ class RecentTensors:
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, threading.Lock()
-        self.clear()
+        self._newer, self._older = _Block(0), _Block(0)
 
     def __reduce__(self) -> tuple[type["RecentTensors"], tuple[int]]:
         """Describe a copy."""
@@ -70,7 +70,7 @@ class RecentTensors:
         return len(self._newer.places.keys() | self._older.places.keys())
 
     @property
-    def bytes(self) -> int:
+    def used(self) -> int:
         """How many bytes are in use."""
         return self._newer.used + self._older.used
 

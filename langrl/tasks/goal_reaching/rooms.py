@@ -33,7 +33,8 @@ from langrl.tasks.goal_reaching.config import GoalRunConfig
 from langrl.tasks.goal_reaching.held_out import HeldOutGoals
 from langrl.tasks.grid.agent import agent_maker, build_grid_critic
 from langrl.tasks.grid.config import GridEvaluationConfig
-from langrl.tasks.grid.suite import SEPARATE, GridSuite
+from langrl.tasks.grid.drawn_suite import SEPARATE
+from langrl.tasks.grid.suite import GridSuite
 from langrl.tasks.loading import AgentMaker, read_description
 from langrl.tasks.suite import Report
 

@@ -3,13 +3,13 @@
 It trains what agents of grid worlds are compared with: as many trajectories, and their texts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from langrl.agents.cloning import ClonedPolicy, CloningAgent, CloningLearner
 from langrl.checkpoint import Checkpoint, fill, step_folder, weights_digest
@@ -20,8 +20,10 @@ from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, Rooms, draw_rooms, faci
 from langrl.errors import InstructionError
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.protocols import Agent
+from langrl.tasks.config import RunConfig
 from langrl.tasks.grid.agent import image_language
 from langrl.tasks.grid.config import GridRunConfig
+from langrl.training.learner import GradientLearner
 from langrl.training.logs import console
 from langrl.training.loop import Training
 from langrl.training.run_folder import check_empty, read_newest
@@ -46,28 +48,56 @@ def clone(config: GridRunConfig, folder: Path) -> Callable[[], Agent]:
     with seeded(seed):
         width = model.encode_text(["go to a ball"]).shape[1]
         policy = ClonedPolicy(width, len(ACTIONS), config.critic)
-    key, newest = _cloning_key(config), read_newest(folder)
-    if newest is not None and newest[1].documents.get("state") != key:
-        check_empty(folder)
-    if newest is not None and newest[0] == step_folder(folder, settings.steps):
-        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
-        fill(dict(policy.named_parameters()), newest[1].tensors["weights"])
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def learner() -> CloningLearner:
         parts, texts = _paired(config, model, np.random.default_rng(data_seed))
         draw = torch.Generator().manual_seed(seed)
-        learner = CloningLearner(policy, parts, texts, settings, draw)
-        if newest is not None and "optimizer" in newest[1].tensors:  # earlier versions' have none
-            learner.load_state(newest[1].tensors)
-        Training(
-            learner,
-            settings.steps,
-            folder,
-            config.logging,
-            lambda: Checkpoint({"state": key}, learner.state()),
-        ).run(f"seed {config.seed}, behaviour cloning")
+        return CloningLearner(policy, parts, texts, settings, draw)
+
+    train_policy(policy, learner, _cloning_key(config), settings.steps, folder, config)
     temperature = config.grounding.temperature
     return lambda: CloningAgent(policy, model.encode_text, temperature)
+
+
+def train_policy(
+    policy: nn.Module,
+    make: Callable[[], GradientLearner],
+    key: dict[str, Any],
+    steps: int,
+    folder: Path,
+    config: RunConfig,
+) -> None:
+    """Train a cloned policy, or go on with one in ``folder``, unless it was trained before.
+
+    Args:
+        policy: what is trained.
+        make: returns its learner; called where there is something to train.
+        key: what the policy depends on.
+        steps: of the training.
+        folder: of its checkpoints.
+        config: whose seed is named and whose logging is used.
+
+    Raises:
+        ConfigError: if the folder holds something else.
+    """
+    newest = read_newest(folder)
+    if newest is not None and newest[1].documents.get("state") != key:
+        check_empty(folder)
+    if newest is not None and newest[0] == step_folder(folder, steps):
+        console.print(f"seed {config.seed}: using the cloned policy in {folder}")
+        fill(dict(policy.named_parameters()), newest[1].tensors["weights"])
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    learner = make()
+    if newest is not None and "optimizer" in newest[1].tensors:  # earlier versions' have none
+        learner.load_state(newest[1].tensors)
+    Training(
+        learner,
+        steps,
+        folder,
+        config.logging,
+        lambda: Checkpoint({"state": key}, learner.state()),
+    ).run(f"seed {config.seed}, behaviour cloning")
 
 
 def _cloning_key(config: GridRunConfig) -> dict[str, Any]:
@@ -83,11 +113,15 @@ def _paired(
     parts, texts = [], []
     for world in config.world.worlds:
         part, written = _instructed_experts(config, world, generator)
-        distinct = {text: n for n, text in enumerate(dict.fromkeys(written))}
-        embedded = model.encode_text(list(distinct))
         parts.append(part)
-        texts.append(embedded[[distinct[text] for text in written]])
+        texts.append(embed_each(model, written))
     return parts, texts
+
+
+def embed_each(model: LanguageImageModel, texts: Sequence[str]) -> Tensor:
+    """Embed texts [K, D], of which many are the same."""
+    distinct = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+    return model.encode_text(list(distinct))[[distinct[text] for text in texts]]
 
 
 def _instructed_experts(
@@ -126,7 +160,7 @@ def _meanings(
     return [meaning for meaning in different for _ in range(_ALIKE)][:count]
 
 
-def language_fingerprint(config: GridRunConfig) -> dict[str, str]:
+def language_fingerprint(config: Any) -> dict[str, str]:
     """Return the digest of the weights of a config's language-image model."""
     model = image_language(config.language, config.device).model
     return {"language_sha256": weights_digest(model.state_dict())}

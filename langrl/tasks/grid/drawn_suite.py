@@ -1,6 +1,6 @@
 """How suites of grid worlds and of levels draw: rooms with beliefs and walks, strips and films.
 
-Axes: ``T`` steps.
+Axes: ``T`` steps, ``N`` views, ``V`` cells along a side of a view.
 """
 
 from abc import abstractmethod
@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import name_of
+from langrl.envs.grid.rendering import render_rooms
 from langrl.evaluation.rollouts import Episodes
 from langrl.grounding.chooser import Posterior
+from langrl.grounding.strategies import GROUNDINGS
 from langrl.plots.base import mark_outcome
 from langrl.plots.grid import film_strip, rooms_figure
 from langrl.protocols import Integers
@@ -21,6 +23,9 @@ from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import Drawings, TaskSuite, describe_outcome, outcomes
 
 _NAMED = 3  # goals that a sentence names
+_UP = 3  # the direction that agents look in their views
+SEPARATE = tuple(name for name in GROUNDINGS if name != "direct")
+"""Strategies of agents whose goals and texts are not embedded alike."""
 
 
 class DrawnSuite(TaskSuite):
@@ -86,3 +91,10 @@ def likeliest(posterior: Posterior, done_with: Mapping[int, str] | None = None) 
         act = "" if done_with is None else f"{done_with[goal[2]]} a "
         named.append(f"{act}{name_of(*goal[:2])} {chance:.0%}")
     return ", ".join(named)
+
+
+def draw_views(views: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """Draw views [N, V, V, 3], the agent at the bottom; uint8 [N, V * pixels, V * pixels, 3]."""
+    size = views.shape[1]
+    poses = np.tile([size - 1, size // 2, _UP], (len(views), 1))
+    return render_rooms(views[..., :2], poses, pixels)

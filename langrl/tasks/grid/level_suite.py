@@ -18,10 +18,8 @@ from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
-from langrl.tasks.grid.drawn_suite import DrawnSuite, likeliest
+from langrl.tasks.grid.drawn_suite import SEPARATE, DrawnSuite, draw_views, likeliest
 from langrl.tasks.grid.levels import BASELINES, RANDOM
-from langrl.tasks.grid.suite import SEPARATE
-from langrl.tasks.grid_partial.suite import draw_views
 from langrl.tasks.suite import (
     Makers,
     beliefs_of,

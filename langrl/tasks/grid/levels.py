@@ -27,7 +27,7 @@ from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.models.protocols import Critic
 from langrl.tasks.grid.baselines import AXES, Planner, random_of
-from langrl.tasks.grid_partial.agent import padding_for, render_kinds
+from langrl.tasks.grid.kinds import padding_for, render_kinds
 from langrl.tasks.loading import AgentMaker
 from langrl.tasks.suite import Makers
 

@@ -26,7 +26,7 @@ from langrl.tasks.grid.baselines import (
     random_actions,
 )
 from langrl.tasks.grid.config import GridEvaluationConfig, GridRunConfig
-from langrl.tasks.grid.drawn_suite import DrawnSuite
+from langrl.tasks.grid.drawn_suite import SEPARATE, DrawnSuite
 from langrl.tasks.suite import (
     Makers,
     beliefs_of,
@@ -49,10 +49,6 @@ BASELINES: Makers = {
     "nearest_object": lambda: GridPlanner(any_object),
     "oracle": lambda: GridPlanner(denoted_objects),
 } | RANDOM
-
-
-SEPARATE = tuple(name for name in GROUNDINGS if name != "direct")
-"""Strategies of agents whose goals and texts are not embedded alike."""
 
 
 def of(config: GridRunConfig) -> DrawnSuite:

@@ -1,19 +1,12 @@
-"""The agent that sees a part of a grid world, as a description and weights.
-
-Axes: ``M`` goals, ``H`` rows, ``W`` columns.
-"""
+"""The agent that sees a part of a grid world, as a description and weights."""
 
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from langrl.checkpoint import Checkpoint, fill
-from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
-from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS
 from langrl.envs.maze.world import StreetMaze
 from langrl.functional.energies import ENERGIES
@@ -26,10 +19,9 @@ from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import load_language_image_model
 from langrl.settings import Settings
 from langrl.tasks.grid.agent import for_level, maker_with
+from langrl.tasks.grid.kinds import object_kinds, padding_for, render_kinds
 from langrl.tasks.loading import AgentMaker, read_description, refuse_layout
 from langrl.training.seeding import seeded
-
-_SHOWROOM = 8  # cells along a side of the room in which goals are drawn
 
 
 class GridPartialAgentDescription(Settings):
@@ -60,33 +52,6 @@ def build_recurrent_critic(description: GridPartialAgentDescription, seed: int) 
             ENERGIES[description.critic.energy],
             description.critic,
         )
-
-
-def object_kinds(doors: bool) -> NDArray[np.int64]:
-    """Return every type and colour [M, 2] of object that can be gone to."""
-    types = [number for name, number in TYPES.items() if doors or name != "door"]
-    return np.array([(kind, colour) for kind in types for colour in COLOURS.values()])
-
-
-def render_kinds(_: NDArray[Any], kinds: NDArray[Any]) -> NDArray[np.uint8]:
-    """Draw kinds of object [M, 2], each faced by an agent in a room of its own.
-
-    Where in the world such an object is, and whether there is one, is not known; the room is empty.
-
-    Returns:
-        uint8 [M, height, width, 3].
-    """
-    rooms = np.zeros((len(kinds), _SHOWROOM, _SHOWROOM, 2), np.uint8)
-    rooms[...] = (WALL, COLOURS["grey"])
-    rooms[:, 1:-1, 1:-1] = (EMPTY, 0)
-    middle = _SHOWROOM // 2
-    rooms[:, middle, middle] = kinds
-    return render_rooms(rooms, np.tile([middle, middle - 1, 0], (len(kinds), 1)))
-
-
-def padding_for(observation: NDArray[Any]) -> NDArray[Any]:
-    """Return what of an observation decides the images of kinds of object: nothing."""
-    return observation[:0]
 
 
 @lru_cache(maxsize=4)  # agents share what they have embedded

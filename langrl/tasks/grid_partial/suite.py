@@ -16,12 +16,10 @@ from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
 from langrl.tasks.grid.config import GridEvaluationConfig
-from langrl.tasks.grid.drawn_suite import DrawnSuite, likeliest
-from langrl.tasks.grid.suite import RANDOM, SEPARATE, GridSuite, make_grid_tasks
+from langrl.tasks.grid.drawn_suite import SEPARATE, DrawnSuite, draw_views, likeliest
+from langrl.tasks.grid.suite import RANDOM, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
 from langrl.tasks.suite import Makers, beliefs_of, uncertainty
-
-_UP = 3  # the direction that agents look in their views
 
 
 def of(config: GridPartialRunConfig) -> DrawnSuite:
@@ -108,10 +106,3 @@ class GridPartialSuite(GridSuite):
 
     def _frames(self, path: NDArray[Any]) -> list[NDArray[np.uint8]]:
         return list(draw_views(path, PIXELS))
-
-
-def draw_views(views: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    """Draw views [N, V, V, 3], the agent at the bottom; uint8 [N, V * pixels, V * pixels, 3]."""
-    size = views.shape[1]
-    poses = np.tile([size - 1, size // 2, _UP], (len(views), 1))
-    return render_rooms(views[..., :2], poses, pixels)

@@ -23,7 +23,7 @@ def test_the_tensors_that_were_used_of_late_are_kept():
     for key in (b"a", b"b", b"c", b"a", b"d"):  # c begins the second block, where a is, too, now
         kept.get(key, made(calls, key, 10))
     assert calls == [b"a", b"b", b"c", b"d"]
-    assert (len(kept), kept.bytes) == (3, 144)  # a, c and d; each takes 48, and a has gone ahead
+    assert (len(kept), kept.used) == (3, 144)  # a, c and d; each takes 48, and a has gone ahead
     assert kept.get(b"a", made(calls, b"a", 10)).tolist() == [1.0] * 10
     assert kept.get(b"c", made(calls, b"c", 10)).tolist() == [3.0] * 10
     kept.get(b"b", made(calls, b"b", 10))
@@ -39,7 +39,7 @@ def test_one_that_is_larger_than_all_that_may_be_kept_is_kept_alone():
     kept.get(b"c", made(calls, b"c", 1000))
     assert calls == [b"a", b"b", b"c"]
     kept.clear()
-    assert (len(kept), kept.bytes) == (0, 0)
+    assert (len(kept), kept.used) == (0, 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool, torch.complex128])
@@ -73,6 +73,6 @@ def test_many_worlds_take_no_more_than_is_kept(tiny_language, monkeypatch):
     first = language.embed_goals(torch.tensor([[0.0]]), goals)
     for number in range(100):
         language.embed_goals(torch.tensor([[float(number)]]), goals)
-        assert language._cache.bytes <= 20_000
+        assert language._cache.used <= 20_000
     assert len(language._cache) < 15
     assert torch.allclose(first, language.embed_goals(torch.tensor([[0.0]]), goals))

@@ -7,6 +7,7 @@ from command_line import read_results, run_langrl
 from langrl.checkpoint import find_checkpoint, read_checkpoint
 from langrl.errors import ConfigError
 from langrl.models.critics.level import LevelCritic, LevelHistoryCritic
+from langrl.play.playground import open_run
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.grid.level_suite import LevelSuite
 from langrl.tasks.loading import load_agent
@@ -64,6 +65,14 @@ def test_a_resumed_run_has_the_same_bits_whatever_was_kept_of_its_walks(run, tmp
     assert all(weights[name].equal(again[name]) for name in weights)
 
 
+def test_what_sees_the_whole_level_is_played_with_there(run):
+    if "partial" in (run / "config.yaml").read_text():
+        with pytest.raises(ConfigError, match="cannot be played with"):
+            open_run(run)
+    else:
+        assert open_run(run).world.level == LEVEL
+
+
 @pytest.mark.parametrize("name", ["grid", "grid-partial"])
 def test_where_and_who_change_what_is_learned(name, tmp_path):
     model = TASKS[name].config_class
@@ -108,3 +117,19 @@ def test_a_level_that_cannot_be_learned_in_is_refused(level, tmp_path):
     config = load_config("babyai", GridRunConfig).model_copy(update={"env": level})
     with pytest.raises(ValueError, match=r"did you mean|goal"):
         TASKS["grid"].module("run").build(config, tmp_path)
+
+
+def test_the_demo_follows_a_text_and_draws_film_strips(tmp_path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(
+        f"task: grid\nenv: {LEVEL}\n"
+        "data: {rooms: 2, trajectories_per_room: 2}\n"
+        "critic: {embedding: 8, channels: 8, depth: 1, width: 16}\n"
+        "learner: {steps: 2, rooms: 2, states: 4, warmup: 1}\nevaluation: {episodes: 2}\n"
+    )
+    words = ["--world", "babyai", "--config", config, "--instruction", "go to a red ball"]
+    assert run_langrl("demo", *words, "--out", tmp_path / "demo") == 0
+    methods = {row["method"] for row in read_results(tmp_path / "demo")["rows"]}
+    assert {"log_sum_exp", "oracle", "random"} <= methods
+    drawn = {path.name for path in (tmp_path / "demo" / "figures").iterdir()}
+    assert {"instruction.png", "film-log_sum_exp.gif", "posterior.png"} <= drawn
