@@ -12,8 +12,8 @@ import numpy as np
 from langrl.benchmark.examples import Example
 from langrl.benchmark.markup import Html, element
 from langrl.benchmark.report_figures import multiples
+from langrl.envs.grid.things import things_in
 from langrl.envs.maze.layouts import parse_layout
-from langrl.play.grids import things_in
 
 
 def example_multiples(examples: Sequence[Example]) -> Html:

@@ -13,16 +13,13 @@ from numpy.random import Generator
 from langrl.envs.grid.episodes import GridEpisodes, check_goals, denoted_cells
 from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL
 from langrl.envs.grid.rooms import DONE, Rooms, ahead, is_free, is_sound, move, observe
+from langrl.envs.grid.things import COLOUR_NAMES, NAMES, THINGS, things_in
 from langrl.envs.questions import grid_questions
 from langrl.errors import InstructionError, LayoutError, lookup
 from langrl.grounding.intents import GridIntents
 from langrl.play.worlds import BEYOND, MOST_STEPS, Edit, Kind, Moved, Walked, scene_of
 from langrl.protocols import Array, Integers, Mask
 from langrl.tasks.grid.suite import EXAMPLES
-
-THINGS = {"wall": WALL, "free": EMPTY, **TYPES}
-_THINGS = {number: name for name, number in THINGS.items()}
-_COLOURS = {number: name for name, number in COLOURS.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +132,6 @@ class GridRoom:
         return name_in(self.room, cell)
 
 
-def things_in(room: Rooms) -> list[list[Any]]:
-    """Return row, column, thing and colour of each cell of a room [H, W, 2] that is not free."""
-    return [
-        [row, column, _THINGS[kind], _COLOURS[colour]]
-        for row, line in enumerate(room.tolist())
-        for column, (kind, colour) in enumerate(line)
-        if kind != EMPTY
-    ]
-
-
 def room_of(things: Sequence[Sequence[Any]], shape: tuple[int, int]) -> Rooms:
     """Return the room [H, W, 2] that has some things; see ``things_in``."""
     room = np.zeros((*shape, 2), np.uint8)
@@ -158,8 +145,8 @@ def name_in(room: Rooms, cell: Sequence[int]) -> str:
     """Return "red ball at row 1, column 3" for a cell of a room [H, W, 2]."""
     row, column = cell
     kind, colour = room[row, column].tolist()
-    what = _THINGS[kind]
-    thing = f"{_COLOURS[colour]} {what}" if kind in TYPES.values() else f"{what} cell"
+    what = NAMES[kind]
+    thing = f"{COLOUR_NAMES[colour]} {what}" if kind in TYPES.values() else f"{what} cell"
     thing = "wall" if kind == WALL else thing
     return f"{thing} at row {row}, column {column}"
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid.grammar import EMPTY
 from langrl.envs.grid.rooms import ahead, read_observation
+from langrl.envs.grid.things import things_in
 from langrl.envs.instructed import Start
 from langrl.envs.minigrid_levels.env import MiniGridLevelEnv
 from langrl.envs.minigrid_levels.reading import LOCKED, SHUT, as_rooms
 from langrl.errors import InstructionError, LayoutError
-from langrl.play.grids import name_in, put, things_in
+from langrl.play.grids import name_in, put
 from langrl.play.lending import Lending, in_one_thread
 from langrl.play.worlds import BEYOND, Edit, Kind, Moved, scene_of
 from langrl.protocols import Array, Integers, Mask
