@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from langrl.envs.grid.grammar import COLOURS
+from langrl.envs.grid.things import THINGS
 from langrl.errors import ConfigError, LangRLError
-from langrl.play import grids
 from langrl.play.guard import LOOPBACK, Guard
 from langrl.play.pictures import encoded
 from langrl.play.playground import ABOUT, Playground
@@ -211,7 +211,7 @@ def _info(playground: Playground) -> dict[str, Any]:
         "title": playground.title,
         "strategies": strategies,
         "examples": list(playground.world.examples),
-        "things": list(grids.THINGS),
+        "things": list(THINGS),
         "colours": list(COLOURS),
         "most_compared": MOST_COMPARED,
     }
