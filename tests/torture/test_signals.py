@@ -54,7 +54,7 @@ LOOPS = {
     "evaluate": "evaluate RUN --episodes 3000 --out out",
     "reproduce street-mazes": "reproduce street-mazes --steps 1000000 --seeds 1 --out out",
     "benchmark run": "benchmark run --profile smoke --out out",
-    "benchmark speed": "benchmark speed --only street-maze --rounds 100000 --out out",
+    "benchmark speed": "benchmark speed --only street-maze --rounds 1000 --out out",
     "sweep": "sweep --config street-blank --grid learner.batch_size=16,32 --out out",
     "play": "play RUN --port 0",
 }  # fmt: skip
