@@ -30,7 +30,7 @@ COMMANDS = (
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "AdroitHand", "BabyAI", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
+    "AdamW", "AdroitHand", "BabyAI", "BabyAIBot", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
     "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep",
     "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP",
     "SymSpell", "VecNormalize", "ViT",
