@@ -265,6 +265,7 @@ def test_help_of_reproduce_lists_its_names(capsys):
         "crl-vs-her",
         "ogbench-pointmaze",
         "waypoints",
+        "babyai",
         "words",
     ]
 

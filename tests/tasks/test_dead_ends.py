@@ -121,16 +121,14 @@ def test_a_reproduction_goes_on_with_a_run_that_was_cut_off(small_run, tmp_path,
     assert read_weights(tmp_path / "run") == read_weights(small_run("maze"))
 
 
-def test_a_reproduction_trains_a_policy_anew_whose_zip_holds_a_pickle(
-    small_run, tmp_path, monkeypatch
-):
+def test_a_reproduction_trains_anew_what_stable_baselines3_began(small_run, tmp_path, monkeypatch):
     config = load_config(str(small_run("maze") / CONFIG_FILE), MazeRunConfig)
     with monkeypatch.context() as patch:
         stop_at(patch, 20)
         with pytest.raises(SystemExit):
             train_run(config, tmp_path / "run", "seed 0")
     (tmp_path / "run" / "policy.zip").touch()
-    tasks = common.TASKS | {config.task: replace(common.TASKS[config.task], pickle="policy.zip")}
+    tasks = common.TASKS | {config.task: replace(common.TASKS[config.task], zip="policy.zip")}
     monkeypatch.setattr(common, "TASKS", tasks)
     common.train_once(config, tmp_path / "run", "seed 0")
     assert not (tmp_path / "run" / "policy.zip").exists()
