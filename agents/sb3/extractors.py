@@ -291,8 +291,8 @@ class GoalEncoderExtractor(BaseFeaturesExtractor):
         if not self.fine_tune and not kept:
             raise CheckpointError(
                 f"the policy was trained with another encoder than that of {self.agent} now; put"
-                " the checkpoint back, or load with the right folder as 'agent', in"
-                " custom_objects={'policy_kwargs': {..., 'features_extractor_kwargs': {...}}}"
+                " the checkpoint back, or give its folder as agent, in features_extractor_kwargs of"
+                " custom_objects"
             )
 
 
