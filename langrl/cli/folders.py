@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -20,6 +21,7 @@ DIAGNOSES = Path("runs") / "diagnose"
 INDEX = "index.json"
 RESULTS = "results.json"
 _TRIES = 10  # of making a folder
+_PAUSE = 0.001  # seconds before the second try, twice as long before each later one: 0.5 in all
 _LONGEST_NAME = 60  # characters of a folder that is named after a text
 
 
@@ -29,13 +31,15 @@ def check_folder(path: Path, flag: str = "--out") -> Path:
     Raises:
         ConfigError: naming the flag, the folder and what is wrong with it.
     """
-    for tries_left in reversed(range(_TRIES)):
+    for failed in range(_TRIES):
         try:
             _try_to_write(path)
             return path
         except (OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError) and tries_left:
-                continue  # a command beside this one has removed a folder that it made for a try
+            if isinstance(error, FileNotFoundError) and failed + 1 < _TRIES:
+                # a command beside this one has removed a folder that it made for a try
+                time.sleep(_PAUSE * 2**failed)
+                continue
             reason = (getattr(error, "strerror", None) or "it cannot be made").lower()
             break
     name = str(path) if len(str(path)) < 200 else f"...{str(path)[-80:]}"
