@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.agents.detours import Detours
 from langrl.grounding.successor import Places
 from langrl.grounding.waypoints import WaypointGraph
 from langrl.models.protocols import as_input
 from langrl.protocols import Array, Floats, Integers, Mask
 
 _NOWHERE = -1
+_THERE = 0.25  # cut-offs from the goal, within which no progress is needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +45,19 @@ class Committed:
     """Says where to go next on the way to a goal each; follows one path for as long as it works.
 
     A path is planned when an episode begins or its goal changes, and again after ``patience``
-    steps without progress: whoever plans at every step goes back and forth between two paths. The
-    next place is the farthest on the path that is visible, as are all between it and the nearest.
+    steps without progress and a detour: whoever plans at every step goes back and forth between two
+    paths. The next place is the farthest on the path that is visible, as are all between it and the
+    nearest.
 
     Args:
         graph: of waypoints.
+        generator: draws the directions of detours; seeded with 0 if not given.
     """
 
-    def __init__(self, graph: WaypointGraph) -> None:
+    def __init__(self, graph: WaypointGraph, generator: np.random.Generator | None = None) -> None:
         self.graph = graph
         self._warned = False
+        self._detours = Detours(graph.config.detour, generator or np.random.default_rng(0))
         self.reset()
 
     def reset(self, mask: Mask | None = None) -> None:
@@ -60,7 +65,7 @@ class Committed:
         if mask is None:
             self._make_room(np.zeros((0, 0)))
         elif len(self._goals) == len(mask):
-            self._waited[mask] = self.graph.config.patience
+            self._forgotten |= mask
         else:
             self.reset()
 
@@ -73,6 +78,8 @@ class Committed:
         self._costs = np.full(count, np.inf)  # of the paths
         self._reached = np.zeros(count, np.int64)  # the farthest place that was headed for
         self._waited = np.zeros(count, np.int64)  # steps since then
+        self._forgotten = np.ones(count, bool)  # whose paths are to be planned
+        self._detours.make_room(count)
         self._places = Places([], [])  # of the goals
 
     def keep(self, mask: Mask) -> None:
@@ -81,6 +88,8 @@ class Committed:
             self._goals, self._paths = self._goals[mask], self._paths[mask]
             self._lengths, self._reached = self._lengths[mask], self._reached[mask]
             self._waited, self._costs = self._waited[mask], self._costs[mask]
+            self._forgotten = self._forgotten[mask]
+            self._detours.keep(mask)
             self._places = self._places.at(torch.from_numpy(np.flatnonzero(mask)))
 
     def targets(self, observations: Array, goals: Array) -> Array:
@@ -90,14 +99,21 @@ class Committed:
         rows = np.flatnonzero(self._outdated(goals))
         if len(rows):
             self._plan(rows, goals[rows], [part[rows] for part in embedded])
-        number = self._next(self._path_distances(embedded))
+        distances = self._path_distances(embedded)
+        number = self._next(distances)
         self._waited += 1
         farther = number > self._reached
-        self._waited[farther], self._reached[farther] = 0, number[farther]
+        self._reached[farther] = number[farther]
+        to_goal = distances[np.arange(len(goals)), self._lengths]
+        self._waited[farther | (to_goal <= _THERE * self.graph.cutoff)] = 0
         onward = np.flatnonzero(number < self._lengths)  # the others go to the goal itself
         found = goals.copy()
         found[onward] = self.graph.waypoints.goals[self._paths[onward, number[onward]]]
         return found
+
+    def steer(self, actions: Array) -> Array:
+        """Return actions [N, ...] towards the targets, others where a detour is made."""
+        return self._detours.steer(actions, self.graph.distance.actions)
 
     def plan(self, row: int) -> Plan:
         """Return the present plan of an episode."""
@@ -118,9 +134,10 @@ class Committed:
         """Return which episodes need a path [N]."""
         if self._goals.shape != goals.shape:
             self._make_room(goals)
-            return np.ones(len(goals), bool)
         changed = (self._goals != goals).reshape(len(goals), -1).any(1)
-        return changed | (self._waited >= self.graph.config.patience)
+        self._forgotten |= changed
+        waited = self._waited >= self.graph.config.patience
+        return self._forgotten | self._detours.update(waited & ~self._forgotten)
 
     def _plan(self, rows: Integers, goals: Array, embedded: list[Tensor]) -> None:
         """Plan paths of some episodes, from embeddings [n, A, D] of what is seen in them."""
@@ -141,7 +158,8 @@ class Committed:
         for row, path in zip(rows, paths, strict=True):
             wider[row, : len(path)] = path
         self._paths = wider
-        self._reached[rows], self._waited[rows] = _NOWHERE, 0
+        self._reached[rows], self._waited[rows], self._forgotten[rows] = _NOWHERE, 0, False
+        self._detours.stop(rows)
 
     def _put(self, places: Places, rows: Integers) -> None:
         if len(rows) == len(self._goals):
@@ -208,4 +226,4 @@ class Committed:
             for x in (observations, self.targets(observations, goals)[:, None])
         )
         places = critic.embed_goals(critic.initial_context(states), targets)  # [N, 1, D]
-        return critic.score(embedded, places).squeeze(-1)
+        return self._detours.prefer(critic.score(embedded, places).squeeze(-1))

@@ -224,9 +224,10 @@ class GroundedAgent:
             return None
         assert isinstance(self.actions, Pursuit)
         goals = batch.committed_goals
-        if isinstance(self.waypoints, Targets):
-            goals = self.waypoints.targets(states, goals)
-        return self.actions.pursue(states, goals)
+        if not isinstance(self.waypoints, Targets):
+            return self.actions.pursue(states, goals)
+        targets = self.waypoints.targets(states, goals)
+        return self.waypoints.steer(self.actions.pursue(states, targets))
 
     def _compare(self, states: Array, state: Tensor, batch: EpisodeBatch) -> Array:
         """Return the best of the compared actions [N, ...], as the strategy scores them."""

@@ -62,6 +62,9 @@ class Targets(Protocol):
     def targets(self, observations: Array, goals: Array) -> Array:
         """Return where to go next [N, G], seeing observations [N, ...] with a goal each [N, G]."""
 
+    def steer(self, actions: Array) -> Array:
+        """Return actions [N, ...] towards the targets, others where there is no progress."""
+
     def plan(self, row: int) -> Plan:
         """Return the present plan of an episode."""
 
@@ -135,7 +138,7 @@ class WaypointPolicy:
         observations, goals = seen["observation"], seen["desired_goal"]
         if isinstance(self.composition, Targets):
             targets = self.composition.targets(observations, goals)
-            return self._policy({**seen, "desired_goal": targets})
+            return self.composition.steer(self._policy({**seen, "desired_goal": targets}))
         distance = self.composition.graph.distance
         embedded = distance.embed(observations)[0]
         scores = self.composition.action_scores(observations, embedded, goals)

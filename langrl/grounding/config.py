@@ -49,6 +49,12 @@ class WaypointConfig(Settings):
     patience: int = Field(
         50, ge=1, le=1_000_000, description="steps without progress until another path is planned"
     )
+    detour: int = Field(
+        25,
+        ge=0,
+        le=1_000_000,
+        description="committed: steps in one drawn direction before that; 0: none",
+    )
     stage_discount: float = Field(
         0.5,
         ge=0,

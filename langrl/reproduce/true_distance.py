@@ -82,6 +82,7 @@ def oracle_graph(expert: Expert, graph: WaypointGraph) -> WaypointGraph:
         cutoff=_NEAR,
         visible=_SEEN,
         patience=graph.config.patience,
+        detour=graph.config.detour,
     )
     return WaypointGraph(
         TrueDistance(expert, distance.critics[0], distance.actions), waypoints, config

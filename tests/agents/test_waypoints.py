@@ -101,6 +101,7 @@ def test_a_path_is_kept_as_long_as_it_works(graph):
 
 
 def test_another_path_is_planned_after_steps_without_progress_or_for_another_goal(graph):
+    graph = graph.with_config(graph.config.model_copy(update={"detour": 0}))
     follower = Committed(graph)
     follower.targets(STARTS, GOALS)
     elsewhere = np.tile(np.float32([0.9, 0.9]), (6, 1))
@@ -119,6 +120,76 @@ def test_another_path_is_planned_after_steps_without_progress_or_for_another_goa
     follower.targets(elsewhere, goals)
     assert np.array_equal(follower.plan(0).places[-1], goals[0])
     assert np.array_equal(kept, follower.plan(1).places)
+
+
+def on_a_detour(follower, states, goals, patience):
+    """Let a follower see no progress; return what becomes of actions of 0, after each step."""
+    still = np.zeros_like(states)
+    for _ in range(1 + patience):  # the first step is progress
+        follower.targets(states, goals)
+        assert np.array_equal(follower.steer(still), still)
+    while True:
+        follower.targets(states, goals)
+        yield follower.steer(still)
+
+
+@pytest.mark.parametrize("detour", [1, 5])
+def test_without_progress_one_drawn_action_is_kept_and_then_a_path_planned(graph, detour):
+    graph = graph.with_config(graph.config.model_copy(update={"detour": detour}))
+    follower = Committed(graph, np.random.default_rng(3))
+    elsewhere = np.tile(np.float32([0.9, 0.9]), (6, 1))
+    steps = on_a_detour(follower, STARTS, GOALS, graph.config.patience)
+    first, *others = [next(steps) for _ in range(detour)]
+    assert len(np.unique(first, axis=0)) > 1
+    assert all((way == WAYS).all(1).any() for way in first)
+    assert all(np.array_equal(taken, first) for taken in others)
+    before = follower.plan(0).places
+    follower.targets(elsewhere, GOALS)  # the detour is over
+    assert not follower.steer(np.zeros_like(STARTS)).any()
+    assert not np.array_equal(follower.plan(0).places, before)
+
+
+def test_a_detour_ends_with_its_episode_and_goes_on_beside_others(graph):
+    follower = Committed(graph, np.random.default_rng(3))
+    first = next(on_a_detour(follower, STARTS, GOALS, graph.config.patience))
+    kept = np.array([True, False, True, True, False, False])
+    still = np.zeros((3, 2), np.float32)
+    follower.keep(kept)
+    assert np.array_equal(follower.steer(still), first[kept])
+    follower.reset(np.array([True, False, False]))
+    follower.targets(STARTS[kept], GOALS[kept])
+    assert np.array_equal(follower.steer(still), [[0, 0], *first[kept][1:]])
+    scores = torch.zeros(3, 8)
+    preferred = follower.action_scores(STARTS[kept], torch.zeros(3, 8, 2), GOALS[kept])
+    assert np.array_equal(WAYS[preferred[1:].argmax(1)], first[kept][1:])
+    assert preferred[0].isfinite().all()
+    assert preferred[1:].isfinite().sum() == len(scores) - 1
+
+
+def test_whoever_is_there_makes_no_detour(graph):
+    follower = Committed(graph)
+    for _ in range(3 * graph.config.patience):
+        assert np.array_equal(follower.targets(GOALS, GOALS), GOALS)
+        assert not follower.steer(np.zeros_like(GOALS)).any()
+
+
+def test_a_detour_leads_out_of_where_the_critic_leads_back(graph):
+    def misled(seen):
+        """Go the best way, but to (0.85, 0.35) from near there."""
+        here, trap = seen["observation"], np.float32([0.85, 0.35])
+        trapped = np.linalg.norm(here - trap, axis=1) < 0.12
+        goals = np.where(trapped[:, None], trap, seen["desired_goal"])
+        return best_way({**seen, "desired_goal": goals.astype(np.float32)})
+
+    goals = np.tile(np.float32([0.6, 0.1]), (6, 1))
+    starts = np.tile(np.float32([0.85, 0.4]), (6, 1))
+    missed = []
+    for detour in (0, 6):
+        changed = graph.with_config(graph.config.model_copy(update={"detour": detour}))
+        policy = WaypointPolicy(misled, Committed(changed), Drawing(1.0))
+        missed.append(error(walk(policy, starts, goals, 400), goals) > 0.06)
+    assert missed[0].all()
+    assert missed[1].sum() <= 1
 
 
 def test_episodes_that_are_dropped_or_begin_anew_leave_the_others_their_paths(graph):
