@@ -75,6 +75,21 @@ class ClonedPolicy(nn.Module):
         return features.permute(0, 2, 3, 1)
 
 
+def cloning_loss(logits: Tensor, actions: Tensor) -> tuple[Tensor, Batch]:
+    """Return the cross-entropy of actions that were demonstrated.
+
+    Args:
+        logits: of a policy [P, A], for P states.
+        actions: what was done there, integers [P].
+
+    Returns:
+        Scalar loss in nats; metrics: ``accuracy_action`` in [0, 1], how often the likeliest action
+        is the one that was done.
+    """
+    loss = functional.cross_entropy(logits, actions)
+    return loss, {"accuracy_action": (logits.argmax(1) == actions).float().mean()}
+
+
 class CloningLearner(GradientLearner):
     """Trains a ``ClonedPolicy`` to do what the experts did.
 
@@ -124,10 +139,8 @@ class CloningLearner(GradientLearner):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Return the cross-entropy of the experts' actions."""
-        logits = self.policy(batch["room"], batch["text"], batch["pose"]).flatten(0, 1)
-        actions = batch["action"].flatten()
-        loss = functional.cross_entropy(logits, actions)
-        return loss, {"accuracy_action": (logits.argmax(1) == actions).float().mean()}
+        logits = self.policy(batch["room"], batch["text"], batch["pose"])
+        return cloning_loss(logits.flatten(0, 1), batch["action"].flatten())
 
 
 class CloningAgent:

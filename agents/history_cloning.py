@@ -12,9 +12,8 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from langrl.agents.cloning import ClonedPolicy
+from langrl.agents.cloning import ClonedPolicy, cloning_loss
 from langrl.agents.config import GridLearnerConfig
 from langrl.agents.observations import read_observations
 from langrl.models.config import GridCriticConfig
@@ -107,10 +106,9 @@ class HistoryCloningLearner(GradientLearner):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Return the cross-entropy of the demonstrated actions."""
-        logits = self.policy(batch["view"], batch["text"])[0][batch["mask"]]
-        actions = batch["action"][batch["mask"]]
-        loss = functional.cross_entropy(logits, actions)
-        return loss, {"accuracy_action": (logits.argmax(1) == actions).float().mean()}
+        mask = batch["mask"]
+        logits, _ = self.policy(batch["view"], batch["text"])
+        return cloning_loss(logits[mask], batch["action"][mask])
 
 
 class HistoryCloningAgent:

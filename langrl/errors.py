@@ -95,7 +95,8 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
     """Return a text as one line for a terminal, without its middle if it is too long.
 
     What stays is the beginning, which says what is wrong, and what follows the last semicolon: what
-    to do. Words lose their middles first, such as paths, or a name of thousands of letters.
+    to do. Words lose their middles first, such as paths, or a name of thousands of letters; then
+    what is between the beginning and the repair; a repair of over two thirds loses its middle, too.
 
     What is quoted may come from anyone's file: characters that a terminal does not show, or that
     steer it, are written as Python writes them.
@@ -107,8 +108,17 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
         line = " ".join(_cut(word, most, most // 2) for word in words)
         if len(line) <= longest:
             return line
-    repair = len(line) - line.rfind("; ")
-    return _cut(line, longest, max(longest // 3, repair if repair < 2 * longest // 3 else 0))
+    return _shortened(line, longest)
+
+
+def _shortened(line: str, longest: int) -> str:
+    """Return a line without the middle of what is wrong, and of the repair if that is too long."""
+    wrong, mark, repair = line.rpartition("; ")
+    least = min(len(wrong), longest // 3)  # of what is wrong: its beginning names the file or field
+    most = longest - least
+    repair = _cut(mark + repair, most, most // 3)
+    room = longest - len(repair)
+    return _cut(wrong, room, (room - least) // 3).rstrip() + repair
 
 
 def _visible(word: str) -> str:
@@ -120,7 +130,7 @@ def _cut(text: str, longest: int, last: int) -> str:
     """Return a text without its middle if it is too long; so many of its last characters stay."""
     if len(text) <= longest:
         return text
-    return text[: longest - last - len(_CUT)] + _CUT + text[-last:]
+    return text[: longest - last - len(_CUT)] + _CUT + text[len(text) - last :]
 
 
 def quoted(value: object, longest: int = 80) -> str:

@@ -1,6 +1,8 @@
 """An error that is too long for a line loses its middle, and keeps what it says to do."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langrl.errors import one_line
 
@@ -34,3 +36,30 @@ def test_a_repair_that_would_fill_the_line_is_cut_too():
     assert len(line) <= 120
     assert line.startswith("config.yaml: wrong")
     assert line.endswith("choose one of them,")
+    assert "; choose one of them, choose" in line
+
+
+# Words that lose nothing by themselves.
+_SYMBOLS = st.characters(categories=["L", "N", "P", "S"], exclude_characters=";")
+_WORDS = st.lists(st.text(_SYMBOLS, min_size=1, max_size=40), min_size=1, max_size=60)
+
+
+@given(_WORDS.map(" ".join), _WORDS.map(" ".join), st.sampled_from([120, 300, 1000]))
+def test_what_is_wrong_begins_the_line_and_the_repair_ends_it(wrong, repair, longest):
+    line = one_line(f"{wrong}; {repair}", longest)
+    assert len(line) <= longest
+    kept = longest // 3 - 8
+    assert line.startswith(wrong[:kept].rstrip())
+    if len(repair) <= longest // 2:
+        assert line.endswith(f"; {repair}")
+    else:
+        assert f"; {repair[: longest // 4]}" in line
+        assert line.endswith(repair[-longest // 6 :].lstrip())
+
+
+@given(st.text(max_size=1500), st.sampled_from([120, 300, 1000]))
+def test_any_text_becomes_one_line_that_stays_as_it_is(text, longest):
+    line = one_line(text, longest)
+    assert len(line) <= longest
+    assert line.isprintable()
+    assert one_line(line, longest) == line

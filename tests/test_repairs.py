@@ -28,6 +28,8 @@ COMMANDS = (
     "data make",
     *(f"reproduce {name}" for name in REPRODUCTIONS),
 )  # fmt: skip
+LONGEST_REPAIR = 180  # characters: the line has 300, and says what is wrong before
+_FILLED_IN = 10  # characters of what a message fills in
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
     "AdamW", "AdroitHand", "BabyAI", "BabyAIBot", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
@@ -215,3 +217,18 @@ def test_a_flag_that_a_message_names_exists(capsys):
     flags = dict(found(r"(?<![\w-])--[a-z][\w.-]*[a-z]"))
     assert len(flags) > 5
     assert {flag: file for flag, file in flags.items() if flag not in known} == {}
+
+
+def test_no_repair_fills_a_line_of_the_terminal():
+    long = {}
+    for file, tree in sources().items():
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        for call in calls:
+            if getattr(call.func, "id", "").endswith("Error"):
+                repairs = (text.rpartition("; ")[2] for text in texts_of(call) if "; " in text)
+                long |= {
+                    f"{file}:{call.lineno}": repair
+                    for repair in repairs
+                    if len(repair) + _FILLED_IN * repair.count("\0") > LONGEST_REPAIR
+                }
+    assert long == {}

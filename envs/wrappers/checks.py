@@ -101,8 +101,8 @@ def plain_space(space: spaces.Space[Any], wrapper: str) -> spaces.Space[Any]:
     if isinstance(seen, spaces.Dict) and "desired_goal" in seen.spaces:
         raise ShapeError(
             f"{wrapper} makes no sense here, as the observations have a desired_goal already; put"
-            " it around the environment below, or around gymnasium.wrappers.FlattenObservation("
-            'FilterObservation(env, ["observation"])) where the environment itself has goals'
+            " it around the environment below, or, if that has goals itself, around"
+            ' gymnasium.wrappers.FlattenObservation(FilterObservation(env, ["observation"]))'
         )
     if isinstance(seen, spaces.Dict) and {"image", "mission"} <= set(seen.spaces):
         raise ShapeError(
@@ -316,9 +316,9 @@ def check_goal(goal: Any, space: spaces.Box, name: str, bounded: bool = True) ->
         ) from None
     if array.shape != space.shape:
         raise ShapeError(
-            f"{name} is {list(array.shape)} and goals are {list(space.shape)}; goals keep one"
-            " shape: fix Goals.achieved, Goals.draw or the candidates, or use RenderedGoals of"
-            " langrl.envs.wrappers.goals, whose goals are embeddings of one size"
+            f"{name} is {list(array.shape)} and goals are {list(space.shape)}; fix Goals.achieved,"
+            " Goals.draw or the candidates, or use langrl.envs.wrappers.goals.RenderedGoals, whose"
+            " goals are embeddings of one size"
         )
     if not np.isfinite(array).all():
         raise ShapeError(f"{name} is not finite; fix the environment or its Goals")

@@ -65,8 +65,8 @@ def _check_kind(env: Any, wrapper: str) -> None:
         )
     if env.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP:
         raise ConfigError(
-            f"{wrapper} does not read the last observations that SameStep leaves in info; make the"
-            ' environments with autoreset_mode="NextStep" or "Disabled", as in'
+            f"{wrapper} does not read the last observations that SameStep leaves in info, and"
+            ' takes autoreset_mode="NextStep" or "Disabled"; use'
             f" {made_with(AutoresetMode.NEXT_STEP)}, or put"
             f" langrl.envs.wrappers.instructions.{wrapper} around each"
         )

@@ -1,5 +1,6 @@
 """``langrl play`` and ``langrl render``: a trained run in the browser, or an episode as a file."""
 
+import signal
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from langrl.cli.folders import check_folder, find_run
 from langrl.errors import check_extra, lookup
 from langrl.tasks.hub import is_on_hub
 from langrl.tasks.registry import demos, load_run_config
+from langrl.training import interrupts
 from langrl.training.logs import console
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def play(arguments: list[str]) -> None:
-    """Serve a run, or that of the demo, until the process is stopped."""
+    """Serve a run, or that of the demo, until Ctrl-C."""
     given = parse(PlayArguments, arguments, "langrl play")
     for module in ("starlette", "uvicorn"):
         check_extra(module, "web")
@@ -33,8 +35,13 @@ def play(arguments: list[str]) -> None:
         console.print(f"{playground.title}: open {address} in a browser; Ctrl-C stops")
         if given.browser:
             webbrowser.open(address)
-        with one_thread():
-            serve(playground, bound, given.host)
+        try:
+            with one_thread():
+                serve(playground, bound, given.host)
+        except interrupts.Stopped as stopped:
+            if stopped.number != signal.SIGINT:
+                raise
+            console.print("stopped")  # as every server of a page is: nothing has failed
 
 
 def render(arguments: list[str]) -> None:

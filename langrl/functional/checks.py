@@ -181,3 +181,56 @@ def scale(function: str, name: str, value: float | Tensor, like: Tensor) -> Tens
             " is learned"
         )
     return given.reshape(()).to(like.device)
+
+
+def check_weights(function: str, log_weights: Sequence[int], **axes: Sequence[int]) -> None:
+    """Raise ShapeError if weights have leading axes that nothing else about candidates has."""
+    leading = torch.broadcast_shapes(*axes.values())
+    if torch.broadcast_shapes(leading, log_weights) != leading:
+        of = " and ".join(f"{argument} {list(shape)}" for argument, shape in axes.items())
+        raise ShapeError(
+            f"{function} got log_weights with leading axes {list(log_weights)}, which those of {of}"
+            " do not include; where each query has candidates of its own, give it an axis for one"
+            " query: left.unsqueeze(-2)"
+        )
+
+
+def check_same_goals(
+    function: str, *, left: Tensor, right: Tensor, goals: Tensor, right_goals: Tensor
+) -> None:
+    """Raise ShapeError unless embeddings fit together and both sides embed the same goals."""
+    given = {"left": left, "right": right, "goals": goals, "right_goals": right_goals}
+    for argument, value in given.items():
+        check_embeddings(function, argument, value)
+    if left.shape[-1] != goals.shape[-1] or right.shape[-1] != right_goals.shape[-1]:
+        raise ShapeError(
+            f"{function} needs left and goals of one embedding size, right and right_goals of one,"
+            f" got { ({argument: value.shape[-1] for argument, value in given.items()}) }; without"
+            " right_goals, all four share one encoder's"
+        )
+    if goals.shape[-2] != right_goals.shape[-2]:
+        raise ShapeError(
+            f"{function} needs goals and right_goals of the same candidates, got {goals.shape[-2]}"
+            f" and {right_goals.shape[-2]}; embed the same goals twice"
+        )
+
+
+def check_scores(function: str, left: Tensor, right: Tensor) -> None:
+    """Raise ShapeError unless [..., N, M] and [..., M, K] are scores of the same candidates."""
+    shapes = f"{list(left.shape)} and {list(right.shape)}"
+    if left.ndim < 2 or right.ndim < 2 or left.shape[-1] != right.shape[-2] or not left.shape[-1]:
+        raise ShapeError(
+            f"{function} needs left [..., N, M] and right [..., M, K] with the same M >= 1, got"
+            f" {shapes}; score both against the same candidates"
+        )
+    if not left.numel() or not right.numel():
+        raise ShapeError(
+            f"{function} got no query or no instruction: left and right are {shapes}; give at"
+            " least one of each"
+        )
+    if not (left.is_floating_point() and right.is_floating_point()):
+        raise ShapeError(
+            f"{function} needs left and right of floats, got {left.dtype} and {right.dtype};"
+            " convert them with .float()"
+        )
+    check_batches(function, left=left.shape[:-2], right=right.shape[:-2])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
-from langrl.functional.checks import takes_tensors
+from langrl.functional.checks import check_finite, takes_tensors
 
 _ORDER = 24  # from here on, _TERMS terms of the large-order expansion are exact to 1e-13
 _TERMS = 8
@@ -179,3 +179,37 @@ def symmetric_semidefinite(covariance: Tensor) -> Tensor:
     # a negative eigenvalue, times a large scale, would make the integral diverge
     lift: Tensor = torch.eye(len(covariance)).to(covariance) * eigenvalues[0].clamp(max=0.0)
     return spread - lift
+
+
+def checked_law(
+    mean: Tensor, covariance: Tensor, left: Tensor, right: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return a Gaussian's mean and covariance in float64, the latter without rounding.
+
+    Args:
+        mean: [D], or [D1 + D2] where two encoders embed the same goals.
+        covariance: [D, D] or [D1 + D2, D1 + D2].
+        left: state-action embeddings [..., N, D1], for their size.
+        right: instruction embeddings [..., K, D2], for theirs.
+
+    Raises:
+        ShapeError: if the sizes do not fit.
+        NonFiniteError: if there is NaN or an infinity.
+        DomainError: if the covariance is none.
+    """
+    one, other = left.shape[-1], right.shape[-1]
+    fits = {one, one + other} if one == other else {one + other}
+    if mean.ndim != 1 or len(mean) not in fits:
+        raise ShapeError(
+            f"gaussian needs mean [{'] or ['.join(map(str, sorted(fits)))}] for left and right of"
+            f" sizes {one} and {other}, got {list(mean.shape)}; give the mean of the"
+            " shared goal encoder's embeddings, or of both encoders' side by side"
+        )
+    if covariance.shape != (len(mean), len(mean)):
+        raise ShapeError(
+            f"gaussian needs covariance [{len(mean)}, {len(mean)}] for a mean of {len(mean)}, got"
+            f" {list(covariance.shape)}; take both from the same goal embeddings"
+        )
+    for name, value in (("mean", mean), ("covariance", covariance)):
+        check_finite("gaussian", name, value)
+    return widened(mean), symmetric_semidefinite(widened(covariance))

@@ -10,8 +10,6 @@ size; leading axes are batches that broadcast.
 Source: Che & Eysenbach, ICLR 2025, arXiv:2501.11326.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,10 +17,10 @@ from torch.nn import functional
 from langrl.errors import DomainError, NonFiniteError, ShapeError, UnknownNameError
 from langrl.functional import checks as arguments
 from langrl.functional.densities import (
+    checked_law,
     log_hyp0f1,
     log_mean_exp_quadratic,
     parts,
-    symmetric_semidefinite,
     widened,
 )
 from langrl.functional.energies import Energy, cosine, dot, energy_of, neg_half_sq_l2
@@ -97,7 +95,7 @@ def monte_carlo(
 
     Source: arXiv:2501.11326, Lemma 1.
     """
-    _check_scores(left, right)
+    arguments.check_scores("monte_carlo", left, right)
     dtype = torch.promote_types(left.dtype, right.dtype)
     top: float | Tensor = 0.0
     if log_weights is not None:
@@ -105,7 +103,7 @@ def monte_carlo(
         axes = {"left": left.shape[:-2], "right": right.shape[:-2]}
         arguments.check_batches("monte_carlo", **axes, log_weights=log_weights.shape[:-1])
         # not those of right: scores of left are of the same candidates all along an axis it lacks
-        _check_weights("monte_carlo", log_weights.shape[:-1], left=left.shape[:-2])
+        arguments.check_weights("monte_carlo", log_weights.shape[:-1], left=left.shape[:-2])
         right, top = weighted(right, log_weights)
     log_sum, doubtful = log_matmul_exp(left, right)
     log_squares = None
@@ -163,7 +161,7 @@ def monte_carlo_embeddings(
     name = "monte_carlo_embeddings"
     others = goals if right_goals is None else right_goals
     given = {"left": left, "right": right, "goals": goals, "right_goals": others}
-    _check_same_goals(name, **given)
+    arguments.check_same_goals(name, **given)
     if chunk < 1:
         raise DomainError(f"{name} needs chunk >= 1, got {chunk}; 4096 suits most caches")
     if log_weights is not None:
@@ -173,7 +171,7 @@ def monte_carlo_embeddings(
     arguments.check_batches(name, **{key: value.shape[:-2] for key, value in given.items()})
     if log_weights is not None:
         axes = {"left": left.shape[:-2], "goals": goals.shape[:-2]}
-        _check_weights(name, log_weights.shape[:-2], **axes)
+        arguments.check_weights(name, log_weights.shape[:-2], **axes)
     one = energy_of(energy)
     other = one if right_energy is None else energy_of(right_energy)
     t1 = arguments.scale(name, "left_scale", left_scale, left).to(left.dtype)
@@ -203,38 +201,6 @@ def monte_carlo_embeddings(
     dtype = torch.promote_types(left.dtype, right.dtype)
     squares = log_squares if error_bars else None
     return from_sums(log_sum, squares, goals.shape[-2], fraction, dtype)
-
-
-def _check_weights(name: str, log_weights: Sequence[int], **axes: Sequence[int]) -> None:
-    """Raise ShapeError if weights have leading axes that nothing else about candidates has."""
-    leading = torch.broadcast_shapes(*axes.values())
-    if torch.broadcast_shapes(leading, log_weights) != leading:
-        of = " and ".join(f"{argument} {list(shape)}" for argument, shape in axes.items())
-        raise ShapeError(
-            f"{name} got log_weights with leading axes {list(log_weights)}, which those of {of} do"
-            " not include; where each query has candidates of its own, give it an axis for one"
-            " query: left.unsqueeze(-2)"
-        )
-
-
-def _check_same_goals(
-    name: str, *, left: Tensor, right: Tensor, goals: Tensor, right_goals: Tensor
-) -> None:
-    """Raise ShapeError unless embeddings fit together and both sides embed the same goals."""
-    given = {"left": left, "right": right, "goals": goals, "right_goals": right_goals}
-    for argument, value in given.items():
-        arguments.check_embeddings(name, argument, value)
-    if left.shape[-1] != goals.shape[-1] or right.shape[-1] != right_goals.shape[-1]:
-        raise ShapeError(
-            f"{name} needs left and goals of one embedding size, right and right_goals of one, got"
-            f" { ({argument: value.shape[-1] for argument, value in given.items()}) }; without"
-            " right_goals, all four share one encoder's"
-        )
-    if goals.shape[-2] != right_goals.shape[-2]:
-        raise ShapeError(
-            f"{name} needs goals and right_goals of the same candidates, got {goals.shape[-2]} and"
-            f" {right_goals.shape[-2]}; embed the same goals twice"
-        )
 
 
 def _folded(energy: Energy, embedded: Tensor, scale: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -338,7 +304,7 @@ def gaussian(
             f" {getattr(energy, '__name__', energy)}; use monte_carlo for any other"
         )
     a, c = _widened("gaussian", "left", left), _widened("gaussian", "right", right)
-    m, spread = _law(mean, covariance, left, right)
+    m, spread = checked_law(mean, covariance, left, right)
     t1 = arguments.scale("gaussian", "left_scale", left_scale, a).double()
     t2 = arguments.scale("gaussian", "right_scale", right_scale, a).double()
     if energy is cosine:
@@ -384,51 +350,11 @@ def gaussian_law(
     return embedded.mean(0), torch.cov(embedded.mT).reshape(size, size)  # cov drops an axis of 1
 
 
-def _check_scores(left: Tensor, right: Tensor) -> None:
-    shapes = f"{list(left.shape)} and {list(right.shape)}"
-    if left.ndim < 2 or right.ndim < 2 or left.shape[-1] != right.shape[-2] or not left.shape[-1]:
-        raise ShapeError(
-            "monte_carlo needs left [..., N, M] and right [..., M, K] with the same M >= 1, got"
-            f" {shapes}; score both against the same candidates"
-        )
-    if not left.numel() or not right.numel():
-        raise ShapeError(
-            f"monte_carlo got no query or no instruction: left and right are {shapes}; give at"
-            " least one of each"
-        )
-    if not (left.is_floating_point() and right.is_floating_point()):
-        raise ShapeError(
-            f"monte_carlo needs left and right of floats, got {left.dtype} and {right.dtype};"
-            " convert them with .float()"
-        )
-    arguments.check_batches("monte_carlo", left=left.shape[:-2], right=right.shape[:-2])
-
-
 def _widened(function: str, name: str, value: Tensor) -> Tensor:
     """Return embeddings in float64, checked."""
     arguments.check_embeddings(function, name, value)
     arguments.check_finite(function, name, value)
     return widened(value)
-
-
-def _law(mean: Tensor, covariance: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the covariance in float64, checked; the covariance without rounding."""
-    one, other = left.shape[-1], right.shape[-1]
-    fits = {one, one + other} if one == other else {one + other}
-    if mean.ndim != 1 or len(mean) not in fits:
-        raise ShapeError(
-            f"gaussian needs mean [{'] or ['.join(map(str, sorted(fits)))}] for left and right of"
-            f" sizes {one} and {other}, got {list(mean.shape)}; give the mean of the"
-            " shared goal encoder's embeddings, or of both encoders' side by side"
-        )
-    if covariance.shape != (len(mean), len(mean)):
-        raise ShapeError(
-            f"gaussian needs covariance [{len(mean)}, {len(mean)}] for a mean of {len(mean)}, got"
-            f" {list(covariance.shape)}; take both from the same goal embeddings"
-        )
-    for name, value in (("mean", mean), ("covariance", covariance)):
-        arguments.check_finite("gaussian", name, value)
-    return widened(mean), symmetric_semidefinite(widened(covariance))
 
 
 def _like(left: Tensor, right: Tensor, value: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ step of more than a few seconds is not waited for.
 No torch here: the command line handles signals before anything heavy is imported.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -21,11 +22,11 @@ _SAME = 0.05  # seconds; a terminal and a wrapper may both pass one signal on
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was asked to end; ``status`` is what it ends with."""
+    """The process was asked to end, by the signal ``number``; ``status`` is what it ends with."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
+        self.number, self.status = number, 128 + number
 
 
 @dataclass
@@ -125,6 +126,8 @@ def _on_signal(number: int, _: FrameType | None) -> None:
             os._exit(128 + number)
         return
     _state.number, _state.at = number, now
+    # While Python ends, its own handler of SIGINT would print a traceback.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
     if not _state.deferred:
         raise Stopped(number)
     _set_alarm(_PATIENCE)

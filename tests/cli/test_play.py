@@ -1,4 +1,5 @@
 import json
+import signal
 import threading
 import urllib.request
 
@@ -46,6 +47,18 @@ def test_a_run_is_served_at_the_address_that_is_printed(small_run, visited, caps
     assert f"port {port} is in use" in said
     assert f"http://127.0.0.1:{used}/" in said
     assert opened["info"]["title"] == str(run)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"), [(signal.SIGINT, 0, "stopped\n"), (signal.SIGTERM, 143, "")]
+)
+def test_ctrl_c_is_how_serving_ends(number, status, says, small_run, monkeypatch, capsys):
+    stop = lambda server, sockets: signal.raise_signal(number)  # noqa: E731
+    monkeypatch.setattr(uvicorn.Server, "run", stop)
+    assert run_langrl("play", str(small_run("maze")), "--port", "0") == status
+    out, err = capsys.readouterr()
+    assert out.endswith("Ctrl-C stops\n" + says)
+    assert ("interrupted" in err) is (status != 0)
 
 
 def test_without_a_run_the_demos_is_trained_once(visited, monkeypatch, tmp_path, capsys):

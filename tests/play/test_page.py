@@ -113,6 +113,19 @@ def test_the_world_is_used_with_keys_alone(visit):
     assert label == "nearest_goal, agent in row 4, column 0, success in 7 steps"
 
 
+def test_the_cursor_goes_with_the_mouse_and_says_what_was_made(visit):
+    page = visit(maze_playground())
+    page.check("input[value=edit]")
+    says = "$('cursor').textContent"
+    page.click((1, 5), (2, 5))
+    page.browser.wait(f"{says}.startsWith('Row 2, column 5: wall')")
+    page.browser.press("ArrowUp")
+    assert page.text("cursor").startswith("Row 1, column 5: wall")
+    page.browser.press("Enter", 13, "\r")
+    page.browser.wait(f"{says}.startsWith('Row 1, column 5: free')")
+    assert page.browser.evaluate("state.view.scene.walls")[1:3] == [".####.", ".....#"]
+
+
 def test_an_idle_session_is_begun_anew_with_the_same_text(visit):
     page = visit(maze_playground())
     page.browser.evaluate("state.id = 'gone'")

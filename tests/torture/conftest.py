@@ -9,6 +9,7 @@ from small_goal_runs import tiny
 from small_runs import GRID, MAZE, make_once
 from tally import ROWS
 
+from langrl.tasks.cpc.config import CpcRunConfig
 from langrl.tasks.presets import parse_config
 from langrl.tasks.registry import TASKS
 from langrl.tasks.run import train_run
@@ -30,6 +31,12 @@ QUICK = {
     ],
 }
 FAMILIES = {"maze": "street-maze", "grid": "grid"}
+CPC = {
+    "rooms": 10, "trajectories_per_room": 1, "segments": 2, "length": 16, "probe_rooms": 10,
+    "trajectories_per_batch": 4, "anchors": 16, "steps": 4,
+    "model": {"embedding": 8, "context": 8, "horizon": 2, "width": 16},
+    "logging": {"log_every": 1, "checkpoint_every": 2},
+}  # fmt: skip
 GOALS = {
     "learner": {"env_steps": 24, "steps": 3},
     "evaluation": {"methods": ["none"]},
@@ -47,7 +54,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(scope="session")
 def quick_config(tiny_language):
     """A function from a kind of run to the config of a quick one."""
-    known = {"goals": tiny(GOALS)}
+    known = {"goals": tiny(GOALS), "cpc": CpcRunConfig.model_validate(CPC)}
 
     def config_of(kind):
         if kind not in known:

@@ -1,5 +1,6 @@
 """A run that is stopped at any operation on its folder goes on, to the bits of a whole run."""
 
+import itertools
 import json
 import os
 import shutil
@@ -64,7 +65,10 @@ def stopped(config, folder, at, **options):
     return in_a_fork(train, folder.with_suffix(".log"))
 
 
-@pytest.mark.parametrize("kind", ["maze", "goals"])
+LONG = [pytest.param(kind, marks=pytest.mark.torture) for kind in ("grid", "cpc")]
+
+
+@pytest.mark.parametrize("kind", ["maze", "goals", *LONG])
 @counted(8, 1000)
 def test_a_run_that_is_stopped_at_any_operation_goes_on(
     many, kind, quick_config, quick_runs, tmp_path
@@ -118,6 +122,19 @@ def test_a_run_without_any_whole_checkpoint_says_so(quick_config, tmp_path):
         resume_run(tmp_path / "run", "resume")
     assert torch.get_num_threads() == 1
     assert find_checkpoint(tmp_path / "run").name == "step-4"
+
+
+def test_a_clock_that_goes_backwards_changes_no_record(
+    quick_config, quick_runs, tmp_path, monkeypatch
+):
+    config, folder = quick_config("maze"), tmp_path / "run"
+    assert stopped(config, folder, 90) == STOPPED
+    assert find_checkpoint(folder).name == "step-2"
+    now = time.time()
+    hours = itertools.count(1)  # each question for the time is answered an hour earlier
+    monkeypatch.setattr(time, "time", lambda: now - 3600 * next(hours))
+    go_on(config, folder)
+    check_same(folder, quick_runs("maze"))
 
 
 def steps_on_board(folder):

@@ -32,15 +32,17 @@ def refuse(event, arguments):
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.symlink")
 sys.addaudithook(refuse)
 """
+TESTS = str(Path(__file__).parents[1])
 NAMED = "Läufe и данные 数据"
 
 
-def run(folder, words, *, flags=(), without=(), first="", status=0):
+def run(folder, words, *, flags=(), without=(), first="", seed="random", status=0):
     """Run the command line in a folder; return what it printed."""
     env = {key: value for key, value in os.environ.items() if key not in without}
     done = subprocess.run(
         [sys.executable, *flags, "-c", first + CODE, *map(str, words)],
-        cwd=folder, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        cwd=folder, env=env | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": seed},
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == status, (done.stdout + done.stderr)[-1500:]
     return done.stdout + done.stderr
@@ -61,7 +63,7 @@ def test_a_run_is_the_same_without_assertions_home_and_plain_names(
     quick_config, quick_runs, tmp_path
 ):
     place = tmp_path / NAMED / "a b"
-    weights = train(place, quick_config("maze"), flags=("-O",), without=["HOME"])
+    weights = train(place, quick_config("maze"), flags=("-O",), without=["HOME"], seed="1")
     assert weights == read_weights(quick_runs("maze"))
 
 
@@ -77,6 +79,20 @@ WAYS = {
     "another folder": {"where": "elsewhere/below"},
     NAMED: {},
 }
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", ["maze", "grid", "goals", "cpc"])
+def test_fresh_processes_give_the_same_bits(kind, quick_config, quick_runs, tmp_path):
+    command = "pretrain" if kind == "cpc" else "train"
+    modules = ["--import-module", "toy_goal_worlds"] if kind == "goals" else []
+    (tmp_path / "mine.yaml").write_text(dump_config(quick_config(kind)))
+    with tally("4 the same bits in a fresh process, whatever its PYTHONHASHSEED") as check:
+        for seed in ("0", "1", "2", "4294967295", "random"):
+            with check.case(f"{kind}, PYTHONHASHSEED={seed}"):
+                words = [command, "--config", "mine.yaml", *modules, "--out", seed]
+                run(tmp_path, words, first=f"import sys; sys.path.append({TESTS!r}); ", seed=seed)
+                assert read_weights(tmp_path / seed) == read_weights(quick_runs(kind))
 
 
 @pytest.mark.torture

@@ -42,6 +42,12 @@ PRETRAINING = {
     "model": {"embedding": 16, "image": {"channels": 16, "depth": 1},
               "text": {"width": 16, "depth": 1, "buckets": 64}},
 }  # fmt: skip
+CPC = {
+    "task": "cpc", "rooms": 20, "trajectories_per_room": 1, "segments": 2, "length": 16,
+    "trajectories_per_batch": 4, "anchors": 16, "steps": 10**6,
+    "model": {"embedding": 8, "context": 8, "horizon": 2, "width": 16},
+    "logging": {"checkpoint_every": 10**6},
+}  # fmt: skip
 ENDLESS = {"learner": {"env_steps": 10**6, "steps": 10**6}, "logging": {"checkpoint_every": 10**6}}
 LOOPS = {
     "train, street maze": f"train {shlex.join(MAZE)} {FOREVER} --out out",
@@ -51,6 +57,7 @@ LOOPS = {
     "train, Stable-Baselines3":
         f"train {shlex.join(DQN)} --policy.steps 1000000 --language LANGUAGE --out out",
     "pretrain": "pretrain --config pretraining.yaml --out out",
+    "pretrain, cpc": "pretrain --method cpc --config cpc.yaml --out out",
     "evaluate": "evaluate RUN --episodes 3000 --out out",
     "reproduce street-mazes": "reproduce street-mazes --steps 1000000 --seeds 1 --out out",
     "benchmark run": "benchmark run --profile smoke --out out",
@@ -65,6 +72,7 @@ def start(words, folder):
     paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
     (folder / "script.py").write_text(SCRIPT)
     (folder / "goals.yaml").write_text(dump_config(tiny(ENDLESS)))
+    (folder / "cpc.yaml").write_text(yaml.safe_dump(CPC))
     (folder / "pretraining.yaml").write_text(yaml.safe_dump(PRETRAINING))
     return subprocess.Popen(
         [sys.executable, "script.py", *words],
@@ -121,6 +129,7 @@ def test_a_loop_ends_at_signals(loop, quick_runs, tiny_language, tmp_path):
         for name, number, second in (
             ("SIGINT", signal.SIGINT, False),
             ("SIGTERM", signal.SIGTERM, False),
+            ("SIGINT twice", signal.SIGINT, True),
             ("SIGTERM twice", signal.SIGTERM, True),
         ):
             with check.case(name):
@@ -132,5 +141,11 @@ def test_a_loop_ends_at_signals(loop, quick_runs, tiny_language, tmp_path):
                 print(f"{loop}, {name}: {seconds:.1f} s, here {busy:.1f} times as slow as idle")
                 said = (folder / "printed").read_text()
                 assert "Traceback" not in said, said[-300:]
-                assert process.returncode == 128 + number, said[-300:]
+                # A second signal may meet Python while it is ending, and ends it by itself then: a
+                # shell shows the same status for both.
+                served = loop == "play" and number == signal.SIGINT
+                ends = {0 if served else 128 + number} | (
+                    {128 + number, -number} if second else set()
+                )
+                assert process.returncode in ends, said[-300:]
                 assert seconds <= SECONDS * busy, f"{seconds:.1f} s"

@@ -103,9 +103,9 @@ def _check_names(arrays: Mapping[str, Array]) -> None:
     if len(arrays) > _SHOWN:
         listed += f" and {len(arrays) - _SHOWN} more"
     if len(missing) == 2 or (missing and not marks):
-        needed = "; ".join(f"{name}: {content}" for name, content in LAYOUTS.items())
+        needed = ", or of ".join(f"{name}: {content}" for name, content in LAYOUTS.items())
         raise TrajectoryError(
-            f"the layout is not known; there is {listed}, and langrl reads {needed}"
+            f"the layout is not known: there is {listed}; save the arrays of {needed}"
         )
     if missing:
         raise TrajectoryError(
@@ -114,8 +114,7 @@ def _check_names(arrays: Mapping[str, Array]) -> None:
     if not marks:
         raise TrajectoryError(
             f"no array says where trajectories end: there is {listed}; save 'terminals', which is"
-            " 1 at the last state of each trajectory and 0 elsewhere (and, if some ended for good,"
-            " 'timeouts' for those that the clock ended)"
+            " 1 at the last state of each trajectory, else 0 ('timeouts' where the clock ended it)"
         )
 
 

@@ -291,6 +291,7 @@ function brush({ row, column }) {
   const { thing, edits } = state.painted, cell = { row: Math.floor(row), column: Math.floor(column) };
   if (edits.some((edit) => edit.row === cell.row && edit.column === cell.column)) return;
   edits.push({ ...cell, thing, ...(state.view.scene.kind === "grid" ? { colour: $("colour").value } : {}) });
+  state.cursor = [cell.row, cell.column];
   paint();
 }
 
@@ -299,6 +300,7 @@ async function finish() {
   await act({ do: "edit", edits: state.painted.edits });
   state.painted = null;
   paint();
+  describe(); // what is there now: an edit may have been refused
 }
 
 function place(row, column) {

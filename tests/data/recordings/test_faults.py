@@ -91,7 +91,7 @@ FAULTS = {
     ),
     "no trajectories": (
         {"observations": None, "actions": None},
-        "the layout is not known; there is terminals, and langrl reads ogbench: observations,",
+        "the layout is not known: there is terminals; save the arrays of ogbench: observations,",
     ),
     "order": (
         {"next_observations": OBSERVATIONS[::-1]},
