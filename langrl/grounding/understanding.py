@@ -20,6 +20,7 @@ from langrl.models.understanding import Understanding, fit_understanding
 from langrl.words import split_words
 
 _TEXTS, _LEAST = 600, 20  # of each sort: drawn, and needed
+_SLOW = 250  # texts that are embedded one by one, at most
 _READ = 2000  # texts whose words are known
 _FILLED = 0.3  # chance of a text
 _MARKED, _UNKNOWN, _MISSPELT = 0.04, 0.1, 0.06  # chances of a word
@@ -98,14 +99,14 @@ def _vary_word(word: str, known: frozenset[str], generator: Generator) -> str:
 @torch.no_grad()
 def _embed(language: Any, texts: Sequence[str]) -> Tensor:
     """Embed texts [K, J, D], without those that are too long for the language side."""
-    # Frozen models keep what they embed, and its last bits vary with what else is in the batch.
+    # A frozen model keeps what it embeds, and its last bits vary with what else is in the batch.
     if not isinstance(getattr(language, "text", None), PretrainedTextEncoder):
         try:
             return torch.as_tensor(language.encode_text(list(texts)))
         except InstructionError:
             pass  # one of them is too long
     embedded = []
-    for text in texts:
+    for text in texts[:_SLOW]:
         try:
             embedded.append(language.encode_text([text]))
         except InstructionError:

@@ -25,6 +25,7 @@ from langrl.checkpoint import (
     MANIFEST,
     MODEL_FOLDER,
     Checkpoint,
+    content_digest,
     fill,
     no_larger_than,
     read_checkpoint,
@@ -71,6 +72,9 @@ class TowersDescription(Settings):
     table_width: int = Field(0, ge=0, le=4096, description="compact text: numbers in a word's row")
     text_width: int | None = Field(
         None, ge=1, le=1 << 16, description="named text model: numbers in its embedding"
+    )
+    text_sha256: str | None = Field(
+        None, description="named text model in a folder: digest of the folder; none before 0.3"
     )
 
     @model_validator(mode="after")
@@ -278,9 +282,27 @@ def build_language_image_model(description: Description, seed: int) -> LanguageI
             )
         else:
             text_tower = PretrainedTextTower(size, text, text_width=description.text_width)
-            width = text_tower.encoder.input_width
-            description = description.model_copy(update={"text_width": width})
+            known = {"text_width": text_tower.encoder.input_width}
+            description = description.model_copy(update=known | _digest_of(description))
         return LanguageImageModel(TowerPair(image_tower, text_tower), description)
+
+
+def _digest_of(description: TowersDescription) -> dict[str, str]:
+    """Return the digest of a text model's folder, if it is one; refuse another than was used.
+
+    Raises:
+        CheckpointError: if the folder holds another model than the head was trained on.
+    """
+    name, before = description.config.text.model, description.text_sha256
+    if not Path(name).is_dir():
+        return {}
+    now = content_digest(Path(name))
+    if before not in (None, now):
+        raise CheckpointError(
+            f"the text tower was trained on another model than {name} holds now; put that one back,"
+            " or train it again"
+        )
+    return {"text_sha256": now}
 
 
 def _pair_model(description: PairDescription, source: str) -> LanguageImageModel:
