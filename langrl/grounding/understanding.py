@@ -48,7 +48,7 @@ def sample_texts(texts: Sequence[str], seed: int = 0, varied: bool = True) -> Sa
         None where there are fewer than two texts, or what means nothing elsewhere may mean
         something here.
     """
-    generator = np.random.default_rng([seed, 3])
+    generator = np.random.default_rng([seed % 2**32, 3])
     listed = list(dict.fromkeys(texts))
     if len(listed) < 2:
         return None

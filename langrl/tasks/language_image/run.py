@@ -73,6 +73,10 @@ def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
         model.description,
         source.digest(),
         document="description",
+        # What is in a text model's folder is compared by the references.
+        compared=tuple(
+            name for name in type(model.description).model_fields if name != "text_sha256"
+        ),
         source=source,
     )
 

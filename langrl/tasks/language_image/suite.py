@@ -46,6 +46,8 @@ class LanguageImageSuite:
         except DomainError as error:  # after a few steps only, or on captions that say nothing
             notes.append(f"the model is stored uncalibrated: {error}")
         model.understanding = learn_understanding(model, source.understood_sample())
+        if model.understanding is None:
+            notes.append("P(understood) is not fitted: there are too few texts")
         rows = source.measure(model)
         for row in rows:
             row["train_seconds"] = round(seconds, 1)
