@@ -175,7 +175,12 @@ class GoalPolicy(_PolicyAgent):
         generator = copy.deepcopy(self._generator)
         _, (found,) = self._chooser.choose_checked(states, texts, generator)
         real = found.probabilities > 0
-        return Posterior(found.goals[real], found.probabilities[real])
+        goals, beliefs = found.goals[real], found.probabilities[real]
+        return Posterior(goals, beliefs, p_understood=found.p_understood)
+
+    def p_understood(self, instruction: str) -> float | None:
+        """Return how likely a text means something; see ``GroundedAgent.p_understood``."""
+        return self._chooser.p_understood(instruction)
 
 
 class PolicyActions:

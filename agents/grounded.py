@@ -278,7 +278,16 @@ class GroundedAgent:
         real = (batch.log_weights[0] > -torch.inf).cpu().numpy()
         probabilities = log_posterior.exp().cpu().numpy()
         prior = batch.log_weights[0].softmax(0).cpu().numpy()
-        return Posterior(batch.goals[0][real], probabilities[real], prior[real])
+        understood = self.embed_texts.p_understood(texts[0])
+        return Posterior(batch.goals[0][real], probabilities[real], prior[real], understood)
+
+    def p_understood(self, instruction: str) -> float | None:
+        """Return how likely a text means something; None if the language side does not know.
+
+        Raises:
+            InstructionError: if the text cannot be an instruction.
+        """
+        return self.embed_texts.p_understood(instruction)
 
     def plan(self, observation: Observation, instruction: str | None = None) -> Plan | None:
         """Return the path of waypoints to a goal that a text may mean.

@@ -30,7 +30,10 @@ FORMAT = 1
 AGENT_LOADER = "langrl.tasks.loading:load_agent"  # an entry point: each task loads its own agents
 MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"  # of a pre-training run's folder
-_ABOUT_TRAINING = {"state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json"}
+_ABOUT_TRAINING = {
+    "state.json", "optimizer.safetensors", "experience.safetensors", "numbers.json",
+    "understood.json",
+}  # fmt: skip
 _STEP = "step-"
 _MEASURED = ("state", "numbers")  # documents with what was measured, which may be NaN
 _PART = re.compile(r"[\w-][\w.-]{0,80}\.(json|safetensors)", re.ASCII)  # file of a checkpoint
@@ -80,9 +83,30 @@ def _write_files(temporary: Path, checkpoint: Checkpoint) -> None:
         except SafetensorError as error:
             raise _as_os_error(error, path) from error
         path.chmod(0o644)  # it is written for its owner alone, and checkpoints are shared
-    digests = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
-    manifest = json.dumps({"format": FORMAT, "sha256": digests}, indent=1) + "\n"
-    (temporary / MANIFEST).write_text(manifest)
+    _write_manifest(temporary, {path.name: file_digest(path) for path in temporary.iterdir()})
+
+
+def add_document(folder: Path, name: str, document: Any) -> None:
+    """Add a JSON document to a checkpoint, or replace it; the others, and their digests, stay.
+
+    Raises:
+        CheckpointError: if the folder is no checkpoint.
+        OSError: if it cannot be written; what is there stays.
+    """
+    folder = Path(folder).resolve()
+    digests = _read_manifest(folder)
+    staging = folder.with_name(f".{folder.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(folder, staging)
+    file = staging / f"{name}.json"
+    file.write_text(json.dumps(document, indent=1) + "\n")
+    _write_manifest(staging, digests | {file.name: file_digest(file)})
+    replace_folder(staging, folder)
+
+
+def _write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
+    content = {"format": FORMAT, "sha256": dict(sorted(digests.items()))}
+    (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _as_os_error(error: Exception, path: Path) -> Exception:
@@ -319,7 +343,8 @@ def file_digest(path: Path) -> str:
 def content_digest(path: Path) -> str:
     """Return the sha256 of what a file holds, or a folder, for its users.
 
-    Of a run folder or a model's, that is the description and the weights, whatever else is there.
+    Of a run folder or a model's, that is the description and the weights, whatever else is there:
+    what was measured of them, such as P(understood), changes no agent.
 
     Raises:
         CheckpointError: if it is a run folder without a checkpoint, or a damaged one.

@@ -76,6 +76,22 @@ def train(
     console.print(f"results: {folder / 'results.json'}; figures: {folder / 'figures'}")
 
 
+def calibrate(model: str, config: Any) -> None:
+    """Fit P(understood) of a stored language-image model to the texts of a config, and say how.
+
+    Args:
+        model: "bundled", or the folder of a model or of its run.
+        config: of pre-training, for the texts.
+    """
+    from langrl.tasks.language_image.understood import fit_stored
+
+    folder, measured = fit_stored(model, config)
+    console.print(
+        f"P(understood) is fitted and stored in {folder}; on other texts, ROC AUC"
+        f" {measured['auc']:.3f}, calibration error {measured['ece']:.3f}"
+    )
+
+
 @flushed_subnormals()  # as in training
 def evaluate(
     run: Path,
@@ -116,7 +132,9 @@ def evaluate(
     agents = _with_own(suite.agents(trained, methods), agent, worlds)
     rows, results = _measure(suite, agents, settings, instruction, kinds, phrasings)
     if instruction is not None:
-        _print_lines(suite.describe(trained(), instruction))
+        told = trained()
+        rows = _add_understood(rows, told, instruction, suite.groundings)
+        _print_lines(suite.describe(told, instruction))
     _print_rows(str(run), rows, instruction)
     if out is None:
         out = new_folder(evaluations_of(run), instruction or env or "drawn")
@@ -238,8 +256,19 @@ def _measure(
     return rows, results
 
 
+def _add_understood(
+    rows: Sequence[Row], agent: Any, instruction: str, groundings: Sequence[str]
+) -> list[Row]:
+    """Add P(understood) to the rows of methods that ground a text, if the agent knows it."""
+    know = getattr(agent, "p_understood", None)
+    if know is None or (p := know(instruction)) is None:
+        return list(rows)
+    return [row | ({"p_understood": p} if row["method"] in groundings else {}) for row in rows]
+
+
 def _print_rows(title: str, rows: Sequence[Row], instruction: str | None) -> None:
-    names = [name for name in rows[0] if name not in ("episodes", "instruction")]
+    hidden = ("episodes", "instruction", "p_understood")  # the last is said in words
+    names = [name for name in rows[0] if name not in hidden]
     print_table(f"{title}: {instruction or 'drawn instructions'}", rows, names)
 
 

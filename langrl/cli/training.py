@@ -29,7 +29,7 @@ from langrl.tasks.registry import (
 
 _TAKEN = {  # flags that are read before the others
     "train": ("--config", "--trajectories", "--data", "--import-module"),
-    "pretrain": ("--config", "--method", "--import-module"),
+    "pretrain": ("--config", "--method", "--calibrate", "--import-module"),
 }
 _SHORT = {"--trajectories": "--data.trajectories", "--data": "--data.file"}
 _USAGE = " [--config NAME_OR_FILE] [--data FILE] [--import-module NAME]"
@@ -133,10 +133,34 @@ def pretrain(arguments: list[str]) -> None:
     """
     method, rest = take_flag(arguments, "--method")
     rest = _import_modules(rest)
+    model, rest = take_flag(rest, "--calibrate")
+    if model is not None:
+        _calibrate(model, rest)
+        return
     tasks = tasks_of("pretrain")
     task = None if method is None else lookup(tasks, method, "method of pre-training")
     usage = " --method {task} [--config NAME_OR_FILE] [--import-module NAME]"
     _train("pretrain", arguments, rest, usage, _pretrain_help(), task=task)
+
+
+def _calibrate(model: str, arguments: list[str]) -> None:
+    """Fit P(understood) of a stored model; its texts are those of ``--config``, or of its run."""
+    task = TASKS["language-image"]
+    source, rest = take_flag(arguments, "--config", preset_names(task.config_class))
+    beside = Path(model) / CONFIG_FILE
+    if source is None and beside.is_file():
+        source = str(beside)
+    base = task.config_class() if source is None else load_run_config(source, task)
+    program = "langrl pretrain --calibrate MODEL [--config NAME_OR_FILE]"
+    paths, config = _read_config(base, rest, program, _TAKEN["pretrain"], _pretrain_help())
+    if paths != TrainPaths():
+        raise ConfigError(
+            "--calibrate stores what it fits beside the model, and trains nothing; leave --out,"
+            " --resume and --print-config out"
+        )
+    from langrl.cli import commands
+
+    commands.calibrate(model, config)
 
 
 def _train(
@@ -271,8 +295,9 @@ def _pretrain_help() -> str:
         "Pre-train a model. --method language-image, the default: on images of worlds and"
         " captions, or on a folder of images. --method cpc: contrastive predictive coding, on"
         " explorations of grid worlds. --config takes a preset (pretrain-bundled) or a YAML"
-        " file; `langrl pretrain --method NAME --help` lists a method's fields. --import-module"
-        " NAME imports a module that registers environments."
+        " file; `langrl pretrain --method NAME --help` lists a method's fields. --calibrate MODEL"
+        " trains nothing: it fits P(understood) of 'bundled', or of a model in a folder, anew."
+        " --import-module NAME imports a module that registers environments."
     )
 
 

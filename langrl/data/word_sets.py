@@ -34,6 +34,7 @@ WRITTEN_GROUPS: tuple[WrittenGroup, ...] = ("development", "blind")
 SHA256 = {
     "development-grid": "21987ddc80aec0f9f89d35cfe1badd0b2ec5be608b401d446706ec554348c0c8",
     "development-maze": "4d6d033539cb2244f6cc8fb9a9b3e3b267ef4e3968143795b3ac006db9f51931",
+    "development-meaningless": "6ef4bf05569da9d8247abb1defc84a784f99079a29cc7a77aa75b11c38a6364b",
     "grid": "cc7e25996435bb6522d859a184bafe2153704d962ead14d734d52754f2d99b9a",
     "maze": "4c6159e69c92e1f38a98da5551815e0abc3653d6fbce0fc2c861be0ba5d8cec8",
     "meaningless": "ea0b065389a27084a7e5f3eb57b6022c0ccf13df3581866b87fc3e1dcb659867",
@@ -71,7 +72,7 @@ def read_written(family: Family, group: WrittenGroup) -> tuple[WrittenText, ...]
 @cache
 def read_meaningless(group: WrittenGroup) -> tuple[WrittenText, ...]:
     """Return texts that mean nothing in any of the worlds; errors as ``read_written``."""
-    return _read("meaningless") if group == "blind" else _MEANINGLESS
+    return _read("meaningless" if group == "blind" else f"{group}-meaningless")
 
 
 def _read(name: str) -> tuple[WrittenText, ...]:
@@ -167,44 +168,3 @@ def _combined(kind: str, value: Any, denote: Any) -> Mask:
         raise InstructionError(f"no denotation {kind!r}; see langrl.data.word_sets")
     join = np.logical_and if kind == "and" else np.logical_or
     return np.asarray(join.reduce([denote(part) for part in value]))
-
-
-_MEANINGLESS = tuple(
-    WrittenText(text, kind, None)
-    for kind, texts in {
-        "question": (
-            "what time does the shop close?", "how old is your sister?",
-            "which film did you like best?", "who wrote that book?",
-        ),
-        "other language": (
-            "geh bitte zum Bahnhof", "où est la bibliothèque ?", "quiero una taza de té",
-            "dove posso comprare il pane",
-        ),
-        "impossible object": (
-            "go to the turquoise giraffe", "find the wooden piano", "walk to the tall pine tree",
-            "reach the sleeping dog",
-        ),
-        "gibberish": ("flurb gnax vintrel oss", "qqq zzxy plorp", "a a a the of", "mmm hmm brrr"),
-        "code": (
-            "while total < 40: total += step", "SELECT name FROM users;", "x = y ** 2 + 1",
-            "git commit -m 'first'",
-        ),
-        "weather": (
-            "it will snow on Sunday", "a warm wind from the sea", "cloudy with some sunshine",
-            "the storm is over",
-        ),
-        "empty politeness": (
-            "thank you so much for everything", "have a nice evening", "you are very welcome",
-            "good luck and all the best",
-        ),
-        "other world": (
-            "land the plane at the airport", "add two spoons of sugar and stir",
-            "overtake the lorry on the motorway", "checkmate in three moves",
-        ),
-        "remark": (
-            "my tea is getting cold", "the meeting was rather long", "he never liked mushrooms",
-            "i used to play the violin",
-        ),
-    }.items()
-    for text in texts
-)  # fmt: skip

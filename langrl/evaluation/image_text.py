@@ -53,7 +53,7 @@ def sample_rooms(
     for world in worlds:
         for room in draw_rooms(GRID_WORLDS[world], rooms, generator):
             poses = _poses(room, generator)
-            meanings = [m for level in LEVELS if (m := _draw(room, level, generator))]
+            meanings = [m for level in LEVELS if (m := try_meaning(room, level, generator))]
             number = np.zeros(len(poses), np.int64)
             samples.append(
                 RoomSample(
@@ -118,11 +118,14 @@ def _poses(room: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[n
     return np.concatenate([facing_poses, others[picked]])
 
 
-def _draw(room: NDArray[np.uint8], level: str, generator: np.random.Generator) -> Meaning | None:
+def try_meaning(
+    room: NDArray[np.uint8], level: str, generator: np.random.Generator
+) -> Meaning | None:
+    """Return a meaning of a level in a room [H, W, 2]; None where the room has none."""
     try:
         return draw_meaning(room, generator, [level])
     except InstructionError:
-        return None  # this room has no such meaning
+        return None
 
 
 # -- measuring -----------------------------------------------------------------------------
@@ -174,15 +177,25 @@ def content_words(text: str) -> tuple[str, ...]:
     return synonyms_in(text) or canonical
 
 
-def reliability(probabilities: Floats, matches: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Return, for each of 15 equal bins that is not empty, its mean probability and match rate."""
+def reliability(
+    probabilities: Floats, matches: NDArray[np.bool_], weights: Floats | None = None
+) -> list[dict[str, float]]:
+    """Return, for each of 15 equal bins that is not empty, its mean probability and match rate.
+
+    Pairs [N] may have ``weights``, of which some are above 0 in every bin that is not empty.
+    """
+
+    def mean(values: Any, here: Any) -> float:
+        return float(np.average(values[here], weights=None if weights is None else weights[here]))
+
+    everywhere = np.ones(len(matches), bool)
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     return [
         {
             "bin": float(number / BINS),
-            "probability": float(probabilities[here].mean()),
-            "rate": float(matches[here].mean()),
-            "share": float(here.mean()),
+            "probability": mean(probabilities, here),
+            "rate": mean(matches, here),
+            "share": mean(here, everywhere),
         }
         for number in range(BINS)
         if (here := bins == number).any()
@@ -192,6 +205,20 @@ def reliability(probabilities: Floats, matches: NDArray[np.bool_]) -> list[dict[
 def calibration_error(bins: Sequence[dict[str, float]]) -> float:
     """Return the expected calibration error of ``reliability``'s bins."""
     return sum(row["share"] * abs(row["probability"] - row["rate"]) for row in bins)
+
+
+def measure_understood(meant: Sequence[float], meaningless: Sequence[float]) -> dict[str, float]:
+    """Return ROC AUC and calibration error of P(understood), both sorts of texts counting alike.
+
+    Args:
+        meant: of texts that mean something.
+        meaningless: of texts that do not.
+    """
+    probabilities = np.array([*meant, *meaningless])
+    matches = np.arange(len(probabilities)) < len(meant)
+    weights = np.where(matches, 1 / len(meant), 1 / len(meaningless))
+    error = calibration_error(reliability(probabilities, matches, weights))
+    return {"auc": roc_auc(probabilities, matches), "ece": error}
 
 
 def summarise(measured: Measured, phrasing: str) -> dict[str, Any]:

@@ -102,6 +102,10 @@ class LanguageBeliefs:
             found.append(self._log_posterior(observations[rows], texts[rows]))
         return (torch.cat(found) / self.temperature).log_softmax(-1)
 
+    def p_understood(self, text: str) -> float | None:
+        """Return P(understood) of a text; None if the language side does not know it."""
+        return self._embed_texts.p_understood(text)
+
     def _log_posterior(self, observations: Array, texts: Sequence[str]) -> Tensor:
         listed = [self.intents.goals(observation) for observation in observations]
         most = max(map(len, listed))
@@ -132,4 +136,5 @@ def posterior_of(beliefs: Beliefs, state: Array, text: str) -> Posterior:
     shares = 1 / np.bincount(reached)[reached]  # of goals that reach the same intent
     found: NDArray[np.float64] = beliefs.log_posterior(state[None], [text])[0].exp().numpy()
     probabilities = (found[reached] * shares).astype(np.float32)
-    return Posterior(goals, probabilities, shares.astype(np.float32))
+    understood = beliefs.p_understood(text) if isinstance(beliefs, LanguageBeliefs) else None
+    return Posterior(goals, probabilities, shares.astype(np.float32), understood)

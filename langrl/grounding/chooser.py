@@ -18,6 +18,7 @@ from langrl.grounding.candidates import Candidates
 from langrl.grounding.intents import intent_log_posterior
 from langrl.grounding.strategies import GROUNDINGS, Grounding, Scores, check_needs
 from langrl.models.protocols import Language, as_inputs, device_of, evaluation_mode
+from langrl.models.understanding import understanding_of
 from langrl.protocols import Array, Floats, Integers, Mask, as_texts, check_instructions
 
 _CACHED_TEXTS = 10_000
@@ -44,6 +45,11 @@ class TextCache:
                 self._texts[text] = self._language.encode_text([text])[0]
         return torch.stack([self._texts[text] for text in texts])
 
+    def p_understood(self, text: str) -> float | None:
+        """Return P(understood) of a text; None if the language side does not know it."""
+        fit = understanding_of(self._language)
+        return None if fit is None else float(fit.probability(self([text])))
+
 
 def information_bits(
     probabilities: NDArray[np.floating[Any]], prior: NDArray[np.floating[Any]] | None = None
@@ -68,12 +74,15 @@ class Posterior:
     """Where an instruction may lead: ``goals`` [M, G], ``probabilities`` [M].
 
     ``prior`` [M] is how likely each goal is before anything is said, up to a factor; None if all
-    are equally likely.
+    are equally likely. ``p_understood`` is how likely the instruction means something to the
+    language side, whatever is there; None where it was not learned. See
+    ``langrl.models.understanding``.
     """
 
     goals: Array
     probabilities: Floats
     prior: Floats | None = None
+    p_understood: float | None = None
 
     @property
     def entropy_bits(self) -> float:
@@ -139,6 +148,14 @@ class GoalChooser:
         """Where the language side computes."""
         return device_of(self.language, self._device)
 
+    def p_understood(self, instruction: str) -> float | None:
+        """Return how likely a text means something; None if the language side does not know.
+
+        Raises:
+            InstructionError: if the text cannot be an instruction.
+        """
+        return self._embed_texts.p_understood(instruction)
+
     def choose(
         self, observations: Array, instructions: Sequence[str], generator: np.random.Generator
     ) -> tuple[Array, list[Posterior]]:
@@ -181,8 +198,11 @@ class GoalChooser:
             raise GroundingError(f"{name} answers with actions, not with a goal; use max_goal")
         chosen = goals[np.arange(len(goals)), decision.goal.cpu().numpy()]
         beliefs = decision.posterior.float().cpu().numpy()
-        pairs = zip(goals, beliefs, strict=True)
-        return chosen, [Posterior(candidates, belief) for candidates, belief in pairs]
+        understood = [self._embed_texts.p_understood(text) for text in texts]
+        return chosen, [
+            Posterior(candidates, belief, p_understood=p)
+            for candidates, belief, p in zip(goals, beliefs, understood, strict=True)
+        ]
 
     def _check(self, scores: Scores) -> None:
         name, shape = type(self.language).__name__, list(scores.log_weights.shape)

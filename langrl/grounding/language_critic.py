@@ -14,11 +14,13 @@ from torch import Generator, Tensor, nn
 
 from langrl.errors import DomainError, NonFiniteError, ShapeError
 from langrl.functional.losses import symmetric_info_nce
+from langrl.grounding.understanding import learn_understanding, sample_texts
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.critics.build import LanguageDescription, build_language, word_table_of
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.understanding import Understanding
 from langrl.protocols import Array
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 from langrl.words import PAD, WordTokeniser
@@ -97,7 +99,9 @@ def learn_language(
         batch = {"goal": states[pick], "text": read(drawn, generator), "column": column}
         optimiser.update(batch, loss)
         language.scale.bound()
-    return language.eval()
+    language.eval()
+    language.understanding = learn_understanding(language, sample_texts(distinct, seed))
+    return language
 
 
 def _check_pairs(goals: Array, texts: Sequence[str]) -> tuple[Tensor, list[str], Tensor]:
@@ -145,6 +149,11 @@ class EmbeddedImages(nn.Module):
     def __init__(self, model: LanguageImageModel) -> None:
         super().__init__()
         self.model = model.eval()
+
+    @property
+    def understanding(self) -> Understanding | None:
+        """What tells texts that mean something; see ``langrl.models.understanding``."""
+        return self.model.understanding
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
         """Return the goals [N, M, D]: they are embeddings already."""

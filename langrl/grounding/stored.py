@@ -27,10 +27,12 @@ from langrl.grounding.strategies import GROUNDINGS, Grounding, check_needs
 from langrl.models.critics.build import LanguageDescription, build_language
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.protocols import Language
+from langrl.models.understanding import UNDERSTOOD, read_understanding
 from langrl.settings import Settings, describe_invalid
 
 _DOCUMENT, _WEIGHTS, _CANDIDATES = "grounding", "language", "candidates"
 _FILES = {MANIFEST, f"{_DOCUMENT}.json", f"{_WEIGHTS}.safetensors", f"{_CANDIDATES}.safetensors"}
+_MAY_BE = f"{UNDERSTOOD}.json"  # a file that folders of earlier versions lack
 
 
 class GroundingDescription(Settings):
@@ -97,7 +99,7 @@ def save_grounding(
     write_folder(
         Path(folder),
         Checkpoint(
-            {_DOCUMENT: description.model_dump(mode="json")},
+            {_DOCUMENT: description.model_dump(mode="json")} | understood_document(language),
             {_WEIGHTS: weights, _CANDIDATES: tensors},
         ),
         _FILES,
@@ -125,6 +127,12 @@ def describe_language(language: Language) -> LanguageDescription:
     return LanguageDescription(**fields)
 
 
+def understood_document(language: LanguageCritic) -> dict[str, Any]:
+    """Return the document of a language side's P(understood), by its name, if it has one."""
+    fit = language.understanding
+    return {} if fit is None else {UNDERSTOOD: fit.model_dump(mode="json")}
+
+
 def _name_of(grounding: Grounding | str) -> str:
     if isinstance(grounding, str):
         check_needs(lookup(GROUNDINGS, grounding, "grounding strategy"), frozenset())
@@ -148,7 +156,7 @@ def write_folder(folder: Path, checkpoint: Checkpoint, files: Set[str]) -> None:
     folder = folder.resolve()  # what is replaced is the folder itself, not a link to it
     try:
         held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        if folder.is_file() or held not in (set(), files):
+        if folder.is_file() or held - {_MAY_BE} not in (set(), files):
             raise ConfigError(f"{folder} holds something else; give a new folder")
         write_checkpoint(folder, checkpoint)
     except OSError as error:
@@ -174,6 +182,7 @@ def load_grounding(folder: str | Path, device: str | torch.device = "cpu") -> di
         with no_larger_than(checkpoint.tensors[_WEIGHTS]):
             language = build_language(description.language, seed=0)
         fill(dict(language.named_parameters()), checkpoint.tensors[_WEIGHTS])
+        language.understanding = read_understanding(checkpoint.documents, folder)
         candidates = _candidates(description, checkpoint.tensors[_CANDIDATES])
     except KeyError as error:
         raise CheckpointError(f"{folder} holds no language side: it lacks {error}") from error

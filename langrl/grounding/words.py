@@ -20,9 +20,10 @@ from langrl.envs.regions import RegionFrame
 from langrl.errors import CheckpointError, GroundingError, LangRLError, ShapeError
 from langrl.grounding.config import WordsConfig
 from langrl.grounding.language_critic import learn_language
-from langrl.grounding.stored import describe_language, write_folder
+from langrl.grounding.stored import describe_language, understood_document, write_folder
 from langrl.models.critics.build import LanguageDescription, build_language
 from langrl.models.critics.maze import LanguageCritic
+from langrl.models.understanding import read_understanding
 from langrl.protocols import Array
 from langrl.settings import Settings, describe_invalid
 
@@ -155,7 +156,7 @@ def store_words(
         language=describe_language(language),
         learned_from=learned_from,
     )
-    documents = {_DOCUMENT: description.model_dump(mode="json")}
+    documents = {_DOCUMENT: description.model_dump(mode="json")} | understood_document(language)
     weights = {name: value.detach() for name, value in language.named_parameters()}
     write_folder(Path(folder), Checkpoint(documents, {_WEIGHTS: weights}), _FILES)
 
@@ -175,6 +176,7 @@ def load_words(
         with no_larger_than(checkpoint.tensors[_WEIGHTS]):
             language = build_language(description.language, seed=0)
         fill(dict(language.named_parameters()), checkpoint.tensors[_WEIGHTS])
+        language.understanding = read_understanding(checkpoint.documents, folder)
     except KeyError as error:
         raise CheckpointError(f"{folder} holds no words: it lacks {error}") from error
     except ValidationError as error:

@@ -111,6 +111,10 @@ def distilled_words() -> DistilledWords:
         raise CheckpointError(
             "the bundled language-image model has no word table; set text.words to own"
         ) from error
+    if not words:
+        raise CheckpointError(
+            "the word table of the bundled language-image model is empty; set text.words to own"
+        )
     return DistilledWords(tuple(words), table, scale)
 
 

@@ -319,11 +319,14 @@ class Session:
         """Return what there is to say of the text, in sentences."""
         if problem is not None:
             return [problem]
+        p = None if belief is None else belief.p_understood
+        doubts = [] if p is None or p >= 0.5 else [f"Probably not understood: p {p:.2f}."]
         if denoted is None:
-            return [self.world.explain(self.text)]
+            return [self.world.explain(self.text), *doubts]
         count, what = int(denoted.sum()), self.world.thing
         plural, them = ("", "it") if count == 1 else ("s", "them")
-        said = [f"This denotes {count} {what}{plural}: {np.log2(count):.1f} bits of ambiguity."]
+        ambiguity = f"{np.log2(count):.1f} bits of ambiguity"
+        said = [*doubts, f"This denotes {count} {what}{plural}: {ambiguity}."]
         if belief is not None:
             said.append(f"The agent puts {belief.on(denoted):.0%} of its belief on {them}.")
         if self.world.is_satisfied(self.start, denoted):

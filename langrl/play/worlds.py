@@ -9,7 +9,7 @@ are rows and columns, or more where cells are boxes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -228,6 +228,7 @@ class Belief:
         bits: their entropy.
         poses: row, column, direction and probability of each likely pose, where goals are poses.
         points: row, column and probability of likely goals, where they are drawn one by one.
+        p_understood: how likely the text means something; None where that was not learned.
     """
 
     cells: Integers
@@ -235,6 +236,7 @@ class Belief:
     bits: float
     poses: NDArray[np.float64] | None = None
     points: NDArray[np.float64] | None = None
+    p_understood: float | None = None
 
     @classmethod
     def of(cls, posterior: Posterior, world: World) -> Self:
@@ -252,7 +254,8 @@ class Belief:
         if points is not None:
             dots = _marks(points, posterior.probabilities)
             dots = dots[np.argsort(-dots[:, -1], kind="stable")[:_MOST_POINTS]]
-        return cls.of_cells(cells, mass, arrows, dots)
+        believed = cls.of_cells(cells, mass, arrows, dots)
+        return replace(believed, p_understood=posterior.p_understood)
 
     @classmethod
     def of_cells(

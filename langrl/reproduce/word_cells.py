@@ -53,8 +53,8 @@ from langrl.reproduce.word_scores import (
     score_cells,
     score_rooms,
     summarise_levels,
+    summarise_understood,
     summarise_words,
-    understood_auc,
 )
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.loading import AgentMaker, agents_of
@@ -121,8 +121,8 @@ def score_maze(
         tables["levels"] += [labels | {"phrasing": phrasing} | row for row in rows]
         if phrasing in WRITTEN_GROUPS:
             nothing = score(meaningless_texts(phrasing, world.walls.shape))
-            area = understood_auc(scored, nothing)
-            tables["understood"].append(labels | {"phrasing": phrasing, "auc": area})
+            row = summarise_understood(scored, nothing)
+            tables["understood"].append(labels | {"phrasing": phrasing} | row)
     return tables
 
 
@@ -147,8 +147,8 @@ def score_grid(
             tables["words"] += [here | row for row in summarise_words(scored)]
         if phrasing in WRITTEN_GROUPS:
             nothing = sample_written([world], rooms, read_meaningless(phrasing), generator())
-            area = understood_auc(scored, score_rooms(model, nothing))
-            tables["understood"].append(here | {"auc": area})
+            row = summarise_understood(scored, score_rooms(model, nothing))
+            tables["understood"].append(here | row)
     return tables
 
 

@@ -16,12 +16,14 @@ from langrl.evaluation.image_text import (
     RoomSample,
     calibration_error,
     content_words,
+    measure_understood,
     reliability,
 )
 from langrl.evaluation.statistics import group_rows, roc_auc
 from langrl.grounding.chooser import information_bits
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.understanding import p_understood
 from langrl.protocols import Mask
 
 Row = dict[str, Any]
@@ -36,6 +38,7 @@ class ScoredText:
         words: colours and types that it names, or their held-out synonyms.
         auc: ROC AUC of its goals, those that match above those that do not; nan without either.
         bits: information about the goal; see ``Posterior.information_bits``.
+        understood: P(understood) of the text; None where the language side does not know it.
         probabilities: P(match) of each goal [M]; None where the language side has none.
         matches: which goals match [M].
     """
@@ -46,6 +49,7 @@ class ScoredText:
     bits: float
     probabilities: NDArray[np.float64] | None
     matches: Mask
+    understood: float | None = None
 
 
 @torch.no_grad()
@@ -56,11 +60,12 @@ def score_cells(
     """Score texts K of a world of numbers by goals [M, G], of which ``matches`` [K, M] fit."""
     embedded = language.embed_goals(goals, goals)
     scores = language.score(embedded, language.encode_text(texts)).T.double().cpu().numpy()
+    understood = p_understood(language, texts) or [None] * len(texts)
     return [
         ScoredText(
-            level, (), roc_auc(score, fits), float(information_bits(_normal(score))), None, fits
+            level, (), roc_auc(score, fits), float(information_bits(_normal(score))), None, fits, p
         )
-        for level, score, fits in zip(levels, scores, matches, strict=True)
+        for level, score, fits, p in zip(levels, scores, matches, understood, strict=True)
     ]
 
 
@@ -71,6 +76,7 @@ def score_rooms(model: LanguageImageModel, samples: Iterable[RoomSample]) -> lis
     for sample in samples:
         images, texts = model.encode_image(sample.images), model.encode_text(sample.texts)
         scores = model.score(images, texts).double().cpu().numpy()  # [M, K]
+        understood = p_understood(model, sample.texts) or [None] * len(sample.texts)
         likely = None
         if model.calibrated:
             likely = model.match_probability(images, texts).double().cpu().numpy()
@@ -83,6 +89,7 @@ def score_rooms(model: LanguageImageModel, samples: Iterable[RoomSample]) -> lis
                     float(information_bits(_normal(scores[:, k]))),
                     None if likely is None else likely[:, k],
                     sample.matches[:, k],
+                    understood[k],
                 )
             )
     return scored
@@ -133,7 +140,18 @@ def summarise_words(scored: Sequence[ScoredText]) -> list[Row]:
     ]
 
 
-def understood_auc(meant: Sequence[ScoredText], meaningless: Sequence[ScoredText]) -> float:
-    """Return the chance that a text that means something has more information than one that not."""
+def summarise_understood(meant: Sequence[ScoredText], meaningless: Sequence[ScoredText]) -> Row:
+    """Return how well texts that mean something are told from those that do not.
+
+    ``auc`` is the chance that one has more information, ``p_auc`` that its P(understood) is
+    higher, and ``p_ece`` the calibration error of that, None where it is not known.
+    """
     bits = np.array([each.bits for each in (*meant, *meaningless)])
-    return roc_auc(bits, np.arange(len(bits)) < len(meant))
+    row: Row = {"auc": roc_auc(bits, np.arange(len(bits)) < len(meant))}
+    told, untold = (_known(texts) for texts in (meant, meaningless))
+    found = measure_understood(told, untold) if told and untold else {"auc": None, "ece": None}
+    return row | {"p_auc": found["auc"], "p_ece": found["ece"]}
+
+
+def _known(texts: Sequence[ScoredText]) -> list[float]:
+    return [each.understood for each in texts if each.understood is not None]

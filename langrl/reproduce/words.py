@@ -21,6 +21,7 @@ from langrl.training.result_cache import Row
 
 KEYS = ("world", "phrasing", "tower")
 MEASURES = ("auc", "ece", "information_bits", *STRATEGIES, "success")
+UNDERSTOOD = {"understood_auc": "auc", "p_understood_auc": "p_auc", "p_understood_ece": "p_ece"}
 COLUMNS = ("world", "level", "phrasing", "tower", "texts", *MEASURES)
 
 
@@ -30,7 +31,7 @@ def reproduce(options: WordsArguments, command: str) -> None:
     parts = [*_maze_parts(options), *_grid_parts(options)]
     rows = _over_seeds([row for part in parts for row in part["levels"]])
     understood = [
-        labels | {"understood_auc": _mean([row["auc"] for row in group])}
+        labels | {name: _mean([row[key] for row in group]) for name, key in UNDERSTOOD.items()}
         for labels, group in labelled_groups([r for p in parts for r in p["understood"]], KEYS)
     ]
     words = [
@@ -42,7 +43,7 @@ def reproduce(options: WordsArguments, command: str) -> None:
     summary = _over_levels(rows, understood, words)
     title = f"words, {options.seeds} seeds"
     print_table(title, rows, COLUMNS)
-    shown = (*KEYS, "auc", "least_word_auc", "ece", "understood_auc", "success")
+    shown = (*KEYS, "auc", "least_word_auc", "ece", *UNDERSTOOD, "success")
     print_table("mean over levels", summary, shown)
     config = options.model_dump(mode="json", exclude={"out"}) | {"sha256": SHA256}
     tables = {"summary": summary, "words": words}
@@ -99,7 +100,7 @@ def _over_levels(rows: Sequence[Row], understood: Sequence[Row], words: Sequence
     for labels, group in labelled_groups(rows, KEYS):
         row: Row = labels | {name: _mean([r[name] for r in group]) for name in MEASURES}
         same = [each for each in understood if all(each[key] == labels[key] for key in KEYS)]
-        row["understood_auc"] = same[0]["understood_auc"] if same else None
+        row |= {name: same[0][name] if same else None for name in UNDERSTOOD}
         named = [each["auc"] for each in words if all(each[key] == labels[key] for key in KEYS)]
         row["least_word_auc"] = min(named, default=None)
         summary.append(row)

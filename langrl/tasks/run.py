@@ -65,6 +65,7 @@ class Run:
         results: further entries of the run's ``results.json``.
         references: digests of the models that the config refers to; see ``reference_digests``.
         unrecorded: of a run that was stopped before it logged its last step; see ``Training``.
+        further: returns further documents of a checkpoint, of the present weights.
     """
 
     config: Any
@@ -78,6 +79,7 @@ class Run:
     results: dict[str, Any] = field(default_factory=dict)
     references: dict[str, dict[str, str]] = field(default_factory=dict)
     unrecorded: dict[str, float] | None = None
+    further: Callable[[], dict[str, Any]] = dict
 
     def snapshot(self) -> Checkpoint:
         """Return a checkpoint of the present state, from which training goes on bit for bit."""
@@ -86,7 +88,7 @@ class Run:
             "state": run_state(self.learner, self.config.threads, self.data_sha256)
             | {"references": self.references, STORED: training_fields(self.config)},
         }
-        return Checkpoint(documents, self.learner.state() | self.tensors)
+        return Checkpoint(documents | self.further(), self.learner.state() | self.tensors)
 
     def check(self, checkpoint: Checkpoint, path: Path) -> None:
         """Raise CheckpointError unless a checkpoint is of this run's world and model."""

@@ -32,6 +32,7 @@ from langrl.training.jobs import flushed_subnormals
 from langrl.training.logs import read_metrics, write_board, write_results
 
 Row = dict[str, Any]
+_NEAR = 0.5  # bits that a belief gains at most where it stays near what it was
 Makers = dict[str, Callable[[], Agent]]  # makes the agent of each method
 
 
@@ -300,6 +301,17 @@ def beliefs_of(agent: Any, observation: Any, instruction: str) -> Posterior | No
         return None
     posterior: Posterior = agent.posterior({"observation": observation}, instruction)
     return posterior
+
+
+def understood(posterior: Posterior) -> list[str]:
+    """Say whether an instruction is understood; nothing where that was not learned."""
+    p, bits = posterior.p_understood, posterior.information_bits
+    if p is None:
+        return []
+    if p < 0.5:
+        said = "the belief stays near what it was before" if bits < _NEAR else "do not trust it"
+        return [f"probably not understood: p {p:.2f}; {said} ({bits:.1f} bits)"]
+    return [f"understood with p {p:.2f}; it says {bits:.1f} bits about the goal"]
 
 
 def outcomes(episodes: Episodes) -> list[bool | None]:

@@ -82,7 +82,7 @@ def test_a_command_offers_only_presets_that_it_takes(capsys, fails):
         command: preset_names(*(task.config_class for task in tasks_of(command).values()))
         for command in ("train", "pretrain")
     }
-    assert offered["pretrain"] == ["pretrain-bundled"]
+    assert offered["pretrain"] == ["pretrain-bundled", "pretrain-words"]
     assert sorted(offered["train"] + offered["pretrain"]) == preset_names()
     assert run_langrl("train", "--help") == 0
     assert "pretrain-bundled" not in capsys.readouterr().out

@@ -80,7 +80,8 @@ def test_what_is_shared_is_what_loads_the_agent_and_what_shows_it(shared, small_
     }  # fmt: skip
     (checkpoint,) = (shared / "checkpoints").iterdir()
     assert {path.name for path in checkpoint.iterdir()} == {
-        "agent.json", "goals.safetensors", "manifest.json", "state.json", "weights.safetensors"
+        "agent.json", "goals.safetensors", "manifest.json", "state.json", "understood.json",
+        "weights.safetensors",
     }  # fmt: skip
     assert files["figures/posterior.png"][:4] == b"\x89PNG"
     listed = json.loads(files["shared.json"])["sha256"]

@@ -80,6 +80,7 @@ def test_a_folder_has_json_and_safetensors_and_can_be_replaced(language, stored)
     names = {path.name for path in stored.iterdir()}
     assert names == {
         "manifest.json", "grounding.json", "language.safetensors", "candidates.safetensors",
+        "understood.json",
     }  # fmt: skip
     save_grounding(stored, language, "max_goal", LISTED)
     assert load_grounding(stored)["language_weight"] == 1.0

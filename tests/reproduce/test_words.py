@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ from langrl.data.word_sets import read_written
 from langrl.errors import ConfigError
 from langrl.reproduce import word_cells, words
 from langrl.reproduce.arguments import WordsArguments
-from langrl.reproduce.word_scores import ScoredText, summarise_levels, summarise_words
-from langrl.reproduce.word_scores import understood_auc as auc_of_understood
+from langrl.reproduce.word_scores import (
+    ScoredText,
+    summarise_levels,
+    summarise_understood,
+    summarise_words,
+)
 from langrl.settings import with_changes
 from langrl.tasks.presets import load_config
 
@@ -67,6 +72,8 @@ def test_every_tower_has_a_row_for_every_group_of_texts(tiny, tiny_language, tmp
     assert all(row["success"] is not None for row in rows if row["world"] == "street-blank")
     measured = {row["phrasing"] for row in results["summary"] if row["understood_auc"] is not None}
     assert measured == {"development", "blind"}
+    known = {row["world"] for row in results["summary"] if row["p_understood_auc"] is not None}
+    assert "street-blank" in known
     assert {row["phrasing"] for row in results["words"]} == {"seen", "held_out", "development"}
     image = Image.open(tmp_path / "figures" / "words.png")
     assert np.asarray(image.convert("L")).std() > 5
@@ -107,4 +114,15 @@ def test_levels_and_words_are_summarised_by_hand():
         {"word": "orb", "texts": 1, "auc": 0.5},
         {"word": "red", "texts": 2, "auc": 0.75},
     ]
-    assert auc_of_understood(texts[:2], texts[2:]) == 1.0
+    told = summarise_understood(texts[:2], texts[2:])
+    assert told == {"auc": 1.0, "p_auc": None, "p_ece": None}
+
+
+def test_what_is_understood_is_summarised_by_hand():
+    told, untold = (
+        [replace(scored("plain", 1.0, bits, [], []), understood=p) for bits, p in pairs]
+        for pairs in ([(1.0, 0.9), (0.2, 0.9)], [(0.5, 0.1)])
+    )
+    found = summarise_understood(told, untold)
+    assert (found["auc"], found["p_auc"]) == (0.5, 1.0)
+    assert found["p_ece"] == pytest.approx(0.1)

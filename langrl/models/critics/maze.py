@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from langrl.functional.energies import Energy
 from langrl.models.critics.memoryless import Memoryless
 from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
+from langrl.models.understanding import Understanding
 from langrl.settings import Settings
 
 _GOALS_AT_ONCE = 4096
@@ -100,6 +101,7 @@ class LanguageCritic(nn.Module):
     """h(g, l), an estimate of log p(l|g) / p(l): a logsumexp over the text's alternatives.
 
     ``description`` is what shapes it, apart from its weights; it is needed to store it.
+    ``understanding`` tells texts that mean something, once it is fitted.
     """
 
     sees_goals_alone = True
@@ -113,6 +115,7 @@ class LanguageCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.description = description
+        self.understanding: Understanding | None = None
         self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:

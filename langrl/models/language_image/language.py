@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.models.language_image.recent import RecentTensors
+from langrl.models.understanding import Understanding
 from langrl.protocols import as_texts
 
 _CACHED = 64 << 20  # bytes of embedded images that stay; those that were used of late
@@ -40,6 +41,11 @@ class ImageLanguage(nn.Module):
         self.model, self.render, self.seen = model, render, seen
         self._cache = RecentTensors(_CACHED)
         self._texts = RecentTensors(_TEXTS)
+
+    @property
+    def understanding(self) -> Understanding | None:
+        """What tells texts that mean something; see ``langrl.models.understanding``."""
+        return self.model.understanding
 
     @torch.no_grad()
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from langrl.checkpoint import (
     MANIFEST,
     MODEL_FOLDER,
     Checkpoint,
+    content_digest,
     fill,
     no_larger_than,
     read_checkpoint,
@@ -49,6 +50,8 @@ from langrl.models.language_image.towers import (
     TextTower,
     TowerPair,
 )
+from langrl.models.logistic import fit_logistic
+from langrl.models.understanding import UNDERSTOOD, Understanding, read_understanding
 from langrl.protocols import as_texts
 from langrl.settings import Settings, describe_invalid
 from langrl.training.seeding import seeded
@@ -69,6 +72,9 @@ class TowersDescription(Settings):
     table_width: int = Field(0, ge=0, le=4096, description="compact text: numbers in a word's row")
     text_width: int | None = Field(
         None, ge=1, le=1 << 16, description="named text model: numbers in its embedding"
+    )
+    text_sha256: str | None = Field(
+        None, description="named text model in a folder: digest of the folder; none before 0.3"
     )
 
     @model_validator(mode="after")
@@ -96,6 +102,7 @@ class LanguageImageModel(nn.Module):
     def __init__(self, pair: TowerPair | SentenceTransformerPair, description: Description) -> None:
         super().__init__()
         self.pair, self.description, self.scale = pair, description, Scale()
+        self.understanding: Understanding | None = None
         trained = pair.log_scale() if isinstance(pair, SentenceTransformerPair) else None
         initial = math.log(_INITIAL_SCALE) if trained is None else trained
         nn.init.constant_(self.scale.log_scale, initial)
@@ -218,7 +225,8 @@ class LanguageImageModel(nn.Module):
         ``model.json`` describes it, ``weights.safetensors`` holds its weights, ``numbers.json``
         ``numbers``, ``README.md`` the card. A SentenceTransformer that was trained is stored in
         ``backbone/``, which SentenceTransformer loads by itself, with its digests in
-        ``model.json``; one that was not is stored by name.
+        ``model.json``; one that was not is stored by name. ``understood.json`` holds the fit of
+        P(understood), if there is one.
 
         Args:
             folder: where; a model that is there is replaced.
@@ -245,60 +253,13 @@ class LanguageImageModel(nn.Module):
             description = description.model_copy(update={"sha256": digests})
         weights = {name: _stored(name, value, half) for name, value in _own_state(self).items()}
         documents = {_MODEL: description.model_dump(mode="json"), _NUMBERS: dict(numbers)}
+        if self.understanding is not None:
+            documents[UNDERSTOOD] = self.understanding.model_dump(mode="json")
         write_checkpoint(staging, Checkpoint(documents, {_WEIGHTS: weights}))
         (staging / "README.md").write_text(card, encoding="utf-8")
         if backbone.exists():
             backbone.rename(staging / _BACKBONE)
         replace_folder(staging, folder)
-
-
-def fit_logistic(logits: Tensor, matches: Tensor) -> tuple[float, float]:
-    """Return slope and offset of P(match) = sigmoid(slope * logit + offset), by Newton's method.
-
-    Logits are floats [N], matches bool [N]. Targets are Platt's, slightly inside 0 and 1, so that
-    separable pairs have a finite slope.
-
-    Raises:
-        DomainError: if one class is missing, a logit is not finite, or the slope is not above 0.
-    Source: Platt 1999; Lin, Lin & Weng 2007, Machine Learning 68:267-276.
-    """
-    hits, count = int(matches.sum()), matches.numel()
-    if not 0 < hits < count or not logits.isfinite().all():
-        raise DomainError(
-            f"calibration needs finite logits of matches and of mismatches, got {hits} matches"
-            f" among {count} pairs; hold out more pairs"
-        )
-    x = logits.double()
-    target = torch.where(matches, (hits + 1) / (hits + 2), 1 / (count - hits + 2)).to(x)
-    design = torch.stack([x, torch.ones_like(x)], 1)  # [N, 2]
-    slope, offset = _newton(design, target).tolist()
-    if not (0 < slope < math.inf and math.isfinite(offset)):
-        raise DomainError(
-            f"matches do not score above mismatches (slope {slope:.3g}); train the model first"
-        )
-    return slope, offset
-
-
-def _newton(design: Tensor, target: Tensor) -> Tensor:
-    """Return the weights of a logistic regression, from a slope of 0 and the base rate."""
-
-    def loss(weights: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(design @ weights, target)
-
-    weights = torch.stack([target.new_zeros(()), target.mean().logit()])
-    for _ in range(100):
-        p = (design @ weights).sigmoid()
-        gradient = design.T @ (p - target) / len(p)
-        curvature = (design * (p * (1 - p)).unsqueeze(1)).T @ design / len(p)
-        curvature.diagonal().add_(1e-12 * curvature.trace())  # logits may all be equal
-        step = torch.linalg.solve(curvature, gradient)
-        if gradient @ step < 1e-18:
-            break
-        size = 1.0
-        while size > 1e-6 and loss(weights - size * step) > loss(weights):
-            size /= 2  # far from the optimum, a whole step may overshoot
-        weights = weights - size * step
-    return weights
 
 
 # -- building, saving, loading ---------------------------------------------------------------
@@ -321,9 +282,27 @@ def build_language_image_model(description: Description, seed: int) -> LanguageI
             )
         else:
             text_tower = PretrainedTextTower(size, text, text_width=description.text_width)
-            width = text_tower.encoder.input_width
-            description = description.model_copy(update={"text_width": width})
+            known = {"text_width": text_tower.encoder.input_width}
+            description = description.model_copy(update=known | _digest_of(description))
         return LanguageImageModel(TowerPair(image_tower, text_tower), description)
+
+
+def _digest_of(description: TowersDescription) -> dict[str, str]:
+    """Return the digest of a text model's folder, if it is one; refuse another than was used.
+
+    Raises:
+        CheckpointError: if the folder holds another model than the head was trained on.
+    """
+    name, before = description.config.text.model, description.text_sha256
+    if not Path(name).is_dir():
+        return {}
+    now = content_digest(Path(name))
+    if before not in (None, now):
+        raise CheckpointError(
+            f"the text tower was trained on another model than {name} holds now; put that one back,"
+            " or train it again"
+        )
+    return {"text_sha256": now}
 
 
 def _pair_model(description: PairDescription, source: str) -> LanguageImageModel:
@@ -357,6 +336,25 @@ def load_language_image_model(
         CheckpointError: if a saved model is incomplete, damaged or of another kind.
         MissingExtraError: if it needs sentence-transformers, which is not installed.
     """
+    folder = stored_folder(source)
+    if (folder / MANIFEST).is_file() or (folder / f"{_MODEL}.json").is_file():
+        model = _read_model(folder)
+    else:
+        if folder.is_dir():
+            source = folder.resolve()  # so that a saved copy finds it from anywhere
+        model = _pair_model(PairDescription(name=str(source)), str(source))
+    return model.to(device).eval()
+
+
+def stored_folder(source: str | Path) -> Path:
+    """Return the folder of a stored model, which need not be there.
+
+    Args:
+        source: see ``load_language_image_model``.
+
+    Raises:
+        ConfigError: if it is "bundled", and this langrl carries none.
+    """
     folder = Path(source)
     if source == BUNDLED:
         folder = Path(str(importlib.resources.files("langrl.models") / BUNDLED))
@@ -365,15 +363,8 @@ def load_language_image_model(
                 "this langrl carries no bundled language-image model; install the released wheel,"
                 " or give the folder or hub name of a CLIP"
             )
-    if (folder / MODEL_FOLDER / MANIFEST).is_file():
-        folder = folder / MODEL_FOLDER
-    if (folder / MANIFEST).is_file() or (folder / f"{_MODEL}.json").is_file():
-        model = _read_model(folder)
-    else:
-        if folder.is_dir():
-            source = folder.resolve()  # so that a saved copy finds it from anywhere
-        model = _pair_model(PairDescription(name=str(source)), str(source))
-    return model.to(device).eval()
+    inner = folder / MODEL_FOLDER
+    return inner if (inner / MANIFEST).is_file() else folder
 
 
 def _read_model(folder: Path) -> LanguageImageModel:
@@ -397,4 +388,5 @@ def _read_model(folder: Path) -> LanguageImageModel:
     if (reference := weights.get("reference")) is not None:
         model.reference = torch.zeros(reference.shape)  # as many images as there were
     fill(_own_state(model), weights)
+    model.understanding = read_understanding(checkpoint.documents, folder)
     return model

@@ -46,6 +46,7 @@ from langrl.tasks.suite import (
     outcomes,
     training_figure,
     uncertainty,
+    understood,
     unknown_denotation,
 )
 
@@ -153,13 +154,15 @@ class GoalSuite(TaskSuite):
         denoted = words.denotation(posterior.goals, instruction)
         belief = uncertainty(posterior.entropy_bits, "goals")
         if denoted is None:
-            return [unknown_denotation(instruction), f"its belief over goals has {belief}"]
+            said = unknown_denotation(instruction), f"its belief over goals has {belief}"
+            return [*said, *understood(posterior)]
         mass, bits = posterior.probabilities[denoted].sum(), words.ambiguity_bits(instruction)
         return [
             f"{instruction!r} denotes {denoted.mean():.0%} of the goals that were achieved in"
             f" training ({bits:.1f} bits of ambiguity); the agent puts {mass:.0%} of its belief on"
             " them",
             f"its belief over goals has {belief}",
+            *understood(posterior),
         ]
 
     def _posterior(self, agent: Any, instruction: str) -> Posterior:

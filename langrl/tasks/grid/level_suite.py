@@ -23,6 +23,7 @@ from langrl.tasks.grid.levels import BASELINES, RANDOM
 from langrl.tasks.suite import (
     Makers,
     beliefs_of,
+    understood,
     unknown_denotation,
 )
 
@@ -92,14 +93,16 @@ class LevelSuite(DrawnSuite):
         if posterior is None:
             return []
         if cells is None:
-            return [unknown_denotation(instruction)]
+            return [unknown_denotation(instruction), *understood(posterior)]
         first = f"{instruction!r} denotes {cells.sum()} objects of the layout in the figure"
         if self.view is not None:
-            return [f"{first}; the agent would {likeliest(posterior, _DONE_WITH)}"]
+            first = f"{first}; the agent would {likeliest(posterior, _DONE_WITH)}"
+            return [first, *understood(posterior)]
         right = env.denotation(posterior.goals, instruction)
         assert right is not None
         belief = posterior.probabilities[right].sum()
-        return [f"{first}; the agent puts {belief:.0%} of its belief on goals that satisfy it"]
+        first = f"{first}; the agent puts {belief:.0%} of its belief on goals that satisfy it"
+        return [first, *understood(posterior)]
 
     def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
         """Return a layout for a text, or for a mission, with beliefs, what is denoted, a walk."""

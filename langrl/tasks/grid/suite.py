@@ -33,6 +33,7 @@ from langrl.tasks.suite import (
     describe_outcome,
     outcomes,
     uncertainty,
+    understood,
     unknown_denotation,
 )
 
@@ -155,7 +156,8 @@ class GridSuite(DrawnSuite):
         cells, which = np.unique(np.stack(ahead(posterior.goals), 1), axis=0, return_inverse=True)
         mass = np.bincount(which.ravel(), posterior.probabilities)
         bits = Posterior(cells, mass.astype(np.float32)).entropy_bits
-        return [first, f"its belief over cells to face has {uncertainty(bits, 'cells')}"]
+        belief = f"its belief over cells to face has {uncertainty(bits, 'cells')}"
+        return [first, belief, *understood(posterior)]
 
     def _panel(self, agent: Any, text: str | None, seed: int) -> dict[str, Any]:
         """Return a room for a text, with beliefs, what is denoted, and a walk."""

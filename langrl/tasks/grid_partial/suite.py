@@ -19,7 +19,7 @@ from langrl.tasks.grid.config import GridEvaluationConfig
 from langrl.tasks.grid.drawn_suite import SEPARATE, DrawnSuite, draw_views, likeliest
 from langrl.tasks.grid.suite import RANDOM, GridSuite, make_grid_tasks
 from langrl.tasks.grid_partial.config import GridPartialRunConfig
-from langrl.tasks.suite import Makers, beliefs_of, uncertainty
+from langrl.tasks.suite import Makers, beliefs_of, uncertainty, understood
 
 
 def of(config: GridPartialRunConfig) -> DrawnSuite:
@@ -69,7 +69,8 @@ class GridPartialSuite(GridSuite):
         assert posterior is not None
         return [
             f"{instruction!r}: the agent would face {likeliest(posterior)}; its belief has"
-            f" {uncertainty(posterior.entropy_bits, 'kinds of object')}"
+            f" {uncertainty(posterior.entropy_bits, 'kinds of object')}",
+            *understood(posterior),
         ]
 
     def _title(self, panel: Mapping[str, Any]) -> str:

@@ -58,11 +58,16 @@ class LanguageImageRunConfig(RunConfig):
     start: str | None = Field(
         None, description="model to fine-tune: 'bundled', a folder or a hub name; new if not given"
     )
-    train: Literal["all", "heads"] = Field(
-        "all", description="start: all weights, or linear heads on a frozen SentenceTransformer"
+    train: Literal["all", "heads", "words"] = Field(
+        "all",
+        description="start: all weights; linear heads on a frozen SentenceTransformer; or a head on"
+        " the text model that words names, as a new text tower beside the image tower, which stays",
     )
     words: str | None = Field(
-        "all-MiniLM-L6-v2", description="new model: whose knowledge of words is distilled"
+        "all-MiniLM-L6-v2",
+        min_length=1,
+        description="new model: whose knowledge of words is distilled; train words: the text model"
+        " itself, a SentenceTransformer's name or folder",
     )
     table_width: int = Field(
         80, ge=1, le=1024, description="new model: numbers of a word that are distilled"
@@ -108,4 +113,9 @@ class LanguageImageRunConfig(RunConfig):
             raise ValueError("label_weight needs grid worlds, whose labels are known; set it to 0")
         if self.train == "heads" and self.start is None:
             raise ValueError("train: heads needs a SentenceTransformer to start from; set start")
+        if self.train == "words" and (self.start is None or self.words in (None, "compact")):
+            raise ValueError(
+                "train: words puts a text model beside an image tower; set start, such as"
+                " 'bundled', and words, such as all-MiniLM-L6-v2"
+            )
         return self

@@ -65,6 +65,11 @@ def _what(config: Any) -> str:
         f" Trained on rendered rooms of the grid worlds {', '.join(config.worlds)} with exact"
         " matches: a text fits an image if the agent faces an object that it denotes."
     )
+    if config.train == "words":
+        what += (
+            f" The image tower is that of {config.start}, unchanged; texts are embedded by"
+            f" {config.words}, frozen, and a trained head. That model is not in this folder."
+        )
     if config.start is None and config.words is not None and config.model.text.model == "compact":
         what += (
             f" Its frozen word table is distilled from {config.words} (Apache-2.0), with what"

@@ -7,7 +7,7 @@ import torch
 
 from langrl.agents.language_image import LanguageImageLearner
 from langrl.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from langrl.data.images.augment import find_near_words
+from langrl.data.images.augment import NO_WORDS, NearWords, find_near_words
 from langrl.data.prefetch import Prefetcher
 from langrl.envs.grid.grammar import TYPES
 from langrl.errors import ConfigError
@@ -25,6 +25,7 @@ from langrl.models.language_image.word_table import WordTable, distil_words
 from langrl.tasks.language_image.colour_names import BASIC, colour_memberships
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.tasks.language_image.frequent_words import frequent_words
+from langrl.tasks.language_image.named_words import with_named_words
 from langrl.tasks.language_image.sources import GridSource, Source, image_source
 from langrl.tasks.run import Run
 
@@ -48,10 +49,9 @@ def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
         ConfigError, MissingExtraError: naming the field and the repair.
     """
     source = image_source(config)  # refused before a minute of distillation, not after
-    table = word_table(config, folder)
-    if isinstance(source, GridSource) and table is not None:
-        source = GridSource(config, find_near_words(table, BASIC))
-    model = start_model(config, table)
+    model, near = _model_and_words(config, folder)
+    if isinstance(source, GridSource):
+        source = GridSource(config, near)
     source = source.for_reader(model.pair.limit)
     if config.start is None:
         assert isinstance(model.pair.image, CompactImageTower)
@@ -73,8 +73,23 @@ def build(config: LanguageImageRunConfig, folder: Path) -> LanguageImageRun:
         model.description,
         source.digest(),
         document="description",
+        # What is in a text model's folder is compared by the references.
+        compared=tuple(
+            name for name in type(model.description).model_fields if name != "text_sha256"
+        ),
         source=source,
     )
+
+
+def _model_and_words(
+    config: LanguageImageRunConfig, folder: Path
+) -> tuple[LanguageImageModel, NearWords]:
+    """Return the model that training starts from, and words that may replace others in texts."""
+    if config.train == "words":
+        return with_named_words(config)
+    table = word_table(config, folder)
+    near = NO_WORDS if table is None else find_near_words(table, BASIC)
+    return start_model(config, table), near
 
 
 def word_table(config: LanguageImageRunConfig, folder: Path) -> WordTable | None:

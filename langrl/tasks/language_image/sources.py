@@ -19,7 +19,7 @@ from langrl.data.images.folder import CaptionedImages, check_captions, read_fold
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
 from langrl.data.images.rendered_worlds import WorldImages, open_world
 from langrl.envs.grid.grammar import LEVELS
-from langrl.envs.grid.rooms import GRID_WORLDS
+from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.phrasing import Meaning
 from langrl.errors import InstructionError
 from langrl.evaluation.image_text import (
@@ -28,7 +28,9 @@ from langrl.evaluation.image_text import (
     measure,
     sample_rooms,
     summarise,
+    try_meaning,
 )
+from langrl.grounding.understanding import Sample, sample_texts
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.words import TextLimit, check_longest
@@ -36,9 +38,10 @@ from langrl.words import TextLimit, check_longest
 _PLAIN = ("full", "colour", "type")  # levels of the first steps
 # The harder ones more often.
 _VARIED = (*LEVELS, "negation", "negation", "disjunction", "relation", "relation", "relation")
+_MEANT, _ROOMS = 700, 40  # texts that P(understood) is fitted to; rooms of each world for them
 _LONGEST_TEXT = 40  # words; what is measured has up to 33
 _CELLS = 64  # of a room of usual size; batches of larger rooms have fewer of them
-_TRAINED, _MEASURED, _CALIBRATED = 0, 1, 2  # numbers that keep seeds apart
+_TRAINED, _MEASURED, _CALIBRATED, _UNDERSTOOD = 0, 1, 2, 3  # numbers that keep seeds apart
 Rows = list[dict[str, Any]]
 
 
@@ -63,6 +66,10 @@ class Source(Protocol):
 
     def shown_samples(self) -> list[RoomSample]:
         """Return what is drawn, of what was not trained on."""
+        ...
+
+    def understood_sample(self) -> Sample | None:
+        """Return texts that P(understood) is fitted to, none of which is measured."""
         ...
 
     def measure(self, model: LanguageImageModel) -> Rows:
@@ -151,9 +158,27 @@ class GridSource:
         """
         config = self.config
         generator = np.random.default_rng([config.seed, _CALIBRATED])
-        writer = replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
         rooms = max(2, config.evaluation_rooms // 2)
-        return sample_rooms(config.worlds, rooms, partial(self._write, writer), generator)
+        write = partial(self._write, self._reserved_writer())
+        return sample_rooms(config.worlds, rooms, write, generator)
+
+    def _reserved_writer(self) -> TextWriter:
+        return replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
+
+    def understood_sample(self) -> Sample | None:
+        """Return texts of training and reserved ones, by turns, of rooms that are drawn anew."""
+        config = self.config
+        generator = np.random.default_rng([config.seed, _UNDERSTOOD])
+        rooms = [draw_rooms(GRID_WORLDS[name], _ROOMS, generator) for name in config.worlds]
+        writers, texts = (self._writer(), self._reserved_writer()), []
+        for n in range(_MEANT):
+            drawn = rooms[n % len(rooms)]
+            meaning = None
+            while meaning is None:
+                room = drawn[int(generator.integers(len(drawn)))]
+                meaning = try_meaning(room, LEVELS[int(generator.integers(len(LEVELS)))], generator)
+            texts.append(self._write(writers[n // len(rooms) % 2], meaning, generator))
+        return sample_texts(texts, config.seed, varied=False)
 
     def shown_samples(self) -> list[RoomSample]:
         """Return a room of each world."""
@@ -201,6 +226,11 @@ class WorldSource:
         """Return what is measured."""
         return self._measured
 
+    def understood_sample(self) -> Sample | None:
+        """Return instructions of other episodes, varied."""
+        texts = [text for sample in self.calibration_samples() for text in sample.texts]
+        return sample_texts(texts, self.config.seed)
+
     @cached_property
     def _measured(self) -> list[RoomSample]:
         return self._samples(_MEASURED)
@@ -244,6 +274,10 @@ class FolderSource:
     def calibration_samples(self) -> list[RoomSample]:
         """Return the second part."""
         return [_as_sample("folder", self.parts[1])]
+
+    def understood_sample(self) -> Sample | None:
+        """Return captions of the first part, varied."""
+        return sample_texts(self.parts[0].texts, self.config.seed)
 
     def shown_samples(self) -> list[RoomSample]:
         """Return the third part, which is measured."""

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from langrl.checkpoint import MODEL_FOLDER
 from langrl.errors import DomainError
 from langrl.evaluation.image_text import RoomSample, calibrate_on
+from langrl.grounding.understanding import learn_understanding
 from langrl.models.language_image.model import LanguageImageModel, load_language_image_model
 from langrl.plots.base import to_image
 from langrl.plots.image_text import auc_figure, grid_figure, reliability_figure
@@ -44,6 +45,9 @@ class LanguageImageSuite:
             calibrate_on(model, source.calibration_samples())
         except DomainError as error:  # after a few steps only, or on captions that say nothing
             notes.append(f"the model is stored uncalibrated: {error}")
+        model.understanding = learn_understanding(model, source.understood_sample())
+        if model.understanding is None:
+            notes.append("P(understood) is not fitted: there are too few texts")
         rows = source.measure(model)
         for row in rows:
             row["train_seconds"] = round(seconds, 1)

@@ -24,6 +24,7 @@ from langrl.grounding.successor import SuccessorDistance
 from langrl.grounding.waypoints import KnownGraphs, WaypointGraph, draw_waypoints
 from langrl.models.critics.build import CriticsDescription, build_critics
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
+from langrl.models.understanding import read_understanding
 from langrl.settings import Settings, with_changes
 from langrl.tasks.loading import AgentMaker, read_description
 from langrl.tasks.maze.held_out import trusted_distance
@@ -131,6 +132,7 @@ def load(
         raise CheckpointError(str(error)) from error
     critic, language = build_critics(description.critics, seed=0)
     fill(named_weights(critic, language), checkpoint.tensors["weights"])
+    language.understanding = read_understanding(checkpoint.documents, path)
     density = _check_density(checkpoint.tensors["goals"]["density"], home)
     if world is not None:
         check_same_maze(home, world, path)

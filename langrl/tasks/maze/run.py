@@ -1,6 +1,7 @@
 """Maze runs: from a config to trajectories, pairs of states and texts, critics and a learner."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from langrl.data.state_text_pairs import StateTextPairs, maze_pairs
 from langrl.data.trajectories import Trajectories, load_trajectories
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.errors import TrajectoryError
+from langrl.grounding.stored import understood_document
+from langrl.grounding.understanding import Sample, learn_understanding, sample_texts
 from langrl.models.config import TextConfig
 from langrl.models.critics.build import CriticsDescription, build_critics, word_table_of
+from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import PretrainedTextEncoder
 from langrl.tasks.maze.agent import MazeAgentDescription, agent_maker
 from langrl.tasks.maze.config import MazeRunConfig
@@ -26,6 +30,7 @@ from langrl.training.learner import OfflineReplay
 from langrl.words import WordTokeniser, check_longest
 
 _DENSITY_DRAWS = 200_000
+_ASKED = 700  # states with texts, to which P(understood) is fitted
 _LONGEST_TEXT = 24  # words; what is measured has up to 22
 
 
@@ -78,7 +83,21 @@ def build(config: MazeRunConfig, folder: Path) -> Run:
         ),
         tensors={"goals": {"density": density}},
         compared=("layout", "critics"),
+        further=partial(_understanding, language, _sample(world, config)),
     )
+
+
+def _sample(world: StreetMaze, config: MazeRunConfig) -> Sample | None:
+    """Draw texts of all the ways to ask that are for training, whatever the run is trained on."""
+    generator = np.random.default_rng([config.seed, 5])
+    pairs = maze_pairs(world, _ASKED, generator, config.data.kinds, paraphrases=0.5)
+    return sample_texts(pairs.texts, config.seed)
+
+
+def _understanding(language: LanguageCritic, sample: Sample | None) -> dict[str, Any]:
+    """Fit P(understood) of the present weights; returns the document of it, if there is one."""
+    language.understanding = learn_understanding(language, sample)
+    return understood_document(language)
 
 
 def _trajectories(

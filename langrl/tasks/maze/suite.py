@@ -33,6 +33,7 @@ from langrl.tasks.suite import (
     describe_outcome,
     outcomes,
     uncertainty,
+    understood,
     unknown_denotation,
 )
 
@@ -118,9 +119,10 @@ class MazeSuite(TaskSuite):
     def describe(self, agent: Any, instruction: str) -> list[str]:
         """Return sentences: what an instruction denotes, and what the agent believes."""
         mask = self.world.cell_mask(instruction)
-        mass, bits = self._posterior_mass(agent, instruction)
-        if mass is None:
+        posterior = self._posterior(agent, instruction)
+        if posterior is None:
             return []
+        mass, bits = self._mass(posterior)
         if mask is None:
             first = unknown_denotation(instruction)
         else:
@@ -128,7 +130,8 @@ class MazeSuite(TaskSuite):
                 f"{instruction!r} denotes {mask.sum()} cells ({np.log2(mask.sum()):.1f} bits of"
                 f" ambiguity); the agent puts {mass[mask].sum():.0%} of its belief on them"
             )
-        return [first, f"its belief over cells has {uncertainty(bits, 'cells')}"]
+        belief = f"its belief over cells has {uncertainty(bits, 'cells')}"
+        return [first, belief, *understood(posterior)]
 
     def draw_posteriors(self, agent: AgentMaker, first: Sequence[str] = ()) -> Figure:
         """Draw the posterior for several instructions, each with a walk."""
@@ -188,9 +191,13 @@ class MazeSuite(TaskSuite):
 
         Bits are of cells, as those of ambiguity are: a cell holds many of the candidates.
         """
-        posterior = beliefs_of(agent, self.world.layout.free_cells[0] + 0.5, instruction)
-        if posterior is None:
-            return None, 0.0
+        posterior = self._posterior(agent, instruction)
+        return (None, 0.0) if posterior is None else self._mass(posterior)
+
+    def _posterior(self, agent: Any, instruction: str) -> Posterior | None:
+        return beliefs_of(agent, self.world.layout.free_cells[0] + 0.5, instruction)
+
+    def _mass(self, posterior: Posterior) -> tuple[NDArray[np.float64], float]:
         mass = cell_mass(posterior.goals, posterior.probabilities, self.world.walls.shape)
         return mass, Posterior(np.argwhere(mass), mass[mass > 0].astype(np.float32)).entropy_bits
 

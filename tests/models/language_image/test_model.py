@@ -19,9 +19,9 @@ from langrl.models.language_image.model import (
     BUNDLED,
     TowersDescription,
     build_language_image_model,
-    fit_logistic,
     load_language_image_model,
 )
+from langrl.models.logistic import fit_logistic
 from langrl.protocols import check_instruction
 
 WORDS = ("go", "to", "the", "red", "ball", "green", "key")
