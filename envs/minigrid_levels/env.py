@@ -27,6 +27,7 @@ from langrl.envs.minigrid_levels.reading import (
     ACTIONS,
     DONE,
     DROP,
+    LOCKED,
     OF_MINIGRID,
     PICKUP,
     TOGGLE,
@@ -42,6 +43,7 @@ from langrl.envs.minigrid_levels.reading import (
 from langrl.envs.minigrid_levels.tasks import (
     Denoted,
     Task,
+    check_possible,
     denoted_by,
     denoted_in,
     read_task,
@@ -139,6 +141,8 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
         if not self._started and seed is None:  # a level's own generator is fresh: not seed 0 again
             seed = int(self.np_random.integers(2**31))
         task = None if given is None else read_task(given)
+        if task is not None:
+            check_possible(task, str(given))
         for _ in range(TRIES):
             begin(self._level, seed)
             seed = None
@@ -248,7 +252,10 @@ class MiniGridLevelEnv(gym.Env[Observation, Any]):
             return {"ambiguity_bits": np.nan, "shortest_steps": np.nan}
         layout = self.layout
         free = np.ones((1, *layout.shape[:2]), bool)
-        targets = grid.facing(self._denoted.cells[None], free)[0]
+        within = self._denoted.cells
+        if self._denoted.acts == (TOGGLE,):
+            within = within & (layout[..., 2] != LOCKED)
+        targets = grid.facing(within[None], free)[0]
         steps = steps_to(layout, targets)[tuple(pose_of(self._level))]
         steps = max(steps, 1) if DONE in self._denoted.acts else steps + 1  # facing is enough
         return {

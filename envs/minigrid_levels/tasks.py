@@ -6,11 +6,12 @@ A *goal* is a pose and what is done there: (row, column, direction, action). Wha
 * "pick up": to pick the object up from a pose that faces it;
 * "open": to toggle the door from a pose that faces it, which opens it;
 * "get" may be either of the first two;
+* what a verb cannot be done with is not denoted: doors are not picked up, only doors are opened;
 * "on your left", "in front of you" and the like narrow the objects, by where the episode starts.
 
 Verbs are read from the templates of ``VERBS``, objects by ``langrl.envs.grid.grammar``, whose
-noun phrases, synonyms and compounds are all understood. MiniGrid's "put next to" and missions of
-several parts have no goal here.
+noun phrases, synonyms and compounds are all understood. What is put down, closed or moved, and
+several things in turn, have no goal here; see ``without_goal``.
 
 Axes: ``H`` rows, ``W`` columns.
 """
@@ -31,11 +32,13 @@ from numpy.random import Generator
 
 from langrl.envs.grid import grammar as grid_grammar
 from langrl.envs.grid import templates
+from langrl.envs.grid.rooms import DOOR
 from langrl.envs.grid.words import FILLERS, Templates
 from langrl.envs.minigrid_levels.places import PLACES, cells_in, split_place
 from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE
 from langrl.envs.noise import add_noise, corrector, read_noisy
 from langrl.envs.phrasing import Meaning, Phrasing, TaskPhrasing
+from langrl.errors import InstructionError
 from langrl.protocols import Mask, check_instruction
 
 VERBS: dict[tuple[int, ...], Templates] = {
@@ -68,6 +71,15 @@ _VOCABULARY = templates.VOCABULARY.union(
 )
 _corrected = corrector(_VOCABULARY)
 _INSTRS = ((GoToInstr, DONE), (PickupInstr, PICKUP), (OpenInstr, TOGGLE))
+
+
+_NO_GOAL = {
+    "something to be put down": re.compile(r"\b(put|drop|place|lay)\b"),
+    "several things in turn": re.compile(
+        r"\b(then|after you|before you)\b|\b(and|,) (go|get|pick|open|put|drop)\b"
+    ),
+    "something to be closed or moved": re.compile(r"\b(close|shut|lock|move|push|pull)\b"),
+}
 
 
 class Task(NamedTuple):
@@ -150,6 +162,34 @@ def acts_of(text: str) -> tuple[int, ...]:
     return (DONE,)
 
 
+def without_goal(text: str) -> str | None:
+    """Return what a text that cannot be read asks for, where it is known to have no goal here."""
+    if read_task(text) is not None:
+        return None
+    words = text.lower()
+    return next((what for what, pattern in _NO_GOAL.items() if pattern.search(words)), None)
+
+
+def check_possible(task: Task, text: str) -> None:
+    """Raise InstructionError if a text asks for what nothing can be done with, in any layout."""
+    kind, *parts = task.meaning
+    if kind != "thing" or parts[1] is None:
+        return
+    one = np.array([[[grid_grammar.TYPES[parts[1]], 0]]], np.uint8)
+    if not can_be_done(task.acts, one).any():
+        only = "doors" if task.acts == (TOGGLE,) else "keys, balls and boxes"
+        verb = "opened" if task.acts == (TOGGLE,) else "picked up"
+        raise InstructionError(f"{text!r}: only {only} can be {verb}; name one, or go to it")
+
+
+def can_be_done(acts: tuple[int, ...], room: Any) -> Mask:
+    """Return with which objects of a room [H, W, 2] one of some acts can be done, bool [H, W]."""
+    door, found = room[..., 0] == DOOR, np.zeros(room.shape[:2], bool)
+    for act in acts:
+        found |= {PICKUP: ~door, TOGGLE: door}.get(act, ~found)
+    return found
+
+
 def task_of(level: MiniGridEnv) -> Task | None:
     """Return what a level's own instruction asks for; None if words of ours cannot say it."""
     act, described = _instruction_of(level)
@@ -168,12 +208,15 @@ def denoted_in(level: MiniGridEnv, room: Any) -> Denoted | None:
     if described is not None:
         return Denoted((act,), cells_of(level, described.obj_set))
     task = task_of(level)
-    return None if task is None else Denoted(task.acts, grid_grammar.denoted(task.meaning, room))
+    if task is None:
+        return None
+    cells = grid_grammar.denoted(task.meaning, room) & can_be_done(task.acts, room)
+    return Denoted(task.acts, cells)
 
 
 def denoted_by(task: Task, room: Any, start: Any) -> Denoted:
     """Return what a task denotes in a room [H, W, 2]; places are seen from a start [H, W, 3]."""
-    cells = grid_grammar.denoted(task.meaning, room)
+    cells = grid_grammar.denoted(task.meaning, room) & can_be_done(task.acts, room)
     if task.place is not None:
         cells = cells & cells_in(task.place, start)
     return Denoted(task.acts, cells)

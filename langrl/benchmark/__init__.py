@@ -22,6 +22,7 @@ def run(
     seeds: int | None = None,
     out: str | Path | None = None,
     workers: int | None = None,
+    suite: str | None = None,
 ) -> Any:
     """Run the benchmark, print its leaderboard and write its report.
 
@@ -33,8 +34,10 @@ def run(
         entrants: who is run beside them, and run folders; the profile's if not given.
         worlds: names of worlds; the profile's if not given.
         seeds: of trainings and agents, how many; the profile's if not given.
-        out: folder, in which a run that was cut off goes on; runs/benchmark-PROFILE if not given.
+        out: folder, in which a run that was cut off goes on; runs/benchmark-PROFILE if not given,
+            or runs/benchmark-PROFILE-v2 of that version of the suite.
         workers: processes; one per core if not given.
+        suite: of tasks; "langrl/AmbiguousInstructions-v1" if not given.
 
     Returns:
         The ``langrl.benchmark.results.Results`` in the folder.
@@ -44,5 +47,12 @@ def run(
         CellError: if a training or evaluation failed; what was computed is kept.
     """
     running = importlib.import_module("langrl.benchmark.running")
-    folder = Path("runs") / f"benchmark-{profile}" if out is None else Path(out)
-    return running.run(folder, profile, agents, entrants, worlds, seeds, workers)
+    folder = default_folder(profile, suite) if out is None else Path(out)
+    return running.run(folder, profile, agents, entrants, worlds, seeds, workers, suite)
+
+
+def default_folder(profile: str, suite: str | None = None) -> Path:
+    """Return the folder of a run of the benchmark where none is named."""
+    version = (suite or "").rpartition("-")[2]
+    own = f"-{version}" if version not in ("", "v1") else ""
+    return Path("runs") / f"benchmark-{profile}{own}"

@@ -16,6 +16,7 @@ from torch import Tensor
 from langrl.agents.asking import AskingAgent
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.pursuing import GroundedFollower
+from langrl.benchmark.level_world import LevelWorld
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask
 from langrl.errors import ConfigError
 from langrl.functional.conformal import adaptive_scores
@@ -71,6 +72,10 @@ def intents_of(world: str) -> Intents:
     own: Any = WORLDS[world]
     if hasattr(own, "maze"):
         return MazeIntents(own.maze, own.questions)
+    if isinstance(own, LevelWorld):
+        from langrl.grounding.level_intents import LevelIntents  # minigrid takes half a second
+
+        return LevelIntents(own.questions)
     return GridIntents(own.questions)
 
 

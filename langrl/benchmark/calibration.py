@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langrl.benchmark.level_world import LEVELS
 from langrl.benchmark.metrics import METRICS
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.rollout import roll_out
 from langrl.benchmark.tasks import WORLDS, BenchmarkTask, draw_tasks
 from langrl.envs.grid.rooms import observe
-from langrl.errors import DomainError
+from langrl.errors import DomainError, lookup
 from langrl.functional.conformal import adaptive_scores, conformal_threshold, fit_temperature
 from langrl.grounding.beliefs import Beliefs, ExactBeliefs
 from langrl.protocols import Agent, Array
@@ -53,6 +54,8 @@ def calibration_tasks(
 ) -> list[BenchmarkTask]:
     """Return tasks of mode ``hidden``, half of them twins, that are in no suite.
 
+    Levels have mode ``any`` alone; what is meant is drawn there as well, to calibrate on.
+
     Args:
         world: of ``langrl.benchmark.tasks.WORLDS``.
         count: how many, at least 2.
@@ -65,7 +68,8 @@ def calibration_tasks(
     if count < 2:
         raise DomainError(f"calibration needs at least 2 tasks, a twin among them, got {count}")
     seeds = np.random.SeedSequence([seed, _SEEDS[purpose]]).generate_state(1, np.uint64)
-    return draw_tasks(world, -(-count // 2), int(seeds[0]))[:count]
+    mode = lookup(WORLDS, world, "benchmark world").modes[-1]
+    return draw_tasks(world, -(-count // 2), int(seeds[0]), mode)[:count]
 
 
 def first_observations(tasks: Sequence[BenchmarkTask]) -> Array:
@@ -74,6 +78,8 @@ def first_observations(tasks: Sequence[BenchmarkTask]) -> Array:
     if tasks[0].room is None:
         return np.array(starts, np.float32)
     rooms = np.array([task.room for task in tasks], np.uint8)
+    if tasks[0].world in LEVELS:
+        return rooms  # layouts have their agents
     return observe(rooms, np.array(starts, np.int64))
 
 

@@ -9,8 +9,8 @@ has a meaning of its own.
 Axes: ``n`` intents that a meaning denotes, ``R`` rows, ``C`` columns.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -22,6 +22,7 @@ from langrl.errors import ConfigError
 from langrl.protocols import Integers, Mask
 from langrl.words import split_words
 
+T = TypeVar("T")
 MOST_BITS = 4  # the last level of ambiguity: so many bits, or more
 _TRIES = 1000  # texts that are written for a meaning
 _GOLDEN = (5**0.5 - 1) / 2
@@ -33,8 +34,9 @@ class Situation(NamedTuple):
     Args:
         kind: instruction type of the meaning.
         meaning: what is said.
-        start: position (row, column) in a maze, pose (row, column, direction) in a grid world.
-        room: type and colour of each cell, uint8 [R, C, 2]; None in a maze.
+        start: position (row, column) in a maze, else a pose (row, column, direction).
+        room: type and colour of each cell, uint8 [R, C, 2]; a level's whole observation
+            [R, C, 3]; None in a maze.
         denoted: row and column of each intent that the meaning denotes [n, 2].
         intended: the place in ``denoted`` of the one that is meant.
         steps: fewest steps from the start to each of them [n].
@@ -80,6 +82,23 @@ def choose_intended(steps: NDArray[np.float64], choice: float, generator: Genera
     shuffled = generator.permutation(len(steps))
     order = shuffled[np.argsort(steps[shuffled], kind="stable")]
     return int(order[int(choice * len(steps))])
+
+
+def take_in_turns(pool: Mapping[str, list[T]], count: int, generator: Generator) -> list[T]:
+    """Return ``count`` entries of a pool, of its instruction types in turn, in random order.
+
+    Args:
+        pool: by instruction type, at least so many together.
+        count: how many.
+        generator: source of randomness.
+    """
+    kinds = sorted(pool)
+    taken: list[T] = []
+    generator.shuffle(kinds)
+    left = {kind: iter(pool[kind]) for kind in kinds}
+    while len(taken) < count:
+        taken += [each for kind in kinds if (each := next(left[kind], None)) is not None]
+    return [taken[n] for n in generator.permutation(count)]
 
 
 class Language(Protocol):

@@ -20,7 +20,7 @@ from langrl.agents.asking import AskingAgent
 from langrl.agents.baselines import RandomAgent
 from langrl.agents.pursuing import Follower, GroundedFollower, PlannedFollower
 from langrl.benchmark.beliefs import UNFITTED, Fit, intents_of
-from langrl.benchmark.families import FAMILIES, Kind, World
+from langrl.benchmark.families import FAMILIES, Kind, World, made_for
 from langrl.benchmark.profiles import STRATEGIES
 from langrl.checkpoint import find_checkpoint
 from langrl.envs.maze.world import StreetMaze
@@ -53,6 +53,7 @@ at prices of 0.05, 0.2 and 0.8 is 0.07, 0.09, 0.05 with ``max_goal`` and 0.09, 0
 ``nearest_goal`` in street-fork (240 tasks), and 0.15, 0.17, 0.11 and 0.08, 0.12, 0.10 in grid-goto
 (300 tasks)."""
 BOTH: tuple[Kind, ...] = ("street", "grid")
+EVERYWHERE: tuple[Kind, ...] = (*BOTH, "level")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class Setting:
     def make(self, **grounding: object) -> Any:
         """Return an agent of the family's run, with changes to its grounding."""
         assert self.trained is not None
-        agent = self.trained(**grounding)
+        agent: Any = made_for(self.world, self.trained)(**grounding)
         if hasattr(agent, "shared"):
             agent.shared = self.shared
         return agent
@@ -108,7 +109,7 @@ class Entrant:
     about: str
     make: Callable[[Setting], Agent]
     family: str | None = None
-    kinds: tuple[Kind, ...] = BOTH
+    kinds: tuple[Kind, ...] = EVERYWHERE
     calibrated: str | None = None
     role: Literal["method", "reference"] = "method"
 
@@ -116,12 +117,28 @@ class Entrant:
 def _oracle(setting: Setting) -> Agent:
     if setting.world.kind == "street":
         return OracleAgent(setting.maze)
+    if setting.world.kind == "level":
+        from langrl.tasks.grid.levels import LevelPlanner  # minigrid takes half a second
+
+        return LevelPlanner()
     return GridPlanner(denoted_objects)
+
+
+def _nearest_object(setting: Setting) -> Agent:
+    if setting.world.kind == "level":
+        from langrl.tasks.grid.levels import LevelPlanner, every_object
+
+        return LevelPlanner(every_object)
+    return GridPlanner(any_object)
 
 
 def _random(setting: Setting) -> Agent:
     if setting.world.kind == "street":
         return RandomAgent()
+    if setting.world.kind == "level":
+        from langrl.tasks.grid.levels import RANDOM
+
+        return RANDOM["random"]()
     return RandomAgent(random_actions, AXES)
 
 
@@ -132,8 +149,8 @@ def _references() -> list[Entrant]:
         reference(
             "nearest_object",
             "walks to the nearest object, whatever the text says",
-            lambda setting: GridPlanner(any_object),
-            kinds=("grid",),
+            _nearest_object,
+            kinds=("grid", "level"),
         ),
         reference("random", "acts at random", _random),
     ]
@@ -145,7 +162,9 @@ def _grounded(family: str, strategy: str) -> Entrant:
         return agent
 
     own = FAMILIES[family]
-    kinds = BOTH if strategy != "direct" else ("street",)  # where one encoder is for both
+    kinds = EVERYWHERE if family == "offline" else BOTH
+    if strategy == "direct":
+        kinds = ("street",)  # where one encoder is for both
     about = f"{strategy}: {own.about}"
     return Entrant(f"{family}-{strategy}", about, make, family, kinds, family)
 
@@ -190,9 +209,9 @@ def _asking(base: str, rule: AskRule) -> Entrant:
     about = _RULES[rule]
     if base == EXACT:
         about = f"{about}; knows what the text denotes, and plans"
-        return Entrant(f"{base}-{rule}", about, make, calibrated=base, role="reference")
+        return Entrant(f"{base}-{rule}", about, make, None, BOTH, base, role="reference")
     about = f"{about}; {FAMILIES[base].about}"
-    return Entrant(f"{base}-{rule}", about, make, base, calibrated=base)
+    return Entrant(f"{base}-{rule}", about, make, base, BOTH, base)
 
 
 def _all() -> list[Entrant]:
@@ -302,8 +321,8 @@ def entrant_of_run(folder: Path) -> Entrant:
     return entrant_of_agent(folder.resolve().name, partial(_loaded, folder))
 
 
-def _loaded(folder: Path) -> Agent:
-    agent: Agent = agents_of_run(folder, config_beside(folder))()
+def _loaded(folder: Path, world: str) -> Agent:
+    agent: Agent = made_for(World(world), agents_of_run(folder, config_beside(folder)))()
     return agent
 
 

@@ -16,16 +16,17 @@ from langrl.benchmark.calibration import calibrate
 from langrl.benchmark.entrants import ENTRANTS, Entrant, Setting, find_entrant
 from langrl.benchmark.examples import Example
 from langrl.benchmark.families import World, agents_of_family, config_of, run_name
+from langrl.benchmark.level_world import LEVELS
 from langrl.benchmark.outcomes import Outcomes
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.results import SCHEMA
 from langrl.benchmark.rollout import Rollout, roll_out
 from langrl.benchmark.suites import suite_named
-from langrl.benchmark.tasks import WORLDS
+from langrl.benchmark.tasks import WORLDS, BenchmarkTask
 from langrl.envs.grid.rooms import read_observation
 from langrl.envs.intents import MODES, Mode
 from langrl.grounding.beliefs import posterior_of
-from langrl.protocols import Agent
+from langrl.protocols import Agent, Array, Integers
 from langrl.tasks.loading import AgentMaker
 from langrl.training.logs import versions
 
@@ -83,17 +84,18 @@ def evaluate(
     if not source and entrant.calibrated is not None:
         stored = _read(calibration_file(folder, entrant.calibrated, world, seed))
         fitted = Fit(**{each.name: stored[each.name] for each in fields(Fit)})
-    command = _command(name, source, world, seed, profile)
+    command = _command(name, source, world, seed, profile, suite)
     return evaluate_entrant(entrant, world, seed, profile, suite, command, trained, fitted)
 
 
-def _command(name: str, source: str, world: str, seed: int, profile: str) -> str:
+def _command(name: str, source: str, world: str, seed: int, profile: str, suite: str) -> str:
     """Return the command that gives an entrant's results in one world."""
     who = ["--agents", source or name]
     if source and not Path(source).is_dir():
         who = ["--agent", source]
     where = ["--worlds", world, "--seeds", str(seed + 1)]
-    return shlex.join(["langrl", "benchmark", "run", "--profile", profile, *who, *where])
+    which = ["--suite", suite, "--profile", profile]
+    return shlex.join(["langrl", "benchmark", "run", *which, *who, *where])
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +163,7 @@ def evaluate_entrant(
     trained: Trained | None = None,
     fitted: Fit | None = None,
 ) -> dict[str, Any]:
-    """Evaluate an entrant in one world, in both modes and at each price if it asks.
+    """Evaluate an entrant in one world, in each of its modes and at each price if it asks.
 
     Args:
         entrant: who.
@@ -184,8 +186,8 @@ def evaluate_entrant(
         fitted = _fit(entrant.make(setting), world, seed, profile)
     setting = replace(setting, fit=fitted)
     rollouts = []
-    for mode in MODES:
-        chosen = tasks.tasks(world, mode)[: amount.tasks]
+    for mode in WORLDS[world].modes:
+        chosen = tasks.tasks(world, mode)[: amount.tasks_in(world)]
         setting = replace(setting, shared=trained.shared[mode])
         agent = entrant.make(setting)
         rollouts.append(roll_out(chosen, agent, seed, fit=fitted))
@@ -235,7 +237,9 @@ def _example(entrant: Entrant, rollout: Rollout, n: int) -> Example:
     if task.room is None:
         place = {"layout": own.maze.layout.text, "path": path}
     else:
-        place = {"room": task.room_array, "path": read_observation(path)[1]}
+        room = task.room_array
+        assert room is not None
+        place = {"room": room[..., :2], "path": _poses(task, path)}
     numbers = place["path"].shape[1]
     return Example(
         entrant=entrant.name,
@@ -249,3 +253,12 @@ def _example(entrant: Entrant, rollout: Rollout, n: int) -> Example:
         intended=np.array(task.intended) if task.mode == "hidden" else None,
         **place,
     )
+
+
+def _poses(task: BenchmarkTask, path: Array) -> Integers:
+    """Return the agent's poses [T, 3] in observations [T, H, W, 3] of a grid world or a level."""
+    if task.world in LEVELS:
+        from langrl.envs.minigrid_levels.reading import as_rooms  # minigrid takes half a second
+
+        path = as_rooms(path)
+    return read_observation(path)[1]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langrl import GRID_IDS, MAZE_IDS
+from langrl.benchmark.level_world import LEVEL_IDS, LEVELS
 from langrl.benchmark.profiles import PROFILES, Recipe
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.layouts import LAYOUTS
@@ -25,9 +26,13 @@ from langrl.tasks.run import is_trained, train_or_resume
 from langrl.tasks.suite import TaskSuite
 from langrl.training.logs import TIMES, read_metrics
 
-Kind = Literal["street", "grid"]
+Kind = Literal["street", "grid", "level"]
 SHARED = "all"  # in the name of a run for all worlds of its type
-_OWN_NAMES: dict[Kind, Mapping[str, str]] = {"street": MAZE_IDS, "grid": GRID_IDS}
+_OWN_NAMES: dict[Kind, Mapping[str, str]] = {
+    "street": MAZE_IDS,
+    "grid": GRID_IDS,
+    "level": LEVEL_IDS,
+}
 _IDS: dict[Kind, Mapping[str, str]] = {
     kind: {own: env_id for env_id, own in names.items()} for kind, names in _OWN_NAMES.items()
 }
@@ -45,12 +50,13 @@ class World:
 
     @property
     def kind(self) -> Kind:
-        """Whether it is a street maze or a grid world."""
-        return "street" if self.name.startswith("street-") else "grid"
+        """Whether it is a street maze, a grid world, or a level of BabyAI."""
+        prefix = self.name.partition("-")[0]
+        return "street" if prefix == "street" else "level" if prefix == "level" else "grid"
 
     @property
     def own_name(self) -> str:
-        """The name of the layout or of the grid world."""
+        """The name of the layout, of the grid world or of the level."""
         return self.name.partition("-")[2].replace("-", "_")
 
     @property
@@ -61,8 +67,16 @@ class World:
     @classmethod
     def of(cls, env_id: str) -> "World":
         """Return the world of one of Gymnasium's ids."""
-        kind: Kind = "street" if env_id in MAZE_IDS else "grid"
+        kind = next(kind for kind, names in _OWN_NAMES.items() if env_id in names)
         return cls(f"{kind}-{_OWN_NAMES[kind][env_id].replace('_', '-')}")
+
+
+def taught_in(world: World) -> World:
+    """Return the world that agents of a world are trained in, where each world has its own run.
+
+    Nothing is trained in levels: agents of grid worlds act there as they are.
+    """
+    return World("grid-goto") if world.kind == "level" else world
 
 
 def suite_in(env_id: str) -> TaskSuite:
@@ -83,14 +97,16 @@ def suite_in(env_id: str) -> TaskSuite:
 
 
 def worlds_of(config: Any) -> tuple[str, ...]:
-    """Return the worlds of the benchmark that a run of a config is trained in; there may be none.
+    """Return the worlds of the benchmark that agents of a config's run act in; there may be none.
 
-    Agents of partly seen grid worlds have none: they do not see what the benchmark shows.
+    They are those that it is trained in, and levels for agents of grid worlds. Agents of partly
+    seen grid worlds have none: they do not see what the benchmark shows.
     """
     if config.task == "street-maze":
         return tuple(f"street-{name}" for name in LAYOUTS if name == config.world.layout)
-    if config.task == "grid" and config.env is None:
-        return tuple(World.of(_IDS["grid"][name]).name for name in config.world.worlds)
+    if config.task == "grid":
+        own = () if config.env is not None else dict.fromkeys(config.world.worlds)
+        return (*(World.of(_IDS["grid"][name]).name for name in own), *LEVELS)
     where = {"goal-reaching": "env", "sb3": "world"}.get(config.task)
     env_id = None if where is None else getattr(config, where)
     return (World.of(env_id).name,) if env_id in {**MAZE_IDS, **GRID_IDS} else ()
@@ -147,13 +163,13 @@ FAMILIES: dict[str, Family] = {
 
 
 def recipe_of(family: str, world: World, profile: str) -> Recipe:
-    """Return how a profile trains a family in a world."""
-    return PROFILES[profile].training.get(family, {}).get(world.kind, Recipe())
+    """Return how a profile trains a family for a world."""
+    return PROFILES[profile].training.get(family, {}).get(taught_in(world).kind, Recipe())
 
 
 def run_name(family: str, world: World, seed: int, profile: str) -> str:
     """Return what the run is called that agents of a family have in a world."""
-    shared = recipe_of(family, world, profile).shared
+    shared, world = recipe_of(family, world, profile).shared, taught_in(world)
     return f"{world.kind}-{SHARED}-seed-{seed}" if shared else f"{world.name}-seed-{seed}"
 
 
@@ -163,7 +179,7 @@ def config_of(family: str, world: World, seed: int, profile: str) -> RunConfig:
     Raises:
         MissingExtraError: if the family needs what is not installed.
     """
-    recipe, own = recipe_of(family, world, profile), FAMILIES[family]
+    recipe, own, world = recipe_of(family, world, profile), FAMILIES[family], taught_in(world)
     preset = recipe.preset or own.presets[world.kind].format(world.own_name)
     config = load_run_config(preset)
     if (extra := TASKS[config.task].extra) is not None:
@@ -234,6 +250,19 @@ def agents_of_family(family: str, config: RunConfig, run: Path) -> AgentMaker:
     make = agents_of_run(run, config.resolved())
     make()
     return make
+
+
+def made_for(world: World, make: AgentMaker) -> AgentMaker:
+    """Return what makes the agents of a run for a world: in levels, there is more to do.
+
+    Raises:
+        ConfigError: by what is returned, if its agents cannot act in levels.
+    """
+    if world.kind != "level":
+        return make
+    from langrl.tasks.grid.levels import in_levels  # minigrid takes half a second
+
+    return in_levels(make)
 
 
 def run_seconds(run: Path) -> float | None:

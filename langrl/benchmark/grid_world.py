@@ -19,6 +19,7 @@ from langrl.benchmark.drawing import (
     choose_intended,
     level_of,
     spread_choices,
+    take_in_turns,
     write_readable,
 )
 from langrl.envs.draws import pick_each
@@ -34,7 +35,7 @@ from langrl.envs.grid.rooms import (
     is_free,
     pose_distances,
 )
-from langrl.envs.intents import Mode
+from langrl.envs.intents import MODES, Mode
 from langrl.envs.phrasing import Meaning, TaskPhrasing
 from langrl.envs.questions import Questions, grid_questions
 from langrl.errors import ConfigError
@@ -66,6 +67,8 @@ class GridWorld:
     world: str
     levels: tuple[int, ...]
 
+    modes = MODES
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
@@ -94,7 +97,7 @@ class GridWorld:
         else:
             raise ConfigError(f"grid world {self.world!r} has too few tasks; leave a level out")
         return {
-            level: _situations(_take(pool, count, generator), generator)
+            level: _situations(take_in_turns(pool, count, generator), generator)
             for level, pool in pools.items()
         }
 
@@ -141,19 +144,6 @@ class GridWorld:
     ) -> dict[str, Any]:
         """Return the reset options that set starts and rooms, [N] each; there is no noise."""
         return {"pose": np.array(starts, np.int64), "room": np.array(rooms, np.uint8)}
-
-
-def _take(
-    pool: dict[str, list[_Instruction]], count: int, generator: Generator
-) -> list[_Instruction]:
-    """Return some instructions of a pool, of its types in turn, in random order."""
-    kinds = sorted(pool)
-    taken: list[_Instruction] = []
-    generator.shuffle(kinds)
-    left = {kind: iter(pool[kind]) for kind in kinds}
-    while len(taken) < count:
-        taken += [each for kind in kinds if (each := next(left[kind], None)) is not None]
-    return [taken[n] for n in generator.permutation(count)]
 
 
 def _situations(instructions: list[_Instruction], generator: Generator) -> list[Situation]:

@@ -18,7 +18,7 @@ from langrl.benchmark.drawing import (
     spread_choices,
     write_readable,
 )
-from langrl.envs.intents import Mode
+from langrl.envs.intents import MODES, Mode
 from langrl.envs.maze.grammar import DRAWN_KINDS
 from langrl.envs.maze.world import STEP_SIZE, StreetMaze
 from langrl.envs.phrasing import Meaning, TaskPhrasing
@@ -40,6 +40,8 @@ class MazeWorld:
 
     layout: str
     levels: tuple[int, ...] = (1, 2, 3, 4)
+
+    modes = MODES
 
     @cached_property
     def maze(self) -> StreetMaze:

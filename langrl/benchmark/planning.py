@@ -19,14 +19,16 @@ from langrl.benchmark.entrants import (
     entrant_of_run,
 )
 from langrl.benchmark.families import World, config_of, recipe_of, run_name, worlds_of
+from langrl.benchmark.level_world import LEVELS
 from langrl.benchmark.profiles import PROFILES
 from langrl.benchmark.results import ABOUT
-from langrl.benchmark.suites import SUITES, Suite
+from langrl.benchmark.suites import SUITES, Suite, suite_named
 from langrl.checkpoint import content_digest, find_checkpoint
 from langrl.errors import ConfigError, ResultsError, UnknownNameError, lookup
 from langrl.tasks.registry import config_beside
 
 SUITE = "langrl/AmbiguousInstructions-v1"
+"""The suite if none is named: that of the published table, and of folders that were begun so."""
 _SCHEMA = "langrl-benchmark-1"
 
 
@@ -74,6 +76,7 @@ def plan(
     out: Path,
     profile: str,
     *,
+    suite: str | None = None,
     names: Sequence[str] | None = None,
     agents: Mapping[str, Any] | None = None,
     imports: Sequence[str] = (),
@@ -85,6 +88,7 @@ def plan(
     Args:
         out: the folder.
         profile: of ``PROFILES``.
+        suite: of ``SUITES``; ``SUITE`` if not given.
         names: entrants of the benchmark, and run folders; the profile's if not given.
         agents: of one's own, by name; see ``entrant_of_agent``.
         imports: import paths of agents of one's own.
@@ -92,17 +96,18 @@ def plan(
         seeds: how many; the profile's if not given.
 
     Raises:
-        UnknownNameError: if there is no such profile, entrant or world; names the closest.
+        UnknownNameError: if there is no such profile, suite, entrant or world; names the closest.
         ConfigError: if an entrant cannot act in any of the worlds, or a run was trained in others;
             if the number of seeds is below 1.
         ResultsError: if the folder holds another suite or profile.
         MissingExtraError: if what trains an entrant is not installed.
     """
     own_profile = lookup(PROFILES, profile, "profile")
-    suite = SUITES[SUITE]
-    chosen = tuple(own_profile.worlds if worlds is None else dict.fromkeys(worlds))
+    tasks = suite_named(SUITE if suite is None else suite)
+    default = own_profile.worlds_in(tasks.worlds)
+    chosen = default if worlds is None else tuple(dict.fromkeys(worlds))
     for world in chosen:
-        lookup(dict.fromkeys(suite.worlds), world, f"world of {SUITE}")
+        _check_world(world, tasks)
     if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds is how many there are, at least 1, got {seeds}")
     asked = own_profile.entrants if names is None else tuple(dict.fromkeys(names))
@@ -117,12 +122,20 @@ def plan(
     ]
     entrants = tuple(_named(name) for name in asked if name not in folders)
     made = Plan(
-        suite, profile, out, entrants, tuple(own), chosen,
+        tasks, profile, out, entrants, tuple(own), chosen,
         tuple(range(own_profile.seeds if seeds is None else seeds)),
     )  # fmt: skip
     _check(made, must_act=names is not None)
     _check_folder(made)
     return made
+
+
+def _check_world(world: str, suite: Suite) -> None:
+    """Raise UnknownNameError unless a suite has a world; says which other one has it."""
+    others = [name for name, each in SUITES.items() if world in each.worlds]
+    if world not in suite.worlds and others:
+        raise UnknownNameError(f"{suite.name} has no world {world!r}; add --suite {others[-1]}")
+    lookup(dict.fromkeys(suite.worlds), world, f"world of {suite.name}")
 
 
 def _named(name: str) -> Entrant:
@@ -143,7 +156,7 @@ def _check(made: Plan, must_act: bool) -> None:
     """Raise ConfigError unless all that was asked for can act, under a name of its own."""
     for own in made.own:
         if own.worlds is not None:
-            _check_trained_here(own, made.worlds)
+            _check_acts_here(own, made)
     for entrant in made.entrants if must_act else ():
         if not any(acts_in(made, entrant, world) for world in made.worlds):
             can = [world for world in made.suite.worlds if acts_in(made, entrant, world)]
@@ -158,13 +171,19 @@ def _check(made: Plan, must_act: bool) -> None:
         config_of(family, World(world), seed, made.profile)  # says what is not installed
 
 
-def _check_trained_here(own: Own, worlds: Sequence[str]) -> None:
-    """Raise ConfigError if a run was trained in other worlds than some of these."""
-    trained = own.worlds or ()
-    if others := [world for world in worlds if world not in trained]:
+def _check_acts_here(own: Own, made: Plan) -> None:
+    """Raise ConfigError if agents of a run, trained elsewhere, cannot act in one of the worlds."""
+    worlds = own.worlds or ()
+    levels = [world for world in worlds if world in LEVELS and world in made.suite.worlds]
+    trained = [world for world in worlds if world not in LEVELS]
+    acts = [*trained, *levels]
+    if others := [world for world in made.worlds if world not in acts]:
         where = " and ".join(trained) if trained else "no world of the benchmark"
-        repair = f"give --worlds {' '.join(trained)}" if trained else "leave it out"
-        raise ConfigError(f"{own.source} was trained in {where}, not in {others[0]}; {repair}")
+        more = f" and can act in {', '.join(levels)}" if levels else ""
+        repair = f"give --worlds {' '.join(acts)}" if acts else "leave it out"
+        raise ConfigError(
+            f"{own.source} was trained in {where}{more}, not in {others[0]}; {repair}"
+        )
 
 
 def _check_folder(made: Plan) -> None:
@@ -178,6 +197,11 @@ def _check_folder(made: Plan) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is damaged ({error}); name another folder") from error
     now = about(made)
+    if stored[0] != now["suite"] and stored[0] in SUITES:
+        raise ResultsError(
+            f"{made.out} holds results of {stored[0]}, other tasks than those of {now['suite']};"
+            f" add --suite {stored[0]}, or name another folder"
+        )
     if stored[:2] != (now["suite"], now["hash"]):
         raise ResultsError(
             f"{made.out} holds results of {stored[0]} {stored[1][:12]}, and this version has"
@@ -198,7 +222,7 @@ def about(made: Plan) -> dict[str, Any]:
         "suite": made.suite.name,
         "hash": made.suite.version_hash,
         "profile": made.profile,
-        "digest": PROFILES[made.profile].digest,
+        "digest": PROFILES[made.profile].digest(made.suite.worlds),
     }
 
 

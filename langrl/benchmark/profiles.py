@@ -6,9 +6,11 @@ compared; which entrants, worlds and seeds are run can be narrowed by flags.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from langrl.benchmark.level_world import LEVELS
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Profile:
         prices: of a question, at which entrants that ask are evaluated.
         calibration: tasks on layouts apart that conformal sets are calibrated on.
         training: by family and then "street" or "grid", where it is another than the preset's.
+        levels: more worlds, in suites that have levels of BabyAI. What acts there was trained in
+            grid worlds.
+        level_tasks: tasks of each level, at most.
     """
 
     about: str
@@ -51,12 +56,26 @@ class Profile:
     prices: tuple[float, ...]
     calibration: int
     training: Mapping[str, Mapping[str, Recipe]] = field(default_factory=dict)
+    levels: tuple[str, ...] = ()
+    level_tasks: int = 0
 
-    @property
-    def digest(self) -> str:
-        """Return a sha256 of what decides results: of all but the words about it."""
-        content = json.dumps(asdict(self) | {"about": ""}, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+    def digest(self, worlds: Collection[str]) -> str:
+        """Return a sha256 of what decides results in some worlds: of all but the words about it.
+
+        What it says of levels decides nothing where there are none.
+        """
+        fields = asdict(self) | {"about": ""}
+        if not any(level in worlds for level in LEVELS):
+            del fields["levels"], fields["level_tasks"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def worlds_in(self, worlds: Collection[str]) -> tuple[str, ...]:
+        """Return the profile's worlds, of those that a suite has."""
+        return tuple(world for world in (*self.worlds, *self.levels) if world in worlds)
+
+    def tasks_in(self, world: str) -> int:
+        """Return how many tasks of a world and mode are run, at most."""
+        return self.level_tasks if world in LEVELS else self.tasks
 
 
 STREETS = tuple(f"street-{name}" for name in ("fork", "blank", "island", "slit", "blocker"))
@@ -81,6 +100,8 @@ SMOKE = Profile(
     tasks=24,
     prices=(0.2,),
     calibration=50,
+    levels=("level-goto-local",),
+    level_tasks=8,
     training={
         "offline": {
             "street": Recipe(
@@ -114,6 +135,8 @@ FAST = Profile(
     tasks=120,
     prices=PRICES,
     calibration=400,
+    levels=("level-goto-local", "level-pickup-loc"),
+    level_tasks=48,
     training={
         "offline": {"street": Recipe({"grounding.candidates": 2000})},
         "online": {
@@ -144,6 +167,8 @@ FULL = Profile(
     tasks=288,
     prices=PRICES,
     calibration=2_000,
+    levels=tuple(LEVELS),
+    level_tasks=144,
     training={
         "offline": _ALL_GRIDS,
         "cloning": _ALL_GRIDS,

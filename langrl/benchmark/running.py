@@ -94,7 +94,10 @@ def _evaluation(
         where = (world, seed, made.profile, made.suite.name, str(made.out))
         return evaluate, (entrant.name, one.source, *where)
     # An object of the caller's, which other processes may not find.
-    command = f"langrl.benchmark.run({{{entrant.name!r}: ...}}, profile={made.profile!r})"
+    command = (
+        f"langrl.benchmark.run({{{entrant.name!r}: ...}}, suite={made.suite.name!r},"
+        f" profile={made.profile!r})"
+    )
     return evaluate_entrant, (entrant, world, seed, made.profile, made.suite.name, command)
 
 
@@ -143,9 +146,11 @@ def run(
     worlds: Sequence[str] | None,
     seeds: int | None,
     workers: int | None,
+    suite: str | None,
 ) -> Results:
     """Do what ``langrl.benchmark.run`` says."""
-    made = plan(out, profile, names=names, agents=agents, worlds=worlds, seeds=seeds)
+    made = plan(out, profile, suite=suite, names=names, agents=agents, worlds=worlds, seeds=seeds)
     run_plan(made, LocalEngine(workers))
-    finish(made, f"langrl.benchmark.run(profile={profile!r}, out={str(out)!r})")
+    which = f"suite={made.suite.name!r}, profile={profile!r}"
+    finish(made, f"langrl.benchmark.run({which}, out={str(out)!r})")
     return load_results(out)

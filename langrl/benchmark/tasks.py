@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from langrl.benchmark.drawing import Situation, level_of
 from langrl.benchmark.grid_world import GridWorld
+from langrl.benchmark.level_world import LEVELS, LevelWorld
 from langrl.benchmark.maze_world import MazeWorld
-from langrl.envs.intents import MODES, Mode, check_mode
+from langrl.envs.intents import Mode, check_mode
 from langrl.envs.phrasing import TASK_PHRASINGS, TaskPhrasing
 from langrl.envs.wrappers.asking import AskQuestions
 from langrl.errors import ConfigError, lookup
 from langrl.protocols import Mask
 
-WORLDS: dict[str, MazeWorld | GridWorld] = {
+WORLDS: dict[str, MazeWorld | GridWorld | LevelWorld] = {
     "street-fork": MazeWorld("fork"),
     "street-blank": MazeWorld("blank"),
     "street-island": MazeWorld("island"),
@@ -39,6 +40,7 @@ WORLDS: dict[str, MazeWorld | GridWorld] = {
     "grid-rooms": GridWorld("rooms", (1, 2, 3, 4)),
     "grid-relations": GridWorld("relations", (1, 2)),
     "grid-nine-rooms": GridWorld("nine_rooms", (1, 2, 3)),
+    **LEVELS,
 }
 
 
@@ -53,8 +55,9 @@ class BenchmarkTask:
         phrasing: of ``langrl.envs.phrasing.TASK_PHRASINGS``.
         mode: ``any`` or ``hidden``.
         instruction: the text.
-        start: position (row, column) in a maze, pose (row, column, direction) in a grid world.
-        room: type and colour of each cell, [H][W][2]; None in a maze.
+        start: position (row, column) in a maze, else a pose (row, column, direction).
+        room: type and colour of each cell, [H][W][2]; in a level its whole layout, with the agent
+            at the start, [H][W][3]; None in a maze.
         denoted: row and column of each intent that the instruction denotes.
         intended: row and column of the one that is meant.
         pair: number that an ambiguous task shares with its twin.
@@ -98,7 +101,7 @@ class BenchmarkTask:
 
     @property
     def room_array(self) -> NDArray[np.uint8] | None:
-        """The room, uint8 [H, W, 2]; None in a maze."""
+        """The room, uint8 [H, W, 2], or the layout of a level [H, W, 3]; None in a maze."""
         return None if self.room is None else np.array(self.room, np.uint8)
 
     def dump(self) -> str:
@@ -135,26 +138,37 @@ def draw_tasks(world: str, pairs: int, seed: int, mode: Mode = "hidden") -> list
 
     Raises:
         UnknownNameError: if there is no such world or mode.
-        ConfigError: if there are fewer than one pair.
+        ConfigError: if there are fewer than one pair, or the world has no tasks of the mode.
     """
-    check_mode(mode)
+    check_world_has(world, mode)
     return draw_tasks_of_modes(world, pairs, seed)[mode]
 
 
+def check_world_has(world: str, mode: Mode) -> None:
+    """Raise UnknownNameError or ConfigError unless there are such a world and mode together."""
+    here = lookup(WORLDS, world, "benchmark world")
+    if check_mode(mode) not in here.modes:
+        raise ConfigError(
+            f"{world} has no tasks of mode {mode!r}: a level ends by itself at any denoted object;"
+            f" use mode {here.modes[0]!r}"
+        )
+
+
 def draw_tasks_of_modes(world: str, pairs: int, seed: int) -> dict[Mode, list[BenchmarkTask]]:
-    """Return what ``draw_tasks`` returns for each mode, drawn once; errors as there."""
+    """Return what ``draw_tasks`` returns for each mode of a world, drawn once; errors as there."""
     here = lookup(WORLDS, world, "benchmark world")
     if pairs < 1:
         raise ConfigError(f"pairs is how many ambiguous tasks there are, at least 1, got {pairs}")
     generator = np.random.default_rng([seed, zlib.crc32(world.encode())])
     situations = here.situations(-(-pairs // len(here.levels)), generator)
-    tasks: dict[Mode, list[BenchmarkTask]] = {mode: [] for mode in MODES}
+    tasks: dict[Mode, list[BenchmarkTask]] = {mode: [] for mode in here.modes}
     for pair in range(pairs):
         turn, place = divmod(pair, len(here.levels))
         situation = situations[here.levels[place]][turn]
         phrasing = TASK_PHRASINGS[(turn + place) % len(TASK_PHRASINGS)]
         for task in _pair_of_tasks(world, pair, situation, phrasing, generator):
-            tasks["hidden"].append(task)
+            if "hidden" in tasks:
+                tasks["hidden"].append(task)
             nearest = float(situation.steps.min())
             steps = task.shortest_steps if task.twin else nearest
             name = task.name.replace("/hidden/", "/any/")

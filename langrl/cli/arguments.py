@@ -258,6 +258,11 @@ class BenchmarkArguments(EngineFlags):
     profile: str = Field(
         "fast", description="how much: smoke (half a minute), fast (ten minutes), full (some hours)"
     )
+    suite: str | None = Field(
+        None,
+        description="suite of tasks, of those that `list` names; langrl/AmbiguousInstructions-v1,"
+        " and -v2 has levels of BabyAI as well",
+    )
     agents: tuple[str, ...] | None = Field(
         None,
         min_length=1,
@@ -274,7 +279,9 @@ class BenchmarkArguments(EngineFlags):
         None, ge=1, le=1000, description="seeds of trainings and agents; the profile's by default"
     )
     out: Path | None = Field(
-        None, description="folder, in which a run that was cut off goes on; runs/benchmark-PROFILE"
+        None,
+        description="folder, in which a run that was cut off goes on; runs/benchmark-PROFILE, or"
+        " runs/benchmark-PROFILE-v2 of version 2",
     )
 
 

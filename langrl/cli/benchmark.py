@@ -54,14 +54,16 @@ def measure_speed(given: SpeedArguments, command: str) -> None:
 
 def run(given: BenchmarkArguments, command: str) -> None:
     """Run the benchmark, or go on with it, and write its report."""
+    from langrl.benchmark import default_folder
     from langrl.benchmark.planning import plan
     from langrl.benchmark.running import finish, run_plan
     from langrl.training.engines.config import make_engine
 
-    out = check_folder(given.out or Path("runs") / f"benchmark-{given.profile}")
+    out = check_folder(given.out or default_folder(given.profile, given.suite))
     made = plan(
         out,
         given.profile,
+        suite=given.suite,
         names=given.agents,
         imports=given.agent,
         worlds=given.worlds,
@@ -74,19 +76,24 @@ def run(given: BenchmarkArguments, command: str) -> None:
 def show() -> None:
     """Print suites, worlds, entrants and profiles."""
     from langrl.benchmark.entrants import ENTRANTS
+    from langrl.benchmark.level_world import LEFT_OUT
     from langrl.benchmark.profiles import PROFILES
     from langrl.benchmark.suites import SUITES
-    from langrl.envs.intents import MODES
+    from langrl.benchmark.tasks import WORLDS
     from langrl.training.logs import print_table
 
     for name, suite in SUITES.items():
         rows = []
         for world in suite.worlds:
-            tasks = [suite.tasks(world, mode) for mode in MODES]
-            levels = sorted({task.level for task in tasks[0]})
-            bits = ", ".join(map(str, levels))
-            rows.append({"world": world, "tasks": sum(map(len, tasks)), "bits": bits})
-        print_table(f"{name}, tasks {suite.version_hash}", rows, ("world", "tasks", "bits"))
+            modes = WORLDS[world].modes
+            tasks = [suite.tasks(world, mode) for mode in modes]
+            bits = ", ".join(map(str, sorted({task.level for task in tasks[0]})))
+            about = {"world": world, "modes": " ".join(modes), "bits": bits}
+            rows.append(about | {"tasks": sum(map(len, tasks))})
+        title = f"{name}, tasks {suite.version_hash}"
+        print_table(title, rows, ("world", "modes", "tasks", "bits"))
+    left_out = [{"left out": what, "since": why} for what, why in LEFT_OUT.items()]
+    print_table("what levels of BabyAI have not", left_out, ("left out", "since"))
     entrants = [
         {"entrant": each.name, "role": each.role, "worlds": " ".join(each.kinds), "is": each.about}
         for each in ENTRANTS.values()
@@ -97,14 +104,19 @@ def show() -> None:
             "profile": name,
             "worlds": len(each.worlds),
             "tasks": each.tasks,
+            "levels": len(each.levels),
+            "their tasks": each.level_tasks,
             "seeds": each.seeds,
             "entrants": len(each.entrants),
             "is": each.about,
         }
         for name, each in PROFILES.items()
     ]
-    columns = ("profile", "worlds", "tasks", "seeds", "entrants", "is")
-    print_table("profiles; tasks are those of a world and mode", profiles, columns)
+    columns = (
+        "profile", "worlds", "tasks", "levels", "their tasks", "seeds", "entrants", "is",
+    )  # fmt: skip
+    title = "profiles; tasks are those of a world and mode; levels are in version 2"
+    print_table(title, profiles, columns)
 
 
 def compare(given: CompareArguments) -> None:

@@ -31,12 +31,12 @@ class LevelPoses:
         goals = np.repeat(np.insert(starts, 3, DONE, 1)[:, None], count, 1)
         log_weights = np.full((len(starts), count), -np.inf, np.float32)
         for n, observation in enumerate(observations):
-            listed = _goals_of(observation)
+            listed = goals_of_level(observation)
             goals[n, : len(listed)], log_weights[n, : len(listed)] = listed, 0
         return goals, log_weights
 
 
-def _goals_of(observation: Array) -> Array:
+def goals_of_level(observation: Array) -> Array:
     """Return the goals [any, 4] of one level [H, W, 3]."""
     poses = reachable_poses(observation)
     # The agent's cell shows what it carries, which is not there to be picked up.

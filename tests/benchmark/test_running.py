@@ -78,8 +78,8 @@ def test_a_run_leaves_a_file_for_each_entrant_world_and_seed(finished):
     (cell,) = results.only("offline-log_sum_exp").cells
     assert cell.about["train_seconds"] >= 0
     assert cell.about["command"] == (
-        "langrl benchmark run --profile small --agents offline-log_sum_exp --worlds street-slit"
-        " --seeds 1"
+        "langrl benchmark run --suite langrl/Small-v1 --profile small"
+        " --agents offline-log_sum_exp --worlds street-slit --seeds 1"
     )
     assert {"langrl", "torch"} <= set(cell.about["versions"])
 

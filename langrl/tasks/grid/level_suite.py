@@ -14,6 +14,7 @@ from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import read_observation
 from langrl.envs.minigrid_levels.env import MiniGridLevelEnv, OneEpisode
 from langrl.envs.minigrid_levels.reading import DONE, PICKUP, TOGGLE, as_rooms, make_level
+from langrl.envs.minigrid_levels.tasks import without_goal
 from langrl.envs.phrasing import TaskPhrasing
 from langrl.grounding.chooser import Posterior
 from langrl.plots.grid import PIXELS
@@ -93,7 +94,7 @@ class LevelSuite(DrawnSuite):
         if posterior is None:
             return []
         if cells is None:
-            return [unknown_denotation(instruction), *understood(posterior)]
+            return [_unknown(instruction), *understood(posterior)]
         first = f"{instruction!r} denotes {cells.sum()} objects of the layout in the figure"
         if self.view is not None:
             first = f"{first}; the agent would {likeliest(posterior, _DONE_WITH)}"
@@ -149,6 +150,17 @@ def level_suite(
     """
     make_level(level)
     return LevelSuite(level, settings or GridEvaluationConfig(), SEPARATE, view)
+
+
+def _unknown(instruction: str) -> str:
+    """Say why it is not known what an instruction denotes."""
+    what = without_goal(instruction)
+    if what is None:
+        return unknown_denotation(instruction)
+    return (
+        f"{instruction!r} asks for {what}, which is no goal here: it is followed, and whether it"
+        " succeeded is unknown"
+    )
 
 
 def _beliefs(posterior: Posterior) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Axes: ``N`` episodes, ``H`` rows, ``W`` columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from langrl.agents.baselines import RandomAgent
 from langrl.agents.grounded import GroundedAgent
-from langrl.envs.grid.rooms import facing, read_observation
+from langrl.envs.grid.rooms import facing, is_object, read_observation
 from langrl.envs.minigrid_levels.planning import action_towards, steps_to
-from langrl.envs.minigrid_levels.reading import ACTIONS, DONE, as_rooms
-from langrl.envs.minigrid_levels.tasks import denoted_by, read_task
+from langrl.envs.minigrid_levels.reading import ACTIONS, DONE, Cells, as_rooms
+from langrl.envs.minigrid_levels.tasks import Task, denoted_by, read_task
 from langrl.errors import ConfigError
 from langrl.grounding.candidates import Candidates, ListedCandidates
 from langrl.grounding.level_candidates import LevelPoses, kinds_with_acts
@@ -26,6 +26,7 @@ from langrl.models.language_image.acts import ActLanguage
 from langrl.models.language_image.language import ImageLanguage
 from langrl.models.language_image.model import LanguageImageModel
 from langrl.models.protocols import Critic
+from langrl.protocols import Mask
 from langrl.tasks.grid.baselines import AXES, Planner, random_of
 from langrl.tasks.grid.kinds import padding_for, render_kinds
 from langrl.tasks.loading import AgentMaker
@@ -86,10 +87,15 @@ class LevelPlanner(Planner):
     """Walks a shortest way to an object that the text denotes, and does there what it asks for.
 
     It reads texts by the grammar, and has no key: where nothing can be reached, it takes ``done``.
+
+    Args:
+        choose: which objects will do, bool [H, W], of what a text asks for, a room [H, W, 2] and
+            the whole level at the start [H, W, 3]; what the text denotes if not given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, choose: Callable[[Task, Cells, Cells], Mask] | None = None) -> None:
         super().__init__(self._plan_each)
+        self._choose = choose or _denoted
         self._starts: NDArray[np.uint8] | None = None  # places are seen from there
         self._fresh = np.zeros(0, bool)  # whose start is what is seen next
 
@@ -113,21 +119,30 @@ class LevelPlanner(Planner):
         self._starts[self._fresh] = states[self._fresh]
         self._fresh[:] = False
         seen = zip(states, texts, self._starts, strict=True)
-        return np.array([_plan(*each) for each in seen], np.int64)
+        return np.array([self._plan(*each) for each in seen], np.int64)
+
+    def _plan(self, observation: Cells, text: str, start: Cells) -> int:
+        """Return an action for a whole level [H, W, 3], a text, and the level at the start."""
+        task = read_task(text)
+        if task is None:
+            return DONE
+        plain = as_rooms(observation[None])
+        _, poses = read_observation(plain)
+        cells = self._choose(task, plain[0, ..., :2], start)
+        targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
+        distance = steps_to(observation, targets)
+        action = action_towards(observation, distance, poses[0])
+        return task.acts[-1] if action is None else action
 
 
-def _plan(observation: NDArray[np.uint8], text: str, start: NDArray[np.uint8]) -> int:
-    """Return an action for a whole level [H, W, 3], a text, and the level at the start."""
-    task = read_task(text)
-    if task is None:
-        return DONE
-    plain = as_rooms(observation[None])
-    _, poses = read_observation(plain)
-    cells = denoted_by(task, plain[0, ..., :2], start).cells
-    targets = facing(cells[None], np.ones((1, *cells.shape), bool))[0]
-    distance = steps_to(observation, targets)
-    action = action_towards(observation, distance, poses[0])
-    return task.acts[-1] if action is None else action
+def _denoted(task: Task, room: Cells, start: Cells) -> Mask:
+    """Return what a task denotes in a room [H, W, 2], bool [H, W]."""
+    return denoted_by(task, room, start).cells
+
+
+def every_object(task: Task, room: Cells, start: Cells) -> Mask:
+    """Return every object of a room [H, W, 2], whatever is asked for, bool [H, W]."""
+    return is_object(room[None])[0]
 
 
 RANDOM: Makers = {"random": lambda: RandomAgent(random_of(len(ACTIONS)), AXES)}
