@@ -83,6 +83,16 @@ def test_a_file_of_gigabytes_of_nothing_is_not_read(name, copy, tmp_path):
         load_agent(newest)
 
 
+@pytest.mark.parametrize("name", ["agent.json", "state.json", MANIFEST])
+def test_a_document_of_many_megabytes_is_not_read(name, copy, monkeypatch):
+    newest = copy("maze")
+    monkeypatch.setattr("langrl.checkpoint._MOST_JSON", 20_000)
+    with (newest / name).open("a") as file:
+        file.write(" " * 20_000)
+    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+        load_agent(newest)
+
+
 def test_a_large_file_with_its_content_on_disk_is_hashed(tmp_path):
     (tmp_path / "file").write_bytes(b"x" * 1000)
     assert len(file_digest(tmp_path / "file")) == 64

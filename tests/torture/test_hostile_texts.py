@@ -1,5 +1,6 @@
 """Whatever is given for an instruction is embedded or refused, and nothing is opened or fetched."""
 
+import json
 import sys
 import warnings
 from contextlib import suppress
@@ -82,6 +83,26 @@ def test_any_text_is_read_or_refused_and_opens_nothing(many, readers, watch):
 def test_what_is_no_text_is_refused_as_none(many, readers, watch):
     with tally("7 objects that are no texts, each through each reader") as check:
         try_all(readers, OBJECTS, watch, check, REFUSALS)
+
+
+@pytest.mark.parametrize("kind", ["maze", "grid"])
+@counted(14, 200)
+def test_any_text_is_answered_by_the_page(many, kind, watch):
+    pytest.importorskip("uvicorn")
+    import playing
+
+    from langrl.play.session import Session
+
+    session = Session(getattr(playing, f"{kind}_playground")())
+    for text in (FITS_MAZES, FITS_GRIDS):  # modules are imported
+        session.tell(text)
+    with tally(f"7 hostile texts on the page of a {kind}") as check:
+        for text in TEXTS[:: max(1, -(-len(TEXTS) // many))]:
+            with check.case(ascii(text)[:40]):
+                said = refusal_of(session.tell, text, watch, REFUSALS)
+                assert len(said) <= 600
+                assert watch.seen == []
+                json.dumps(session.look(), allow_nan=False).encode()
 
 
 @pytest.mark.parametrize("name", OBJECTS)
