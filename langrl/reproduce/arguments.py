@@ -286,7 +286,7 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
         ("ogbench", "ogbench"),
     ),
     "babyai": PublishedResult(
-        BabyaiArguments, "missions of BabyAI, without one pair: some hours; fewer --levels"
+        BabyaiArguments, "missions of BabyAI, without one pair: 20 hours; fewer --levels"
     ),
     "words": PublishedResult(WordsArguments, "texts that no text tower was told"),
 }
