@@ -210,7 +210,7 @@ class BabyaiArguments(ParallelReproduction):
     )
     seeds: int = Field(1, ge=1, le=1000, description="trainings of each agent and policy")
     episodes: int = Field(
-        200, ge=1, le=100_000, description="the level's own, per method and phrasing"
+        1000, ge=1, le=100_000, description="the level's own, per method and phrasing"
     )
     steps: int | None = Field(None, ge=1, description="gradient steps, instead of the presets'")
     trajectories: int = Field(
@@ -224,7 +224,17 @@ class BabyaiArguments(ParallelReproduction):
     learned: tuple[Literal["rooms", "level"], ...] = Field(
         ("rooms", "level"), min_length=1, description="where langrl's agents learn"
     )
-    walkers: Literal["own", "bot"] = Field("own", description="as data.walkers")
+    walkers: tuple[Literal["own", "bot"], ...] = Field(
+        ("own",),
+        min_length=1,
+        description="whose trajectories agents of a level learn from, as data.walkers; each has"
+        " rows of its own",
+    )
+    memory: tuple[Literal["with", "without"], ...] = Field(
+        ("with", "without"),
+        min_length=1,
+        description="whether agents of a level that see a part remember; without is the ablation",
+    )
     language: str = Field("bundled", description="language-image model, by name or folder")
 
 
@@ -276,7 +286,7 @@ REPRODUCTIONS: dict[str, PublishedResult] = {
         ("ogbench", "ogbench"),
     ),
     "babyai": PublishedResult(
-        BabyaiArguments, "missions of BabyAI, without one pair: some hours; fewer --levels"
+        BabyaiArguments, "missions of BabyAI, without one pair: 20 hours; fewer --levels"
     ),
     "words": PublishedResult(WordsArguments, "texts that no text tower was told"),
 }

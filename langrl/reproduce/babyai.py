@@ -20,6 +20,7 @@ from langrl.evaluation.intervals import wilson
 from langrl.evaluation.statistics import labelled_groups, mean_and_sem
 from langrl.plots.base import methods_figure
 from langrl.reproduce.arguments import BabyaiArguments
+from langrl.reproduce.babyai_cost import cost_table
 from langrl.reproduce.common import digest_of, run_parts, train_timed, with_given, write_report
 from langrl.tasks.config import OFF
 from langrl.tasks.grid.config import GridRunConfig
@@ -43,7 +44,11 @@ COLUMNS = (
     "level", "view", "phrasing", "learned", "method", "success", "low", "high", "spl",
     "trajectories", "pairs", "train_minutes",
 )  # fmt: skip
-_GIVEN = ("episodes", "steps", "trajectories", "demonstrations", "learned", "walkers", "language")
+_GIVEN = (
+    "episodes", "steps", "trajectories", "demonstrations", "learned", "walkers", "memory",
+    "language",
+)  # fmt: skip
+_MEASURED = ("episodes", "steps", "trajectories", "language")  # what rows depend on, beside names
 _MEMORY = 0.15  # what memory should add to success
 
 
@@ -54,6 +59,7 @@ def reproduce(options: BabyaiArguments, command: str) -> None:
         check_bot(make_level(level), level)  # refused before the trainings
     seeds, depends = range(options.seeds), digest_of(options.language)
     given = options.model_dump(mode="json", include=set(_GIVEN))
+    print_table("what this takes, beside no other work", *cost_table(options))
     own = [(options.out / "runs", view, seed, given) for view in views for seed in seeds]
     if "rooms" in options.learned:  # first: they are shared by all levels
         run_parts(train_in_rooms, own, options, "training", depends)
@@ -90,7 +96,12 @@ def config_in_rooms(view: View, seed: int, given: Mapping[str, Any]) -> Config:
 
 
 def config_in_level(
-    level: str, view: View, seed: int, given: Mapping[str, Any], memory: bool = True
+    level: str,
+    view: View,
+    seed: int,
+    given: Mapping[str, Any],
+    memory: bool = True,
+    walkers: str = "own",
 ) -> Config:
     """Return the config of an agent that learns in a level, from as many trajectories as given."""
     config: Any = (
@@ -100,7 +111,7 @@ def config_in_level(
     )
     each = config.data.trajectories_per_room * getattr(config.data, "segments", 1)
     rooms = max(1, given["trajectories"] // each)
-    data = with_given(config.data, rooms=rooms, walkers=given["walkers"])
+    data = with_given(config.data, rooms=rooms, walkers=walkers)
     config = with_given(config, env=level, data=data)
     if not memory:
         config = with_given(
@@ -139,16 +150,17 @@ def run_level(
     """Train what learns in a level, and return a row for each method and phrasing."""
     here = folder / f"{level}-{view}-{seed}"
     groups = list(_groups(folder, here, view, level, seed, given))
-    record = ResultCache(here.with_suffix(".jsonl"), [level, view, seed, given])
+    measured = {name: given[name] for name in _MEASURED}
+    record = ResultCache(here.with_suffix(".jsonl"), [level, view, seed, measured])
     rows = []
     for phrasing in PHRASINGS:
         for labels, makers in groups:
-            label = f"{phrasing}, {labels['learned']}"
+            label = f"{phrasing}, {labels['learned']}, {' '.join(makers)}"
             measure = partial(_measure, level, view, phrasing, makers, seed, given["episodes"])
             rows += [labels | row for row in record.rows(label, measure)]
-        bot = partial(_measure_bot, level, view, phrasing, seed, given["episodes"])
-        nothing = {"learned": "nothing", "trajectories": 0, "pairs": 0, "train_minutes": None}
-        rows += [nothing | row for row in record.rows(f"{phrasing}, bot", bot)]
+    bot = partial(_measure_bot, level, view, seed, given["episodes"])
+    nothing = {"learned": "nothing", "trajectories": 0, "pairs": 0, "train_minutes": None}
+    rows += [nothing | row for row in record.rows("bot", bot)]
     place = {"level": level, "view": view, "seed": seed}
     return [place | row for row in rows]
 
@@ -162,12 +174,10 @@ def _groups(
         config, run = config_in_rooms(view, seed, given), folder / f"rooms-{view}-{seed}"
         seconds = train_timed(config, run, f"rooms, {view}, seed {seed}", COMMAND)
         groups.append(_ours("own rooms", config, run, seconds))
-    if "level" in given["learned"]:
-        for memory in (True, False) if view == "partial" else (True,):
-            config = config_in_level(level, view, seed, given, memory)
-            run = here / ("agent" if memory else "no-memory")
-            seconds = train_timed(config, run, f"{level}, {view}, seed {seed}", COMMAND)
-            groups.append(_ours("level" if memory else "level, no memory", config, run, seconds))
+    for learned, name, memory, walkers in variants(view, given):
+        config = config_in_level(level, view, seed, given, memory, walkers)
+        seconds = train_timed(config, here / name, f"{level}, {view}, seed {seed}", COMMAND)
+        groups.append(_ours(learned, config, here / name, seconds))
     config = config_in_level(level, view, seed, given)
     for times in given["demonstrations"]:
         count, run = times * given["trajectories"], here / f"cloned-{times}x"
@@ -175,6 +185,22 @@ def _groups(
         labels = _labels("pairs", count, count, _seconds(run))
         groups.append((labels, {f"cloned_{times}x": cloned}))
     return [*groups, (_labels("nothing", 0, 0, None), RANDOM)]
+
+
+def variants(view: View, given: Mapping[str, Any]) -> list[tuple[str, str, bool, str]]:
+    """Return the agents that learn in a level: what they learned, run, memory, and walkers."""
+    if "level" not in given["learned"]:
+        return []
+    found = []
+    for walkers in given["walkers"]:
+        for memory in ("with", "without") if view == "partial" else ("with",):
+            if view == "full" or memory in given["memory"]:
+                learned = "level" if walkers == "own" else "level, bot's walks"
+                run = "agent" if memory == "with" else "no-memory"
+                without = ", no memory" if memory == "without" else ""
+                name = run if walkers == "own" else f"{run}-{walkers}"
+                found.append((f"{learned}{without}", name, memory == "with", walkers))
+    return found
 
 
 def _ours(learned: str, config: Config, run: Path, seconds: float | None) -> tuple[Row, Makers]:
@@ -208,15 +234,15 @@ def _measure(
     ]
 
 
-def _measure_bot(name: str, view: View, phrasing: Phrasing, seed: int, episodes: int) -> list[Row]:
-    """Return the row of the bot, which reads the mission as a program, whatever its words."""
+def _measure_bot(name: str, view: View, seed: int, episodes: int) -> list[Row]:
+    """Return the bot's rows, which are alike: it reads the mission as a program, not its words."""
     level, size = check_bot(make_level(name), name), None if view == "full" else 7
     level.agent_view_size = 3 if size is None else size
     first = level_suite(name, size).settings.seed + seed
     done = [demonstrate(level, first + n, size) is not None for n in range(episodes)]
-    row = {"method": "bot", "phrasing": phrasing, "episodes": episodes}
     success, error = mean_and_sem([float(each) for each in done])
-    return [row | {"success": success, "success_sem": error, "spl": None}]
+    row = {"method": "bot", "episodes": episodes, "success": success, "success_sem": error}
+    return [row | {"phrasing": phrasing, "spl": None} for phrasing in PHRASINGS]
 
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
@@ -245,19 +271,19 @@ def claims(rows: Sequence[Row]) -> list[Row]:
           if r["view"] == "partial"}  # fmt: skip
     return [
         {
-            "claim": f"memory raises success of {method} in {level}, {phrasing}",
+            "claim": f"memory raises success of {method} ({learned}) in {level}, {phrasing}",
             "expected": f">= {_MEMORY}",
             "ours": success - without,
             "holds": success - without >= _MEMORY,
         }
         for (level, phrasing, method, learned), success in by.items()
-        if learned == "level" and method == "log_sum_exp"
-        and (without := by.get((level, phrasing, method, "level, no memory"))) is not None
+        if method == "log_sum_exp"
+        and (without := by.get((level, phrasing, method, f"{learned}, no memory"))) is not None
     ]  # fmt: skip
 
 
 def _drawn(row: Row) -> Row:
     """Return a row whose method says what it learned from, for figures."""
-    ours = row["learned"] in ("own rooms", "level", "level, no memory")
+    ours = row["learned"] not in ("pairs", "nothing")
     name = f"{row['method']} ({row['learned']})" if ours else row["method"]
     return row | {"method": name, "spl": np.nan if row["spl"] is None else row["spl"]}

@@ -66,7 +66,7 @@ def test_a_level_that_the_bot_cannot_act_in_is_refused_before_the_trainings(tiny
 
 
 def test_runs_count_their_trajectories():
-    given = {"steps": None, "language": "bundled", "trajectories": 160, "walkers": "own"}
+    given = {"steps": None, "language": "bundled", "trajectories": 160}
     assert babyai.trajectories_of(babyai.config_in_rooms("full", 0, given)) == 5 * 4000 * 16
     assert babyai.trajectories_of(babyai.config_in_level(LEVEL, "full", 0, given)) == 160
     assert babyai.trajectories_of(babyai.config_in_level(LEVEL, "partial", 0, given)) == 160
