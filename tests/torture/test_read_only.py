@@ -81,6 +81,7 @@ def test_a_folder_that_is_read_only_is_refused_in_a_line(
                 assert files_below(stored) == before
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("blank_images")
 def test_an_agent_is_evaluated_from_a_read_only_folder(stored, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
