@@ -189,6 +189,7 @@ def test_a_documented_command_is_understood(command, monkeypatch, tmp_path):
         (serving, "serve"),
         (rendering, "write_episode"),
         (commands, "train"),
+        (commands, "calibrate"),
         (commands, "evaluate"),
         (commands, "evaluate_own"),
         (commands, "demo"),

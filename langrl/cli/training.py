@@ -150,7 +150,8 @@ def _calibrate(model: str, arguments: list[str]) -> None:
     beside = Path(model) / CONFIG_FILE
     if source is None and beside.is_file():
         source = str(beside)
-    base = task.config_class() if source is None else load_run_config(source, task)
+    new = task.config_class.model_validate({})
+    base = new if source is None else load_run_config(source, task)
     program = "langrl pretrain --calibrate MODEL [--config NAME_OR_FILE]"
     paths, config = _read_config(base, rest, program, _TAKEN["pretrain"], _pretrain_help())
     if paths != TrainPaths():

@@ -60,7 +60,7 @@ def score_cells(
     """Score texts K of a world of numbers by goals [M, G], of which ``matches`` [K, M] fit."""
     embedded = language.embed_goals(goals, goals)
     scores = language.score(embedded, language.encode_text(texts)).T.double().cpu().numpy()
-    understood = p_understood(language, texts) or [None] * len(texts)
+    understood = _understood(language, texts)
     return [
         ScoredText(
             level, (), roc_auc(score, fits), float(information_bits(_normal(score))), None, fits, p
@@ -76,7 +76,7 @@ def score_rooms(model: LanguageImageModel, samples: Iterable[RoomSample]) -> lis
     for sample in samples:
         images, texts = model.encode_image(sample.images), model.encode_text(sample.texts)
         scores = model.score(images, texts).double().cpu().numpy()  # [M, K]
-        understood = p_understood(model, sample.texts) or [None] * len(sample.texts)
+        understood = _understood(model, sample.texts)
         likely = None
         if model.calibrated:
             likely = model.match_probability(images, texts).double().cpu().numpy()
@@ -93,6 +93,11 @@ def score_rooms(model: LanguageImageModel, samples: Iterable[RoomSample]) -> lis
                 )
             )
     return scored
+
+
+def _understood(language: Any, texts: Sequence[str]) -> list[float | None]:
+    found = p_understood(language, texts)
+    return [None] * len(texts) if found is None else [*found]
 
 
 def _normal(scores: NDArray[np.float64]) -> NDArray[np.float64]:
