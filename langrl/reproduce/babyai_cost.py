@@ -56,7 +56,7 @@ def cost_table(options: BabyaiArguments) -> tuple[list[Row], tuple[str, ...]]:
     for view in options.views:
         seconds, steps = _SECONDS[view], options.steps or _preset_steps(view)
         variants = len(options.memory) if view == "partial" else 1
-        agents = "level" in options.learned and len(options.walkers) * variants
+        agents = len(options.walkers) * variants if "level" in options.learned else 0
         if "rooms" in options.learned:
             parts["agents in rooms of langrl's"] += steps * seconds.rooms
         for size in sizes:
@@ -71,12 +71,9 @@ def cost_table(options: BabyaiArguments) -> tuple[list[Row], tuple[str, ...]]:
             copied = (len(options.demonstrations) + 1) * seconds.copied[size]
             each = len(PHRASINGS) * (ours * seconds.episode[size] + copied) + _BOT[size]
             parts["evaluations"] += options.episodes * each
-    rows = [
-        {"part": part, "core_minutes": round(options.seeds * spent / 60)}
-        for part, spent in parts.items()
-    ]
-    total = sum(row["core_minutes"] for row in rows)
-    return [*rows, {"part": "together", "core_minutes": total}], COLUMNS
+    minutes = {part: round(options.seeds * spent / 60) for part, spent in parts.items()}
+    minutes["together"] = sum(minutes.values())
+    return [{"part": part, "core_minutes": spent} for part, spent in minutes.items()], COLUMNS
 
 
 def _size(level: str) -> int:
