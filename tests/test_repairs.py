@@ -30,10 +30,10 @@ COMMANDS = (
 )  # fmt: skip
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "AdroitHand", "BabyAI", "BabyAIBot", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
-    "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep",
-    "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP",
-    "SymSpell", "VecNormalize", "ViT",
+    "AdamW", "AdroitHand", "AmbiguousInstructions", "BabyAI", "BabyAIBot", "D4RL", "DejaVu",
+    "FrankaKitchen", "GridGoTo", "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM",
+    "MyAgent", "NaN", "NextStep", "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep",
+    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 
