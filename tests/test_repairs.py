@@ -32,10 +32,10 @@ LONGEST_REPAIR = 180  # characters: the line has 300, and says what is wrong bef
 _FILLED_IN = 10  # characters of what a message fills in
 # Words in messages that look like classes; all others are ones.
 NOT_CLASSES = {
-    "AdamW", "AdroitHand", "BabyAI", "BabyAIBot", "D4RL", "DejaVu", "FrankaKitchen", "GridGoTo",
-    "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM", "MyAgent", "NaN", "NextStep",
-    "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep", "SentenceTransformer", "SigLIP",
-    "SymSpell", "VecNormalize", "ViT",
+    "AdamW", "AdroitHand", "AmbiguousInstructions", "BabyAI", "BabyAIBot", "D4RL", "DejaVu",
+    "FrankaKitchen", "GridGoTo", "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM",
+    "MyAgent", "NaN", "NextStep", "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep",
+    "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
 }  # fmt: skip
 
 
