@@ -129,7 +129,8 @@ def check_same_suite(first: Results, second: Results) -> None:
     if (first.suite, first.digest) != (second.suite, second.digest):
         raise ResultsError(
             f"{one} is of {first.suite}, tasks {first.digest[:16]}, and {other} is of"
-            f" {second.suite}, tasks {second.digest[:16]}; run both with one version of langrl"
+            f" {second.suite}, tasks {second.digest[:16]}; run both with one version of langrl and"
+            " one --suite"
         )
 
 
