@@ -34,11 +34,12 @@ from langrl.reproduce import (
     sb3_zero_shot,
     street_mazes,
 )
+from langrl.reproduce import words as word_claims
 from langrl.tasks import registry
 
 REPRODUCED = (
     street_mazes, grid_goto, joined_models, sb3_zero_shot, law, law_independence, law_auto,
-    modality_gap, cpc, relating, babyai,
+    modality_gap, cpc, relating, babyai, word_claims,
 )  # fmt: skip
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 

@@ -51,7 +51,7 @@ class Asks(Still):
 """
 OF_CELLS = {
     "Words": "act of Words gave <U4 [4, 2] for 4 observations, and actions are float32 [4, 2]",
-    "Silent": "act of Silent gave object [] for 4 observations",
+    "Silent": "act of Silent gave object [] for 4",
     "Lost": "an action is not finite; give a direction (row, column)",
     "Empty": "seed 0: KeyError: 'weights' (",
     "Unread": "FileNotFoundError: [Errno 2] No such file or directory: 'weights.pt' (",
