@@ -15,6 +15,10 @@ StrategyName = Literal["direct", "log_sum_exp", "sampled_goal", "nearest_goal", 
 CompositionName = Literal["committed", "marginalised"]
 
 
+_HOP_COST = "what each waypoint of a path costs, in cut-offs"
+_VISIBLE = "how far ahead on its path the agent heads, in cut-offs"
+
+
 class WaypointConfig(Settings):
     """How far goals are reached: by waypoints, states of the replay between here and there."""
 
@@ -40,12 +44,8 @@ class WaypointConfig(Settings):
         description="distance in nats beyond which the critic is not believed; that of the"
         " checkpoint by default, which held-out trajectories say",
     )
-    hop_cost: float = Field(
-        0.4, ge=0, le=1000, description="what each waypoint of a path costs, in cut-offs"
-    )
-    visible: float = Field(
-        1.6, gt=0, le=1000, description="how far ahead on its path the agent heads, in cut-offs"
-    )
+    hop_cost: float = Field(0.4, ge=0, le=1000, description=_HOP_COST)
+    visible: float = Field(1.6, gt=0, le=1000, description=_VISIBLE)
     patience: int = Field(
         50, ge=1, le=1_000_000, description="steps without progress until another path is planned"
     )
@@ -76,6 +76,9 @@ class GroundingConfig(WaypointConfig):
     directions: int = Field(
         16, ge=2, le=10_000, description="actions that are scored, evenly spaced"
     )
+    # A critic of a maze sees most of it: few long hops lead straighter than many short ones.
+    hop_cost: float = Field(2.0, ge=0, le=1000, description=_HOP_COST)
+    visible: float = Field(2.5, gt=0, le=1000, description=_VISIBLE)
 
 
 class GridPartialGroundingConfig(Settings):

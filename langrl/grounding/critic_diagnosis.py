@@ -51,6 +51,7 @@ class CriticProbe:
         steps: the true number of steps between goals.
         source: in words, where these numbers are from.
         exact: whether they are no upper bounds.
+        needed_only: how the cut-off of the critic's world is chosen; see ``choose_cutoff``.
     """
 
     distance: SuccessorDistance
@@ -58,6 +59,7 @@ class CriticProbe:
     steps: Steps
     source: str
     exact: bool
+    needed_only: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,8 @@ def diagnose_critic(probe: CriticProbe, count: int, generator: Generator) -> Cri
     distances, steps = distances.float().cpu(), probe.steps(goals, goals)
     edges, true = edges_between(distance, states, goals), either_way(steps)
     horizon = horizon_of(held_out.futures, probe.steps)
-    false, cutoff = false_shares(edges, true, horizon), choose_cutoff(edges, true, horizon)
+    false = false_shares(edges, true, horizon)
+    cutoff = choose_cutoff(edges, true, horizon, needed_only=probe.needed_only)
     apart = ~torch.eye(len(goals), dtype=torch.bool)
     return CriticDiagnosis(
         goals,

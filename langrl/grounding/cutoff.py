@@ -166,20 +166,25 @@ def joining_cutoff(edges: Tensor, share: float) -> float:
     return 0.0 if found <= _NOTHING else found
 
 
-def choose_cutoff(edges: Tensor, steps: Tensor, horizon: float) -> float:
+def choose_cutoff(
+    edges: Tensor, steps: Tensor, horizon: float, *, needed_only: bool = True
+) -> float:
     """Return the cut-off of a graph of waypoints: where edges are trusted, and join the states.
 
-    Edges that are not needed to join states only add chances of a false one, and without a path
-    there is no plan. It is therefore ``trusted_cutoff``, but no less than what joins most pairs of
+    Edges that are not needed to join states add chances of a false one, and without a path there
+    is no plan. It is therefore ``trusted_cutoff``, but no less than what joins most pairs of
     states (98 %), and no more than what joins nearly all (99.5 %).
 
     Args:
         edges: distances, the same in both directions [W, W]; NaN from a state to itself.
         steps: between the same states [W, W].
         horizon: see ``trusted_cutoff``.
+        needed_only: leave it at what joins nearly all. Without, paths have longer edges, and go
+            straighter where the critic sees most of the world.
     """
     least, most = (joining_cutoff(edges, share) for share in JOINED)
-    return min(max(trusted_cutoff(edges, steps, horizon), least), most)
+    trusted = max(trusted_cutoff(edges, steps, horizon), least)
+    return min(trusted, most) if needed_only else trusted
 
 
 class FalseShares:
@@ -220,13 +225,20 @@ def false_shares(distances: Tensor, steps: Tensor, horizon: float) -> FalseShare
     return FalseShares(values, false[until])
 
 
-def held_out_cutoff(distance: SuccessorDistance, held_out: HeldOut, generator: Generator) -> float:
+def held_out_cutoff(
+    distance: SuccessorDistance,
+    held_out: HeldOut,
+    generator: Generator,
+    *,
+    needed_only: bool = True,
+) -> float:
     """Return the cut-off of a critic's distances in nats; see ``choose_cutoff``.
 
     Args:
         distance: by the critic, or by several.
         held_out: trajectories that it did not learn from, whose steps are counted.
         generator: draws the states that edges are looked at between.
+        needed_only: see ``choose_cutoff``.
 
     Raises:
         TrajectoryError: if nothing moves in the trajectories.
@@ -235,7 +247,8 @@ def held_out_cutoff(distance: SuccessorDistance, held_out: HeldOut, generator: G
     steps = KnownSteps(held_out.achieved, held_out.last, generator)
     horizon = horizon_of(held_out.futures, steps)
     edges = edges_between(distance, states, goals)
-    return choose_cutoff(edges, either_way(steps(goals, goals)), horizon)
+    known = either_way(steps(goals, goals))
+    return choose_cutoff(edges, known, horizon, needed_only=needed_only)
 
 
 def edges_between(distance: SuccessorDistance, states: Array, goals: Array) -> Tensor:

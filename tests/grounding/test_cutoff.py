@@ -77,8 +77,10 @@ def test_the_cutoff_of_a_graph_is_trusted_but_joins_the_states():
     edges, steps = chain([1.0] * 9), chain([1.0] * 9).nan_to_num(0.0)
     assert trusted_cutoff(edges, steps, 4) == 4.0
     assert choose_cutoff(edges, steps, 4) == 1.0  # more edges are not needed
+    assert choose_cutoff(edges, steps, 4, needed_only=False) == 4.0
     edges = chain([1.0] * 4 + [3.0] + [1.0] * 4)
     assert choose_cutoff(edges, steps, 1.5) == 3.0  # less leaves two pieces
+    assert choose_cutoff(edges, steps, 1.5, needed_only=False) == 3.0
     weak = chain([1.0] * 199 + [3.0])  # a single state is far from the others
     steps = chain([1.0] * 200).nan_to_num(0.0)
     assert joining_cutoff(weak, 0.995) == 3.0

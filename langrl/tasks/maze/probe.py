@@ -39,7 +39,7 @@ def probe_of(folder: Path, config: MazeRunConfig, data: Path | None, seed: int) 
     held_out = held_out_of(trajectories, config.data, seed)
     steps = CellSteps(street_frame(world))
     distance = SuccessorDistance([agent.critic], agent.actions)
-    return CriticProbe(distance, held_out, steps, CELLS, True)
+    return CriticProbe(distance, held_out, steps, CELLS, True, needed_only=False)
 
 
 def _trajectories(
