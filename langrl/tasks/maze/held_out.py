@@ -44,5 +44,5 @@ def trusted_distance(
     generator = np.random.default_rng([0, 1])  # none that a run has
     experts = maze_experts(world.layout, _TRAJECTORIES, generator, data.angle_noise)
     held_out = held_out_of(experts, data, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    return held_out_cutoff(distance, held_out, generator, needed_only=False) or None
+    draws = torch.Generator().manual_seed(0)
+    return held_out_cutoff(distance, held_out, draws, needed_only=False) or None
