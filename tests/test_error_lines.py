@@ -41,7 +41,7 @@ def test_a_repair_that_would_fill_the_line_is_cut_too():
 
 # Words that lose nothing by themselves.
 _SYMBOLS = st.characters(categories=["L", "N", "P", "S"], exclude_characters=";")
-_WORDS = st.lists(st.text(_SYMBOLS, min_size=1, max_size=40), min_size=1, max_size=60)
+_WORDS = st.lists(st.text(_SYMBOLS, min_size=1, max_size=32), min_size=1, max_size=60)
 
 
 @given(_WORDS.map(" ".join), _WORDS.map(" ".join), st.sampled_from([120, 300, 1000]))
