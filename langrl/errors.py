@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _LONGEST = 1000  # characters of a message; the command line prints fewer
-_LONGEST_WORDS = (160, 80, 48, 32)  # characters of a path, and of one where there are too many words
+_LONGEST_WORDS = (160, 80, 48, 32)  # characters of a path; fewer where there are many words
 _CUT = " [...] "
 OF_THE_MACHINE = frozenset(
     {
