@@ -39,6 +39,15 @@ class RelatingConfig(Settings):
         "experts", description="latents of the contrast: of each modality alone, or of every pair"
     )
     with_positive: bool = Field(False, description="related pairs are terms of the sums, too")
+    both_ways: bool = Field(
+        True, description="contrast with others of each side; without it, of the right side only"
+    )
+    hardest: int | None = Field(
+        None, ge=1, le=4096, description="of the unrelated partners, so many of the likeliest count"
+    )
+    warm_up: float = Field(
+        0.0, ge=0, lt=1, description="share of the steps before the contrast begins"
+    )
     steps: int = Field(600, ge=1, le=10_000_000, description="gradient steps")
     batch_size: int = Field(128, ge=2, le=100_000, description="related pairs in a batch (B)")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Adam's, falling to 0 by a cosine")
@@ -127,14 +136,19 @@ class RelatingLearner(GradientLearner):
         encoded = model.features_of(batch)
         own = self.bound(model, encoded, self.generator, config.samples).mean()
         added = added_terms(model, encoded, self.generator, config.samples, self.bound).mean()
-        if not config.contrast:
+        if not config.contrast or self.step < config.warm_up * config.steps:
             return -own - added, {"log_joint": own.detach()}
         losses: list[Tensor] = []
         found: dict[str, Tensor] = {}
         for name in model.names[:1] if len(model.names) == 2 else model.names:
             scores, related = self._log_joint(encoded, name)
             loss, found = relating(
-                scores, gamma=1.0, related=related, with_positive=config.with_positive
+                scores,
+                gamma=1.0,
+                related=related,
+                with_positive=config.with_positive,
+                both_ways=config.both_ways,
+                hardest=config.hardest,
             )
             losses.append(loss)
         return torch.stack(losses).mean() - (config.gamma - 1) * (own + added), found

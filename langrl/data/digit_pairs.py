@@ -9,6 +9,7 @@ Source: E. Alpaydin & C. Kaynak, Optical Recognition of Handwritten Digits, UCI 
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,7 +40,7 @@ class DigitPairs:
 
     Attributes:
         written: handwritten digits, float32 in [0, 1] [N, 64].
-        glyphs: rendered digits, float32 in [0, 1] [N, 64].
+        glyphs: rendered digits, float32 in [0, 1] [N, X]; X is 64 for ``draw_glyphs``.
         digits: what both show, 0 to 9 [N].
     """
 
@@ -105,24 +106,52 @@ def draw_glyphs(digits: Labels, generator: Generator) -> Floats:
 
 def _transformed(digits: Labels, generator: Generator) -> Floats:
     """Return how much of each pixel [N, 64] a digit of a random font covers."""
+    fine = draw_shapes(digits, generator, 2 * GLYPH_SIDE)  # [N, 1, 16, 16]
+    return functional.avg_pool2d(fine, 2).flatten(1).numpy()
+
+
+def draw_shapes(
+    digits: Labels,
+    generator: Generator,
+    side: int,
+    *,
+    zoom: tuple[float, float] = (0.85, 1.05),
+    across: float = 0.0,
+) -> Tensor:
+    """Draw how much of each pixel a digit of a random font covers, shifted, turned and scaled.
+
+    Args:
+        digits: 0 to 9, [N].
+        generator: source of fonts and transformations.
+        side: pixels along a side of the images, H.
+        zoom: least and greatest side of the window; 1 is a glyph as high as the image.
+        across: how far right of the middle the digit is, in halves of the side.
+
+    Returns:
+        Shares [N, 1, H, H] in [0, 1].
+    """
     count = len(digits)
     bank = _shapes()
     chosen = bank[digits, generator.integers(bank.shape[1], size=count)]  # [N, 1, 40, 40]
     angle = np.deg2rad(generator.uniform(-10, 10, count))
-    zoom = generator.uniform(0.85, 1.05, (count, 1, 1))  # of the window, hence less is larger
+    size = generator.uniform(*zoom, (count, 1, 1))  # of the window, hence less is larger
     shift = generator.uniform(-0.08, 0.08, (count, 2, 1))  # of half the side
+    shift[:, 0] -= across * size[:, 0]
     turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    window = np.concatenate([zoom * np.moveaxis(np.array(turn), 2, 0), shift], 2)  # [N, 2, 3]
-    side = 2 * GLYPH_SIDE
+    window = np.concatenate([size * np.moveaxis(np.array(turn), 2, 0), shift], 2)  # [N, 2, 3]
     grid = functional.affine_grid(
         torch.from_numpy(window.astype(np.float32)), [count, 1, side, side], align_corners=False
     )
-    fine = functional.grid_sample(chosen, grid, align_corners=False)  # [N, 1, 16, 16]
-    return functional.avg_pool2d(fine, 2).flatten(1).numpy()
+    return functional.grid_sample(chosen, grid, align_corners=False)
 
 
 def draw_digit_pairs(
-    seed: int, *, apart: int = 400, test: int = 400, glyphs: int = 4
+    seed: int,
+    *,
+    apart: int = 400,
+    test: int = 400,
+    glyphs: int = 4,
+    draw: Callable[[Labels, Generator], Floats] = draw_glyphs,
 ) -> tuple[DigitPairs, DigitPairs, DigitPairs]:
     """Return related pairs for training, labelled ones apart from it, and ones for testing.
 
@@ -133,6 +162,7 @@ def draw_digit_pairs(
         apart: handwritten digits for classifiers and thresholds.
         test: handwritten digits for testing.
         glyphs: pairs that each handwritten digit of training is in, with a glyph of its own each.
+        draw: draws a glyph of each digit [N], float32 [N, X]; ``draw_street_digits`` also does.
 
     Raises:
         DomainError: if there are not so many digits.
@@ -148,7 +178,6 @@ def draw_digit_pairs(
     order = generator.permutation(len(digits))
     parts = np.tile(order[apart + test :], glyphs), order[:apart], order[apart : apart + test]
     train, labelled, held_out = (
-        DigitPairs(written[rows], draw_glyphs(digits[rows], generator), digits[rows])
-        for rows in parts
+        DigitPairs(written[rows], draw(digits[rows], generator), digits[rows]) for rows in parts
     )
     return train, labelled, held_out

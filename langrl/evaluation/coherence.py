@@ -15,20 +15,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langrl.errors import ShapeError
+from langrl.models.vae.config import ModalityConfig
 from langrl.models.vae.model import MultimodalVAE
+from langrl.models.vae.towers import build_encoder
 from langrl.training.optim import Batch, Optimiser, constant_schedule
 from langrl.training.seeding import seeded
 
 Classify = Callable[[Tensor], Tensor]
 Observations = Mapping[str, Tensor]
 _RIDGE = 1e-2  # of the linear probe, as a share of the mean variance
+_CHANNELS = 16  # of the first convolution
+_AT_ONCE = 2000  # observations named at once, to save memory
 _WIDTH, _STEPS, _BATCH, _RATE, _JITTER = 128, 800, 128, 2e-3, 0.05
 
 
-def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Classify:
-    """Train a classifier of one hidden layer on observations [N, X] of C ``classes``.
+def train_classifier(
+    x: Tensor,
+    labels: Tensor,
+    classes: int,
+    seed: int,
+    image: tuple[int, int, int] | None = None,
+) -> Classify:
+    """Train a classifier on observations [N, X] of C ``classes``.
 
-    Labels are int64 [N], below C; the seed is of weights and batches.
+    It has one hidden layer; convolutions before it if observations are an ``image`` of so many
+    colours, rows and columns. Labels are int64 [N], below C; the seed is of weights and batches.
 
     Returns:
         A function of observations [..., X] that returns labels [...].
@@ -36,13 +47,15 @@ def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Clas
     Raises:
         ShapeError: if there is not one label for each observation.
         NonFiniteError: if an observation is NaN or infinite.
+        ConfigError: if ``image`` is not one that ``towers.build_encoder`` takes.
     """
     _check_labels(x, labels)
     generator = torch.Generator().manual_seed(seed)
     with seeded(seed):
-        network = nn.Sequential(
-            nn.Linear(x.shape[1], _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, classes)
-        )
+        convolutions = {"image": image, "channels": _CHANNELS} if image else {}
+        modality = ModalityConfig(name="x", size=x.shape[1], **convolutions)
+        hidden, features = build_encoder(modality, _WIDTH, 1)
+        network = nn.Sequential(hidden, nn.Linear(features, classes))
 
     def loss(batch: Batch) -> tuple[Tensor, Batch]:
         return functional.cross_entropy(network(batch["x"]), batch["labels"]), {}
@@ -56,8 +69,8 @@ def train_classifier(x: Tensor, labels: Tensor, classes: int, seed: int) -> Clas
     network.requires_grad_(False)
 
     def classify(given: Tensor) -> Tensor:
-        best: Tensor = network(given).argmax(-1)
-        return best
+        named = [network(part).argmax(-1) for part in given.flatten(0, -2).split(_AT_ONCE)]
+        return torch.cat(named).reshape(given.shape[:-1])
 
     return classify
 

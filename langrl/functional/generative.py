@@ -133,6 +133,8 @@ def relating(
     gamma: float = 2.0,
     related: Tensor | None = None,
     with_positive: bool = False,
+    both_ways: bool = True,
+    hardest: int | None = None,
 ) -> Result:
     """Contrast the likelihoods of related pairs with those of unrelated ones, in both directions.
 
@@ -150,6 +152,9 @@ def relating(
             the diagonal.
         with_positive: whether the related pair is a term of both sums, which bounds the contrast
             from below as in InfoNCE; without it, as published.
+        both_ways: contrast with others of the row and of the column; without it, of the row alone.
+        hardest: how many of the likeliest unrelated pairs the sums have, at least 1; by default
+            all of them.
 
     Returns:
         Scalar loss in nats, a mean over pairs; metrics: ``log_joint`` of related pairs and
@@ -158,12 +163,15 @@ def relating(
 
     Raises:
         ShapeError: if ``log_joint`` is no square matrix of at least two pairs.
-        DomainError: if gamma is not a finite number above 0, or a pair has no unrelated one.
+        DomainError: if gamma is not a finite number above 0, ``hardest`` is below 1, or a pair has
+            no unrelated one.
         NonFiniteError: if an entry is NaN or +inf, or a related pair -inf.
 
     Source: Shi et al. 2021, arXiv:2007.01179, eq. 8 to 10.
     """
     _check_relating(log_joint, gamma)
+    if hardest is not None and hardest < 1:
+        raise DomainError(f"hardest counts unrelated pairs, got {hardest}; give at least 1")
     diagonal = log_joint.diagonal()  # [B]
     related = diagonal if related is None else related
     if related.shape != diagonal.shape:
@@ -173,8 +181,12 @@ def relating(
     check_dtypes("relating", log_joint=log_joint, related=related)
     own = torch.eye(len(log_joint), dtype=torch.bool, device=log_joint.device)
     rivals = log_joint.masked_fill(own, -torch.inf)
-    summed = log_joint if with_positive else rivals
-    contrast = 0.5 * (summed.logsumexp(1) + summed.logsumexp(0))  # [B]
+    sums = []
+    for side in (rivals, rivals.mT)[: 1 + both_ways]:
+        summed = side if hardest is None else side.topk(min(hardest, len(side) - 1), 1).values
+        total = summed.logsumexp(1)  # [B]
+        sums.append(torch.logaddexp(total, diagonal) if with_positive else total)
+    contrast = torch.stack(sums).mean(0)
     loss = (contrast - gamma * related).mean()
     with torch.no_grad():
         others = rivals[rivals != -torch.inf].mean()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from langrl.data.related_pairs import learn_words
+from langrl.data.related_pairs import CROP_SIZE, learn_words
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.plots.base import figure
 
@@ -28,14 +28,17 @@ def shares_figure(table: Rows, title: str) -> Figure:
     """Each measure over the share of related data: solid with contrast, dashed without."""
     fig = figure(15, 3.6, f"{title}: means over seeds, 95 % intervals")
     panels = fig.subplots(1, len(PANELS))
+    numbered = [row for row in table if not isinstance(row["share"], str)]  # without found pairs
     for ax, (name, label) in zip(panels, PANELS.items(), strict=True):
         for backbone, colour in BACKBONES.items():
             for contrast in (True, False):
-                points = [
-                    row for row in table
-                    if (row["backbone"], row["contrast"]) == (backbone, contrast)
-                    and row["share"] != "found"
-                ]  # fmt: skip
+                points = sorted(
+                    (
+                        row for row in numbered
+                        if (row["backbone"], row["contrast"]) == (backbone, contrast)
+                    ),
+                    key=lambda row: row["share"],
+                )  # fmt: skip
                 if points:
                     ax.errorbar(
                         [100 * row["share"] for row in points], [row[name] for row in points],
@@ -47,7 +50,7 @@ def shares_figure(table: Rows, title: str) -> Figure:
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, 0.0), min(high, 1.01))  # intervals of few seeds reach beyond
         ax.set_xscale("log")
-        shares = sorted({100 * row["share"] for row in table if row["share"] != "found"})
+        shares = sorted({100 * row["share"] for row in numbered})
         ax.set_xticks(shares, [f"{share:g}" for share in shares])
         ax.minorticks_off()
         ax.set_xlabel("related data, %")
@@ -139,7 +142,10 @@ def draw_observation(ax: Axes, value: NDArray[np.float64]) -> None:
         ax.imshow(value.reshape(side, side), cmap="gray", vmin=0, vmax=brightest)
     else:
         side = round((len(value) / 3) ** 0.5)
-        ax.imshow(np.clip(value, 0, 1).reshape(side, side, 3))
+        # crops have their colours last, images for convolutions first
+        shape = (side, side, 3) if len(value) == CROP_SIZE else (3, side, side)
+        image = np.clip(value, 0, 1).reshape(shape)
+        ax.imshow(image if shape[-1] == 3 else np.moveaxis(image, 0, 2))
 
 
 def _likeliest(

@@ -76,11 +76,13 @@ class RelatingArguments(ParallelReproduction):
 
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
     worlds_seeds: int = Field(5, ge=1, le=1000, description="the same on pairs of grid worlds")
+    found_seeds: int = Field(2, ge=0, le=1000, description="of those, that find more pairs")
+    ablation_seeds: int = Field(1, ge=0, le=1000, description="of those, for ablations")
     goals_seeds: int = Field(1, ge=1, le=1000, description="agents that the models are used by")
     episodes: int = Field(
         100, ge=1, le=100_000, description="that those agents are measured in, per level"
     )
-    steps: int = Field(500, ge=1, le=1_000_000, description="gradient steps of each training")
+    steps: int = Field(400, ge=1, le=1_000_000, description="gradient steps of each training")
 
 
 class Sb3ZeroShotArguments(ParallelReproduction):

@@ -8,13 +8,14 @@ from an instruction are candidates.
 Axes: ``N`` goals, ``T`` texts.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.relating import RelatingLearner
@@ -38,13 +39,13 @@ from langrl.grounding.generated import IMAGE, TEXT, GeneratedCandidates, Related
 from langrl.grounding.strategies import GROUNDINGS
 from langrl.models.vae.config import VaeConfig
 from langrl.models.vae.model import MultimodalVAE, build_vae
+from langrl.models.vae.pairs import pair_information
 from langrl.reproduce.common import train_once, with_given
 from langrl.reproduce.relating_claims import claim_row
 from langrl.reproduce.relating_tasks import (
     MODEL,
-    TRAINING,
+    TRAININGS,
     Pairs,
-    aligned_pmi,
     world_modalities,
     world_pairs,
 )
@@ -59,9 +60,12 @@ LEVELS = ("full", "colour", "type")
 BACKBONE = "mvae"
 PAIRS, FEW = 1000, 0.2  # labelled pairs, and the share of them that is labelled at first
 KEPT = 0.5  # share of the goals whose best text is taken for theirs
-ROOMS, TRAJECTORIES, TEXTS_EACH = 150, 4, 16  # unlabelled; texts that each end is compared with
+ROOMS, TRAJECTORIES = 150, 4  # unlabelled; as many texts as trajectories
+DRAWS = 2  # of pairs and models, for each critic
+_BALANCING = 20  # rounds, until goals and texts have equal weights
 CANDIDATES = 8
 COLUMNS = ("fit", "candidates", "success", "success_sem")
+Choice = Callable[[Tensor], tuple[Tensor, Tensor]]
 LATENTS = 64  # samples for each language score
 EXPECTED = 0.5  # of the distance in success from few to all labelled pairs, found pairs recover
 
@@ -77,8 +81,8 @@ def run_goals(
     config = _critic_config(seed, critic_steps)
     run = folder / "runs" / f"critic-{seed}"
     train_once(config, run, f"grid goto, seed {seed}: critic")
-    key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAINING.model_dump()]
-    key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, TEXTS_EACH, CANDIDATES]
+    key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAININGS["worlds"].model_dump()]
+    key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, CANDIDATES, DRAWS, list(PROPAGATIONS)]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
 
@@ -89,15 +93,33 @@ def _critic_config(seed: int, steps: int | None) -> GridRunConfig:
 
 
 def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: int) -> list[Row]:
+    rows: list[Row] = []
+    for draw in range(DRAWS):
+        number = DRAWS * seed + draw
+        rows += [
+            {"seed": number} | row for row in _follow_all(run, config, number, episodes, steps)
+        ]
+    rows += [
+        {"seed": seed, "fit": "language-image model", "candidates": "all poses"} | row
+        for row in _success(load_agent(run), config, episodes)
+    ]
+    return rows
+
+
+def _follow_all(
+    run: Path, config: GridRunConfig, seed: int, episodes: int, steps: int
+) -> list[Row]:
+    """Return the success with models of one draw of pairs, by fit, candidates and level."""
     rng = np.random.default_rng([seed, 11])
     labelled = _draw_pairs(PAIRS, rng, LEVELS)
-    few = labelled.take(slice(int(FEW * PAIRS)))
+    few, unlabelled = labelled.take(slice(int(FEW * PAIRS))), _draw_unlabelled(rng)
     models = {"few": _train(few, seed, steps), "all": _train(labelled, seed, steps)}
-    extended, quality = _propagate(models["few"], few, rng, seed)
-    models["found"] = _train(extended, seed, steps)
+    qualities: dict[str, Row] = {}
+    for name in PROPAGATIONS:
+        models[name], qualities[name] = _propagate(name, few, unlabelled, seed, steps)
     every = ReachablePoses()
     rows = [
-        {"fit": name, "candidates": "all poses"} | row
+        {"fit": name, "candidates": "all poses"} | qualities.get(name, {}) | row
         for name, model in models.items()
         for row in _follow(run, config, model, every, episodes)
     ]
@@ -110,11 +132,7 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
             {"fit": "all", "candidates": f"{CANDIDATES} {name}"} | row
             for row in _follow(run, config, models["all"], candidates, episodes)
         ]
-    rows += [
-        {"fit": "language-image model", "candidates": "all poses"} | row
-        for row in _success(load_agent(run), config, episodes)
-    ]
-    return [{"seed": seed} | quality | row for row in rows]
+    return rows
 
 
 def _draw_pairs(count: int, rng: np.random.Generator, levels: Sequence[str]) -> Pairs:
@@ -128,46 +146,87 @@ def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
     modalities = world_modalities(len(learn_words()))
     model = build_vae(VaeConfig(modalities=modalities, backbone=BACKBONE, **MODEL), seed)
     generator = torch.Generator().manual_seed(seed)
-    config = TRAINING.model_copy(update={"steps": steps})
+    config = TRAININGS["worlds"].model_copy(update={"steps": steps})
     return RelatingLearner(model, pairs.observations, config, generator).train().eval()
 
 
-def _propagate(
-    model: MultimodalVAE, few: Pairs, rng: np.random.Generator, seed: int
-) -> tuple[Pairs, Row]:
-    """Return the few pairs and those found among unlabelled goals and texts, and their quality."""
-    # Goals are what is faced at the ends of trajectories; each is compared with some unpaired
-    # texts. The one with the largest PMI is kept, for the half of the goals where that is largest.
-    generator = torch.Generator().manual_seed(seed)
+@dataclass(frozen=True, eq=False)
+class _Unlabelled:
+    """What is faced at the ends of trajectories, and texts that nobody paired with it.
+
+    Attributes:
+        goals: images [N, X].
+        shown: their kinds [N]; for the record only, as are ``texts``.
+        counts: of the words of texts [N, V].
+        texts: those texts.
+    """
+
+    goals: Tensor
+    shown: Tensor
+    counts: Tensor
+    texts: list[str]
+
+
+def _draw_unlabelled(rng: np.random.Generator) -> _Unlabelled:
     rooms = draw_rooms(GRID_WORLDS[WORLD], ROOMS, rng)
     each = rooms.repeat(TRAJECTORIES, 0)
     targets = facing(is_object(each), is_free(each))
     walked = grid_experts(rooms, TRAJECTORIES, rng, targets=targets)
-    ends = walked.terminals
-    goals = torch.from_numpy(crops_ahead(walked.rooms[walked.room[ends]], walked.poses[ends]))
-    shown = kinds_of(faced_cells(walked.rooms[walked.room[ends]], walked.poses[ends]))
+    faced = walked.rooms[walked.room[walked.terminals]], walked.poses[walked.terminals]
+    goals, shown = crops_ahead(*faced), kinds_of(faced_cells(*faced))
     unpaired = draw_world_pairs(len(goals), rng)
-    picks = torch.from_numpy(rng.integers(len(goals), size=len(goals) * TEXTS_EACH))
-    goal = torch.arange(len(goals)).repeat_interleave(TEXTS_EACH)
-    mixed = {IMAGE: goals[goal], TEXT: torch.from_numpy(unpaired.counts)[picks]}
-    scores = aligned_pmi(model, mixed, generator).unflatten(0, (len(goals), TEXTS_EACH))
-    best, text = scores.max(1)  # of each goal
-    chosen = best >= best.quantile(1 - KEPT)
-    kept = torch.zeros_like(scores, dtype=torch.bool)
-    kept[chosen, text[chosen]] = True
-    kept = kept.flatten()
-    right = _is_meant(unpaired.texts, picks.numpy(), shown[goal.numpy()])
-    observations = {
-        name: torch.cat([few.observations[name], value[kept]]) for name, value in mixed.items()
-    }
-    labels = torch.cat([few.labels, torch.from_numpy(shown)[goal][kept]])
-    hits = right[kept.numpy()]
-    quality = {
-        "found": int(kept.sum()),
-        "precision": float(hits.mean()) if len(hits) else 0.0,
-        "recall": float(hits.sum() / max(1, right.sum())),
-    }
-    return Pairs(observations, labels), quality
+    counts = torch.from_numpy(unpaired.counts)
+    return _Unlabelled(torch.from_numpy(goals), torch.from_numpy(shown), counts, unpaired.texts)
+
+
+def _surest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return goals and texts [P] of the surest half of the goals, each with its best text."""
+    best, text = scores.max(1)
+    goal = (best >= best.quantile(1 - KEPT)).nonzero().squeeze(1)
+    return goal, text[goal]
+
+
+def _balanced(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return goals and texts [P]: each text with its best goal, and each goal with its best text.
+
+    Scores are shifted first until every goal and every text has the same weight: without that, the
+    words that a model knows take all goals.
+    """
+    for _ in range(_BALANCING):
+        scores = scores - scores.logsumexp(0, keepdim=True)
+        scores = scores - scores.logsumexp(1, keepdim=True)
+    each = torch.arange(len(scores))
+    return torch.cat([scores.argmax(0), each]), torch.cat([each, scores.argmax(1)])
+
+
+PROPAGATIONS: dict[str, tuple[Choice, int, int]] = {
+    "found, surest": (_surest, 1, 1),
+    "found, surest, 3 rounds": (_surest, 1, 3),
+    "found, balanced": (_balanced, 3, 3),
+}
+"""By name: which pairs are kept, of how many models the scores are the mean, and the rounds."""
+
+
+def _propagate(
+    name: str, few: Pairs, unlabelled: _Unlabelled, seed: int, steps: int
+) -> tuple[MultimodalVAE, Row]:
+    """Return a model of the few pairs and of those that are found with them, and their quality."""
+    choose, models, rounds = PROPAGATIONS[name]
+    pairs, quality = few, Row()
+    generator = torch.Generator().manual_seed(seed)
+    for number in range(rounds):
+        scores = torch.zeros(())
+        for member in range(models):
+            model = _train(pairs, seed + 100 * (1 + member + models * number), steps)
+            sides = {IMAGE: unlabelled.goals}, {TEXT: unlabelled.counts}
+            scores = scores + pair_information(model, *sides, generator) / models
+        goal, text = choose(scores)
+        values = {IMAGE: unlabelled.goals[goal], TEXT: unlabelled.counts[text]}
+        pairs = few.beside(Pairs(values, unlabelled.shown[goal]))
+        right = _is_meant(unlabelled.texts, text.numpy(), unlabelled.shown[goal].numpy())
+        quality = {"found": len(goal), "precision": float(right.mean())}
+        quality["recall"] = len(text[torch.from_numpy(right)].unique()) / len(unlabelled.texts)
+    return _train(pairs, seed, steps), quality
 
 
 def _is_meant(
@@ -223,12 +282,18 @@ def over_seeds(measured: Sequence[Row]) -> list[Row]:
 def claims(rows: Sequence[Row]) -> list[Row]:
     """Return what found pairs and generated candidates add to success, beside what is expected."""
     success = {(row["fit"], row["candidates"]): row["success"] for row in rows}
-    few, every, found = (success[fit, "all poses"] for fit in ("few", "all", "found"))
-    recovered = (found - few) / (every - few) if every > few else None
+    few, every = (success[fit, "all poses"] for fit in ("few", "all"))
+    recovered = {
+        name: (success[name, "all poses"] - few) / (every - few) if every > few else None
+        for name in PROPAGATIONS
+    }
     few_goals = [success["all", f"{CANDIDATES} {name}"] for name in ("generated", "uniform")]
     gain = few_goals[0] - few_goals[1]
     rows = [
-        claim_row("share of the distance that found pairs recover", recovered, EXPECTED),
+        *(
+            claim_row(f"share of the distance that pairs recover: {name}", share, EXPECTED)
+            for name, share in recovered.items()
+        ),
         claim_row(f"{CANDIDATES} generated less {CANDIDATES} uniform", gain, 0.0),
     ]
     return [{"task": "grid goto", "backbone": BACKBONE} | row for row in rows]

@@ -3,7 +3,6 @@
 Axes: ``S`` seeds.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,9 @@ from langrl.reproduce.relating_tasks import MEASURES
 from langrl.training.result_cache import Row
 
 CLAIM_COLUMNS = ("task", "backbone", "claim", "ours", "interval", "wanted", "holds")
-IMPROVED = MEASURES[:3]  # latent, joint, cross
+DIFFERENCE_COLUMNS = ("task", "backbone", "share", "measure", "difference", "half", "seeds")
+ABLATION_KEYS = ("ablation", "task", "backbone")
+_KEYS = ("task", "backbone", "contrast", "share")
 _EXACT = 0.15  # nats: what an importance-weighted estimate of 4,096 latents may be off
 _T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Student's t at 0.975, by degrees of freedom from 1."""
@@ -27,9 +28,8 @@ def half_interval(values: Sequence[float]) -> float:
     return sem * (_T975[freedom - 1] if 1 <= freedom <= len(_T975) else 2.0)
 
 
-def summarise(rows: Sequence[Row]) -> list[Row]:
-    """Return a row per task, backbone, contrast and share: means, and half 95 % intervals."""
-    keys = ("task", "backbone", "contrast", "share")
+def summarise(rows: Sequence[Row], keys: Sequence[str] = _KEYS) -> list[Row]:
+    """Return a row for each value of the keys: means over seeds, and half 95 % intervals."""
     table = []
     for labels, seeds in labelled_groups(rows, keys):
         summed: Row = labels
@@ -42,20 +42,21 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 def claims(rows: Sequence[Row]) -> list[Row]:
     """Return a row per claim, task and backbone: ours, what is wanted, and whether it holds."""
-    keys = ("task", "backbone", "contrast", "share")
-    table = {tuple(row[key] for key in keys): row for row in summarise(rows)}
+    table = {tuple(row[key] for key in _KEYS): row for row in summarise(rows)}
     listed = []
     for task, backbone in dict.fromkeys((row["task"], row["backbone"]) for row in rows):
         here = [row for row in rows if (row["task"], row["backbone"]) == (task, backbone)]
-        few, every, found = (table[task, backbone, True, share] for share in (0.2, 1.0, "found"))
+        few, every = (table[task, backbone, True, share] for share in (0.2, 1.0))
         plain = table[task, backbone, False, 1.0]
-        checked = [_improvement(here, name) for name in IMPROVED]
+        checked = [_improvement(row) for row in differences(here) if row["share"] == 0.2]
         reached = [name for name in MEASURES if few[name] >= plain[name]]
         checked.append(
             claim_row("measures where 20 % with contrast reaches plain 100 %", len(reached), 3)
         )
         checked.append(claim_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
-        checked += [_recovered(few, every, found, name) for name in MEASURES]
+        for share in [row["share"] for row in here if isinstance(row["share"], str)]:
+            found = table[task, backbone, True, share]
+            checked += [_recovered(few, every, found, name) for name in MEASURES]
         listed += [{"task": task, "backbone": backbone} | row for row in checked]
     return listed
 
@@ -67,23 +68,35 @@ def claim_row(claim: str, ours: float | None, wanted: float, half: float | None 
     return {"claim": claim, "ours": ours, "interval": interval, "wanted": wanted, "holds": holds}
 
 
-def _improvement(rows: Sequence[Row], name: str) -> Row:
-    """Return by how much the contrast raises a measure, over shares, seeds paired."""
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    plain = {(row["seed"], row["share"]): row[name] for row in rows if not row["contrast"]}
-    for row in rows:
-        if row["contrast"] and row["share"] != "found":
-            by_seed[row["seed"]].append(row[name] - plain[row["seed"], row["share"]])
-    differences = [sum(values) / len(values) for values in by_seed.values()]
-    mean, half = mean_and_sem(differences)[0], half_interval(differences)
-    row = claim_row(f"contrast improves {name}, mean over shares", mean, 0.0, half)
-    return row | {"holds": mean - half > 0}
+def differences(rows: Sequence[Row]) -> list[Row]:
+    """Return by how much the contrast raises each measure and the AUC, seeds paired.
+
+    A row per task, backbone, share and measure: the mean, and half its 95 % interval.
+    """
+    numbered = [row for row in rows if not isinstance(row["share"], str)]
+    listed = []
+    for labels, here in labelled_groups(numbered, ("task", "backbone", "share")):
+        plain = {row["seed"]: row for row in here if not row["contrast"]}
+        pairs = [(row, plain[row["seed"]]) for row in here if row["contrast"]]
+        for name in (*MEASURES, "auc"):
+            gains = [ours[name] - theirs[name] for ours, theirs in pairs]
+            mean, half = mean_and_sem(gains)[0], half_interval(gains)
+            row = {"measure": name, "difference": mean, "half": half, "seeds": len(gains)}
+            listed.append(labels | row)
+    return listed
+
+
+def _improvement(row: Row) -> Row:
+    mean, half = row["difference"], row["half"]
+    claim = claim_row(f"contrast improves {row['measure']} at 20 %", mean, 0.0, half)
+    return claim | {"holds": mean - half > 0}
 
 
 def _recovered(few: Row, every: Row, found: Mapping[str, Any], name: str) -> Row:
     distance = every[name] - few[name]
     share = (found[name] - few[name]) / distance if distance >= _LEAST_DISTANCE else None
-    return claim_row(f"pairs found by PMI: share of 20 % to 100 % recovered, {name}", share, 0.5)
+    claim = f"{found['share']} by PMI: share of 20 % to 100 % recovered, {name}"
+    return claim_row(claim, share, 0.5)
 
 
 def linear_gaussian_rows() -> list[Row]:

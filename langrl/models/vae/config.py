@@ -14,6 +14,12 @@ class ModalityConfig(Settings):
     scale: float | None = Field(
         None, gt=0, description="gaussian: its standard deviation; learned if not given"
     )
+    image: tuple[int, int, int] | None = Field(
+        None, description="colours, height and width, for convolutions; else perceptrons"
+    )
+    channels: int = Field(
+        32, ge=1, le=1024, description="image: of the convolution nearest to it; deeper ones double"
+    )
 
 
 class VaeConfig(Settings):

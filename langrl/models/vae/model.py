@@ -24,11 +24,11 @@ from langrl.functional.generative import (
     stratified_sample,
 )
 from langrl.functional.likelihoods import LIKELIHOODS, check_observations
-from langrl.models.blocks import mlp
 from langrl.models.multimodal_batch import MultimodalBatch
 from langrl.models.protocols import in_dtype_of
 from langrl.models.vae.backbones import BACKBONES, Backbone
-from langrl.models.vae.config import VaeConfig
+from langrl.models.vae.config import ModalityConfig, VaeConfig
+from langrl.models.vae.towers import build_decoder, build_encoder
 from langrl.training.seeding import seeded
 
 Observations = Mapping[str, Tensor]
@@ -55,11 +55,11 @@ class MultimodalVAE(nn.Module):
         self.likelihoods = {m.name: LIKELIHOODS[m.likelihood] for m in config.modalities}
         self._sizes = {m.name: m.size for m in config.modalities}
         width, depth = config.width, config.depth
-        self.encoders = nn.ModuleDict(  # the hidden layers; the output layers are the backbone's
-            {m.name: mlp(m.size, width, depth, width)[:-1] for m in config.modalities}
-        )
+        encoders = {m.name: build_encoder(m, width, depth) for m in config.modalities}
+        # the hidden layers; the output layers are the backbone's
+        self.encoders = nn.ModuleDict({name: hidden for name, (hidden, _) in encoders.items()})
         self.decoders = nn.ModuleDict(
-            {m.name: mlp(config.latent, width, depth, m.size) for m in config.modalities}
+            {m.name: build_decoder(m, config.latent, width, depth) for m in config.modalities}
         )
         self.log_scales = nn.ParameterDict(
             {
@@ -68,7 +68,7 @@ class MultimodalVAE(nn.Module):
                 if self.likelihoods[m.name].has_scale
             }
         )
-        features = {m.name: width if depth else m.size for m in config.modalities}
+        features = {name: size for name, (_, size) in encoders.items()}
         self.backbone: Backbone = BACKBONES[config.backbone](self.names, features, config)
 
     # -- inference -------------------------------------------------------------------------
@@ -252,6 +252,11 @@ def _check_config(config: VaeConfig) -> None:
             raise ConfigError(
                 f"modalities: {modality.name}.scale has no effect on {modality.likelihood};"
                 " leave it out"
+            )
+        default = ModalityConfig.model_fields["channels"].default
+        if modality.image is None and modality.channels != default:
+            raise ConfigError(
+                f"modalities: {modality.name}.channels has no effect without image; leave it out"
             )
     default = VaeConfig.model_fields["kl_weight"].default
     if config.backbone != "jmvae" and config.kl_weight != default:

@@ -9,14 +9,17 @@ numbers in a latent.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from langrl.functional.generative import (
+    importance_weighted,
     log_normal,
     log_normal_matrix,
     log_standard_normal,
+    pointwise_information,
     stratified_sample,
 )
 from langrl.models.multimodal_batch import MultimodalBatch
@@ -46,6 +49,25 @@ def pair_log_weights(
     # The mixture's density was summed over experts, not averaged: 1 / E is left to divide by.
     weights = torch.cat([forward, backward]) + math.log(experts)
     return weights.unflatten(0, (experts, each))
+
+
+@torch.no_grad()
+def pair_information(
+    model: MultimodalVAE,
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor],
+    generator: torch.Generator,
+    samples: int = 64,
+) -> Tensor:
+    """Estimate the pointwise mutual information of every left with every right, in nats [N, M].
+
+    As ``MultimodalVAE.pmi``, with the latents of ``pair_log_weights``: N + M sets of them. Left and
+    right are by modality [N, X] and [M, X]; errors as ``MultimodalVAE.encode``.
+    """
+    encoded = model.encode(left), model.encode(right)
+    weights = pair_log_weights(model, *encoded, generator, samples)  # [E, K, N, M]
+    sides = [model.log_marginal(side, generator, samples) for side in (left, right)]
+    return pointwise_information(importance_weighted(weights.flatten(0, 1)), *sides)
 
 
 def _log_weights(
