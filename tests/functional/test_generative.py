@@ -134,6 +134,18 @@ def test_a_hand_worked_contrast():
     assert loss.item() == pytest.approx(8.0)
 
 
+def test_one_direction_and_the_hardest_rivals_of_a_hand_worked_contrast():
+    scores = torch.tensor([[0.0, -1.0, -5.0], [-3.0, 0.0, -2.0], [-9.0, -4.0, 0.0]])
+    loss, _ = relating(scores, gamma=1.0, both_ways=False, hardest=1)
+    assert loss.item() == pytest.approx((-1 - 2 - 4) / 3)  # of rows
+    loss, _ = relating(scores, gamma=1.0, hardest=1)
+    assert loss.item() == pytest.approx(((-1 - 2 - 4) + (-3 - 1 - 2)) / 6)
+    all_rivals, _ = relating(scores, gamma=1.0)
+    torch.testing.assert_close(relating(scores, gamma=1.0, hardest=9)[0], all_rivals)
+    with pytest.raises(DomainError, match="at least 1"):
+        relating(scores, hardest=0)
+
+
 def test_huge_likelihoods_do_not_overflow_and_gradients_are_finite():
     scores = torch.tensor([[9e3, -9e3], [-9e3, 9e3]], requires_grad=True)
     loss, _ = relating(scores, gamma=1.0, with_positive=True)

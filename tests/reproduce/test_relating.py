@@ -20,8 +20,8 @@ from langrl.plots.relating import roc_curve
 from langrl.reproduce import related_goals, relating, relating_tasks
 from langrl.reproduce.arguments import RelatingArguments
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
-from langrl.reproduce.relating_claims import claims, half_interval, summarise
-from langrl.reproduce.relating_tasks import Pairs, unrelated_partners, worlds
+from langrl.reproduce.relating_claims import claims, differences, half_interval, summarise
+from langrl.reproduce.relating_tasks import Pairs, digits, unrelated_partners, worlds
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
 
@@ -120,10 +120,13 @@ def test_claims_compare_what_they_say():
             rows.append(row | {"share": share} | values)
     assert len(summarise(rows)) == 5
     found = {row["claim"]: row for row in claims(rows)}
-    improved = found["contrast improves cross, mean over shares"]
-    assert improved["ours"] == pytest.approx(0.25)
+    improved = found["contrast improves cross at 20 %"]
+    assert improved["ours"] == pytest.approx(0.2)
     assert improved["holds"]
-    assert not found["contrast improves joint, mean over shares"]["holds"]
+    assert not found["contrast improves joint at 20 %"]["holds"]
+    gains = {(row["measure"], row["share"]): row["difference"] for row in differences(rows)}
+    assert gains["cross", 1.0] == pytest.approx(0.3)
+    assert gains["joint", 0.2] == pytest.approx(-0.1)
     reached = found["measures where 20 % with contrast reaches plain 100 %"]
     assert reached["ours"] == 3  # latent, cross and synergy; joint is below
     recovered = {claim: row["ours"] for claim, row in found.items() if "recovered" in claim}
@@ -148,7 +151,7 @@ def small_goals(monkeypatch, tiny_language):
     tiny = GridRunConfig.model_validate(config)
     monkeypatch.setattr(related_goals, "_critic_config", lambda seed, steps: tiny)
     for name, value in (
-        ("PAIRS", 60), ("FEW", 0.5), ("ROOMS", 3), ("TEXTS_EACH", 2),
+        ("PAIRS", 60), ("FEW", 0.5), ("ROOMS", 3), ("DRAWS", 1),
         ("CANDIDATES", 3), ("LATENTS", 4),
     ):  # fmt: skip
         monkeypatch.setattr(related_goals, name, value)
@@ -158,39 +161,52 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     tmp_path, monkeypatch, small_goals
 ):
     pytest.importorskip("sklearn")
-    monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0)})
-    monkeypatch.setattr(relating, "TASKS", {"worlds": lambda seed: worlds(seed, 100, 40)})
+    tasks = {
+        "worlds": lambda seed: worlds(seed, 100, 40),
+        "digits": lambda seed: digits(seed, 1),
+    }
+    monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0), "digits": (0.2, 1.0)})
+    monkeypatch.setattr(relating, "TASKS", tasks)
     monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
-    monkeypatch.setattr(relating, "written_digits", lambda: None)
+    monkeypatch.setattr(relating, "CURVE", {"worlds": (), "digits": (0.1,)})
+    monkeypatch.setattr(relating_tasks, "_STREETS", 100)
+    monkeypatch.setattr(relating_tasks, "_FEW_SAMPLES", 2)
     monkeypatch.setattr(relating, "_SHOWN", 2)
-    monkeypatch.setattr(relating_tasks, "_SAMPLES", 8)
-    monkeypatch.setattr(coherence, "_STEPS", 20)
+    monkeypatch.setattr(relating_tasks, "_SAMPLES", 2)
+    monkeypatch.setattr(coherence, "_STEPS", 2)
     options = RelatingArguments(
-        out=tmp_path, seeds=1, worlds_seeds=1, goals_seeds=1, episodes=2, steps=3, workers=1
-    )
+        out=tmp_path, seeds=1, worlds_seeds=1, found_seeds=1, ablation_seeds=1, goals_seeds=1,
+        episodes=2, steps=3, workers=1,
+    )  # fmt: skip
     relating.reproduce(options, "a test")
     results = read_results(tmp_path)
-    assert len(results["measured"]) == 5
+    assert len(results["measured"]) == 6 + 8
+    assert {row["ablation"] for row in results["ablations"]} == set(relating.ABLATIONS)
+    assert {row["share"] for row in results["differences"]} == {0.1, 0.2, 1.0}
     assert {row["task"] for row in results["rows"]} == {
-        "linear-Gaussian", "worlds", "grid goto"
+        "linear-Gaussian", "worlds", "digits", "grid goto"
     }  # fmt: skip
     assert [(row["fit"], row["candidates"]) for row in results["success"]] == [
-        ("few", "all poses"), ("all", "all poses"), ("found", "all poses"),
+        ("few", "all poses"), ("all", "all poses"),
+        *((name, "all poses") for name in related_goals.PROPAGATIONS),
         ("all", "3 generated"), ("all", "3 generated, unweighted"), ("all", "3 uniform"),
         ("language-image model", "all poses"),
     ]  # fmt: skip
-    assert all(0 <= row["precision"] <= 1 for row in results["episodes"])
+    found = [row for row in results["episodes"] if row["fit"].startswith("found")]
+    assert all(0 <= row["precision"] <= 1 and 0 <= row["recall"] <= 1 for row in found)
     assert all({"ours", "wanted", "holds"} <= set(row) for row in results["rows"])
     for name in ("shares", "pmi", "generated"):
-        assert (tmp_path / "figures" / f"worlds-{name}.png").stat().st_size > 5000
+        for task in tasks:
+            assert (tmp_path / "figures" / f"{task}-{name}.png").stat().st_size > 5000
     monkeypatch.setattr(related_goals, "_measure", None)
-    monkeypatch.setattr(relating, "_run", None)  # it would fail if it were measured again
+    monkeypatch.setattr(relating, "_measured", None)  # it would fail if it were measured again
     relating.reproduce(options, "a test")
 
 
 def test_recovered_share_is_of_the_distance_from_few_to_all():
     success = {
-        ("few", "all poses"): 0.5, ("all", "all poses"): 0.9, ("found", "all poses"): 0.8,
+        ("few", "all poses"): 0.5, ("all", "all poses"): 0.9,
+        **{(name, "all poses"): 0.8 for name in related_goals.PROPAGATIONS},
         ("all", "8 generated"): 0.7, ("all", "8 uniform"): 0.3,
     }  # fmt: skip
     rows = [
@@ -198,8 +214,16 @@ def test_recovered_share_is_of_the_distance_from_few_to_all():
         for (fit, candidates), value in success.items()
     ]
     checked = related_goals.claims(related_goals.over_seeds(rows))
-    assert [row["ours"] for row in checked] == pytest.approx([0.75, 0.4])
+    assert [row["ours"] for row in checked] == pytest.approx([0.75, 0.75, 0.75, 0.4])
     assert all(row["holds"] for row in checked)
+
+
+def test_balanced_pairs_give_every_goal_and_text_a_partner():
+    scores = torch.tensor([[9.0, 5.0, 5.0], [8.0, 7.0, 5.0], [8.0, 5.0, 7.0]])  # all like text 0
+    goal, text = related_goals._balanced(scores)
+    assert set(zip(goal.tolist(), text.tolist(), strict=True)) == {(0, 0), (1, 1), (2, 2)}
+    goal, text = related_goals._surest(scores)
+    assert set(text.tolist()) == {0}
 
 
 def test_texts_mean_the_kinds_that_they_name():
