@@ -201,8 +201,7 @@ def _balanced(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 PROPAGATIONS: dict[str, tuple[Choice, int, int]] = {
     "found, surest": (_surest, 1, 1),
-    "found, surest, 3 rounds": (_surest, 1, 3),
-    "found, balanced": (_balanced, 3, 3),
+    "found, balanced": (_balanced, 2, 2),
 }
 """By name: which pairs are kept, of how many models the scores are the mean, and the rounds."""
 

@@ -54,7 +54,7 @@ from langrl.training.result_cache import ResultCache, Row
 
 SHARES = {"digits": (0.05, 0.2, 1.0), "worlds": (0.2, 1.0)}
 """Of the related training pairs; fewer for the worlds, to save time."""
-CURVE = {"digits": (0.01, 0.1, 0.5), "worlds": ()}
+CURVE = {"digits": (0.01, 0.1), "worlds": ()}
 """Further shares, of the first seed alone."""
 LABELLED = 0.2  # the share from which more pairs are found
 SCORED = 0.2  # of the labelled pairs, which the model that finds more is not trained on

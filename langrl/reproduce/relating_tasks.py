@@ -51,7 +51,7 @@ _SAMPLES = 32  # latents of an estimate of log p
 _FEW_SAMPLES, _BLOCK = 8, 400  # latents and pairs at once where many pairs are scored
 _CHANNELS = 8  # of the convolution nearest to the image; a quarter of the published towers'
 _STREETS = 10_000  # images that their classifier is trained on
-_GENERATED = 3  # of each test observation, for coherence
+_GENERATED, _PRIOR = 2, 1000  # of each test observation and in all, for coherence
 _NAMED = 1000  # training pairs that the linear probe is fitted on
 _TEXTS = 4  # most texts of one kind whose words a classifier sees together
 
@@ -110,9 +110,9 @@ def digits(seed: int, streets: int = 20) -> Task:
     scikit-learn is not installed.
     """
     modalities = (
-        ModalityConfig(name="written", size=WRITTEN_SIZE, likelihood="gaussian", scale=0.3),
+        ModalityConfig(name="written", size=WRITTEN_SIZE, likelihood="gaussian", scale=0.15),
         ModalityConfig(
-            name="street", size=STREET_SIZE, likelihood="gaussian", scale=0.8,
+            name="street", size=STREET_SIZE, likelihood="gaussian", scale=1.0,
             image=STREET_IMAGE, channels=_CHANNELS,
         ),
     )  # fmt: skip
@@ -229,6 +229,12 @@ def _related_auc(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator)
     return roc_auc(scores, np.arange(len(scores)) < len(related))
 
 
+def _right(task: Task, name: str) -> float:
+    """Return how often a classifier is right about test observations."""
+    given = task.classifiers[name](task.test.observations[name])
+    return (given == task.test.labels).float().mean().item()
+
+
 def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dict[str, float]:
     """Return the four measures, the parts of cross coherence, and the AUC of PMI, in [0, 1]."""
     probe = task.train.take(slice(_NAMED))
@@ -237,10 +243,11 @@ def measure(model: MultimodalVAE, task: Task, generator: torch.Generator) -> dic
     crosses = cross_coherence(model, named, test, labels, generator, _GENERATED)
     return {
         "latent": sum(latents.values()) / len(latents),
-        "joint": joint_coherence(model, named, generator),
+        "joint": joint_coherence(model, named, generator, _PRIOR),
         "cross": sum(crosses.values()) / len(crosses),
         "synergy": synergy_coherence(model, named, test, labels, generator, _GENERATED),
         "auc": _related_auc(model, task.test, generator),
         **{f"latent of {name}": value for name, value in latents.items()},
         **crosses,
+        **{f"classifier of {name}": _right(task, name) for name in named},
     }
