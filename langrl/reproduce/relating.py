@@ -1,8 +1,9 @@
 """``langrl reproduce relating``: contrasting related with unrelated pairs in generative models.
 
 Each backbone is trained with and without the contrast on shares of the related data, in two tasks:
-handwritten digits beside glyphs, and what is faced in grid worlds beside instructions. Then a model
-that was trained on a fifth of the pairs finds more of them by pointwise mutual information.
+handwritten digits beside digits as on houses, and what is faced in grid worlds beside instructions.
+Then a model that was trained on a fifth of the pairs finds more of them by pointwise mutual
+information, and parts of the training are left out.
 
 Axes: ``N`` pairs, ``S`` seeds.
 """
