@@ -4,20 +4,20 @@ import json
 import pickle
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
-from command_line import run_langrl
 from mutations import copied
-from payloads import FOREIGN, PICKLES, STOWAWAY, TAGS, Runs, silent, stow
+from payloads import FOREIGN, PICKLES, STOWAWAY, TAGS, silent, stow
 from small_goal_runs import write_line
 from tally import counted, tally
 
-from langrl.checkpoint import MANIFEST, find_checkpoint
+from langrl.checkpoint import MANIFEST, file_digest, find_checkpoint
 from langrl.errors import CheckpointError, LangRLError
 from langrl.settings import CONFIG_FILE
-from langrl.tasks.loading import load_agent
+from langrl.tasks.loading import agents_of_run, load_agent
+from langrl.tasks.registry import config_beside
+from langrl.tasks.sharing import SHARED, gather, write_list
 
 FILES = ("weights.safetensors", "goals.safetensors", "agent.json", "state.json", MANIFEST)
 OF_RUNS = {
@@ -66,7 +66,6 @@ IMPORTS = {
     "world": f"task: sb3\nworld: '{STOWAWAY}:Env-v0'",
     "a file as a module": f"task: goal-reaching\nenv: './{STOWAWAY}.py:Env-v0'",
     "a field of another name": f"import_module: {STOWAWAY}",
-    "a text model": f"text: {{model: '{STOWAWAY}:Module'}}",
 }
 
 
@@ -172,6 +171,7 @@ def test_pickles_in_the_place_of_a_model_s_files(many, tiny_language, fails, can
 def test_tags_of_yaml_in_configs(many, fails, canary, tmp_path):
     cases = [(tag, "a value", call) for tag in TAGS for call in OF_CONFIGS]
     cases += [(tag, place, OF_CONFIGS[0]) for tag in TAGS for place in PLACES]
+    cases.remove(("an object", "a merge", OF_CONFIGS[0]))  # an empty table, of whatever tag
     with tally("8 payloads, tags of YAML in config files") as check:
         for tag, place, call in some(cases, many):
             text = PLACES[place].format(TAGS[tag].replace("CANARY", str(canary)))
@@ -211,3 +211,182 @@ def test_import_paths_in_configs(many, fails, canary, tmp_path):
             places = {"FILE": tmp_path / "shared", "RUN": tmp_path / "run", "OUT": tmp_path / "out"}
             with silent(check, f"{name}, {call}", canary):
                 fails(*words_of(call, **places))
+
+
+# -- models of other libraries ----------------------------------------------------------------
+
+
+OF_SENTENCE_MODELS = (
+    "diagnose MODEL --out OUT",
+    "pretrain --start MODEL --out OUT",
+    "train --config grid-goto --language MODEL --out OUT",
+    "train --config street-blank --text.model MODEL --out OUT",
+)
+
+
+def changed(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def with_own_code(folder, canary):
+    """Have a folder ask for a class of transformers that is in a module of its own."""
+    stow(folder, STOWAWAY, canary)
+    own = dict.fromkeys(("AutoConfig", "AutoModel", "AutoProcessor"), f"{STOWAWAY}.Module")
+    changed(folder / "config.json", model_type="mine", auto_map=own, trust_remote_code=True)
+
+
+def with_trust(folder, canary):
+    """Have a folder say itself that it is to be trusted."""
+    with_own_code(folder, canary)
+    trust = {"trust_remote_code": True}
+    names = ("model_args", "model_kwargs", "config_args", "config_kwargs", "processor_kwargs")
+    settings = dict.fromkeys((*names, "tokenizer_args"), trust)
+    changed(folder / "sentence_bert_config.json", **trust, **settings)
+
+
+def of_modules(content):
+    return lambda folder, canary: (
+        stow(folder, STOWAWAY, canary),
+        (folder / "modules.json").write_text(json.dumps(content)),
+    )
+
+
+def of_weights(made, name):
+    def change(folder, canary):
+        (folder / "model.safetensors").unlink()
+        (folder / name).write_bytes(PICKLES[made](canary))
+
+    return change
+
+
+def with_router(folder, canary):
+    stow(folder, STOWAWAY, canary)
+    (folder / "0_Router").mkdir()
+    router = {"types": {"text": f"{STOWAWAY}.Module"}}
+    (folder / "0_Router" / "router_config.json").write_text(json.dumps(router))
+
+
+SENTENCE_MODELS = {
+    **{f"modules.json, {name}": of_modules(content) for name, content in FOREIGN.items()},
+    **{f"{made} as {name}": of_weights(made, name)
+       for made in PICKLES for name in ("model.safetensors", "pytorch_model.bin")},
+    "a router": with_router, "auto_map": with_own_code, "trust_remote_code": with_trust,
+}  # fmt: skip
+
+
+@counted(3, 1000)
+def test_folders_of_sentence_transformers(many, clip, fails, canary, tmp_path):
+    from langrl.models.encoders import load_sentence_transformer
+
+    cases = [(name, call) for name in SENTENCE_MODELS for call in OF_SENTENCE_MODELS]
+    with tally("8 payloads, folders of sentence-transformers") as check:
+        for name, call in some(cases, many):
+            load_sentence_transformer.cache_clear()
+            model = copied(clip, tmp_path / "model")
+            SENTENCE_MODELS[name](model, canary)
+            with silent(check, f"{name}, {call}", canary):
+                fails(*words_of(call, MODEL=model, OUT=tmp_path / "out"))
+
+
+OPTIMISERS = dict.fromkeys(("ppo", "a2c", "dqn"), "policy.optimizer.pth") | dict.fromkeys(
+    ("sac", "td3", "ddpg"), "actor.optimizer.pth"
+)  # of each algorithm, a file of its zips
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory):
+    """The zips of small policies by the names of their algorithms."""
+    pytest.importorskip("stable_baselines3")
+    from sb3_policies import build_small
+
+    folder = tmp_path_factory.mktemp("zips")
+    for name in OPTIMISERS:
+        build_small(name).learn(20).save(folder / f"{name}.zip")
+    return {name: folder / f"{name}.zip" for name in OPTIMISERS}
+
+
+@counted(6, 1000)
+def test_zips_of_six_algorithms(many, zips, canary, tmp_path):
+    from sb3_policies import build_small
+    from sb3_zips import rewritten, with_pickled_fields
+
+    from langrl.agents.sb3.resumed import load_training
+    from langrl.agents.sb3.zips import load_policy
+
+    ways = {"act": load_policy, "go on": lambda path: load_training(path, build_small(name))}
+    cases = [
+        (name, way, file, made)
+        for name in OPTIMISERS
+        for way in ways
+        for file in (
+            "policy.pth",
+            "data",
+            "fields",
+            *([OPTIMISERS[name]] if way == "go on" else []),
+        )
+        for made in PICKLES
+    ]
+    with tally("8 payloads, zips of six algorithms of Stable-Baselines3") as check:
+        for name, way, file, made in some(cases, many):
+            hostile, path = PICKLES[made](canary), tmp_path / "policy.zip"
+            with silent(check, f"{name}, {way}, {made} in {file}", canary):
+                if file == "fields":  # which are not read, so that the policy loads
+                    ways[way](with_pickled_fields(zips[name], path, hostile))
+                    continue
+                with pytest.raises(CheckpointError):
+                    ways[way](rewritten(zips[name], path, {file: hostile}))
+
+
+@pytest.mark.torture
+def test_zips_on_the_command_line(small_run, fails, canary, tmp_path):
+    pytest.importorskip("stable_baselines3")
+    from sb3_zips import rewritten
+
+    source = small_run("dqn")
+    with tally("8 payloads, zips of runs of Stable-Baselines3") as check:
+        for made in PICKLES:
+            for file in ("policy.pth", "policy.optimizer.pth", "data"):
+                run = copied(source, tmp_path / "run")
+                config = (run / CONFIG_FILE).read_text()
+                (run / CONFIG_FILE).write_text(config.replace("steps: 240", "steps: 320"))
+                path = run / "policy.zip"
+                rewritten(source / "policy.zip", path, {file: PICKLES[made](canary)})
+                with silent(check, f"{made} in {file}, go on", canary):
+                    fails("train", "--resume", run)
+                if file != "policy.optimizer.pth":  # which what acts has no use for
+                    with silent(check, f"{made} in {file}, --policy", canary):
+                        fails("evaluate", source, "--policy", path, "--out", tmp_path / "out")
+
+
+ON_HUB = ("agent.py", "weights.pt", "policy.pkl", "config.yaml", "checkpoints/step-30/agent.json")
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["unlisted", "listed"])
+@counted(2, 1000)
+def test_agents_on_a_hub(many, listed, small_run, canary, tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    from hub_stand_in import asked_by, files_of
+
+    from langrl.tasks.hub import fetch
+
+    def load(name):
+        folder = fetch(name)
+        return agents_of_run(folder, config_beside(folder))()
+
+    gather(small_run("maze"), tmp_path / "shared")
+    write_list(tmp_path / "shared")
+    tag = f"seed: {TAGS['apply']}".replace("CANARY", str(canary)).encode()
+    cases = [(name, made) for name in ON_HUB for made in (*PICKLES, "a tag of YAML")]
+    kind = "listed" if listed else "not listed"
+    server = asked_by(monkeypatch, tmp_path / "cache")
+    with tally(f"8 payloads, files of shared agents, {kind}") as check, server as hub:
+        for name, made in some(cases, many):
+            shared = copied(tmp_path / "shared", tmp_path / "sent")
+            (shared / name).write_bytes(PICKLES[made](canary) if made in PICKLES else tag)
+            if listed:
+                content = json.loads((shared / SHARED).read_text())
+                content["sha256"][name] = file_digest(shared / name)
+                (shared / SHARED).write_text(json.dumps(content))
+            hub.put("a/b", files_of(shared))
+            with silent(check, f"{made} as {name}", canary), pytest.raises(LangRLError):
+                load("hf:a/b")
