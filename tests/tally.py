@@ -28,7 +28,7 @@ class Tally:
 
     def __init__(self, name: str, most: int | None = None) -> None:
         self.name, self.tried, self.failures = name, 0, list[str]()
-        self.most, self.seconds, self.memory = most, 0.0, 0  # of the slowest, and of the largest
+        self.most, self.slowest, self.memory = most, (0.0, ""), 0
 
     @contextmanager
     def case(self, label: str) -> Iterator[None]:
@@ -39,14 +39,14 @@ class Tally:
         """
         self.tried += 1
         try:
-            with self._measured():
+            with self._measured(label):
                 yield
         except (Exception, SystemExit, pytest.fail.Exception) as error:
             text = " ".join(str(error).split())[:300]
             self.failures.append(f"{label}: {type(error).__name__}: {text}")
 
     @contextmanager
-    def _measured(self) -> Iterator[None]:
+    def _measured(self, label: str) -> Iterator[None]:
         if self.most is None:
             yield
             return
@@ -54,7 +54,7 @@ class Tally:
         try:
             yield
         finally:
-            self.seconds = max(self.seconds, time.monotonic() - begin)
+            self.slowest = max(self.slowest, (time.monotonic() - begin, label))
             took = peak_since(before)
             self.memory = max(self.memory, took)
         assert took <= self.most, f"{took >> 20} MB of memory"
@@ -63,7 +63,8 @@ class Tally:
         """Return what the slowest and the largest case took, if that was measured."""
         if self.most is None:
             return ""
-        return f"; slowest {self.seconds:.1f} s, most memory {self.memory >> 20} MB"
+        seconds, label = self.slowest
+        return f"; slowest {seconds:.1f} s ({label}), most memory {self.memory >> 20} MB"
 
 
 @contextmanager
