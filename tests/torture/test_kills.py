@@ -38,7 +38,7 @@ RUNS = {  # what begins a run, and what goes on with it
         f"train {shlex.join(GRID)} --learner.steps 80 {OFTEN} --language LANGUAGE {UNSEEN}",
     "a partial view":
         f"train {shlex.join(PARTIAL)} --learner.steps 80 {OFTEN} --language LANGUAGE {UNSEEN}",
-    "goals that acts": f"train --config goals.yaml {TOYS} --out out",
+    "goals, acting": f"train --config goals.yaml {TOYS} --out out",
     "pretrain": "pretrain --config pretraining.yaml --out out",
     "pretrain --method cpc": "pretrain --method cpc --config cpc.yaml --out out",
     "Stable-Baselines3":
