@@ -179,9 +179,12 @@ class Autoreset:
         return rows
 
     def count(self, renewed: Integers, terminated: Mask) -> Mask:
-        """Count a step and return which episodes it cuts off, bool [N]."""
+        """Count a step and return which episodes are at their limit, bool [N].
+
+        As Gymnasium's ``TimeLimit``, it also counts those that ``terminated`` in that step.
+        """
         self._elapsed += 1
         self._elapsed[renewed] = 0
-        truncated: Mask = (self._elapsed >= self.limit) & ~terminated
+        truncated: Mask = self._elapsed >= self.limit
         self._over = terminated | truncated
         return truncated

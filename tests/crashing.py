@@ -5,6 +5,7 @@ write that is stopped leaves half of what was to be written.
 """
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from command_line import read_weights
 
-from langrl.training.logs import MetricsLog
+from langrl.training.logs import MetricsLog, read_metrics
 
 STOPPED = 9  # what a stopped process exits with
 _CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "shutil.rmtree"}
@@ -128,3 +130,14 @@ def in_a_fork(do: Callable[[], object], errors: Path) -> int:
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def check_same(folder: Path, whole: Path) -> None:
+    """Compare a run that was stopped and went on with one that nothing stopped, to the bit."""
+    assert read_weights(folder) == read_weights(whole)
+    records, wanted = (read_metrics(each / "metrics.jsonl") for each in (folder, whole))
+    assert [line["step"] for line in records] == [line["step"] for line in wanted]
+    assert records == wanted
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(wanted)
+    assert not list((folder / "checkpoints").glob(".*"))
+    assert json.loads((folder / "times.jsonl").read_text().splitlines()[-1])["step"]

@@ -144,3 +144,26 @@ def hub():
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def asked_by(monkeypatch, cache):
+    """Yield a hub that huggingface_hub asks in this process, with a cache of its own."""
+    from huggingface_hub import constants
+
+    with hub() as found:
+        monkeypatch.setattr(constants, "ENDPOINT", found.address)
+        template = found.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setenv("HF_TOKEN", "token")
+        yield found
+
+
+def files_of(folder):
+    """Return the content of each file in a folder, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -1,12 +1,13 @@
 """What tests of Stable-Baselines3 policies share: small algorithms and environments."""
 
+from copy import deepcopy
 from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
 from langrl.agents.sb3.vector_env import VectorAdapter
 from langrl.checkpoint import Checkpoint, write_checkpoint
@@ -34,6 +35,22 @@ ALGORITHMS = {
 }
 INSTRUCTED = {"features_dim": 8, "text_dim": 4}
 CENTRED = {**INSTRUCTED, "centre_on_agent": True}
+_SIZES = {"policy_kwargs": {"net_arch": [8]}, "seed": 0, "device": "cpu"}
+_OFF = {"learning_starts": 10, "batch_size": 8, "buffer_size": 100} | _SIZES
+SMALL = {
+    "ppo": (PPO, "Pendulum-v1", {"n_steps": 16, "batch_size": 8, "n_epochs": 2} | _SIZES),
+    "a2c": (A2C, "CartPole-v1", _SIZES),
+    "dqn": (DQN, "CartPole-v1", _OFF | {"target_update_interval": 7}),
+    "sac": (SAC, "Pendulum-v1", _OFF),
+    "td3": (TD3, "Pendulum-v1", _OFF),
+    "ddpg": (DDPG, "Pendulum-v1", _OFF),
+}  # fmt: skip
+
+
+def build_small(name):
+    """Return a small algorithm of Stable-Baselines3 for a world of Gymnasium."""
+    kind, world, options = SMALL[name]
+    return kind("MlpPolicy", gym.make(world), **deepcopy(options))  # which some change
 
 
 def encode(texts):

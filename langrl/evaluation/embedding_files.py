@@ -109,6 +109,8 @@ def _read_arrays(path: Path, flag: str) -> dict[str, NDArray[Any]]:
             if sum(sizes) > 8 * _MOST:
                 raise ConfigError(f"{where}: more than {_MOST:,} numbers; give fewer pairs")
             found = {name: file[name] for name in file.files}
+        if not all(isinstance(array, np.ndarray) for array in found.values()):
+            raise ValueError("a member is no array")  # np.load gives the bytes of such a one
     except ConfigError:
         raise
     except FileNotFoundError:

@@ -1,5 +1,7 @@
 """Diagnosis of files of embeddings: the modalities' names, and sizes that differ."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,8 @@ def test_wrong_files_of_two_modalities_are_one_clear_line(
     np.savez("nan.npz", a=images, b=texts * np.nan)
     np.savez("objects.npz", a=images, b=np.array([{}], object))
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
+    with zipfile.ZipFile("other.npz", "w") as archive:
+        archive.writestr("a/data.pkl", b"of torch.save")
     wrong = [
         (["image.npy", "few.npy"], "image [40, 6], few [5, 3]; give as many rows of each"),
         (["image.npy", "bundled"], "give one model, or two .npy files"),
@@ -105,6 +109,7 @@ def test_wrong_files_of_two_modalities_are_one_clear_line(
         (["nan.npz"], "NaN or infinities"),
         (["objects.npz"], "pickled objects are not read"),
         (["broken.npz"], "no whole arrays"),
+        (["other.npz"], "no whole arrays"),
         (["none.npz"], "MODEL none.npz: no such file"),
         (["pairs.npz", "--scale", "3"], "no common temperature"),
         (["pairs.npz", "--pairs", "goto"], "leave --pairs out"),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from command_line import read_results, read_weights, run_langrl
 from documents import STORED_CHECKPOINT
-from hub_stand_in import hub
+from hub_stand_in import asked_by, files_of
 from small_goal_runs import tiny
 
 from langrl.agents.grounded import GroundedAgent
@@ -49,25 +49,10 @@ def shared(small_run, tmp_path_factory):
     return folder
 
 
-def files_of(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A hub on the loopback address that huggingface_hub asks, with a cache of its own."""
-    from huggingface_hub import constants
-
-    with hub() as found:
-        monkeypatch.setattr(constants, "ENDPOINT", found.address)
-        template = found.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_TOKEN", "token")
+    with asked_by(monkeypatch, tmp_path / "cache") as found:
         yield found
 
 

@@ -52,11 +52,24 @@ def test_when_disabled_whoever_is_over_waits_for_a_reset():
     assert clock.renew().tolist() == []
 
 
-def test_the_last_step_is_cut_off_unless_it_ends_by_itself():
+def test_the_last_step_is_cut_off_even_if_it_ends_by_itself():
     clock = Autoreset(2, 2, "NextStep")
     assert clock.count(clock.renew(), np.zeros(2, bool)).tolist() == [False, False]
-    assert clock.count(clock.renew(), np.array([True, False])).tolist() == [False, True]
+    assert clock.count(clock.renew(), np.array([True, False])).tolist() == [True, True]
     assert clock.renew().tolist() == [0, 1]
+
+
+def test_success_in_the_last_step_ends_and_cuts_off_as_a_single_world():
+    told = {"instruction": "row 1", "position": (0.7, 5.0)}
+    single = gymnasium.make("langrl/StreetMaze-Blank-v0", max_episode_steps=1)
+    envs = gymnasium.make_vec("langrl/StreetMaze-Blank-v0", num_envs=1, max_episode_steps=1)
+    single.reset(seed=0, options=told)
+    envs.reset(seed=0, options=told)
+    down = np.array([1.0, 0.0], np.float32)
+    _, *alone, _ = single.step(down)
+    _, *rows, _ = envs.step(down[None])
+    assert alone == [1.0, True, True]
+    assert [value[0] for value in rows] == alone
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -72,7 +85,7 @@ def test_next_step_counts_as_each_environment_by_itself(seed):
         truncated = clock.count(renewed, ended)
         for n in range(count):
             elapsed[n] = 0 if over[n] else elapsed[n] + 1
-            assert truncated[n] == (elapsed[n] >= limit and not ended[n])
+            assert truncated[n] == (elapsed[n] >= limit)
             over[n] = bool(ended[n] or truncated[n])
 
 

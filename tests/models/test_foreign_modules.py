@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 
 import pytest
+from payloads import FOREIGN, STOWAWAY, stow
 
 from langrl.errors import ConfigError, LangRLError, MissingExtraError
 from langrl.models import hub
@@ -19,25 +20,6 @@ LOADERS = {
     "pair": lambda folder: load_pair(str(folder)),
     "language": load_language_image_model,
 }
-CANARY = "import pathlib; pathlib.Path({path!r}).touch()\nclass Module:\n    pass\n"
-
-
-def entry(kind, path=""):
-    return [{"idx": 0, "name": "0", "path": path, "type": kind}]
-
-
-FOREIGN = {
-    "its own module": entry("stowaway.Module"),
-    "a module of Python": entry("os.system"),
-    "a function of the library": entry("sentence_transformers.util.misc.import_module_class"),
-    "a name that begins as the library's": entry("sentence_transformers_of_mine.Module"),
-    "a folder above": entry("sentence_transformers.models.Transformer", "../elsewhere"),
-    "a folder from the root": entry("sentence_transformers.models.Transformer", "/etc"),
-    "a list": entry(["stowaway.Module"]),
-    "no type": [{"path": ""}],
-    "no list": 3,
-    "null": None,
-}
 
 
 @pytest.fixture
@@ -45,7 +27,7 @@ def model(tmp_path, clip, monkeypatch):
     """A CLIP with a module of its own beside it, and where that would leave a file."""
     folder, canary = tmp_path / "model", tmp_path / "canary"
     shutil.copytree(clip, folder)
-    (folder / "stowaway.py").write_text(CANARY.format(path=str(canary)))
+    stow(folder, STOWAWAY, canary)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])  # as it might be found
     load_sentence_transformer.cache_clear()
     return folder, canary
@@ -59,7 +41,7 @@ def test_a_foreign_class_is_refused_by_name_and_not_imported(load, name, model):
     with pytest.raises(ConfigError, match=r"modules\.json"):
         load(folder)
     assert not canary.exists()
-    assert "stowaway" not in sys.modules
+    assert STOWAWAY not in sys.modules
 
 
 def test_a_router_is_read_as_well(model):

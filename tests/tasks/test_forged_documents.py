@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import run_langrl
 from forged import forge_document, forge_tensors
+from payloads import stow
 
 from langrl.checkpoint import MANIFEST, find_checkpoint, step_folder
 from langrl.errors import CheckpointError, ConfigError
@@ -161,7 +162,6 @@ def test_an_empty_config_is_no_config(tmp_path, fails):
     assert "no preset named ''" in fails("demo", "--config", "", "--out", tmp_path / "run")
 
 
-CANARY = "from pathlib import Path\nPath({path!r}).touch()\n"
 IMPORTS = {
     "env": "task: goal-reaching\nenv: stowaway_env:Env-v0",
     "environments": "task: language-image\nenvironments: ['stowaway_environments:Env-v0']",
@@ -171,7 +171,7 @@ IMPORTS = {
 @pytest.mark.parametrize("name", IMPORTS)
 def test_a_config_imports_nothing(name, tmp_path, monkeypatch, fails):
     canary, module = tmp_path / "canary", f"stowaway_{name}"
-    (tmp_path / f"{module}.py").write_text(CANARY.format(path=str(canary)))
+    stow(tmp_path, module, canary)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "shared.yaml").write_text(IMPORTS[name])
     command = "train" if name == "env" else "pretrain"

@@ -47,8 +47,8 @@ def pytest_terminal_summary(terminalreporter):
     """Print how many cases of each check passed, where all checks ran in this process."""
     if ROWS:
         terminalreporter.section("counts")
-        for name, (passed, tried) in sorted(ROWS.items()):
-            terminalreporter.write_line(f"{name}: {passed} of {tried}")
+        for name, (passed, tried, took) in sorted(ROWS.items()):
+            terminalreporter.write_line(f"{name}: {passed} of {tried}{took}")
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from command_line import read_weights
-from crashing import STOPPED, Operations, in_a_fork
+from crashing import STOPPED, Operations, check_same, in_a_fork
 from tally import counted, tally
 
 from langrl.checkpoint import find_checkpoint, read_checkpoint
@@ -28,16 +27,6 @@ def go_on(config, folder):
         resume_run(folder, "resume")
     else:
         train_run(config, folder, "again")
-
-
-def check_same(folder, whole):
-    assert read_weights(folder) == read_weights(whole)
-    records, wanted = (read_metrics(each / "metrics.jsonl") for each in (folder, whole))
-    assert [line["step"] for line in records] == [line["step"] for line in wanted]
-    assert records == wanted
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(wanted)
-    assert not list((folder / "checkpoints").glob(".*"))
-    assert json.loads((folder / "times.jsonl").read_text().splitlines()[-1])["step"]
 
 
 def operations_of(config, folder):

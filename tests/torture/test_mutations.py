@@ -23,6 +23,7 @@ from langrl.tasks.loading import load_agent
 from langrl.tasks.run import resume_run
 
 SEED = 21
+MOST = 2 << 30  # bytes of memory that a damaged file may take
 
 
 def try_damage(check, make, damage, read, allowed, count):
@@ -52,7 +53,7 @@ def test_a_damaged_checkpoint_is_refused_or_gives_an_agent(many, kind, quick_run
     def make():
         return copied(source, tmp_path / source.name)
 
-    with tally(f"6 damaged checkpoints, {kind}, that make an agent") as check:
+    with tally(f"6 damaged checkpoints, {kind}, that make an agent", MOST) as check:
         try_damage(check, make, damage_folder, load_agent, CheckpointError, many)
 
 
@@ -68,7 +69,7 @@ def test_a_damaged_checkpoint_is_refused_or_resumed(many, kind, quick_runs, tmp_
     def read(newest):
         resume_run(newest.parent.parent, "resume")
 
-    with tally(f"6 damaged checkpoints, {kind}, that are resumed") as check:
+    with tally(f"6 damaged checkpoints, {kind}, that are resumed", MOST) as check:
         try_damage(check, make, damage_folder, read, CheckpointError, many)
 
 
@@ -77,7 +78,7 @@ def test_a_damaged_model_folder_is_refused_or_gives_a_model(many, tiny_language,
     def make():
         return copied(tiny_language, tmp_path / "model")
 
-    with tally("6 damaged model folders") as check:
+    with tally("6 damaged model folders", MOST) as check:
         try_damage(check, make, damage_folder, load_language_image_model, CheckpointError, many)
 
 
@@ -114,7 +115,7 @@ def test_a_damaged_data_file_is_refused_or_read(many, kind, tmp_path):
             return path
         return write_trajectories(tmp_path / "data.npz")
 
-    with tally(f"6 damaged {kind}") as check:
+    with tally(f"6 damaged {kind}", MOST) as check:
         try_damage(check, make, damage_arrays, read, allowed, many)
 
 
@@ -127,5 +128,5 @@ def test_a_damaged_npy_is_refused_or_read(many, tmp_path):
     def read(path):
         read_modalities([path], "--model")
 
-    with tally("6 damaged arrays of embeddings") as check:
+    with tally("6 damaged arrays of embeddings", MOST) as check:
         try_damage(check, make, damage_bytes, read, ConfigError, many)

@@ -14,6 +14,7 @@ from langrl.tasks.presets import parse_config
 from langrl.tasks.registry import TASKS
 
 LONGEST = 300
+MOST = 2 << 30  # bytes of memory that wrong input may take
 # By hand: what YAML itself stumbles over, nested and huge values, names of no field, other types.
 DOCUMENTS = [
     "seed: 2026-13-45", "seed: " + "9" * 5_000, "seed: !!int abc", "seed: !!bool abc",
@@ -83,7 +84,9 @@ def check_config(capsys, path, text, model):
 
 @counted(12, len(DOCUMENTS))
 def test_configs_by_hand(many, capsys, tmp_path):
-    with tally("5 wrong configs by hand: status 2, the file named, at most 300 letters") as check:
+    with tally(
+        "5 wrong configs by hand: status 2, the file named, at most 300 letters", MOST
+    ) as check:
         for text in DOCUMENTS[:many]:
             for name in ("street-maze", "grid", "language-image"):
                 with check.case(f"{name} {text[:60]}"):
@@ -95,7 +98,7 @@ def test_configs_by_hand(many, capsys, tmp_path):
 @counted(len(VALUES[:1]), len(VALUES))
 def test_arguments(many, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with tally("5 wrong arguments of every command: status 2, at most 300 letters") as check:
+    with tally("5 wrong arguments of every command: status 2, at most 300 letters", MOST) as check:
         for call in CALLS:
             for value in VALUES[:many]:
                 with check.case(f"{call} {value[:20]!r}"):
@@ -117,7 +120,7 @@ def made_up(model):
 @pytest.mark.parametrize("name", ["street-maze", "grid", "goal-reaching"])
 def test_configs_of_any_values(name, many, capsys, tmp_path):
     model = TASKS[name].config_class
-    with tally(f"5 wrong configs made up, {name}: status 2, at most 300 letters") as check:
+    with tally(f"5 wrong configs made up, {name}: status 2, at most 300 letters", MOST) as check:
 
         @settings(
             max_examples=many,

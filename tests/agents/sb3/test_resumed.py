@@ -1,10 +1,6 @@
 """Going on from a zip without its pickles, beside what Stable-Baselines3 does with them."""
 
-import base64
-import json
 import pickle
-import zipfile
-from copy import deepcopy
 from functools import partial
 
 import gymnasium as gym
@@ -14,26 +10,12 @@ import torch
 
 pytest.importorskip("stable_baselines3")
 
-from sb3_zips import change_data, change_zip, read_data
-from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from payloads import Runs
+from sb3_policies import SMALL, build_small
+from sb3_zips import change_data, change_zip, rewritten, with_pickled_fields
 
 from langrl.agents.sb3.resumed import load_training
 from langrl.errors import CheckpointError
-
-SMALL = {"policy_kwargs": {"net_arch": [8]}, "seed": 0, "device": "cpu"}
-OFF = {"learning_starts": 10, "batch_size": 8, "buffer_size": 100} | SMALL
-MAKERS = {
-    "ppo": (PPO, "Pendulum-v1", {"n_steps": 16, "batch_size": 8, "n_epochs": 2} | SMALL),
-    "a2c": (A2C, "CartPole-v1", SMALL),
-    "dqn": (DQN, "CartPole-v1", OFF | {"target_update_interval": 7}),
-    "sac": (SAC, "Pendulum-v1", OFF),
-    "td3": (TD3, "Pendulum-v1", OFF),
-}  # fmt: skip
-
-
-def build(name):
-    kind, world, options = MAKERS[name]
-    return kind("MlpPolicy", gym.make(world), **deepcopy(options))  # which some change
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +26,7 @@ def zips(tmp_path_factory):
     def make(name):
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name) / "policy.zip"
-            build(name).learn(40).save(made[name])
+            build_small(name).learn(40).save(made[name])
         return made[name]
 
     return make
@@ -55,12 +37,12 @@ def learned(model):
     return model.policy.state_dict()
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", SMALL)
 def test_training_goes_on_to_the_bits_that_sb3_itself_reaches(zips, name):
-    kind, world, _ = MAKERS[name]
+    kind, world, _ = SMALL[name]
     theirs = kind.load(zips(name), env=gym.make(world), device="cpu")
     expected = learned(theirs)
-    ours = build(name)
+    ours = build_small(name)
     load_training(zips(name), ours)
     start = {key: value.clone() for key, value in ours.policy.state_dict().items()}
     found = learned(ours)
@@ -70,26 +52,13 @@ def test_training_goes_on_to_the_bits_that_sb3_itself_reaches(zips, name):
     assert ours._n_updates == theirs._n_updates
 
 
-class Runs:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
-
-
 @pytest.mark.parametrize("name", ["ppo", "sac"])
 def test_a_hostile_pickle_is_not_run(zips, name, tmp_path):
     canary = tmp_path / "canary"
     hostile = pickle.dumps(Runs(canary))
-    data, kind = read_data(zips(name)), MAKERS[name][0]
-    for value in data.values():
-        if isinstance(value, dict) and ":serialized:" in value:
-            value[":serialized:"] = base64.b64encode(hostile).decode()
-    path = change_zip(zips(name), tmp_path / "hostile.zip", data=json.dumps(data))
-    load_training(path, build(name))
+    kind = SMALL[name][0]
+    path = with_pickled_fields(zips(name), tmp_path / "hostile.zip", hostile)
+    load_training(path, build_small(name))
     assert not canary.exists()
     with pytest.raises(Exception):  # noqa: B017, PT011  what was unpickled is no policy
         kind.load(path, device="cpu")
@@ -101,19 +70,10 @@ def test_tensors_that_run_code_are_refused(zips, part, tmp_path):
     name = "sac" if part == "pytorch_variables" else "ppo"
     canary, written = tmp_path / "canary", tmp_path / "written"
     torch.save({"w": Runs(canary)}, written)
-    path = rewritten(zips(name), tmp_path / "hostile.zip", f"{part}.pth", written.read_bytes())
+    path = rewritten(zips(name), tmp_path / "hostile.zip", {f"{part}.pth": written.read_bytes()})
     with pytest.raises(CheckpointError, match=part):
-        load_training(path, build(name))
+        load_training(path, build_small(name))
     assert not canary.exists()
-
-
-def rewritten(source, target, file, content):
-    with zipfile.ZipFile(source) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, value in (files | {file: content}).items():
-            archive.writestr(name, value)
-    return target
 
 
 OPTIMISERS = {
@@ -129,9 +89,9 @@ OPTIMISERS = {
 def test_the_state_of_another_optimiser_is_refused(zips, kind, tmp_path):
     torch.save(OPTIMISERS[kind]({}), tmp_path / "written")
     content = (tmp_path / "written").read_bytes()
-    path = rewritten(zips("ppo"), tmp_path / "other.zip", "policy.optimizer.pth", content)
+    path = rewritten(zips("ppo"), tmp_path / "other.zip", {"policy.optimizer.pth": content})
     with pytest.raises(CheckpointError, match=r"policy\.optimizer"):
-        load_training(path, build("ppo"))
+        load_training(path, build_small("ppo"))
 
 
 @pytest.mark.parametrize(
@@ -144,21 +104,21 @@ def test_the_state_of_another_optimiser_is_refused(zips, kind, tmp_path):
 def test_damaged_zips_are_named(zips, change, why, tmp_path):
     path = change(zips("ppo"), tmp_path / "damaged.zip")
     with pytest.raises(CheckpointError, match=why) as told:
-        load_training(path, build("ppo"))
+        load_training(path, build_small("ppo"))
     assert str(path) in str(told.value)
 
 
 def test_zips_of_other_algorithms_and_worlds_are_refused(zips, tmp_path):
     for stored, own in (("ppo", "sac"), ("sac", "td3"), ("dqn", "a2c"), ("a2c", "ppo")):
         with pytest.raises(CheckpointError):
-            load_training(zips(stored), build(own))
+            load_training(zips(stored), build_small(own))
     with pytest.raises(CheckpointError, match="no policy in"):
-        load_training(tmp_path / "none.zip", build("ppo"))
+        load_training(tmp_path / "none.zip", build_small("ppo"))
 
 
 def test_nothing_that_is_not_finite_comes_of_counters(zips, tmp_path):
     path = change_data(zips("dqn"), tmp_path / "odd.zip", exploration_rate=7, _n_calls=-3)
-    model = build("dqn")
+    model = build_small("dqn")
     load_training(path, model)
     assert 0 <= model.exploration_rate <= 1
     assert model._n_calls == 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from payloads import Runs, torch_file
 from sb3_policies import CENTRED, GRID, INSTRUCTED, MAZE, adapt, build
 from sb3_zips import change_data, change_zip, read_data
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
@@ -161,16 +162,6 @@ def test_loading_draws_no_random_numbers_of_the_process(ppo):
     assert torch.equal(torch.rand(2), expected)
 
 
-class Runs:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
-
-
 def test_a_hostile_pickle_is_not_run_wherever_it_is(ppo, tmp_path):
     canary = tmp_path / "canary"
     hostile = pickle.dumps(Runs(canary))
@@ -188,12 +179,6 @@ def test_a_hostile_pickle_is_not_run_wherever_it_is(ppo, tmp_path):
     with pytest.raises(Exception):  # noqa: B017, PT011  what was unpickled is no policy
         PPO.load(path, device="cpu")
     assert canary.exists()  # the canary sings
-
-
-def torch_file(value, module=pickle):
-    buffer = io.BytesIO()
-    torch.save(value, buffer, pickle_module=module)
-    return buffer.getvalue()
 
 
 def test_weights_that_run_code_are_refused(ppo, tmp_path):

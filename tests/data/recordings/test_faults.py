@@ -1,9 +1,9 @@
 import pickle
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from payloads import Runs
 
 from langrl.data.recordings.reading import read_recording
 from langrl.errors import LangRLError, MissingExtraError, NonFiniteError, TrajectoryError
@@ -115,19 +115,9 @@ def test_a_fault_is_named_with_its_repair(fault, tmp_path):
     assert finite or (isinstance(raised.value, NonFiniteError) and "finite" in told)
 
 
-class Trap:
-    """An object that writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("pickled", ["object array", "pickle"])
 def test_pickled_objects_are_refused_and_never_run(pickled, tmp_path):
-    trap = Trap(tmp_path / "sprung")
+    trap = Runs(tmp_path / "sprung")
     path = tmp_path / "data.npz"
     if pickled == "pickle":
         path.write_bytes(pickle.dumps(trap))
