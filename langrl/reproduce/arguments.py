@@ -75,8 +75,8 @@ class RelatingArguments(ParallelReproduction):
     """Contrast related with unrelated pairs in generative models of two modalities."""
 
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
-    worlds_seeds: int = Field(3, ge=1, le=1000, description="the same on pairs of grid worlds")
-    found_seeds: int = Field(2, ge=0, le=1000, description="of those, that find more pairs")
+    worlds_seeds: int = Field(2, ge=1, le=1000, description="the same on pairs of grid worlds")
+    found_seeds: int = Field(1, ge=0, le=1000, description="of those, that find more pairs")
     ablation_seeds: int = Field(1, ge=0, le=1000, description="of those, for ablations")
     goals_seeds: int = Field(1, ge=1, le=1000, description="agents that the models are used by")
     episodes: int = Field(

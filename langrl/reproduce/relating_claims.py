@@ -54,9 +54,7 @@ def claims(rows: Sequence[Row]) -> list[Row]:
             claim_row("measures where 20 % with contrast reaches plain 100 %", len(reached), 3)
         )
         checked.append(claim_row("AUC of PMI", every["auc"], 0.95, every["auc_half"]))
-        for share in [row["share"] for row in here if isinstance(row["share"], str)]:
-            found = table[task, backbone, True, share]
-            checked += [_recovered(few, every, found, name) for name in MEASURES]
+        checked += _recovered(here)
         listed += [{"task": task, "backbone": backbone} | row for row in checked]
     return listed
 
@@ -92,11 +90,24 @@ def _improvement(row: Row) -> Row:
     return claim | {"holds": mean - half > 0}
 
 
-def _recovered(few: Row, every: Row, found: Mapping[str, Any], name: str) -> Row:
-    distance = every[name] - few[name]
-    share = (found[name] - few[name]) / distance if distance >= _LEAST_DISTANCE else None
-    claim = f"{found['share']} by PMI: share of 20 % to 100 % recovered, {name}"
-    return claim_row(claim, share, 0.5)
+def _recovered(rows: Sequence[Row]) -> list[Row]:
+    """Return the share of the distance from 20 to 100 % that found pairs recover, seeds paired."""
+    contrasted = [row for row in rows if row["contrast"]]
+    found = {row["seed"] for row in contrasted if isinstance(row["share"], str)}
+    table = {row["share"]: row for row in summarise([r for r in contrasted if r["seed"] in found])}
+    return [
+        _share_of(table, share, name)
+        for share in table
+        if isinstance(share, str)
+        for name in MEASURES
+    ]
+
+
+def _share_of(table: Mapping[Any, Row], share: str, name: str) -> Row:
+    few, every, ours = (table[which][name] for which in (0.2, 1.0, share))
+    distance = every - few
+    recovered = (ours - few) / distance if distance >= _LEAST_DISTANCE else None
+    return claim_row(f"{share} by PMI: share of 20 % to 100 % recovered, {name}", recovered, 0.5)
 
 
 def linear_gaussian_rows() -> list[Row]:
