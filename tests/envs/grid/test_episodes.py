@@ -128,13 +128,13 @@ def test_vector_environment_truncates_after_100_steps():
         assert truncations.all() == truncations.any() == (step == 100)
 
 
-def test_done_in_the_last_step_is_no_truncation():
+def test_done_in_the_last_step_ends_at_the_limit_too():
     envs, _ = begin_many(2, "the key", (3, 1, SOUTH), max_episode_steps=1)
     _, rewards, terminations, truncations, _ = envs.step(np.array([DONE, LEFT]))
     assert (rewards.tolist(), terminations.tolist(), truncations.tolist()) == (
         [1, 0],
         [True, False],
-        [False, True],
+        [True, True],
     )
 
 

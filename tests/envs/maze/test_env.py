@@ -348,12 +348,12 @@ def test_vector_environment_truncates_after_100_steps():
         assert truncations.all() == truncations.any() == (step == 100)
 
 
-def test_success_in_the_last_step_is_no_truncation():
+def test_success_in_the_last_step_ends_at_the_limit_too():
     envs = StreetMazeVectorEnv(1, "blank", max_episode_steps=1)
     envs.reset(seed=0, options={"position": (0.7, 5.0), "instruction": "row 1"})
     _, _, terminations, truncations, _ = envs.step(np.array([DOWN]))
     assert terminations[0]
-    assert not truncations[0]
+    assert truncations[0]
 
 
 @pytest.mark.parametrize("make", [StreetMazeEnv, vector_of_one])
