@@ -54,7 +54,7 @@ def egocentric_views(rooms: Rooms, poses: Poses, size: int = VIEW_SIZE) -> NDArr
     seen[:, size - 1, size // 2] = (EMPTY, 0)
     shut = seen[..., :1] == DOOR
     views = np.concatenate([seen, shut.astype(np.uint8) * np.uint8(_CLOSED)], -1)
-    views[~_visible((seen[..., 0] == WALL) | shut[..., 0])] = UNSEEN
+    views[~visible((seen[..., 0] == WALL) | shut[..., 0])] = UNSEEN
     views[:, size - 1, size // 2, 2] = poses[:, 2] + 1
     return views
 
@@ -82,7 +82,7 @@ def _cells_ahead(rooms: Rooms, poses: Poses, size: int) -> tuple[tuple[Integers,
     return (row, column), outside
 
 
-def _visible(opaque: Mask) -> Mask:
+def visible(opaque: Mask) -> Mask:
     """Return which cells are not hidden by opaque ones, bool [N, V, V]; MiniGrid's rule.
 
     From the agent's row on, sight spreads to the side, and from there to the next row.

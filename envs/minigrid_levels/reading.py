@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from langrl.envs.grid import rooms as grid
 from langrl.envs.grid.grammar import EMPTY, TYPES, WALL
+from langrl.envs.grid.views import UNSEEN, visible
 from langrl.envs.registered import make_registered
 from langrl.errors import ConfigError, LayoutError, UnknownNameError, one_line, quoted
 from langrl.protocols import Mask
@@ -172,10 +173,13 @@ def without_agent(observations: Cells) -> Cells:
 def as_partial_views(observations: Cells) -> Cells:
     """Return views of levels [N, V, V, 3] as those of ``langrl.envs.grid.views``.
 
-    There, a door is shut unless the agent stands in it, and nothing is carried.
+    There, a door is shut unless the agent stands in it, and nothing is carried. What is seen
+    through an open door is hidden.
     """
     plain = observations.copy()
-    plain[plain[..., 0] == grid.DOOR, 2] = STATE_SHUT
+    shut = plain[..., 0] == grid.DOOR
+    plain[shut, 2] = STATE_SHUT
+    plain[~visible(shut | (plain[..., 0] == WALL))] = UNSEEN
     middle = plain.shape[2] // 2
     plain[:, -1, middle, :2] = (EMPTY, 0)
     plain[:, -1, middle, 2] = observations[:, -1, middle, 2]
