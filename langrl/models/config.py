@@ -122,6 +122,13 @@ class RecurrentCriticConfig(Settings):
     width: int = Field(256, ge=1, le=8192, description="units in a hidden layer")
     depth: int = Field(2, ge=0, le=32, description="hidden layers")
     energy: EnergyName = Field("neg_half_sq_l2", description="how two embeddings are compared")
+    view_width: int = Field(
+        0,
+        ge=0,
+        le=8192,
+        description="units in a hidden layer of what judges moves towards each cell in view, by"
+        " which cells are free; 0: none",
+    )
 
 
 class HistoryConfig(Settings):
