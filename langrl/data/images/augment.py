@@ -89,13 +89,14 @@ def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
 
     Args:
         table: words and embeddings.
-        basic: what the table's colour memberships are memberships in.
+        basic: what the table's colour memberships are memberships in; those of kinds are in
+            ``TYPES``.
     """
     content = [word for word in _CONTENT if word in table.words]
     numbers = [table.number(word) for word in content]
     to_content = (table.embeddings @ table.embeddings[numbers].T).numpy()  # [V, content]
     colours = table.colours.numpy()  # [V, B]
-    named = colours.sum(1) > 0
+    named = (colours.sum(1) > 0) | table.kinds.any(1).numpy()
     near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]] = {}
     taken = set()
     for place, word in enumerate(content):
@@ -107,12 +108,16 @@ def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
         for n in np.argsort(-np.where(margin > _LEAST_MARGIN, cosine, -1.0))[:count]:
             if margin[n] > _LEAST_MARGIN:
                 weights[table.words[n]] = float(np.exp(_SHARPNESS * cosine[n]))
+        exact = None
         if word in basic:
-            shares = colours[:, list(basic).index(word)]
+            exact = colours[:, list(basic).index(word)]
+        elif word in TYPES and table.kinds.shape[1]:
+            exact = table.kinds[:, list(TYPES).index(word)].numpy()
+        if exact is not None:
             mean = float(np.mean(list(weights.values()))) if weights else 1.0
-            for n in np.flatnonzero(shares > _LEAST_MEMBERSHIP):
-                # Names of colours weigh most: their colours are exact.
-                weights[table.words[n]] = 6.0 * mean * float(shares[n])
+            for n in np.flatnonzero(exact > _LEAST_MEMBERSHIP):
+                # Names of colours, and nouns of a thesaurus, weigh most: what they are is known.
+                weights[table.words[n]] = 6.0 * mean * float(exact[n])
         weights = {w: v for w, v in weights.items() if w not in _CONTENT and not is_held_out(w)}
         taken |= set(weights)
         if weights:

@@ -1,7 +1,7 @@
 """A table of words distilled from a SentenceTransformer, for a small text tower.
 
 Axes: ``V`` words, ``F`` numbers in the model's embedding, ``P`` in a row of the table, ``B``
-colour memberships.
+colour memberships, ``K`` kinds of things.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,8 @@ from langrl.errors import ConfigError, UnknownNameError
 _BATCH = 512
 _MEMBERSHIP_WEIGHT = 6.0  # of a membership of 1, against rows with a root mean square of 1
 _FREQUENT = 3000  # words that are too common to be names of things, or have many other meanings
+_LETTERS, _COINED = "bcdfghjklmnpqrstvwz", 9  # coined words: no vowel, and so many letters more
+_LEAST_SHARE = 0.56  # of a coined word in its kind
 _CLEAR_LEAD, _NEAR = 0.2, 0.4  # cosines at which a word fully belongs to a kind
 
 
@@ -31,12 +33,15 @@ class WordTable:
         rows: floats [V, P]; what ``CompactTextTower.set_table`` takes.
         embeddings: unit floats [V, F], centred over the words.
         colours: memberships in basic colours [V, B]; 0 for words that name no colour.
+        kinds: memberships in kinds of things by a thesaurus [V, K]; 0 for words that it puts in
+            none.
     """
 
     words: tuple[str, ...]
     rows: Tensor
     embeddings: Tensor
     colours: Tensor
+    kinds: Tensor
 
     def neighbours(self, words: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
         """Return the k nearest other words of each word, and their cosines, nearest first.
@@ -66,6 +71,7 @@ def distil_words(
     limit: int | None = None,
     kinds: Sequence[str] = (),
     further: Sequence[str] = (),
+    in_kinds: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> WordTable:
     """Return a table of the whole words in a SentenceTransformer's vocabulary, and further ones.
 
@@ -81,13 +87,16 @@ def distil_words(
         limit: only that many words, the first ones; all by default.
         kinds: names of kinds of things.
         further: words that come after those of the vocabulary.
+        in_kinds: memberships [K] in the kinds by a thesaurus, which says what kinds a word may be
+            of; a word that is not of the vocabulary is added.
 
     Raises:
         ConfigError: if the model has no such vocabulary, or fewer words than ``width``.
     """
-    colours = colours or {}
+    colours, in_kinds = colours or {}, in_kinds or {}
     vocabulary = vocabulary_words(model)[:limit]
-    words = list(dict.fromkeys([*kinds, *sorted(colours), *vocabulary, *further]))
+    known = (*kinds, *sorted(colours))
+    words = list(dict.fromkeys([*known, *vocabulary, *further, *sorted(in_kinds)]))
     embeddings = embed_words(model, words)
     if width > min(embeddings.shape):
         raise ConfigError(
@@ -99,16 +108,66 @@ def distil_words(
     _, axes = torch.linalg.eigh(centred.T @ centred)
     rows = (centred @ axes[:, -width:].flip(1)).float()
     rows = rows / rows.square().mean().sqrt()
-    count = len(next(iter(colours.values()))) if colours else 0
-    memberships = torch.zeros(len(words), count)
-    for name, membership in colours.items():
-        memberships[words.index(name)] = torch.from_numpy(membership)
+    memberships = _memberships(words, colours, len(next(iter(colours.values()), ())))
+    by_thesaurus = _memberships(words, in_kinds, len(kinds))
     unit = functional.normalize(centred, dim=1).float()
     frequent = set(vocabulary[:_FREQUENT]) - set(kinds)
-    in_kinds = kind_memberships(unit, [words.index(kind) for kind in kinds])
-    in_kinds[[number for number, word in enumerate(words) if word in frequent]] = 0.0
-    rows = torch.cat([rows, _MEMBERSHIP_WEIGHT * memberships, _MEMBERSHIP_WEIGHT * in_kinds], 1)
-    return WordTable(tuple(words), rows, unit, memberships)
+    by_cosine = kind_memberships(unit, [words.index(kind) for kind in kinds])
+    by_cosine[[number for number, word in enumerate(words) if word in frequent]] = 0.0
+    known = by_thesaurus.any(1, keepdim=True)
+    of_kinds = torch.maximum(by_thesaurus, by_cosine * (~known | (by_thesaurus > 0)))
+    rows = torch.cat([rows, _MEMBERSHIP_WEIGHT * memberships, _MEMBERSHIP_WEIGHT * of_kinds], 1)
+    return WordTable(tuple(words), rows, unit, memberships, by_thesaurus)
+
+
+def with_coined_words(table: WordTable, count: int, generator: np.random.Generator) -> WordTable:
+    """Return a table with words that nobody uses, whose memberships alone say what they mean.
+
+    A text tower that meets them in training learns to trust memberships. A coined word has the
+    row of a random word of no membership, and beside it the memberships of a random name of its
+    colour, or a random share of its kind.
+
+    Args:
+        table: with memberships in colours [V, B] and kinds [V, K], last in its rows.
+        count: coined words of each colour and each kind.
+        generator: source of randomness.
+    """
+    colours, kinds = table.colours.shape[1], table.kinds.shape[1]
+    plain = len(table.rows[0]) - colours - kinds
+    nothing = (table.rows[:, plain:] == 0).all(1).nonzero().squeeze(1)
+    mostly = torch.where(table.colours.any(1), table.colours.argmax(1), -1)
+    rows, of_colours, of_kinds = [], [], []
+    for number in np.repeat(np.arange(colours + kinds), count).tolist():
+        colour, kind = torch.zeros(colours), torch.zeros(kinds)
+        if number < colours:
+            named = (mostly == number).nonzero().squeeze(1)
+            colour = table.colours[named[int(generator.integers(len(named)))]]
+        else:
+            kind[number - colours] = float(generator.uniform(_LEAST_SHARE, 1))
+        row = table.rows[nothing[int(generator.integers(len(nothing)))]].clone()
+        row[plain:] = _MEMBERSHIP_WEIGHT * torch.cat([colour, kind])
+        rows.append(row)
+        of_colours.append(colour)
+        of_kinds.append(kind)
+    letters = [generator.integers(len(_LETTERS), size=_COINED) for _ in rows]
+    coined = ["x" + "".join(_LETTERS[n] for n in each) for each in letters]
+    return WordTable(
+        (*table.words, *coined),
+        torch.cat([table.rows, torch.stack(rows)]),
+        torch.cat([table.embeddings, torch.zeros(len(rows), table.embeddings.shape[1])]),
+        torch.cat([table.colours, torch.stack(of_colours)]),
+        torch.cat([table.kinds, torch.stack(of_kinds)]),
+    )
+
+
+def _memberships(
+    words: Sequence[str], known: Mapping[str, NDArray[np.float64]], count: int
+) -> Tensor:
+    """Return what is known of words, by name, for all words [V, count]; 0 where nothing is."""
+    found, place = torch.zeros(len(words), count), {word: n for n, word in enumerate(words)}
+    for name, shares in known.items():
+        found[place[name]] = torch.from_numpy(shares).float()
+    return found
 
 
 def kind_memberships(unit: Tensor, kinds: Sequence[int]) -> Tensor:

@@ -46,6 +46,17 @@ def colour_memberships() -> dict[str, NDArray[np.float64]]:
     return found
 
 
+def agreed(
+    first: dict[str, NDArray[np.float64]], second: dict[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Return memberships [B] by two sources: their mean, each summing to 1, where both know a name.
+
+    The second source adds no names.
+    """
+    both = {name: second[name] / second[name].sum() for name in first if name in second}
+    return {name: (own + both.get(name, own)) / 2 for name, own in first.items()}
+
+
 def _lab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return CIELAB of sRGB in [0, 1], for daylight (D65)."""
     linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)

@@ -33,6 +33,7 @@ class LanguageImageRunConfig(RunConfig):
         "folder": Reference("data"),
         "start": Reference("start", ("bundled",)),
         "words": Reference("start"),
+        "thesaurus": Reference("start"),
     }
     earlier_names = {"picture_size": "image_size", "pictures_per_room": "images_per_room"}
 
@@ -78,6 +79,19 @@ class LanguageImageRunConfig(RunConfig):
     frequent_words: int = Field(
         0, ge=0, description="new model: frequent English words distilled beside the model's own"
     )
+    coined_words: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="new model: words that nobody uses for each colour and kind, from which it"
+        " learns to trust what is known of words; with thesaurus",
+    )
+    thesaurus: str | None = Field(
+        None,
+        min_length=1,
+        description="new model: folder of WordNet's files, such as /usr/share/wordnet, which say"
+        " what kind of thing a noun names; none if not given",
+    )
     texts: TextsConfig = TextsConfig()
     rooms_per_batch: int = Field(16, ge=1, le=4096, description="worlds: rooms in a batch")
     images_per_room: int = Field(16, ge=2, le=4096, description="worlds: poses of each room")
@@ -109,6 +123,10 @@ class LanguageImageRunConfig(RunConfig):
             raise ValueError("images come from a folder or from environments; set one of them")
         if self.frequent_words and self.words is None:
             raise ValueError("frequent_words are distilled from words; set words, or it to 0")
+        if self.thesaurus is not None and (self.words is None or self.start is not None):
+            raise ValueError(
+                "thesaurus joins the words of a new model; set words and no start, or leave it out"
+            )
         if self.label_weight and (self.folder is not None or self.environments):
             raise ValueError("label_weight needs grid worlds, whose labels are known; set it to 0")
         if self.train == "heads" and self.start is None:

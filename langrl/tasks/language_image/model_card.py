@@ -82,6 +82,11 @@ def _what(config: Any) -> str:
                 " Beside that model's own words, it has the most frequent ones of SymSpell's list"
                 " (MIT; counts from Google Books n-grams, CC BY 3.0; words from SCOWL)."
             )
+        if config.thesaurus is not None:
+            what += (
+                " What kind of thing a noun names, and in part what colour, is from WordNet 3.0"
+                " (copyright 2006 by Princeton University; the WordNet licence)."
+            )
     return what
 
 

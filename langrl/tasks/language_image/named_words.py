@@ -69,5 +69,6 @@ def near_words_of(tower: object) -> NearWords:
     numbers = torch.arange(len(tower.vocabulary))
     rows = rows_of(tower.table.cpu(), tower.table_scale.cpu(), numbers, torch.zeros(()))
     unit = functional.normalize(rows[:, :-memberships], dim=1)
-    table = WordTable(tower.vocabulary, rows, unit, torch.from_numpy(colours))
+    kinds = torch.zeros(len(rows), 0)
+    table = WordTable(tower.vocabulary, rows, unit, torch.from_numpy(colours), kinds)
     return find_near_words(table, BASIC)

@@ -1,8 +1,9 @@
 """Pre-training and fine-tuning of language-image models: from a config to a learner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from langrl.agents.language_image import LanguageImageLearner
@@ -21,12 +22,13 @@ from langrl.models.language_image.model import (
 from langrl.models.language_image.patch_init import whiten_patches
 from langrl.models.language_image.sentence_pair import PairDescription, SentenceTransformerPair
 from langrl.models.language_image.towers import CompactImageTower, CompactTextTower
-from langrl.models.language_image.word_table import WordTable, distil_words
-from langrl.tasks.language_image.colour_names import BASIC, colour_memberships
+from langrl.models.language_image.word_table import WordTable, distil_words, with_coined_words
+from langrl.tasks.language_image.colour_names import BASIC, agreed, colour_memberships
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.tasks.language_image.frequent_words import frequent_words
 from langrl.tasks.language_image.named_words import with_named_words
 from langrl.tasks.language_image.sources import GridSource, Source, image_source
+from langrl.tasks.language_image.thesaurus import COLOURS, THINGS, Thesaurus
 from langrl.tasks.run import Run
 
 _TABLE = "word_table"
@@ -103,16 +105,25 @@ def word_table(config: LanguageImageRunConfig, folder: Path) -> WordTable | None
         tensors = stored.tensors["table"]
         words = tuple(stored.documents["words"])
         embeddings = tensors["embeddings"].float()
-        return WordTable(words, tensors["rows"], embeddings, tensors["colours"])
+        return WordTable(words, tensors["rows"], embeddings, tensors["colours"], tensors["kinds"])
     model = load_sentence_transformer(config.words)
     further = frequent_words(config.frequent_words) if config.frequent_words else ()
+    colours, in_kinds = colour_memberships(), None
+    if config.thesaurus is not None:
+        thesaurus = Thesaurus(Path(config.thesaurus))
+        in_kinds = thesaurus.memberships(tuple(TYPES), THINGS)
+        colours = agreed(colours, thesaurus.memberships(BASIC, COLOURS))
     table = distil_words(
-        model, config.table_width, colour_memberships(), config.word_limit, tuple(TYPES), further
+        model, config.table_width, colours, config.word_limit, tuple(TYPES), further, in_kinds
     )
+    if config.coined_words:
+        table = with_coined_words(table, config.coined_words, np.random.default_rng(config.seed))
     rounded = table.embeddings.half()  # near words are the same before and after a resume
-    tensors = {"rows": table.rows, "embeddings": rounded, "colours": table.colours}
+    tensors = {
+        "rows": table.rows, "embeddings": rounded, "colours": table.colours, "kinds": table.kinds
+    }  # fmt: skip
     write_checkpoint(stored_at, Checkpoint({"words": list(table.words)}, {"table": tensors}))
-    return WordTable(table.words, table.rows, rounded.float(), table.colours)
+    return replace(table, embeddings=rounded.float())
 
 
 def start_model(config: LanguageImageRunConfig, table: WordTable | None) -> LanguageImageModel:

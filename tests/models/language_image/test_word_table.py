@@ -1,5 +1,6 @@
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from langrl.data.images.augment import (
 from langrl.data.images.compound_paraphrases import COMPOUNDS, EXCLUDED, EXCLUDED_MANY, SENTENCES
 from langrl.data.images.paraphrases import ASIDES, FILLERS, LEADS, NOUNS
 from langrl.envs.grid import words as grid_words
-from langrl.envs.grid.grammar import LEVELS, level_of, synonyms_in
+from langrl.envs.grid.grammar import LEVELS, TYPES, level_of, synonyms_in
 from langrl.envs.grid.meanings import draw_meaning
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
 from langrl.envs.grid.templates import expand
@@ -26,6 +27,7 @@ from langrl.models.language_image.word_table import (
     distil_words,
     kind_memberships,
     vocabulary_words,
+    with_coined_words,
 )
 from langrl.tasks.language_image.colour_names import BASIC, colour_memberships
 from langrl.tasks.language_image.frequent_words import frequent_words
@@ -125,8 +127,45 @@ def test_a_colours_name_stands_for_the_colour_that_it_mostly_is():
         torch.zeros(len(words), 2),
         torch.eye(len(words)),  # no word is near any other
         torch.from_numpy(np.stack([names[word] for word in words])).float(),
+        torch.zeros(len(words), 0),
     )
     assert find_near_words(table, BASIC).near == {"red": (("cherry",), pytest.approx([1.0]))}
+
+
+def test_a_noun_of_a_thesaurus_stands_for_the_kind_that_it_is_of():
+    kinds, casket, balls = ("ball", "box"), np.array([0.0, 0.9]), np.array([0.0, 0.5])
+    given = {"casket": casket, "balls": balls, "crate": casket}  # crate is held out
+    table = distil_words(Model(), 3, kinds=kinds, in_kinds=given)
+    assert table.words[-2:] == ("casket", "crate")
+    assert table.kinds[table.number("casket")].tolist() == pytest.approx([0, 0.9])
+    assert table.rows[table.number("casket"), -1] >= 5.4  # more by the cosine
+    assert table.rows[table.number("balls"), -2:].tolist() == pytest.approx([0, 3])  # no ball
+    assert table.rows[table.number("ball"), -2:].tolist() == pytest.approx([6, 0])
+    of_all = torch.zeros(len(table.words), len(TYPES))
+    of_all[:, list(TYPES).index("box")] = table.kinds[:, 1]
+    near = find_near_words(replace(table, kinds=of_all)).near["box"][0]
+    assert "casket" in near
+    assert "crate" not in near
+
+
+def test_coined_words_mean_what_their_memberships_say():
+    colours = {"red": np.array([1.0, 0.0]), "mauve": np.array([0.3, 0.7])}
+    kinds, known = ("ball",), {"balls": np.array([0.9])}
+    table = distil_words(Model(), 2, colours, kinds=kinds, in_kinds=known)
+    more = with_coined_words(table, 3, np.random.default_rng(0))
+    coined = range(len(table.words), len(more.words))
+    assert len(coined) == len(set(more.words[len(table.words) :])) == 9
+    plain = {tuple(row[:2].tolist()) for row in table.rows if not row[2:].any()}
+    for n in coined:
+        assert tuple(more.rows[n, :2].tolist()) in plain  # of a word that means nothing here
+        known = torch.cat([more.colours[n], more.kinds[n]])
+        torch.testing.assert_close(more.rows[n, 2:], 6 * known)
+    assert more.colours[list(coined)].tolist() == pytest.approx(
+        np.array([[1.0, 0.0]] * 3 + [[0.3, 0.7]] * 3 + [[0.0, 0.0]] * 3)
+    )
+    shares = more.kinds[list(coined), 0]
+    assert not shares[:6].any()
+    assert ((shares[6:] > 0.5) & (shares[6:] <= 1)).all()
 
 
 def test_colours_of_names_are_shares_of_basic_colours():
