@@ -44,10 +44,12 @@ class NearWords:
     Args:
         near: for each colour and type, words and their cumulative shares.
         idle: words for padding.
+        coined: those that nobody uses: they are for training only.
     """
 
     near: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
     idle: tuple[str, ...]
+    coined: frozenset[str] = frozenset()
 
     def draw(self, word: str, generator: Generator) -> str:
         """Return a word that may replace a colour or type, itself if there is none."""
@@ -60,11 +62,12 @@ class NearWords:
         """Return the words to train on, or those that are reserved for calibration."""
         near = {}
         for word, (words, shares) in self.near.items():
-            kept = [n for n in range(len(words)) if is_reserved(n) == reserved]
+            held = [each not in self.coined and is_reserved(n) for n, each in enumerate(words)]
+            kept = [n for n, is_held in enumerate(held) if is_held == reserved]
             if kept:
                 chosen = np.cumsum(np.diff(shares, prepend=0.0)[kept])
                 near[word] = (tuple(words[n] for n in kept), chosen / chosen[-1])
-        return NearWords(near, self.idle)
+        return NearWords(near, self.idle, self.coined)
 
 
 NO_WORDS = NearWords({}, ())
@@ -129,7 +132,7 @@ def find_near_words(table: WordTable, basic: Sequence[str] = ()) -> NearWords:
         if word not in taken and word not in GRAMMAR_WORDS and not is_held_out(word)
         if len(word) > 1
     )
-    return NearWords(near, idle)
+    return NearWords(near, idle, frozenset(table.words[len(table.words) - table.coined :]))
 
 
 def _part(templates: Sequence[str], reserved: bool) -> list[tuple[str, ...]]:

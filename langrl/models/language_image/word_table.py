@@ -35,6 +35,7 @@ class WordTable:
         colours: memberships in basic colours [V, B]; 0 for words that name no colour.
         kinds: memberships in kinds of things by a thesaurus [V, K]; 0 for words that it puts in
             none.
+        coined: how many of the last words are coined; see ``with_coined_words``.
     """
 
     words: tuple[str, ...]
@@ -42,6 +43,7 @@ class WordTable:
     embeddings: Tensor
     colours: Tensor
     kinds: Tensor
+    coined: int = 0
 
     def neighbours(self, words: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
         """Return the k nearest other words of each word, and their cosines, nearest first.
@@ -157,6 +159,7 @@ def with_coined_words(table: WordTable, count: int, generator: np.random.Generat
         torch.cat([table.embeddings, torch.zeros(len(rows), table.embeddings.shape[1])]),
         torch.cat([table.colours, torch.stack(of_colours)]),
         torch.cat([table.kinds, torch.stack(of_kinds)]),
+        len(coined),
     )
 
 

@@ -84,7 +84,7 @@ class LanguageImageRunConfig(RunConfig):
         ge=0,
         le=1000,
         description="new model: words that nobody uses for each colour and kind, from which it"
-        " learns to trust what is known of words; with thesaurus",
+        " learns to trust what is known of words",
     )
     thesaurus: str | None = Field(
         None,
@@ -123,10 +123,12 @@ class LanguageImageRunConfig(RunConfig):
             raise ValueError("images come from a folder or from environments; set one of them")
         if self.frequent_words and self.words is None:
             raise ValueError("frequent_words are distilled from words; set words, or it to 0")
-        if self.thesaurus is not None and (self.words is None or self.start is not None):
-            raise ValueError(
-                "thesaurus joins the words of a new model; set words and no start, or leave it out"
-            )
+        for name in ("thesaurus", "coined_words"):
+            if getattr(self, name) and (self.words is None or self.start is not None):
+                raise ValueError(
+                    f"{name} joins the words of a new model; set words and no start, or leave it"
+                    " out"
+                )
         if self.label_weight and (self.folder is not None or self.environments):
             raise ValueError("label_weight needs grid worlds, whose labels are known; set it to 0")
         if self.train == "heads" and self.start is None:

@@ -105,14 +105,21 @@ def word_table(config: LanguageImageRunConfig, folder: Path) -> WordTable | None
         tensors = stored.tensors["table"]
         words = tuple(stored.documents["words"])
         embeddings = tensors["embeddings"].float()
-        return WordTable(words, tensors["rows"], embeddings, tensors["colours"], tensors["kinds"])
-    model = load_sentence_transformer(config.words)
-    further = frequent_words(config.frequent_words) if config.frequent_words else ()
+        return WordTable(
+            words,
+            tensors["rows"],
+            embeddings,
+            tensors["colours"],
+            tensors["kinds"],
+            stored.documents["coined"],
+        )
     colours, in_kinds = colour_memberships(), None
     if config.thesaurus is not None:
         thesaurus = Thesaurus(Path(config.thesaurus))
         in_kinds = thesaurus.memberships(tuple(TYPES), THINGS)
         colours = agreed(colours, thesaurus.memberships(BASIC, COLOURS))
+    further = frequent_words(config.frequent_words) if config.frequent_words else ()
+    model = load_sentence_transformer(config.words)
     table = distil_words(
         model, config.table_width, colours, config.word_limit, tuple(TYPES), further, in_kinds
     )
@@ -122,7 +129,8 @@ def word_table(config: LanguageImageRunConfig, folder: Path) -> WordTable | None
     tensors = {
         "rows": table.rows, "embeddings": rounded, "colours": table.colours, "kinds": table.kinds
     }  # fmt: skip
-    write_checkpoint(stored_at, Checkpoint({"words": list(table.words)}, {"table": tensors}))
+    documents = {"words": list(table.words), "coined": table.coined}
+    write_checkpoint(stored_at, Checkpoint(documents, {"table": tensors}))
     return replace(table, embeddings=rounded.float())
 
 

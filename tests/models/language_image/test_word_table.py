@@ -163,6 +163,11 @@ def test_coined_words_mean_what_their_memberships_say():
     assert more.colours[list(coined)].tolist() == pytest.approx(
         np.array([[1.0, 0.0]] * 3 + [[0.3, 0.7]] * 3 + [[0.0, 0.0]] * 3)
     )
+    near = find_near_words(replace(more, kinds=torch.zeros(len(more.words), 0)), ("red", "mauve"))
+    assert near.coined == set(more.words[coined.start :])
+    assert near.coined & set(near.part(reserved=False).near["red"][0])
+    reserved = near.part(reserved=True).near.values()
+    assert not near.coined & {word for words, _ in reserved for word in words}
     shares = more.kinds[list(coined), 0]
     assert not shares[:6].any()
     assert ((shares[6:] > 0.5) & (shares[6:] <= 1)).all()

@@ -134,6 +134,8 @@ def test_heads_need_a_sentence_transformer(run, tmp_path):
         ({"stepps": 3}, "stepps"),
         ({"label_weight": 1.0, "environments": ["langrl/GridGoTo-v0"]}, "label_weight needs"),
         ({"frequent_words": 9, "words": None}, "set words"),
+        ({"thesaurus": "wordnet", "words": None}, "thesaurus joins the words of a new model"),
+        ({"coined_words": 2, "start": "bundled"}, "coined_words joins the words of a new model"),
     ],
 )
 def test_a_wrong_config_is_told(changes, problem):
