@@ -36,6 +36,7 @@ NOT_CLASSES = {
     "FrankaKitchen", "GridGoTo", "HandManipulate", "HandReach", "InfoNCE", "MiniGrid", "MiniLM",
     "MyAgent", "NaN", "NextStep", "NumPy", "OrderedDict", "PointMaze", "PyTorch", "SameStep",
     "SentenceTransformer", "SigLIP", "SymSpell", "VecNormalize", "ViT",
+    "WordNet",
 }  # fmt: skip
 
 

@@ -97,8 +97,8 @@ def distil_words(
     """
     colours, in_kinds = colours or {}, in_kinds or {}
     vocabulary = vocabulary_words(model)[:limit]
-    known = (*kinds, *sorted(colours))
-    words = list(dict.fromkeys([*known, *vocabulary, *further, *sorted(in_kinds)]))
+    names = (*kinds, *sorted(colours))
+    words = list(dict.fromkeys([*names, *vocabulary, *further, *sorted(in_kinds)]))
     embeddings = embed_words(model, words)
     if width > min(embeddings.shape):
         raise ConfigError(

@@ -48,6 +48,10 @@ class Thesaurus:
         try:
             self._synsets = dict(map(_read_synset, _lines(folder / "data.noun")))
             self._senses = dict(map(_read_word, _lines(folder / "index.noun")))
+            meant = {sense for senses in self._senses.values() for sense in senses}
+            above = {up for synset in self._synsets.values() for up in synset.above}
+            if not (meant | above) <= self._synsets.keys():
+                raise ValueError("meanings that are not there")
         except FileNotFoundError as error:
             raise ConfigError(
                 f"thesaurus: {folder} has no {Path(error.filename).name}; give the folder of"

@@ -76,6 +76,13 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
         Thesaurus(tmp_path)
 
 
+def test_a_file_that_was_cut_off_is_told_in_one_line(folder: Path) -> None:
+    data = folder / "data.noun"
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:4]))
+    with pytest.raises(ConfigError, match=r"no files of WordNet 3 that can be read; install"):
+        Thesaurus(folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\n", b"00000001 06\n", b"word n x\n"])
 @pytest.mark.parametrize("name", ["data.noun", "index.noun"])
 def test_files_that_hold_something_else_are_told_in_one_line(
