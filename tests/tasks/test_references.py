@@ -49,7 +49,7 @@ def test_every_field_that_names_a_file_is_known():
         "grid-partial": {"start", "language", "history.start"},
         "goal-reaching": {"start", "data.file", "words.text.model"},
         "sb3": {"start", "language", "critics"},
-        "language-image": {"start", "folder", "words", "model.text.model"},
+        "language-image": {"start", "folder", "words", "thesaurus", "model.text.model"},
         "cpc": {"start"},
     }
 
