@@ -110,8 +110,8 @@ def word_table(config: LanguageImageRunConfig, folder: Path) -> WordTable | None
             tensors["rows"],
             embeddings,
             tensors["colours"],
-            tensors["kinds"],
-            stored.documents["coined"],
+            tensors.get("kinds", torch.zeros(len(words), 0)),  # none in tables of earlier runs
+            stored.documents.get("coined", 0),
         )
     colours, in_kinds = colour_memberships(), None
     if config.thesaurus is not None:
