@@ -133,8 +133,12 @@ class _LabelHeads(nn.Module):
         # Few labels hold: their share is what brings this to the other's size.
         total = seen / shown.float().mean().clamp(min=1e-3)
         slots = (_STEEP * self.meant(texts)).split([len(slot) for slot in SLOTS], 1)
-        read = [functional.cross_entropy(slot, meant[:, n]) for n, slot in enumerate(slots)]
-        return total + torch.stack(read).mean()
+        read = [
+            functional.cross_entropy(slot, meant[:, n], reduction="sum")
+            for n, slot in enumerate(slots)
+        ]
+        labelled = (meant >= 0).sum(0).clamp(min=1)  # [S]
+        return total + (torch.stack(read) / labelled).mean()
 
 
 def to_bytes(texts: Sequence[str]) -> Tensor:

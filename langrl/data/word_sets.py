@@ -27,6 +27,7 @@ from langrl.envs.grid.rooms import Rooms, is_object
 from langrl.errors import DomainError, InstructionError, lookup
 from langrl.protocols import Mask
 
+Denotation = Mapping[str, Any]
 Family = Literal["grid", "maze"]
 WrittenGroup = Literal["development", "blind"]
 WRITTEN_GROUPS: tuple[WrittenGroup, ...] = ("development", "blind")
@@ -56,7 +57,7 @@ class WrittenText:
 
     text: str
     group: str
-    denotation: Mapping[str, Any] | None
+    denotation: Denotation | None
 
 
 @cache
@@ -90,7 +91,7 @@ def _read(name: str) -> tuple[WrittenText, ...]:
 # -- denoting ------------------------------------------------------------------------------
 
 
-def denoted_cells(denotation: Mapping[str, Any], shape: Sequence[int]) -> Mask:
+def denoted_cells(denotation: Denotation, shape: Sequence[int]) -> Mask:
     """Return the cells that a denotation of mazes covers, bool [H, W]; walls count as cells.
 
     A corner is what ``langrl.envs.maze.grammar`` calls one: a third of the rows and columns.
@@ -121,7 +122,7 @@ def _side(rows: Any, columns: Any, side: str, share: int) -> Mask:
     return part
 
 
-def denoted_objects(denotation: Mapping[str, Any], rooms: Rooms) -> Mask:
+def denoted_objects(denotation: Denotation, rooms: Rooms) -> Mask:
     """Return the cells of the objects of rooms [N, H, W, 2] that a denotation covers [N, H, W].
 
     Raises:
@@ -154,7 +155,7 @@ _PLACES = {
 }
 
 
-def _entry(denotation: Mapping[str, Any]) -> tuple[str, Any]:
+def _entry(denotation: Denotation) -> tuple[str, Any]:
     if not isinstance(denotation, Mapping) or len(denotation) != 1:
         raise InstructionError(f"a denotation is a mapping with one entry, got {denotation!r}")
     return next(iter(denotation.items()))

@@ -35,6 +35,7 @@ _SEEN_NOUNS = 0.4  # share of paraphrases whose things are named as in seen text
 _FILLED = 0.4  # share of paraphrases with filler words around them
 _SHORTEST = 4  # letters of a word with a typo
 _CONTENT = (*COLOURS, *TYPES)
+_SINGULAR = {f"{word}s": word for word in TYPES}
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,8 @@ class TextWriter:
         return self.words.part(self.reserved)
 
     def _vary_word(self, word: str, generator: Generator) -> str:
+        if word in _SINGULAR:
+            return f"{self._vary_word(_SINGULAR[word], generator)}s"
         if word not in _CONTENT:
             return word
         varied = word

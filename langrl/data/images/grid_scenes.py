@@ -10,7 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.data.images.labels import SHOWN, meant_labels
+from langrl.data.images.labels import SHOWN, meant_labels, unlabelled
+from langrl.data.word_sets import Denotation, denoted_objects
 from langrl.envs.grid.grammar import LEVELS, denoted
 from langrl.envs.grid.meanings import check_drawn, draw_meanings
 from langrl.envs.grid.rendering import render_rooms
@@ -19,6 +20,7 @@ from langrl.envs.phrasing import Meaning
 from langrl.protocols import Integers, Mask
 
 Write = Callable[[Meaning, Generator], str]
+Compose = Callable[[NDArray[np.uint8], Integers, Generator], tuple[str, Denotation] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,8 @@ def world_batch(
     texts: int,
     levels: Sequence[str] = LEVELS,
     labels: bool = False,
+    compose: Compose | None = None,
+    composed: float = 0.0,
 ) -> ImageTexts:
     """Draw rooms, images of poses in them, and texts about what is faced there.
 
@@ -110,6 +114,9 @@ def world_batch(
         texts: of each room.
         levels: levels of meaning to draw from.
         labels: whether to add what the images show and the texts mean.
+        compose: writes a text about an object (a cell) of a room without a meaning, and returns
+            what it denotes; such texts have no labels.
+        composed: share of texts that are written so.
     """
     drawn = draw_rooms(spec, rooms, generator)
     number, poses = draw_images(drawn, images, generator)
@@ -119,10 +126,19 @@ def world_batch(
     each = drawn.repeat(texts, 0)
     cells = np.stack([row[faced], column[faced]], 1)
     meanings = check_drawn(draw_meanings(each, generator, levels, cells)[0], each, levels)
+    written = [write(meaning, generator) for meaning in meanings]
+    positives = satisfies(meanings, drawn, number, poses)
+    meant = meant_labels(meanings)
+    if compose is not None:
+        for k in np.flatnonzero(generator.random(len(meanings)) < composed).tolist():
+            if found := compose(each[k], cells[k], generator):
+                written[k], denotation = found
+                positives[k] = denoted_objects(denotation, drawn)[number, row, column]
+                meant[k] = unlabelled()
     return ImageTexts(
         render_rooms(drawn[number], poses),
-        [write(meaning, generator) for meaning in meanings],
-        satisfies(meanings, drawn, number, poses),
+        written,
+        positives,
         satisfies(SHOWN, drawn, number, poses).T if labels else None,
-        meant_labels(meanings) if labels else None,
+        meant if labels else None,
     )

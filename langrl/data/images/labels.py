@@ -33,6 +33,14 @@ SLOTS: tuple[tuple[str | None, ...], ...] = (
 """The values of a meaning's kind, and of the colour and type of its first and second thing."""
 
 
+_UNLABELLED = -100  # what torch's cross entropy leaves out
+
+
+def unlabelled() -> Integers:
+    """Return the labels [S] of a text that is no meaning: no loss counts them."""
+    return np.full(len(SLOTS), _UNLABELLED)
+
+
 def meant_labels(meanings: Sequence[Meaning]) -> Integers:
     """Return the numbers in ``SLOTS`` of meanings [K, S]; raises ValueError for nested parts."""
     rows = []

@@ -14,6 +14,12 @@ class TextsConfig(Settings):
     """How training texts about grid worlds vary; the rates are chances."""
 
     paraphrases: float = Field(0.6, ge=0, le=1, description="texts from the further templates")
+    composed: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="texts of several things, included and excluded, composed from clauses",
+    )
     near_words: float = Field(
         0.45, ge=0, le=1, description="colours and types replaced by near words"
     )

@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from langrl.checkpoint import digest
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
+from langrl.data.images.composed_texts import compose
 from langrl.data.images.folder import CaptionedImages, check_captions, read_folder
 from langrl.data.images.grid_scenes import ImageTexts, world_batch
 from langrl.data.images.rendered_worlds import WorldImages, open_world
+from langrl.data.word_sets import Denotation
 from langrl.envs.grid.grammar import LEVELS
-from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms
+from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, is_object
+from langrl.envs.grid.templates import pick
 from langrl.envs.phrasing import Meaning
 from langrl.errors import InstructionError
 from langrl.evaluation.image_text import (
@@ -32,6 +37,7 @@ from langrl.evaluation.image_text import (
 )
 from langrl.grounding.understanding import Sample, sample_texts
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.protocols import Integers
 from langrl.tasks.language_image.config import LanguageImageRunConfig
 from langrl.words import TextLimit, check_longest
 
@@ -109,16 +115,11 @@ class GridSource:
         check_longest(limit, _LONGEST_TEXT, "texts about grid worlds")
         return replace(self, limit=limit)
 
-    def _write(self, writer: TextWriter, meaning: Meaning, generator: np.random.Generator) -> str:
+    def _write(self, writer: TextWriter, meaning: Meaning, generator: Generator) -> str:
         """Return a text that is not too long; idle words and remarks make few of them longer."""
-        while True:
-            text = writer.write(meaning, generator)
-            try:
-                if self.limit is not None:
-                    self.limit(text)
-            except InstructionError:
-                continue
-            return text
+        while not self._is_short(text := writer.write(meaning, generator)):
+            pass
+        return text
 
     def draw(self, step: int) -> ImageTexts:
         """Return the batch of a step; the first ones have simple texts."""
@@ -136,7 +137,27 @@ class GridSource:
             texts=config.texts_per_room,
             levels=_PLAIN if plain else _VARIED,
             labels=config.label_weight > 0,
+            compose=partial(self._compose, writer) if config.texts.composed and not plain else None,
+            composed=config.texts.composed,
         )
+
+    def _compose(
+        self, writer: TextWriter, room: NDArray[np.uint8], cell: Integers, generator: Generator
+    ) -> tuple[str, Denotation] | None:
+        """Return a composed text that is not too long, varied, and what it denotes."""
+        while found := compose(room, cell, generator):
+            text = writer.vary(found[0], generator)
+            if self._is_short(text):
+                return text, found[1]
+        return None
+
+    def _is_short(self, text: str) -> bool:
+        try:
+            if self.limit is not None:
+                self.limit(text)
+        except InstructionError:
+            return False
+        return True
 
     def _writer(self) -> TextWriter:
         texts = self.config.texts
@@ -166,7 +187,10 @@ class GridSource:
         return replace(self._writer(), paraphrases=1.0, near_words=1.0, lost=0.0, reserved=True)
 
     def understood_sample(self) -> Sample | None:
-        """Return texts of training and reserved ones, by turns, of rooms that are drawn anew."""
+        """Return texts of training and reserved ones, by turns, of rooms that are drawn anew.
+
+        As many as in training are composed.
+        """
         config = self.config
         generator = np.random.default_rng([config.seed, _UNDERSTOOD])
         rooms = [draw_rooms(GRID_WORLDS[name], _ROOMS, generator) for name in config.worlds]
@@ -177,7 +201,13 @@ class GridSource:
             while meaning is None:
                 room = drawn[int(generator.integers(len(drawn)))]
                 meaning = try_meaning(room, LEVELS[int(generator.integers(len(LEVELS)))], generator)
-            texts.append(self._write(writers[n // len(rooms) % 2], meaning, generator))
+            writer = writers[n // len(rooms) % 2]
+            if config.texts.composed and generator.random() < config.texts.composed:
+                cell = pick(np.argwhere(is_object(room)), generator)
+                if composed := self._compose(writer, room, cell, generator):
+                    texts.append(composed[0])
+                    continue
+            texts.append(self._write(writer, meaning, generator))
         return sample_texts(texts, config.seed, varied=False)
 
     def shown_samples(self) -> list[RoomSample]:
