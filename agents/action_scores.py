@@ -16,7 +16,8 @@ from langrl.agents.episode_batch import EpisodeBatch
 from langrl.agents.waypoints import Composition, Lift
 from langrl.errors import GroundingError
 from langrl.grounding.strategies import Decision, Grounding, Scores
-from langrl.models.protocols import Critic
+from langrl.models.critics.maze import LanguageCritic
+from langrl.models.protocols import Critic, Language
 from langrl.protocols import Array
 
 _SCORES_AT_ONCE = 1 << 18
@@ -34,6 +35,7 @@ class Strategist(Protocol):
     """What decides between actions: a critic and a strategy, as an agent has them."""
 
     critic: Critic
+    language: Language
     grounding: Grounding
     keeps_goals: bool
     compares_directly: bool
@@ -122,6 +124,8 @@ class ActionScores:
     def _compare_directly(self, rows: slice) -> Tensor:
         """Score actions by their texts [n, J, D], as if those were goals; returns [n, A]."""
         embedded, texts = self._embedded[rows], self._batch.text_embeddings[rows]
+        if isinstance(self._agent.language, LanguageCritic):
+            texts = self._agent.language.as_goals(texts)
         if embedded.shape[-1] != texts.shape[-1]:
             raise GroundingError(
                 f"direct compares embeddings of one size, got {embedded.shape[-1]} of the critic"

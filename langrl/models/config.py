@@ -63,6 +63,18 @@ class TextConfig(Settings):
         description="compact, distilled: chance in training that of a word only"
         " its row in the table is seen",
     )
+    idle_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="compact, distilled: chance in training that a text stands beside words of the"
+        " table that say nothing",
+    )
+    exclusions: bool = Field(
+        False,
+        description="compact: each of a text's embeddings may also be of a region that it excludes,"
+        " as 'not row 3' does",
+    )
 
 
 class ImageTowerConfig(Settings):

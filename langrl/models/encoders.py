@@ -18,12 +18,16 @@ from langrl.errors import ConfigError, MissingExtraError, ShapeError
 from langrl.models.blocks import FourierFeatures, mlp
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.hub import looks_like_a_folder, open_sentence_transformer
+from langrl.models.regions import ROLES
 from langrl.models.word_front import DistilledWords, SpellingCorrector, rows_of
 from langrl.protocols import as_texts, check_instructions
 from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
 _WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
+_IDLE_WORDS, _MOST_IDLE = 4000, 6  # the first ones of the table; in a text
+_ROLE_SCALE = 3.0  # of logits of roles, so that they are learned in time
+_FIRST_ROLES = (0.7, -0.7, -1.0)  # included, excluded, everything: at first, all is included
 _CACHED_TEXTS = 100_000
 
 
@@ -77,6 +81,10 @@ class CompactTextEncoder(nn.Module):
     embeddings of some words, so that what is known of them has to do, and turns others into the
     unknown word, so that one that is in neither changes little.
 
+    With ``exclusions``, each embedding has three more numbers, its roles; see
+    ``langrl.models.regions``. What a region is for depends on the whole text, not on the
+    words beside it alone: it is read from means and maxima over all words, too.
+
     The vocabulary is in the order of the words' numbers, without the two reserved ones; rows of the
     table are numbered after it.
 
@@ -102,6 +110,12 @@ class CompactTextEncoder(nn.Module):
         self.context = mlp(_WINDOW * _WORD_SIZE, width, config.depth, width)
         self.attention = nn.Linear(width, config.alternatives)
         self.head = mlp(width, width, 2, embedding)
+        self.roles = mlp(3 * width, width, 1, ROLES) if config.exclusions else None
+        if self.roles is not None:
+            last = self.roles[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            last.bias.data.copy_(torch.tensor(_FIRST_ROLES))
         self._known = known
         self.project: nn.Linear | None = None
         self.table: Tensor
@@ -153,7 +167,9 @@ class CompactTextEncoder(nn.Module):
     def corrupt(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """Turn a share ``unknown_rate`` of the words into the unknown word; training only.
 
-        Of a further share ``hidden_rate``, the embeddings are hidden, and their rows remain.
+        Of a further share ``hidden_rate``, the embeddings are hidden, and their rows remain. Beside
+        a share ``idle_rate`` of the texts, there are up to 6 words of the table; nothing is cut
+        off, so that texts become up to 6 words longer.
         """
         draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
         unknown = draw < self.config.unknown_rate
@@ -163,7 +179,30 @@ class CompactTextEncoder(nn.Module):
             own = (tokens < len(self.tokeniser)) & (row >= 0)
             hidden = (draw < self.config.unknown_rate + self.config.hidden_rate) & own
             corrupted = torch.where(hidden, len(self.tokeniser) + row, tokens)
-        return corrupted.masked_fill(unknown & (tokens != PAD), UNKNOWN)
+        corrupted = corrupted.masked_fill(unknown & (tokens != PAD), UNKNOWN)
+        return self._among_others(corrupted, generator) if self.config.idle_rate else corrupted
+
+    def _among_others(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """Put words of the table before or after some of the texts [K, L]; [K, L + 6]."""
+        if self._known is None:
+            return tokens
+        count, length = tokens.shape
+
+        def draw(high: int, *shape: int) -> Tensor:
+            return torch.randint(high, shape, generator=generator, device=tokens.device)
+
+        chosen = torch.rand(count, generator=generator, device=tokens.device)
+        idle = (1 + draw(_MOST_IDLE, count)) * (chosen < self.config.idle_rate)  # [K]
+        before = idle * draw(2, count)
+        first = len(self.tokeniser)
+        rows = first + draw(min(_IDLE_WORDS, len(self._known.words)), count, length + _MOST_IDLE)
+        place = torch.arange(length + _MOST_IDLE, device=tokens.device)
+        source = place - before.unsqueeze(1)  # [K, L + 6]: which of its words stands here
+        words = (tokens != PAD).sum(1, keepdim=True)
+        own = (source >= 0) & (source < words)
+        told = tokens.gather(1, source.clamp(0, length - 1))
+        inside = place < words + idle.unsqueeze(1)
+        return torch.where(own, told, torch.where(inside, rows, PAD))
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Map word numbers [...] to embeddings of words [..., 24]."""
@@ -176,7 +215,7 @@ class CompactTextEncoder(nn.Module):
         return self.words(inside) + known
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map word numbers [K, L] to embeddings [K, J, D]."""
+        """Map word numbers [K, L] to embeddings [K, J, D], with exclusions [K, J, D + 3]."""
         side = _WINDOW // 2
         windows = functional.pad(tokens, (side, side)).unfold(1, _WINDOW, 1)  # [K, L, window]
         real = tokens != PAD
@@ -187,7 +226,14 @@ class CompactTextEncoder(nn.Module):
         logits = self.attention(hidden).masked_fill(~real.unsqueeze(-1), -torch.inf)
         pooled = logits.softmax(1).mT @ hidden  # [K, J, width]
         # One head for all alternatives: "row 3" means the same on either side of an "or".
-        return self.head(pooled)
+        regions = self.head(pooled)
+        if self.roles is None:
+            return regions
+        words = real.unsqueeze(-1)
+        mean = (hidden * words).sum(1) / words.sum(1).clamp(min=1)
+        largest = hidden.masked_fill(~words, -torch.inf).amax(1)
+        whole = torch.cat([mean, largest], -1).unsqueeze(1).expand(-1, pooled.shape[1], -1)
+        return torch.cat([regions, _ROLE_SCALE * self.roles(torch.cat([pooled, whole], -1))], -1)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Map texts to embeddings [K, J, D]; errors as ``tokenise``."""

@@ -73,6 +73,11 @@ TOWERS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {"paraphrases": 0.8},
         "learner": {"denotations": True},
     },
+    "exclusions": {
+        "text": {"words": "distilled", "exclusions": True, "idle_rate": 0.4},
+        "data": {"paraphrases": 0.8},
+        "learner": {"denotations": True},
+    },
 }
 """Text towers of the maze and how they are trained, by what differs from the preset."""
 _TEXTS_PER_KIND = 60  # of a grammar, in a maze

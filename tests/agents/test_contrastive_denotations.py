@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from langrl.agents.config import LearnerConfig
+from langrl.agents.contrastive import share_of_information
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.run import build_run
 
@@ -38,9 +39,22 @@ def test_a_text_that_denotes_every_state_has_no_part_in_the_loss(learner):
     logits = language.score(language.goal(batch["described"]), language.text(batch["text"])).T
     chosen = logits[some].log_softmax(1)
     fits = batch["denoted"][some].float()
-    by_hand = -((chosen * fits).sum(1) / fits.sum(1)).mean()
+    left = -(chosen * fits).sum(1) / fits.sum(1) - fits.sum(1).log()
+    by_hand = (left / (12 / fits.sum(1)).log()).mean()
     critic, _ = learner._critic_loss(batch)
     torch.testing.assert_close(loss, critic + by_hand)
+
+
+def test_texts_count_alike_however_much_they_say():
+    row, all_but_it = torch.zeros(2, 100, dtype=torch.bool)
+    row[:10], all_but_it[10:] = True, True
+    denoted = torch.stack([row, all_but_it])
+    nothing, all_known = torch.zeros(2, 100), 50.0 * denoted
+    assert float(share_of_information(nothing, denoted)) == pytest.approx(1, abs=1e-5)
+    assert float(share_of_information(all_known, denoted)) == pytest.approx(0, abs=1e-5)
+    first = all_known * torch.tensor([[1.0], [0.0]])
+    assert float(share_of_information(first, denoted)) == pytest.approx(0.5, abs=1e-5)
+    assert float(share_of_information(all_known - first, denoted)) == pytest.approx(0.5, abs=1e-5)
 
 
 def test_it_is_not_so_by_default():

@@ -21,7 +21,7 @@ from langrl.data.word_sets import Denotation, denoted_objects
 from langrl.envs.grid.grammar import COLOURS, TYPES
 from langrl.envs.grid.rooms import is_object
 from langrl.envs.grid.templates import expand, pick
-from langrl.protocols import Mask
+from langrl.protocols import Integers, Mask
 
 _FILLED = 0.3  # share of texts with filler words around them
 _TRIES = 20  # draws of what is meant; few rooms need more than three
@@ -51,7 +51,7 @@ class Thing(NamedTuple):
 
 
 def compose(
-    room: NDArray[np.uint8], cell: Sequence[int], generator: Generator
+    room: NDArray[np.uint8], cell: Sequence[int] | Integers, generator: Generator
 ) -> tuple[str, Denotation] | None:
     """Return a text that denotes the object of a cell, and what it denotes; None if none is found.
 
@@ -507,7 +507,7 @@ _PLACES: dict[tuple[str, bool], list[str]] = {
 _PLACED = [
     "{x} {p}", "{x}, {p}", "{x} that (is|stands|lies|waits|sits) {p}", "{x}, the one {p}",
     "{x} which you find {p}", "{p}, {x}", "{x}. it is {p}", "{x}, it (is|stands|lies) {p}",
-    "{x} found {p}", "{x} standing {p}", "{x}; look {p}", "{x} - {p}", "{x} if it is {p}",
+    "{x} found {p}", "{x} standing {p}", "{x}; it waits {p}", "{x} - {p}", "{x} if it is {p}",
     "{x}, provided it is {p}", "{x}, but only one {p}", "{x}, only one {p}", "{p} there is {x}",
 ]  # fmt: skip
 
@@ -586,6 +586,60 @@ def _neighbours(scene: _Scene) -> tuple[str, Denotation] | None:
     return asked, _without(relation, excluded)
 
 
+# -- all at once ---------------------------------------------------------------------------
+
+_TOGETHER = ["{x}", "{x}", "{x}", "{x}, all at once", "{x}, all of that together", "{x} in one",
+             "{x}: all of it has to (hold|be so)", "all of this in one thing: {x}"]  # fmt: skip
+_SENTENCES = [
+    "{a}. it (is|must be|should be) {b}", "there is {a}. it is {b}. go to it",
+    "i see {a}. it is {b}. go there", "find {a}. you will see that it is {b}",
+    "{a}, and it (is|has to be|should be|must be) {b}", "{a}; it is {b}", "{a}. make it {b}",
+    "let it be {a} and let it be {b}", "first, it is {a}. second, it is {b}", "{a} and also {b}",
+    "what i want is {a}. what i want is {b}", "{a} that (is|must be|has to be) {b}",
+    "{a}, so it is {b}", "take {a}, one that is {b}", "{b}, that is how {a} should be",
+    "{a}, {b}", "{b}: {a}", "it is {a} that is {b}", "{a}, {b}, not less", "{a}. not any, only {b}",
+]  # fmt: skip
+_OF_MANY = [
+    "of (the|all) {many}, (go to|take|get|find) (a|the) {one} one", "{many}: find a {one} one",
+    "among (the|all) {many}, get the {one} one", "{many} are what we look for, {one} ones",
+    "{many}, {many}! go to a {one} one", "there are {many} here. go to one that is {one}",
+    "{many} that are {one}, go to any of them", "{many}, if they are {one}",
+]  # fmt: skip
+
+
+def _together(scene: _Scene) -> tuple[str, Denotation]:
+    """What a thing has to be, in two or three clauses, and without exclusions."""
+    target = scene.target
+    if scene.chance(0.3):  # one thing, as many: "the balls, one of them"
+        thing = scene.named(target, "bbctt")
+        if thing.colour and thing.type and scene.chance(0.6):
+            many = _name(scene, Thing(None, thing.type), {"t": ["{ts}"]})
+            return scene.say(_OF_MANY, many=many, one=thing.colour), thing.denotation
+        return _asked(scene, _name(scene, thing, _MANY), True), thing.denotation
+    thing = scene.named(target, "bbbct")
+    parts = [_IS_ONE["c"][0].format(c=thing.colour)] if thing.colour else []
+    parts += [f"a {thing.type}"] if thing.type else []
+    denotation = thing.denotation
+    if len(parts) < 2 or scene.chance(0.35):
+        (place, there), phrases = scene.one(list(_PLACES.items()))
+        placed: Denotation = {"at": [thing.denotation, place]}
+        denotation = placed if there else {"and": [thing.denotation, {"not": placed}]}
+        clauses = [text for text in phrases if not text.startswith("that ")]
+        parts.append(scene.say(clauses))
+    parts = [parts[n] for n in scene.generator.permutation(len(parts))]
+    draw = scene.generator.random()
+    if draw < 0.3:
+        must, subject = scene.one(_MUST), scene.one(_SUBJECTS)
+        again = scene.chance(0.5)
+        told = [f"{subject if again or not n else ''} {must} {part}".strip()
+                for n, part in enumerate(parts)]  # fmt: skip
+        return scene.one((" and ", ", ", ", and ", "; ", ". ")).join(told), denotation
+    if draw < 0.6:
+        return _asked(scene, scene.say(_TOGETHER, x=", ".join(parts)), False), denotation
+    last = scene.one((", ", " and ")).join(parts[1:])
+    return scene.say(_SENTENCES, a=parts[0], b=last), denotation
+
+
 _KINDS: dict[Callable[[_Scene], tuple[str, Denotation] | None], float] = {
-    _minus: 0.45, _alternatives: 0.2, _placed: 0.2, _neighbours: 0.15,
+    _minus: 0.35, _alternatives: 0.2, _placed: 0.12, _neighbours: 0.13, _together: 0.2,
 }  # fmt: skip

@@ -155,6 +155,10 @@ LEADS = (
     "look for {} and stop there", "you have to be in {}", "your task is to get to {}",
     "{} would be good", "{} it is", "{}, quick", "just {}", "only {}", "simply {}", "i mean {}",
     "can you get to {}", "would you go to {}", "will you please enter {}", "enter {}",
+    "{}. that is where to be", "it is {}. be there", "look for {}. end there", "{}. be there soon",
+    "there is a good place: {}. move there", "choose a cell: {}. any of it", "{}! that is the one",
+    "i have a wish. be in {}", "one thing is left. enter {}", "{}. nothing else is needed",
+    "see the map? {}, that is it", "all is well. now {}", "a place is free. it is {}",
     "park in {}", "settle in {}", "jump to {}", "return to {}", "send yourself to {}",
 )  # fmt: skip
 """How a goal is asked for."""

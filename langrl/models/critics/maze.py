@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from langrl.functional.energies import Energy
 from langrl.models.critics.memoryless import Memoryless
 from langrl.models.encoders import GoalEncoder, StateActionEncoder, TextEncoder
+from langrl.models.regions import ROLES, Regions
 from langrl.models.understanding import Understanding
 from langrl.settings import Settings
 
@@ -100,6 +101,7 @@ def encode_in_chunks(encoder: Callable[[Tensor], Tensor], goals: Tensor) -> Tens
 class LanguageCritic(nn.Module):
     """h(g, l), an estimate of log p(l|g) / p(l): a logsumexp over the text's alternatives.
 
+    Where texts exclude regions as well, ``langrl.models.regions`` joins them.
     ``description`` is what shapes it, apart from its weights; it is needed to store it.
     ``understanding`` tells texts that mean something, once it is fitted.
     """
@@ -117,6 +119,7 @@ class LanguageCritic(nn.Module):
         self.description = description
         self.understanding: Understanding | None = None
         self.goal, self.text, self.energy, self.scale = goal, text, energy, Scale()
+        self.regions = None if getattr(text, "roles", None) is None else Regions()
 
     def embed_goals(self, observations: Tensor, goals: Tensor) -> Tensor:
         """Embed candidate goals [N, M, S], of any numbers, without gradients; [N, M, D]."""
@@ -128,9 +131,15 @@ class LanguageCritic(nn.Module):
 
     def score(self, goals: Tensor, texts: Tensor) -> Tensor:
         """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
-        energies = self.energy(goals, texts.flatten(-3, -2))  # [..., M, K * J]
+        energies = self.energy(goals, self.as_goals(texts).flatten(-3, -2))  # [..., M, K * J]
         every = self.scale(energies).unflatten(-1, texts.shape[-3:-1])  # [..., M, K, J]
-        return every.logsumexp(-1)
+        if self.regions is None:
+            return every.logsumexp(-1)
+        return self.regions(every, texts[..., -ROLES:])
+
+    def as_goals(self, texts: Tensor) -> Tensor:
+        """Return a text's embeddings [..., J, D] in the space of goals, without their roles."""
+        return texts if self.regions is None else texts[..., :-ROLES]
 
 
 def named_weights(critic: GoalCritic, language: LanguageCritic) -> dict[str, nn.Parameter]:

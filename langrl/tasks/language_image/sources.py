@@ -24,7 +24,6 @@ from langrl.data.images.rendered_worlds import WorldImages, open_world
 from langrl.data.word_sets import Denotation
 from langrl.envs.grid.grammar import LEVELS
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, is_object
-from langrl.envs.grid.templates import pick
 from langrl.envs.phrasing import Meaning
 from langrl.errors import InstructionError
 from langrl.evaluation.image_text import (
@@ -203,7 +202,8 @@ class GridSource:
                 meaning = try_meaning(room, LEVELS[int(generator.integers(len(LEVELS)))], generator)
             writer = writers[n // len(rooms) % 2]
             if config.texts.composed and generator.random() < config.texts.composed:
-                cell = pick(np.argwhere(is_object(room)), generator)
+                cells = np.argwhere(is_object(room))
+                cell = cells[int(generator.integers(len(cells)))]
                 if composed := self._compose(writer, room, cell, generator):
                     texts.append(composed[0])
                     continue

@@ -7,11 +7,12 @@ from langrl.data.images import composed_texts
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
 from langrl.data.images.composed_texts import compose
 from langrl.data.images.grid_scenes import world_batch
-from langrl.data.word_sets import denoted_objects
+from langrl.data.word_sets import denoted_objects, read_written
 from langrl.envs.grid import words as grid_words
 from langrl.envs.grid.grammar import COLOURS, TYPES, synonyms_in, write
 from langrl.envs.grid.rooms import GRID_WORLDS, draw_rooms, is_object
 from langrl.envs.grid.templates import expand
+from langrl.words import split_words
 
 
 def composed(world="goto", rooms=60, seed=0):
@@ -95,6 +96,20 @@ def test_no_text_has_a_clause_of_a_held_out_template_or_a_held_out_word():
         assert not re.search(r"\ba non-\w+ (thing|object|item)\b", text)
 
 
+def test_no_text_is_a_hand_written_one():
+    written = {
+        tuple(split_words(each.text))
+        for group in ("development", "blind")
+        for each in read_written("grid", group)
+        if len(split_words(each.text)) > 4  # shorter ones are what anybody says
+    }
+    texts = {tuple(split_words(text)) for *_, text, _ in composed(rooms=300)}
+    assert len(written) > 400
+    assert len(texts) > 1000
+    shared = len(written & texts)
+    assert shared == 0
+
+
 def test_the_same_generator_writes_the_same():
     assert [text for *_, text, _ in composed(rooms=5)] == [
         text for *_, text, _ in composed(rooms=5)
@@ -143,5 +158,5 @@ def test_pools_name_slots_that_are_filled():
                     for each in expand(text):
                         assert set(re.findall(r"\{(\w*)\}", each)) <= {
                             "x", "y", "z", "no", "out", "is_not", "t", "p", "by", "by_it", "after",
-                            "the", "b", "",
+                            "the", "b", "", "a", "many", "one",
                         }, (name, each)  # fmt: skip

@@ -72,6 +72,7 @@ IN = {  # the variant in which a field counts; acting for the others
     "evaluation.deterministic": "drawing",
     "replay.hard_within": "near",
     "words.text.hidden_rate": "word table",
+    "words.text.idle_rate": "word table",
     "data.goal_columns": "recorded",
     "data.loop_radius": "recorded",
     "data.mean_actions": "recorded",
