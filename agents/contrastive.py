@@ -117,12 +117,11 @@ class ContrastiveLearner(GradientLearner):
             loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=penalty)
         else:
             some = ~denoted.all(1)  # a text that denotes every state has nothing to contrast with
-            _, metrics = forward_info_nce(
-                logits.T[some], positives=denoted[some], logsumexp_penalty=penalty
-            )
-            loss = share_of_information(logits.T[some], denoted[some])
+            told, fitting = logits.T[some], denoted[some]
+            _, metrics = forward_info_nce(told, positives=fitting)
+            loss = share_of_information(told, fitting)
             if penalty:
-                loss = loss + penalty * logits.T[some].logsumexp(1).square().mean()
+                loss = loss + penalty * told.logsumexp(1).square().mean()
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
 
 

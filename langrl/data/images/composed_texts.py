@@ -8,6 +8,7 @@ denotation as in ``langrl.data.word_sets``. No clause is one of a held-out templ
 Axes: ``H`` rows, ``W`` columns of a room.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -73,7 +74,7 @@ def compose(
         if meant[scene.cell] and (meant != objects).any():
             if scene.chance(_FILLED):
                 text = scene.say(FILLERS, text)
-            return _finished(text, generator), denotation
+            return _finished(text), denotation
     return None
 
 
@@ -149,12 +150,8 @@ def _pick_weighted(choices: Mapping[Any, float], generator: Generator) -> Any:
     return list(choices)[number]
 
 
-def _finished(text: str, generator: Generator) -> str:
-    words = text.split(" ")
-    for n, word in enumerate(words[:-1]):
-        if word == "a" and words[n + 1].lstrip("\"'(")[:1] in "aeiou":
-            words[n] = "an"
-    return " ".join(word for word in words if word)
+def _finished(text: str) -> str:
+    return re.sub(r"\ba(?= [aeiou])", "an", " ".join(text.split()))
 
 
 # -- naming --------------------------------------------------------------------------------
@@ -617,7 +614,7 @@ def _together(scene: _Scene) -> tuple[str, Denotation]:
             return scene.say(_OF_MANY, many=many, one=thing.colour), thing.denotation
         return _asked(scene, _name(scene, thing, _MANY), True), thing.denotation
     thing = scene.named(target, "bbbct")
-    parts = [_IS_ONE["c"][0].format(c=thing.colour)] if thing.colour else []
+    parts = [thing.colour] if thing.colour else []
     parts += [f"a {thing.type}"] if thing.type else []
     denotation = thing.denotation
     if len(parts) < 2 or scene.chance(0.35):

@@ -128,17 +128,18 @@ def world_batch(
     meanings = check_drawn(draw_meanings(each, generator, levels, cells)[0], each, levels)
     written = [write(meaning, generator) for meaning in meanings]
     positives = satisfies(meanings, drawn, number, poses)
-    meant = meant_labels(meanings)
+    meant = meant_labels(meanings) if labels else None
     if compose is not None:
         for k in np.flatnonzero(generator.random(len(meanings)) < composed).tolist():
             if found := compose(each[k], cells[k], generator):
                 written[k], denotation = found
                 positives[k] = denoted_objects(denotation, drawn)[number, row, column]
-                meant[k] = unlabelled()
+                if meant is not None:
+                    meant[k] = unlabelled()
     return ImageTexts(
         render_rooms(drawn[number], poses),
         written,
         positives,
         satisfies(SHOWN, drawn, number, poses).T if labels else None,
-        meant if labels else None,
+        meant,
     )

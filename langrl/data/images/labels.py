@@ -31,8 +31,6 @@ SLOTS: tuple[tuple[str | None, ...], ...] = (
     *((None, *COLOURS), (None, *TYPES)) * 2,
 )
 """The values of a meaning's kind, and of the colour and type of its first and second thing."""
-
-
 _UNLABELLED = -100  # what torch's cross entropy leaves out
 
 
