@@ -17,6 +17,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from langrl.data.images import composed_clauses as clauses
 from langrl.data.images.paraphrases import FILLERS, LEADS
 from langrl.data.word_sets import Denotation, denoted_objects
 from langrl.envs.grid.grammar import COLOURS, TYPES
@@ -156,25 +157,6 @@ def _finished(text: str) -> str:
 
 # -- naming --------------------------------------------------------------------------------
 
-_ONE = {
-    "b": ["(a|the|any|some) {c} {t}", "a {t} in {c}", "a {t} that is {c}", "a {c} one, a {t}"],
-    "c": [
-        "(a|the|any|some) {c} (thing|object|item)", "(something|anything) {c}", "a {c} one",
-        "something in {c}",
-    ],
-    "t": ["(a|the|any|some) {t}", "a {t} in any colour", "something that is a {t}"],
-    "a": ["anything", "any (thing|object|item)", "some (thing|object)", "something"],
-}  # fmt: skip
-_MANY = {
-    "b": ["(the|all|any|) {c} {ts}", "{ts} in {c}", "{ts} that are {c}"],
-    "c": ["(the|all|any|) {c} (things|objects|items|ones)", "all that is {c}", "things in {c}"],
-    "t": ["(the|all|any|) {ts}", "{ts} in all colours"],
-    "a": ["(the|all|) (things|objects|items)", "all the things here", "everything"],
-}
-_BARE = {"b": ["{c} {t}"], "c": ["{c}"], "t": ["{t}"], "a": ["thing", "anything"]}
-_IS_ONE = {"b": ["a {c} {t}"], "c": ["{c}", "{c}", "a {c} one"], "t": ["a {t}"]}
-_ARE_MANY = {"b": ["{c} {ts}"], "c": ["{c}", "{c}", "{c} ones"], "t": ["{ts}"]}
-
 
 def _name(scene: _Scene, thing: Thing, pools: Mapping[str, Sequence[str]]) -> str:
     shape = "a"
@@ -186,76 +168,6 @@ def _name(scene: _Scene, thing: Thing, pools: Mapping[str, Sequence[str]]) -> st
 
 
 # -- excluding -----------------------------------------------------------------------------
-
-_NOT = [
-    "not", "never", "certainly not", "surely not", "of course not", "please not", "not, please,",
-    "under no circumstances", "in no case", "on no account", "at no time", "definitely not",
-    "but not", "and not", "yet not", "though not", "only not", "just not", "however not",
-    "but never", "but please not", "but in no case", "although not", "not ever", "not, mind you,",
-    "except", "but for", "save", "save for", "without", "minus", "less", "apart from",
-    "aside from", "other than", "leaving out", "leaving aside", "omitting", "ignoring", "skipping",
-    "disregarding", "not counting", "dropping", "rejecting", "refusing", "passing over", "but no",
-]  # fmt: skip
-_JOINED = [
-    "{x}, {no} {y}", "{x} {no} {y}", "{x}, {no} {y}", "{x} - {no} {y}", "{x}; {no} {y}",
-    "{x} ({no} {y})", "{no} {y}: {x}", "{no} {y}, {x} otherwise", "{x}. {no} {y}",
-]  # fmt: skip
-_OUT = [
-    "excluded", "excepted", "left out", "left aside", "not wanted", "not allowed", "ruled out",
-    "not meant", "not asked for", "forbidden", "banned", "aside", "disregarded", "barred",
-    "(don't|do not) count", "(don't|do not) qualify", "(aren't|are not) (wanted|meant|allowed)",
-    "(are|being) (forbidden|banned|out|no good|useless|wrong)", "won't do", "will not do",
-    "must stay where they are", "are to be left alone", "are not for you", "do not interest me",
-]  # fmt: skip
-_OUT_JOINED = ["{x}, {y} {out}", "{x}, with {y} {out}", "{x} ({y} {out})", "{x}; {y} {out}",
-               "{y} {out}, so {x}", "{x}, but {y} {out}", "{x}, only {y} {out}"]  # fmt: skip
-_IS_NOT_ONE = [
-    "that (isn't|is not|is no way)", "which (isn't|is not)", "that's not", "that (must|may) not be",
-    "that (shouldn't|mustn't|can't|cannot) be", "that ain't", "that is never", "not being",
-    "which (must|should|may) not be", "that isn't in any way", "that (isn't|is not) called",
-    "if it (isn't|is not)", "unless it (is|is called)", "provided it (isn't|is not)",
-]  # fmt: skip
-_ARE_NOT_MANY = [
-    "that (aren't|are not)", "which (aren't|are not)", "that (must|may) not be", "that ain't",
-    "that (shouldn't|mustn't|can't|cannot) be", "not being", "if they (aren't|are not)",
-    "which (must|should|may) not be", "unless they are", "who aren't",
-]  # fmt: skip
-_AND_NOT = ["and {is_not} {y}", "nor {y}", "or {y}", "and also {is_not} {y}", "or {y} either",
-            "or {y}", "nor {y}"]  # fmt: skip
-_GO_TO_MANY = [
-    "{x}: go to one", "{x}, go to any of (them|these|those)", "go to one of {x}",
-    "of {x}, (take|choose|find|get) one", "among {x}, (go to|pick|find) one", "{x}, one of them",
-    "pick (one|any) of {x}", "{x} are (what i want|fine|right|good), find one",
-    "there (are|may be) {x}, go to one", "we want one of {x}", "{x}, get to one of those", "{x}",
-]  # fmt: skip
-_PASS_BY = [
-    "ignore", "skip", "leave", "forget", "dismiss", "disregard", "shun", "omit", "drop", "spare",
-    "stay away from", "keep off", "walk past", "pass by", "do not visit", "don't go to", "refuse",
-    "never touch", "keep away from", "don't take", "do not pick", "leave out", "rule out",
-]  # fmt: skip
-_THEN = [", ", " and ", ", then ", "; ", ". ", ", and then ", ", but "]
-_GO_TO_OTHERS = [
-    "(go to|take|find|get|pick|visit|face|reach) (any other|another|some other|a different) {t}",
-    "(go to|take|find|get|pick|visit|face|reach) {x} that is left",
-    "go to {x} of some other sort",
-    "(go to|find|get|reach) {x}",
-]
-_GO_TO_REST = [
-    *_GO_TO_OTHERS,
-    "(go to|take|find|get|pick|visit|face|reach) one of the (rest|others)",
-    "(go to|take|find|get|pick|visit|face|reach) (whatever|what) else there is",
-    "everything else is (fine|allowed|good|all right)", "all others are (fine|allowed|good)",
-    "the others are all (fine|allowed|good)",
-]  # fmt: skip
-_MUST = ["must be", "has to be", "should be", "needs to be", "ought to be", "is", "is to be",
-         "will be", "is required to be"]  # fmt: skip
-_MUST_NOT = ["must not be", "mustn't be", "should not be", "shouldn't be", "cannot be", "can't be",
-             "is not", "isn't", "may not be", "is never", "is not to be", "won't be",
-             "is not supposed to be", "must never be", "ought not to be"]  # fmt: skip
-_SUBJECTS = ["it", "it", "it", "the thing", "what i want", "the goal", "the object", "your target"]
-_NEITHER = ["neither {y} nor {z}", "no {y}, no {z}", "not {y} and not {z}", "not {y}, not {z}",
-            "not {y} or {z}", "but neither {y} nor {z}", "without {y} and {z}",
-            "with no {y} and no {z}", "nothing of {y} and {z}", "not {y}, nor {z}"]  # fmt: skip
 
 
 def _all_of(*parts: Denotation) -> Denotation:
@@ -291,68 +203,78 @@ def _minus(scene: _Scene) -> tuple[str, Denotation] | None:
 def _by_word(scene: _Scene, included: Thing, excluded: Sequence[Thing]) -> str:
     """Include, a word of exclusion, and what is excluded: "anything, but not the keys"."""
     many = scene.chance(0.5)
-    pools = scene.one((_MANY, _ONE, _BARE)) if len(excluded) == 1 else scene.one((_MANY, _BARE))
+    pools = (
+        scene.one((clauses.MANY, clauses.ONE, clauses.BARE))
+        if len(excluded) == 1
+        else scene.one((clauses.MANY, clauses.BARE))
+    )
     names = [_name(scene, thing, pools) for thing in excluded]
     if len(names) > 1 and scene.chance(0.4):
-        y = scene.say(_NEITHER, y=names[0], z=_listed(scene, names[1:], "nor"))
+        y = scene.say(clauses.NEITHER, y=names[0], z=_listed(scene, names[1:], "nor"))
         joined = ["{x}, {y}", "{x} {y}", "{y}: {x}"]
         return _asked(scene, scene.say(joined, x=_included(scene, included, many), y=y), many)
-    word = scene.one(_NOT)
+    word = scene.one(clauses.NOT)
     if len(names) > 1 and scene.chance(0.4):
         y = _listed(scene, [names[0], *(f"{word} {name}" for name in names[1:])], "and")
     else:
         y = _listed(scene, names, scene.one(("and", "or")))
-    text = scene.say(_JOINED, x=_included(scene, included, many), no=word, y=y)
+    text = scene.say(clauses.JOINED, x=_included(scene, included, many), no=word, y=y)
     return _asked(scene, text, many)
 
 
 def _by_suffix(scene: _Scene, included: Thing, excluded: Sequence[Thing]) -> str:
     """Include, and what is excluded before the word that says so: "keys, the red ones left out"."""
     many = scene.chance(0.5)
-    y = _listed(scene, [_name(scene, thing, _MANY) for thing in excluded], "and")
+    y = _listed(scene, [_name(scene, thing, clauses.MANY) for thing in excluded], "and")
     x = _included(scene, included, many)
-    return _asked(scene, scene.say(_OUT_JOINED, x=x, y=y, out=scene.say(_OUT)), many)
+    return _asked(scene, scene.say(clauses.OUT_JOINED, x=x, y=y, out=scene.say(clauses.OUT)), many)
 
 
 def _by_clause(scene: _Scene, included: Thing, excluded: Sequence[Thing]) -> str:
     """A relative clause: "things that aren't red or blue"."""
     many = scene.chance(0.6)
-    pools, negations = (_ARE_MANY, _ARE_NOT_MANY) if many else (_IS_ONE, _IS_NOT_ONE)
+    pools, negations = (
+        (clauses.ARE_MANY, clauses.ARE_NOT_MANY) if many else (clauses.IS_ONE, clauses.IS_NOT_ONE)
+    )
     is_not = scene.say(negations)
     clause = f"{is_not} {_name(scene, excluded[0], pools)}"
     for thing in excluded[1:]:
-        clause += " " + scene.say(_AND_NOT, is_not=is_not, y=_name(scene, thing, pools))
+        clause += " " + scene.say(clauses.AND_NOT, is_not=is_not, y=_name(scene, thing, pools))
     return _asked(scene, f"{_included(scene, included, many)} {clause}", many)
 
 
 def _by_command(scene: _Scene, included: Thing, excluded: Sequence[Thing]) -> str:
     """What to pass by, and to go to the rest."""
-    word = scene.one(_PASS_BY)
-    names = [_name(scene, thing, _MANY if scene.chance(0.7) else _ONE) for thing in excluded]
+    word = scene.one(clauses.PASS_BY)
+    names = [
+        _name(scene, thing, clauses.MANY if scene.chance(0.7) else clauses.ONE)
+        for thing in excluded
+    ]
     passed = [f"{word} {names[0]}"]
     for name in names[1:]:
-        passed.append(f"{scene.one((word, scene.one(_PASS_BY)))} {name}")
+        passed.append(f"{scene.one((word, scene.one(clauses.PASS_BY)))} {name}")
     text = scene.one((", ", " and ", "; ")).join(passed)
     if len(names) > 1 and scene.chance(0.4):
         text = f"{word} {_listed(scene, names, 'and')}"
-    pool = _GO_TO_REST if included == Thing() else _GO_TO_OTHERS
+    pool = clauses.GO_TO_REST if included == Thing() else clauses.GO_TO_OTHERS
     one = included.type or f"{included.colour or ''} thing".strip()
-    rest = scene.say(pool, x=_name(scene, included, _ONE), t=one)
-    return text + scene.one(_THEN) + rest
+    rest = scene.say(pool, x=_name(scene, included, clauses.ONE), t=one)
+    return text + scene.one(clauses.THEN) + rest
 
 
 def _by_conditions(scene: _Scene, included: Thing, excluded: Sequence[Thing]) -> str:
     """Conditions in any order: "it must be a key and it must not be red"."""
-    must, must_not = scene.one(_MUST), scene.one(_MUST_NOT)
-    told = [f"{must_not} {_name(scene, thing, _IS_ONE)}" for thing in excluded]
+    must, must_not = scene.one(clauses.MUST), scene.one(clauses.MUST_NOT)
+    told = [f"{must_not} {_name(scene, thing, clauses.IS_ONE)}" for thing in excluded]
     if len(told) > 1 and scene.chance(0.4):
-        told = [f"{must_not} {_listed(scene, [_name(scene, t, _IS_ONE) for t in excluded], 'or')}"]
+        names = [_name(scene, thing, clauses.IS_ONE) for thing in excluded]
+        told = [f"{must_not} {_listed(scene, names, 'or')}"]
     if included != Thing():
-        told.insert(0, f"{must} {_name(scene, included, _IS_ONE)}")
+        told.insert(0, f"{must} {_name(scene, included, clauses.IS_ONE)}")
     elif scene.chance(0.6):
         told.append(scene.one(("anything else is fine", "otherwise anything goes",
                                "the rest is up to you", "all else will do")))  # fmt: skip
-    subject, again = scene.one(_SUBJECTS), scene.chance(0.4)
+    subject, again = scene.one(clauses.SUBJECTS), scene.chance(0.4)
     join = scene.one((" and ", ", ", " but ", ", and ", "; "))
     start = [f"{subject} {each}" if again and n else each for n, each in enumerate(told)]
     return f"{subject} {join.join(start)}"
@@ -380,37 +302,20 @@ _MINUS_TEXTS: list[Callable[[_Scene, Thing, Sequence[Thing]], str]] = [
 
 def _included(scene: _Scene, thing: Thing, many: bool) -> str:
     if scene.chance(0.25):
-        return _name(scene, thing, _BARE)
-    return _name(scene, thing, _MANY if many else _ONE)
+        return _name(scene, thing, clauses.BARE)
+    return _name(scene, thing, clauses.MANY if many else clauses.ONE)
 
 
 def _asked(scene: _Scene, text: str, many: bool) -> str:
     """Return what is asked for with a lead."""
     if many:
-        return scene.say(_GO_TO_MANY, x=text)
+        return scene.say(clauses.GO_TO_MANY, x=text)
     return str(scene.one(_LEADS)).format(text)
 
 
 _LEADS = [text for lead in LEADS for text in expand(lead)]
 
 # -- alternatives --------------------------------------------------------------------------
-
-_ONE_OF = [
-    "{x}", "{x}", "{x}, (any|either|one) of (them|these)", "one of these: {x}", "any of {x}",
-    "{x}, it's all the same", "{x}, whichever", "{x}, no matter which", "{x}, i don't care which",
-    "{x} are all fine", "{x} will do", "{x}: all are right", "what about {x}",
-]  # fmt: skip
-
-
-_EACH_FINE = [
-    "you can (go to|take|pick|visit) {}", "(go to|take|pick|find|reach) {}", "{} is (fine|good)",
-    "{} will do", "i'd be happy with {}", "{} is all right", "maybe {}", "why not {}", "it is {}",
-    "{} counts", "you are allowed to go to {}", "{} would be right", "{} is what we want",
-]  # fmt: skip
-_ENDS = [
-    "", "", "", ", choose one", ", pick one", ", one of them", ", as you please", ". you decide",
-    ". go to one of them", "; one is enough",
-]  # fmt: skip
 
 
 def _alternatives(scene: _Scene) -> tuple[str, Denotation] | None:
@@ -428,21 +333,24 @@ def _alternatives(scene: _Scene) -> tuple[str, Denotation] | None:
     if len(things) < 2:
         return None
     things = [things[n] for n in scene.generator.permutation(len(things))]
-    names = [_name(scene, thing, scene.one((_ONE, _BARE))) for thing in things]
+    names = [_name(scene, thing, scene.one((clauses.ONE, clauses.BARE))) for thing in things]
     if scene.chance(0.2):
         text = "? ".join(names) + "? " + scene.say(["any will do", "either is good", "any of them",
                                                    "all of these are fine", "pick"])  # fmt: skip
     elif scene.chance(0.3):
-        each = scene.one(_expanded(tuple(_EACH_FINE)))
+        each = scene.one(_expanded(tuple(clauses.EACH_FINE)))
         told = [each.format(name) for name in names]
-        text = _listed(scene, told, scene.one(("and", "or", "also"))) + scene.one(_ENDS)
+        text = _listed(scene, told, scene.one(("and", "or", "also"))) + scene.one(clauses.ENDS)
     else:
-        text = scene.say(_ONE_OF, x=_listed(scene, names, scene.one(("or", "or", "or", "and"))))
+        text = scene.say(
+            clauses.ONE_OF, x=_listed(scene, names, scene.one(("or", "or", "or", "and")))
+        )
         text = _asked(scene, text, False)
     either: Denotation = {"or": [thing.denotation for thing in things]}
     if scene.chance(0.2) and (excluded := scene.excluded(things, 1)):
-        return f"{text}, {scene.one(_NOT)} {_name(scene, excluded[0], _ONE)}", _without(
-            either, excluded
+        return (
+            f"{text}, {scene.one(clauses.NOT)} {_name(scene, excluded[0], clauses.ONE)}",
+            _without(either, excluded),
         )
     return text, either
 
@@ -475,44 +383,16 @@ def _one_property(scene: _Scene, count: int) -> tuple[str, Denotation] | None:
         )  # fmt: skip
         either = {"or": [Thing(None, value).denotation for value in values]}
     parts = [either] if shared == Thing() else [shared.denotation, either]
-    return _asked(scene, scene.say(_ONE_OF, x=text), False), _all_of(*parts)
+    return _asked(scene, scene.say(clauses.ONE_OF, x=text), False), _all_of(*parts)
 
 
 # -- places and neighbours -----------------------------------------------------------------
-
-_PLACES: dict[tuple[str, bool], list[str]] = {
-    ("wall", True): [
-        "by (a|the) wall", "at (a|the) wall", "against (a|the) wall", "right at the wall",
-        "next to (a|the) wall", "beside a wall", "along the wall", "at the edge of the room",
-        "with a wall beside it", "with its back to a wall", "that a wall is next to", "wall-side",
-    ],
-    ("wall", False): [
-        "not by (a|the) wall", "not at a wall", "not next to (a|the) wall", "away from the walls",
-        "far from all walls", "off the walls", "with no wall beside it", "with no wall next to it",
-        "in the open", "out on the floor", "not standing at a wall", "that is not at any wall",
-        "that isn't by a wall", "without a wall close by", "free of the walls",
-    ],
-    ("corner", True): [
-        "in (a|the) corner", "in a corner of the room", "sitting in a corner", "put in a corner",
-        "where two walls meet", "stuck in the corner", "at a corner", "with walls on two sides",
-    ],
-    ("corner", False): [
-        "not in a corner", "that isn't in a corner", "in no corner", "outside of the corners",
-        "away from the corners", "that is not where two walls meet", "not stuck in a corner",
-    ],
-}  # fmt: skip
-_PLACED = [
-    "{x} {p}", "{x}, {p}", "{x} that (is|stands|lies|waits|sits) {p}", "{x}, the one {p}",
-    "{x} which you find {p}", "{p}, {x}", "{x}. it is {p}", "{x}, it (is|stands|lies) {p}",
-    "{x} found {p}", "{x} standing {p}", "{x}; it waits {p}", "{x} - {p}", "{x} if it is {p}",
-    "{x}, provided it is {p}", "{x}, but only one {p}", "{x}, only one {p}", "{p} there is {x}",
-]  # fmt: skip
 
 
 def _placed(scene: _Scene) -> tuple[str, Denotation]:
     """A thing at a wall, in a corner, or not so; now and then without another thing."""
     thing = scene.named(scene.target, "bbccttta")
-    (place, there), phrases = scene.one(list(_PLACES.items()))
+    (place, there), phrases = scene.one(list(clauses.PLACES.items()))
     placed: Denotation = {"at": [thing.denotation, place]}
     if not there:
         placed = {"and": [thing.denotation, {"not": placed}]}
@@ -521,30 +401,11 @@ def _placed(scene: _Scene) -> tuple[str, Denotation]:
     if scene.chance(0.25) and not (thing.colour and thing.type):
         excluded = scene.excluded([thing], 1)
     if excluded and scene.chance(0.5):
-        name = f"{name} {scene.say(_IS_NOT_ONE)} {_name(scene, excluded[0], _IS_ONE)}"
-    text = scene.say(_PLACED, x=name, p=scene.say(phrases))
+        name = f"{name} {scene.say(clauses.IS_NOT_ONE)} {_name(scene, excluded[0], clauses.IS_ONE)}"
+    text = scene.say(clauses.PLACED, x=name, p=scene.say(phrases))
     if excluded and " not " not in f" {name} " and "n't" not in name:
-        text = f"{text}, {scene.one(_NOT)} {_name(scene, excluded[0], _ONE)}"
+        text = f"{text}, {scene.one(clauses.NOT)} {_name(scene, excluded[0], clauses.ONE)}"
     return _asked(scene, text, False), _without(placed, excluded)
-
-
-_BESIDE = ["next to", "beside", "by", "right next to", "right beside", "close to", "at the side of",
-           "directly beside", "in the cell beside"]  # fmt: skip
-_WITH_NEIGHBOUR = [
-    "{x} {by} {y}", "{x}, {by} {y}", "{x} that (is|lies|stands|sits) {by} {y}",
-    "{x} with {y} {after}", "{x} and, {by_it}, {y}: go to {the}", "{x} having {y} {after}",
-    "there is {x} {by} {y}, go to {the}", "{x} (is|lies|stands) {by} {y}. go to {the}",
-    "{y} has {x} {after}; go to {the}", "look for {y}, {after} is {x}, that one",
-    "{x}. {y} is {after}", "{x} which has {y} {after}", "find {y} and {x} {after}",
-    "{x}, {y} {after}", "of all there is, {x} {by} {y}", "{x} and {y} are side by side, get {the}",
-]  # fmt: skip
-_WITHOUT_NEIGHBOUR = [
-    "{x} not {by} {y}", "{x} that (isn't|is not) {by} {y}", "{x} with no {b} {after}",
-    "{x} without a {b} {after}", "{x}, but not {by} {y}", "{x} which is not {by} {y}",
-    "{x} that has no {b} {after}", "{x}, only not one {by} {y}", "{x}, not the one {by} {y}",
-    "{x} that doesn't (lie|stand|sit) {by} {y}", "{x}, unless it is {by} {y}",
-    "{x} away from {y}", "{x}, never one {by} {y}", "{x} if {y} is not {after}",
-]  # fmt: skip
 
 
 def _neighbours(scene: _Scene) -> tuple[str, Denotation] | None:
@@ -563,14 +424,14 @@ def _neighbours(scene: _Scene) -> tuple[str, Denotation] | None:
     excluded: list[Thing] = []
     if there and scene.chance(0.2) and not (thing.colour and thing.type):
         excluded = scene.excluded([thing], 1)
-    name = _name(scene, thing, _ONE)
+    name = _name(scene, thing, clauses.ONE)
     if excluded:
-        name = f"{name} {scene.say(_IS_NOT_ONE)} {_name(scene, excluded[0], _IS_ONE)}"
-    by = scene.one(_BESIDE)
+        name = f"{name} {scene.say(clauses.IS_NOT_ONE)} {_name(scene, excluded[0], clauses.IS_ONE)}"
+    by = scene.one(clauses.BESIDE)
     text = scene.say(
-        _WITH_NEIGHBOUR if there else _WITHOUT_NEIGHBOUR,
+        clauses.WITH_NEIGHBOUR if there else clauses.WITHOUT_NEIGHBOUR,
         x=name,
-        y=_name(scene, other, _ONE),
+        y=_name(scene, other, clauses.ONE),
         b=f"{other.colour or ''} {other.type or 'thing'}".strip(),
         by=by,
         by_it=f"{by} it",
@@ -585,24 +446,6 @@ def _neighbours(scene: _Scene) -> tuple[str, Denotation] | None:
 
 # -- all at once ---------------------------------------------------------------------------
 
-_TOGETHER = ["{x}", "{x}", "{x}", "{x}, all at once", "{x}, all of that together", "{x} in one",
-             "{x}: all of it has to (hold|be so)", "all of this in one thing: {x}"]  # fmt: skip
-_SENTENCES = [
-    "{a}. it (is|must be|should be) {b}", "there is {a}. it is {b}. go to it",
-    "i see {a}. it is {b}. go there", "find {a}. you will see that it is {b}",
-    "{a}, and it (is|has to be|should be|must be) {b}", "{a}; it is {b}", "{a}. make it {b}",
-    "let it be {a} and let it be {b}", "first, it is {a}. second, it is {b}", "{a} and also {b}",
-    "what i want is {a}. what i want is {b}", "{a} that (is|must be|has to be) {b}",
-    "{a}, so it is {b}", "take {a}, one that is {b}", "{b}, that is how {a} should be",
-    "{a}, {b}", "{b}: {a}", "it is {a} that is {b}", "{a}, {b}, not less", "{a}. not any, only {b}",
-]  # fmt: skip
-_OF_MANY = [
-    "of (the|all) {many}, (go to|take|get|find) (a|the) {one} one", "{many}: find a {one} one",
-    "among (the|all) {many}, get the {one} one", "{many} are what we look for, {one} ones",
-    "{many}, {many}! go to a {one} one", "there are {many} here. go to one that is {one}",
-    "{many} that are {one}, go to any of them", "{many}, if they are {one}",
-]  # fmt: skip
-
 
 def _together(scene: _Scene) -> tuple[str, Denotation]:
     """What a thing has to be, in two or three clauses, and without exclusions."""
@@ -611,30 +454,30 @@ def _together(scene: _Scene) -> tuple[str, Denotation]:
         thing = scene.named(target, "bbctt")
         if thing.colour and thing.type and scene.chance(0.6):
             many = _name(scene, Thing(None, thing.type), {"t": ["{ts}"]})
-            return scene.say(_OF_MANY, many=many, one=thing.colour), thing.denotation
-        return _asked(scene, _name(scene, thing, _MANY), True), thing.denotation
+            return scene.say(clauses.OF_MANY, many=many, one=thing.colour), thing.denotation
+        return _asked(scene, _name(scene, thing, clauses.MANY), True), thing.denotation
     thing = scene.named(target, "bbbct")
     parts = [thing.colour] if thing.colour else []
     parts += [f"a {thing.type}"] if thing.type else []
     denotation = thing.denotation
     if len(parts) < 2 or scene.chance(0.35):
-        (place, there), phrases = scene.one(list(_PLACES.items()))
+        (place, there), phrases = scene.one(list(clauses.PLACES.items()))
         placed: Denotation = {"at": [thing.denotation, place]}
         denotation = placed if there else {"and": [thing.denotation, {"not": placed}]}
-        clauses = [text for text in phrases if not text.startswith("that ")]
-        parts.append(scene.say(clauses))
+        sayable = [text for text in phrases if not text.startswith("that ")]
+        parts.append(scene.say(sayable))
     parts = [parts[n] for n in scene.generator.permutation(len(parts))]
     draw = scene.generator.random()
     if draw < 0.3:
-        must, subject = scene.one(_MUST), scene.one(_SUBJECTS)
+        must, subject = scene.one(clauses.MUST), scene.one(clauses.SUBJECTS)
         again = scene.chance(0.5)
         told = [f"{subject if again or not n else ''} {must} {part}".strip()
                 for n, part in enumerate(parts)]  # fmt: skip
         return scene.one((" and ", ", ", ", and ", "; ", ". ")).join(told), denotation
     if draw < 0.6:
-        return _asked(scene, scene.say(_TOGETHER, x=", ".join(parts)), False), denotation
+        return _asked(scene, scene.say(clauses.TOGETHER, x=", ".join(parts)), False), denotation
     last = scene.one((", ", " and ")).join(parts[1:])
-    return scene.say(_SENTENCES, a=parts[0], b=last), denotation
+    return scene.say(clauses.SENTENCES, a=parts[0], b=last), denotation
 
 
 _KINDS: dict[Callable[[_Scene], tuple[str, Denotation] | None], float] = {

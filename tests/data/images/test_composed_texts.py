@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from langrl.data.images import composed_texts
+from langrl.data.images import composed_clauses
 from langrl.data.images.augment import NO_WORDS, NearWords, TextWriter
 from langrl.data.images.composed_texts import compose
 from langrl.data.images.grid_scenes import world_batch
@@ -151,7 +151,7 @@ def test_plurals_are_replaced_by_plurals_of_near_words():
 
 
 def test_pools_name_slots_that_are_filled():
-    for name, pool in vars(composed_texts).items():
+    for name, pool in vars(composed_clauses).items():
         if name.isupper() and isinstance(pool, list):
             for text in pool:
                 if isinstance(text, str):
