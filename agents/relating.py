@@ -29,7 +29,11 @@ class RelatingConfig(Settings):
     """How a multimodal variational autoencoder is trained."""
 
     contrast: bool = Field(True, description="contrast related with unrelated pairs")
-    objective: str = Field("iwae", description="bound on log-likelihoods: elbo or iwae")
+    objective: str = Field(
+        "iwae",
+        description="bound on log-likelihoods: elbo, iwae, or dreg, which is iwae with doubly"
+        " reparameterised gradients",
+    )
     samples: int = Field(4, ge=1, le=4096, description="latents of each pair (K)")
     gamma: float = Field(2.0, ge=1, le=1e6, description="weight of the likelihood of related pairs")
     negatives: int | None = Field(

@@ -50,12 +50,12 @@ def train_classifier(
         ConfigError: if ``image`` is not one that ``towers.build_encoder`` takes.
     """
     _check_labels(x, labels)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(x.device).manual_seed(seed)
     with seeded(seed):
         convolutions = {"image": image, "channels": _CHANNELS} if image else {}
         modality = ModalityConfig(name="x", size=x.shape[1], **convolutions)
         hidden, features = build_encoder(modality, _WIDTH, 1)
-        network = nn.Sequential(hidden, nn.Linear(features, classes))
+        network = nn.Sequential(hidden, nn.Linear(features, classes)).to(x.device)
 
     def loss(batch: Batch) -> tuple[Tensor, Batch]:
         return functional.cross_entropy(network(batch["x"]), batch["labels"]), {}
@@ -63,9 +63,9 @@ def train_classifier(
     weights = dict(network.named_parameters())
     optimiser = Optimiser(weights, _RATE, constant_schedule, weight_decay=1e-2)
     for _ in range(_STEPS):
-        rows = torch.randint(len(x), (_BATCH,), generator=generator)
-        noise = _JITTER * torch.randn(_BATCH, x.shape[1], generator=generator)
-        optimiser.update({"x": x[rows] + noise, "labels": labels[rows]}, loss)
+        rows = torch.randint(len(x), (_BATCH,), generator=generator, device=x.device)
+        noise = torch.randn(_BATCH, x.shape[1], generator=generator, device=x.device)
+        optimiser.update({"x": x[rows] + _JITTER * noise, "labels": labels[rows]}, loss)
     network.requires_grad_(False)
 
     def classify(given: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def latent_accuracy(
         _check_labels(given, test_labels)
         targets = functional.one_hot(train_labels).to(fitted.dtype)  # [N, C]
         square = fitted.mT @ fitted
-        square += _RIDGE * square.diagonal().mean() * torch.eye(len(square))
+        square.diagonal().add_(_RIDGE * square.diagonal().mean())
         weights = torch.linalg.solve(square, fitted.mT @ targets)  # [D + 1, C]
         accuracies[name] = _share((given @ weights).argmax(-1), test_labels)
     return accuracies
@@ -110,7 +110,9 @@ def latent_accuracy(
 
 def _means(model: MultimodalVAE, name: str, x: Tensor) -> Tensor:
     mean = model.posterior({name: x})[0][0]
-    return torch.cat([mean, torch.ones(len(mean), 1)], 1)  # [N, D + 1], the last for the intercept
+    return torch.cat(
+        [mean, mean.new_ones(len(mean), 1)], 1
+    )  # [N, D + 1], the last for the intercept
 
 
 def _share(named: Tensor, labels: Tensor) -> float:

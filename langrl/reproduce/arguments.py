@@ -75,14 +75,23 @@ class RelatingArguments(ParallelReproduction):
     """Contrast related with unrelated pairs in generative models of two modalities."""
 
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each model on digits")
-    worlds_seeds: int = Field(2, ge=1, le=1000, description="the same on pairs of grid worlds")
+    worlds_seeds: int = Field(2, ge=0, le=1000, description="the same on pairs of grid worlds")
     found_seeds: int = Field(1, ge=0, le=1000, description="of those, that find more pairs")
     ablation_seeds: int = Field(1, ge=0, le=1000, description="of those, for ablations")
-    goals_seeds: int = Field(1, ge=1, le=1000, description="agents that the models are used by")
+    goals_seeds: int = Field(1, ge=0, le=1000, description="agents that the models are used by")
     episodes: int = Field(
         100, ge=1, le=100_000, description="that those agents are measured in, per level"
     )
     steps: int = Field(400, ge=1, le=1_000_000, description="gradient steps of each training")
+    batch_size: int = Field(64, ge=2, le=100_000, description="digits: pairs in a batch")
+    samples: int = Field(2, ge=1, le=4096, description="digits: latents of each pair (K)")
+    channels: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="digits: of the convolution nearest to an image; 32 as published",
+    )
+    device: str = Field("cpu", description="digits: where models are trained and measured")
 
 
 class Sb3ZeroShotArguments(ParallelReproduction):

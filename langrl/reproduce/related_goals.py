@@ -44,8 +44,8 @@ from langrl.reproduce.common import train_once, with_given
 from langrl.reproduce.relating_claims import claim_row
 from langrl.reproduce.relating_tasks import (
     MODEL,
-    TRAININGS,
     Pairs,
+    Scale,
     world_modalities,
     world_pairs,
 )
@@ -81,7 +81,8 @@ def run_goals(
     config = _critic_config(seed, critic_steps)
     run = folder / "runs" / f"critic-{seed}"
     train_once(config, run, f"grid goto, seed {seed}: critic")
-    key = [config.model_dump(mode="json"), episodes, steps, MODEL, TRAININGS["worlds"].model_dump()]
+    training = Scale(steps).training("worlds")
+    key = [config.model_dump(mode="json"), episodes, MODEL, training.model_dump()]
     key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, CANDIDATES, DRAWS, list(PROPAGATIONS)]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
@@ -146,8 +147,8 @@ def _train(pairs: Pairs, seed: int, steps: int) -> MultimodalVAE:
     modalities = world_modalities(len(learn_words()))
     model = build_vae(VaeConfig(modalities=modalities, backbone=BACKBONE, **MODEL), seed)
     generator = torch.Generator().manual_seed(seed)
-    config = TRAININGS["worlds"].model_copy(update={"steps": steps})
-    return RelatingLearner(model, pairs.observations, config, generator).train().eval()
+    training = Scale(steps).training("worlds")
+    return RelatingLearner(model, pairs.observations, training, generator).train().eval()
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +280,12 @@ def over_seeds(measured: Sequence[Row]) -> list[Row]:
 
 
 def claims(rows: Sequence[Row]) -> list[Row]:
-    """Return what found pairs and generated candidates add to success, beside what is expected."""
+    """Return what found pairs and generated candidates add to success, beside what is expected.
+
+    None if no agent was measured.
+    """
+    if not rows:
+        return []
     success = {(row["fit"], row["candidates"]): row["success"] for row in rows}
     few, every = (success[fit, "all poses"] for fit in ("few", "all"))
     recovered = {

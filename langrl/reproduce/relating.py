@@ -10,7 +10,7 @@ Axes: ``N`` pairs, ``S`` seeds.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 from langrl.agents.relating import RelatingLearner
 from langrl.data.digit_pairs import written_digits
 from langrl.evaluation.coherence import threshold_at
+from langrl.models.protocols import device_of
 from langrl.models.vae.backbones import BACKBONES
 from langrl.models.vae.config import VaeConfig
 from langrl.models.vae.model import MultimodalVAE, build_vae
@@ -41,8 +42,9 @@ from langrl.reproduce.relating_claims import (
 from langrl.reproduce.relating_tasks import (
     MODEL,
     TASKS,
-    TRAININGS,
+    TRAINING,
     Pairs,
+    Scale,
     Task,
     aligned_scores,
     measure,
@@ -52,6 +54,7 @@ from langrl.training.engines.config import EngineFlags
 from langrl.training.jobs import chained
 from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
+from langrl.training.run_folder import use_device
 
 SHARES = {"digits": (0.05, 0.2, 1.0), "worlds": (0.2, 1.0)}
 """Of the related training pairs; fewer for the worlds, to save time."""
@@ -61,17 +64,23 @@ LABELLED = 0.2  # the share from which more pairs are found
 SCORED = 0.2  # of the labelled pairs, which the model that finds more is not trained on
 WRONG = 0.05  # of the partners of those pairs, exchanged at random, that the threshold keeps
 ROUNDS = (1, 3)  # of finding pairs
-ABLATED = ("mmvae", 0.2)  # backbone, and share of the related pairs
-ABLATIONS: dict[str, Row] = {
-    "without likelihood": {"gamma": 1.0},
-    "one direction": {"both_ways": False},
-    "hard unrelated pairs": {"hardest": 4},
-    "elbo": {"objective": "elbo"},
-    "without warm-up": {"warm_up": 0.0},
-    "gamma 2": {"gamma": 2.0},
-    "one bound": {"proposal": "posterior", "negatives": 4},
+ABLATED_SHARE = 0.2  # of the related pairs
+_OWN_LATENTS: Row = {"proposal": "posterior", "negatives": 4}
+ABLATIONS: dict[str, dict[str, Row]] = {
+    "mvae": {"own latents": _OWN_LATENTS},
+    "mmvae": {
+        "without likelihood": {"gamma": 1.0},
+        "one direction": {"both_ways": False},
+        "hard unrelated pairs": {"hardest": 4},
+        "elbo": {"objective": "elbo"},
+        "without warm-up": {"warm_up": 0.0},
+        "gamma 2": {"gamma": 2.0},
+        "own latents": _OWN_LATENTS,
+        "own latents, dreg": _OWN_LATENTS | {"objective": "dreg"},
+    },
+    "jmvae": {"own latents": _OWN_LATENTS, "kl weight 1": {"kl_weight": 1.0}},
 }
-"""What is changed of the training with contrast, by name."""
+"""What is changed of the model or its training with contrast, by backbone and name."""
 COLUMNS = ("task", "backbone", "contrast", "share", "latent", "joint", "cross", "synergy", "auc")
 _SHOWN = 10  # observations in the figure of generations
 
@@ -83,14 +92,16 @@ def reproduce(options: RelatingArguments, command: str) -> None:
 
     Raises:
         MissingExtraError: if scikit-learn, which has the digits, is not installed.
+        ConfigError: if this machine has no such device.
     """
+    use_device(options.device, torch.get_num_threads())
     out, steps = options.out, options.steps
     goals: list[tuple[Any, ...]] = [
         ("goals", out, seed, options.episodes, None, steps) for seed in range(options.goals_seeds)
     ]
-    backbones = _backbone_jobs(options)
     written_digits()  # refused now, not after other trainings
-    parts = run_parts(measure_part, goals + backbones, options, "relating")
+    jobs = goals + _backbone_jobs(options)
+    parts = run_parts(measure_part, jobs, options, "relating")
     success, rows = chained(parts[: len(goals)]), chained(parts[len(goals) :])
     measured = [row for row in rows if "share" in row]
     ablated = summarise([row for row in rows if "ablation" in row], ABLATION_KEYS)
@@ -103,25 +114,31 @@ def reproduce(options: RelatingArguments, command: str) -> None:
     checked = [*linear_gaussian_rows(), *claims(measured), *related_goals.claims(followed)]
     print_table("claims", checked, CLAIM_COLUMNS)
     config: Row = options.model_dump(exclude={"out", *EngineFlags.model_fields}) | MODEL
-    config |= {"training": {name: value.model_dump() for name, value in TRAININGS.items()}}
+    scale = _scale(options)
+    config |= {"training": {task: scale.training(task).model_dump() for task in TASKS}}
     tables = {"table": table, "measured": measured, "differences": gains, "ablations": ablated}
     tables |= {"success": followed, "episodes": success}
     write_report(out, command, config, checked, _figures(table, rows), **tables)
 
 
+def _scale(options: RelatingArguments) -> Scale:
+    return Scale(**options.model_dump(include={each.name for each in fields(Scale)}))
+
+
 def _backbone_jobs(options: RelatingArguments) -> list[tuple[Any, ...]]:
-    """Return a job for each seed, task and backbone, and how many rounds of finding pairs."""
+    """Return the jobs of each seed, task and backbone; those that share a task are together."""
     counts = {"digits": options.seeds, "worlds": options.worlds_seeds}
-    return [
-        (
-            "backbone", options.out / "records", task, backbone, seed, options.steps,
-            max(ROUNDS) if seed < options.found_seeds else 0, seed < options.ablation_seeds,
-        )
-        for seed in range(max(counts.values()))
-        for task in TASKS
-        if seed < counts[task]
-        for backbone in BACKBONES
-    ]  # fmt: skip
+    jobs: list[tuple[Any, ...]] = []
+    for seed in range(max(counts.values())):
+        for task in [task for task in TASKS if seed < counts[task]]:
+            for backbone in BACKBONES:
+                run = _Run(task, backbone, seed, _scale(options))
+                ablations = ABLATIONS[backbone] if task == "digits" else {}
+                jobs += [("shares", options.out, run, contrast) for contrast in (False, True)]
+                jobs += [("found", options.out, run)] * (seed < options.found_seeds)
+                if seed < options.ablation_seeds:
+                    jobs += [("ablation", options.out, run, name) for name in ablations]
+    return jobs
 
 
 def _figures(table: Sequence[Row], rows: Sequence[Row]) -> dict[str, Figure]:
@@ -140,37 +157,8 @@ def _figures(table: Sequence[Row], rows: Sequence[Row]) -> dict[str, Figure]:
 
 
 def measure_part(part: str, *arguments: Any) -> list[Row]:
-    """Return the rows of a job: a ``backbone`` in a task, or ``goals``, models in an agent."""
+    """Return the rows of a job: a part of ``PARTS``."""
     return PARTS[part](*arguments)
-
-
-def measure_backbone(
-    records: Path, task: str, backbone: str, seed: int, steps: int, rounds: int, ablate: bool
-) -> list[Row]:
-    """Return a row for each share, with and without the contrast, and for found pairs if any.
-
-    Rows of seed 0 on all pairs also have scores and generations, for figures.
-    """
-    key = [MODEL, TRAININGS[task].model_dump(), steps, LABELLED, SCORED, WRONG]
-    record = ResultCache(records / f"{task}-{backbone}-{seed}.jsonl", key)
-    run = _Run(task, backbone, seed, steps)
-    rows = []
-    for share in SHARES[task] + (CURVE[task] if seed == 0 else ()):
-        for name, contrast in (("plain", False), ("contrast", True)):
-            rows += record.rows(f"{share:g} {name}", partial(_measured, run, contrast, share))
-    if rounds:
-        rows += record.rows(f"found in up to {rounds} rounds", partial(_propagate, run, rounds))
-    if ablate and task == "digits" and backbone == ABLATED[0]:
-        for name in ABLATIONS:
-            rows += record.rows(f"ablated: {name}", partial(_ablated, run, name))
-    common = {"task": task, "backbone": backbone, "seed": seed}
-    return [common | row for row in rows]
-
-
-PARTS: dict[str, Callable[..., list[Row]]] = {
-    "backbone": measure_backbone,
-    "goals": related_goals.run_goals,
-}
 
 
 @dataclass(frozen=True)
@@ -180,72 +168,121 @@ class _Run:
     task: str
     backbone: str
     seed: int
-    steps: int
+    scale: Scale
 
     def drawn(self) -> Task:
         """Return the task's pairs."""
-        return TASKS[self.task](self.seed)
+        return TASKS[self.task](self.seed, self.scale)
+
+    def record(self, out: Path, part: str) -> ResultCache:
+        """Return the record of a part of the run."""
+        key = [MODEL, TRAINING.model_dump(), asdict(self.scale), LABELLED, SCORED, WRONG]
+        name = "-".join([self.task, self.backbone, str(self.seed), *part.split()])
+        return ResultCache(out / "records" / f"{name}.jsonl", key)
+
+    def labelled(self, rows: Sequence[Row]) -> list[Row]:
+        """Return rows that say what they are of."""
+        common = {"task": self.task, "backbone": self.backbone, "seed": self.seed}
+        return [common | row for row in rows]
 
     def train(self, related: Pairs, **changes: Any) -> MultimodalVAE:
         """Train on related pairs; the same seed has the same initial weights."""
-        config = VaeConfig(
-            modalities=self.drawn().modalities, backbone=self.backbone, **MODEL
-        )  # fmt: skip
-        training = TRAININGS[self.task].model_copy(update={"steps": self.steps} | changes)
-        model, generator = build_vae(config, self.seed), _generator(self.seed, 0)
+        task, device = self.drawn(), related.labels.device
+        changed_model = {name: changes.pop(name) for name in ("kl_weight",) if name in changes}
+        sizes = MODEL | changed_model
+        config = VaeConfig(modalities=task.modalities, backbone=self.backbone, **sizes)
+        training = self.scale.training(self.task).model_copy(update=changes)
+        model = build_vae(config, self.seed).to(device)
+        generator = self.generator(0, device)
         return RelatingLearner(model, related.observations, training, generator).train()
+
+    def generator(self, purpose: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """Return a source of randomness for a purpose."""
+        return torch.Generator(device).manual_seed(1000 * self.seed + purpose)
+
+    def measured(self, model: MultimodalVAE) -> Row:
+        """Return every measure of a trained model."""
+        return measure(model, self.drawn(), self.generator(1, device_of(model)))
+
+
+def measure_shares(out: Path, run: _Run, contrast: bool) -> list[Row]:
+    """Return a row for each share of the related pairs, with the contrast or without.
+
+    Rows of seed 0 on all pairs also have scores and generations, for figures.
+    """
+    record = run.record(out, "contrast" if contrast else "plain")
+    rows = []
+    for share in SHARES[run.task] + (CURVE[run.task] if run.seed == 0 else ()):
+        rows += record.rows(f"{share:g}", partial(_measured, run, contrast, share))
+    return run.labelled(rows)
+
+
+def measure_found(out: Path, run: _Run) -> list[Row]:
+    """Return a row for each number of rounds in which pairs are found."""
+    return run.labelled(run.record(out, "found").rows("rounds", partial(_propagate, run)))
+
+
+def measure_ablation(out: Path, run: _Run, name: str) -> list[Row]:
+    """Return the row of a training that is changed in one thing."""
+    record = run.record(out, f"ablated {name.replace(',', '')}")
+    return run.labelled(record.rows(name, partial(_ablated, run, name)))
+
+
+PARTS: dict[str, Callable[..., list[Row]]] = {
+    "shares": measure_shares,
+    "found": measure_found,
+    "ablation": measure_ablation,
+    "goals": related_goals.run_goals,
+}
 
 
 def _measured(run: _Run, contrast: bool, share: float) -> list[Row]:
     task, seed = run.drawn(), run.seed
-    related, _ = _split(task.train, share, seed)
+    related, _ = _split(task.train, share, run)
     model = run.train(related, contrast=contrast)
-    generator = _generator(seed, 1)
-    row: Row = {"contrast": contrast, "share": share} | measure(model, task, generator)
+    row: Row = {"contrast": contrast, "share": share} | run.measured(model)
     if seed or share < 1:
         return [row]
+    generator = run.generator(4, device_of(model))
     related_pmi, unrelated_pmi = map(_rounded, related_scores(model, task.test, generator))
     scores = {"contrast": contrast, "related": related_pmi, "unrelated": unrelated_pmi}
     return [row, scores, {"contrast": contrast} | _generations(model, task, generator)]
 
 
 def _ablated(run: _Run, name: str) -> list[Row]:
-    task = run.drawn()
-    related, _ = _split(task.train, ABLATED[1], run.seed)
-    model = run.train(related, **ABLATIONS[name])
-    return [{"ablation": name} | measure(model, task, _generator(run.seed, 1))]
+    related, _ = _split(run.drawn().train, ABLATED_SHARE, run)
+    model = run.train(related, **ABLATIONS[run.backbone][name])
+    return [{"ablation": name} | run.measured(model)]
 
 
-def _generator(seed: int, purpose: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1000 * seed + purpose)
-
-
-def _split(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
+def _split(pairs: Pairs, share: float, run: _Run) -> tuple[Pairs, Pairs]:
     """Return a share of the pairs at random, larger ones containing smaller ones; and the rest."""
-    order = torch.randperm(len(pairs), generator=_generator(seed, 2))
+    order = torch.randperm(len(pairs), generator=run.generator(2))
     count = max(2, math.ceil(share * len(pairs)))
     return pairs.take(order[:count]), pairs.take(order[count:])
 
 
-def _propagate(run: _Run, rounds: int) -> list[Row]:
+def _propagate(run: _Run) -> list[Row]:
     """Find pairs among unlabelled ones with a model of a few, train on both, and so on.
 
     Candidates are the other training pairs, and as many pairs with unrelated partners. A part of
     the labelled pairs is kept from the models that score: the threshold is the score that few of
     its exchanged partners reach. It has no more labels than the share itself.
     """
-    task, generator = run.drawn(), _generator(run.seed, 3)
-    labelled, rest = _split(task.train, LABELLED, run.seed)
+    task = run.drawn()
+    labelled, rest = _split(task.train, LABELLED, run)
+    where = rest.labels.device
+    generator = run.generator(3, where)
     scored = int(SCORED * len(labelled))
     known, kept_back = labelled.take(slice(scored, None)), labelled.take(slice(scored))
-    partners = torch.randperm(len(rest), generator=generator)
+    partners = torch.randperm(len(rest), generator=generator, device=where)
     candidates = rest.beside(rest.with_partners(partners))
     related = rest.labels[partners] == rest.labels
     right = torch.cat([torch.ones_like(related), related])
-    order = torch.randperm(len(kept_back), generator=generator)
+    order = torch.randperm(len(kept_back), generator=generator, device=where)
     exchanged = kept_back.with_partners(order)
     found, rows = known.take(slice(0)), []
-    for number in range(1, rounds + 1):
+    for number in range(1, max(ROUNDS) + 1):
         model = run.train(known.beside(found))
         threshold = threshold_at(aligned_scores(model, exchanged, generator), WRONG)
         kept = aligned_scores(model, candidates, generator) >= threshold
@@ -257,7 +294,7 @@ def _propagate(run: _Run, rounds: int) -> list[Row]:
         row: Row = {"contrast": True, "share": share}
         row |= {"precision": hits / max(1, int(kept.sum())), "recall": hits / int(right.sum())}
         again = run.train(labelled.beside(found))
-        rows.append(row | measure(again, task, _generator(run.seed, 1)))
+        rows.append(row | run.measured(again))
     return rows
 
 

@@ -40,20 +40,32 @@ from langrl.models.vae.pairs import pair_information
 
 MODEL = {"latent": 16, "width": 128, "depth": 1}
 """Sizes of every model."""
-_TRAINING = RelatingConfig(steps=400, gamma=3.0, with_positive=True, warm_up=0.25)
-TRAININGS = {
-    "digits": _TRAINING.model_copy(update={"samples": 2, "batch_size": 64}),
-    "worlds": _TRAINING,
-}
-"""How models of each task are trained, but for the contrast and the steps."""
+TRAINING = RelatingConfig(gamma=3.0, with_positive=True, warm_up=0.25)
+"""How every model is trained, but for what a ``Scale`` says."""
 MEASURES = ("latent", "joint", "cross", "synergy")
 _SAMPLES = 32  # latents of an estimate of log p
 _FEW_SAMPLES, _BLOCK = 8, 400  # latents and pairs at once where many pairs are scored
-_CHANNELS = 8  # of the convolution nearest to the image; a quarter of the published towers'
 _STREETS = 10_000  # images that their classifier is trained on
 _GENERATED, _PRIOR = 2, 1000  # of each test observation and in all, for coherence
 _NAMED = 1000  # training pairs that the linear probe is fitted on
 _TEXTS = 4  # most texts of one kind whose words a classifier sees together
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large trainings on digits are, and where; of grid worlds' pairs, only the steps count."""
+
+    steps: int = 400
+    batch_size: int = 64
+    samples: int = 2
+    channels: int = 8
+    device: str = "cpu"
+
+    def training(self, task: str) -> RelatingConfig:
+        """Return how models of a task are trained, but for the contrast."""
+        sizes = {"samples": self.samples, "batch_size": self.batch_size}
+        changes = {"steps": self.steps} | (sizes if task == "digits" else {})
+        return TRAINING.model_copy(update=changes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +82,11 @@ class Pairs:
         """Return some of the pairs."""
         picked = {name: value[rows] for name, value in self.observations.items()}
         return Pairs(picked, self.labels[rows])
+
+    def to(self, device: str) -> "Pairs":
+        """Return the pairs on a device."""
+        moved = {name: value.to(device) for name, value in self.observations.items()}
+        return Pairs(moved, self.labels.to(device))
 
     def sides(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the observations of the first modality, and of the second, by its name."""
@@ -103,7 +120,7 @@ class Task:
 
 
 @lru_cache(maxsize=1)
-def digits(seed: int, streets: int = 20) -> Task:
+def digits(seed: int, scale: Scale = Scale(), streets: int = 20) -> Task:
     """Return handwritten digits beside digits as on houses, 19,940 pairs to train on.
 
     Each handwritten digit is in as many pairs as there are ``streets``. Raises MissingExtraError if
@@ -113,14 +130,15 @@ def digits(seed: int, streets: int = 20) -> Task:
         ModalityConfig(name="written", size=WRITTEN_SIZE, likelihood="gaussian", scale=0.15),
         ModalityConfig(
             name="street", size=STREET_SIZE, likelihood="gaussian", scale=1.0,
-            image=STREET_IMAGE, channels=_CHANNELS,
+            image=STREET_IMAGE, channels=scale.channels,
         ),
     )  # fmt: skip
     parts = draw_digit_pairs(seed, glyphs=streets, draw=draw_street_digits)
-    train, apart, test = map(_digit_pairs, parts)
+    train, apart, test = (_digit_pairs(part).to(scale.device) for part in parts)
     seen = torch.cat([part.observations["written"] for part in (train, apart)])
     written = train_classifier(seen, torch.cat([train.labels, apart.labels]), 10, seed)
-    return Task(modalities, train, apart, test, {"written": written, "street": street_classifier()})
+    named = {"written": written, "street": street_classifier(scale.device)}
+    return Task(modalities, train, apart, test, named)
 
 
 def _digit_pairs(pairs: DigitPairs) -> Pairs:
@@ -129,17 +147,18 @@ def _digit_pairs(pairs: DigitPairs) -> Pairs:
 
 
 @lru_cache(maxsize=1)
-def street_classifier() -> Classify:
+def street_classifier(device: str) -> Classify:
     """Return a classifier of digits as on houses, trained on images of its own; the same always."""
     generator = np.random.default_rng(0)
     shown = generator.integers(10, size=_STREETS)
     images = torch.from_numpy(draw_street_digits(shown, generator))
-    return train_classifier(images, torch.from_numpy(shown), 10, 0, STREET_IMAGE)
+    labels = torch.from_numpy(shown).to(device)
+    return train_classifier(images.to(device), labels, 10, 0, STREET_IMAGE)
 
 
 @lru_cache(maxsize=1)
-def worlds(seed: int, train: int = 2000, others: int = 400) -> Task:
-    """Return what is faced in grid worlds beside instructions that denote it.
+def worlds(seed: int, scale: Scale = Scale(), train: int = 2000, others: int = 400) -> Task:
+    """Return what is faced in grid worlds beside instructions that denote it, on the CPU.
 
     Training pairs name a colour, a type or both; those apart and for testing name both, so that
     the class of a text is the kind of object that it denotes.
@@ -195,12 +214,14 @@ TASKS = {"digits": digits, "worlds": worlds}
 
 def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Return for each pair [N] another one of another class, at random."""
-    partners = torch.randperm(len(labels), generator=generator)
+    where = labels.device
+    partners = torch.randperm(len(labels), generator=generator, device=where)
     for _ in range(1000):
         clash = labels[partners] == labels
         if not clash.any():
             break
-        partners[clash] = torch.randint(len(labels), (int(clash.sum()),), generator=generator)
+        count = (int(clash.sum()),)
+        partners[clash] = torch.randint(len(labels), count, generator=generator, device=where)
     return partners
 
 
@@ -220,12 +241,12 @@ def related_scores(
     """Return the PMI of pairs [N], and of their first modality with partners of other classes."""
     partners = unrelated_partners(pairs.labels, generator)
     scores = pair_information(model, *pairs.sides(), generator, _SAMPLES)
-    return scores.diagonal(), scores[torch.arange(len(pairs)), partners]
+    return scores.diagonal(), scores.gather(1, partners.unsqueeze(1)).squeeze(1)
 
 
 def _related_auc(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator) -> float:
     related, unrelated = related_scores(model, pairs, generator)
-    scores = torch.cat([related, unrelated]).numpy()
+    scores = torch.cat([related, unrelated]).cpu().numpy()
     return roc_auc(scores, np.arange(len(scores)) < len(related))
 
 

@@ -4,7 +4,7 @@ import torch
 from command_line import read_results
 
 from langrl.data.related_pairs import KINDS
-from langrl.errors import ShapeError
+from langrl.errors import ConfigError, ShapeError
 from langrl.evaluation import coherence
 from langrl.evaluation.coherence import (
     cross_coherence,
@@ -21,7 +21,7 @@ from langrl.reproduce import related_goals, relating, relating_tasks
 from langrl.reproduce.arguments import RelatingArguments
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_claims import claims, differences, half_interval, summarise
-from langrl.reproduce.relating_tasks import Pairs, digits, unrelated_partners, worlds
+from langrl.reproduce.relating_tasks import Pairs, Scale, digits, unrelated_partners, worlds
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
 
@@ -95,8 +95,9 @@ def test_unrelated_partners_are_of_another_class():
 
 def test_shares_are_nested_and_parts_are_apart():
     pairs = Pairs({"x": torch.arange(50.0).unsqueeze(1)}, torch.arange(50))
-    few, rest = relating._split(pairs, 0.2, 0)
-    more, _ = relating._split(pairs, 0.5, 0)
+    run = relating._Run("digits", "mvae", 0, Scale())
+    few, rest = relating._split(pairs, 0.2, run)
+    more, _ = relating._split(pairs, 0.5, run)
     assert len(few) == 10
     assert len(rest) == 40
     assert set(few.labels.tolist()) <= set(more.labels.tolist())
@@ -162,8 +163,8 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
 ):
     pytest.importorskip("sklearn")
     tasks = {
-        "worlds": lambda seed: worlds(seed, 100, 40),
-        "digits": lambda seed: digits(seed, 1),
+        "worlds": lambda seed, scale: worlds(seed, scale, 100, 40),
+        "digits": lambda seed, scale: digits(seed, scale, 1),
     }
     monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0), "digits": (0.2, 1.0)})
     monkeypatch.setattr(relating, "TASKS", tasks)
@@ -181,7 +182,7 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     relating.reproduce(options, "a test")
     results = read_results(tmp_path)
     assert len(results["measured"]) == 6 + 8
-    assert {row["ablation"] for row in results["ablations"]} == set(relating.ABLATIONS)
+    assert {row["ablation"] for row in results["ablations"]} == set(relating.ABLATIONS["mmvae"])
     assert {row["share"] for row in results["differences"]} == {0.1, 0.2, 1.0}
     assert {row["task"] for row in results["rows"]} == {
         "linear-Gaussian", "worlds", "digits", "grid goto"
@@ -199,8 +200,35 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
         for task in tasks:
             assert (tmp_path / "figures" / f"{task}-{name}.png").stat().st_size > 5000
     monkeypatch.setattr(related_goals, "_measure", None)
-    monkeypatch.setattr(relating, "_measured", None)  # it would fail if it were measured again
+    for name in ("_measured", "_propagate", "_ablated"):
+        monkeypatch.setattr(relating, name, list)  # it would fail if it were measured again
+    for cell in (tmp_path / "cells").iterdir():
+        cell.unlink()
     relating.reproduce(options, "a test")
+
+
+def test_a_reproduction_of_digits_alone_at_another_scale(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(relating, "TASKS", {"digits": lambda seed, scale: digits(seed, scale, 1)})
+    monkeypatch.setattr(relating, "SHARES", {"digits": (0.2, 1.0)})
+    monkeypatch.setattr(relating, "CURVE", {"digits": ()})
+    monkeypatch.setattr(relating, "BACKBONES", ("jmvae",))
+    monkeypatch.setattr(relating_tasks, "_STREETS", 100)
+    monkeypatch.setattr(relating_tasks, "_SAMPLES", 2)
+    monkeypatch.setattr(coherence, "_STEPS", 2)
+    options = RelatingArguments(
+        out=tmp_path, seeds=1, worlds_seeds=0, found_seeds=0, goals_seeds=0, steps=2,
+        batch_size=16, samples=4, channels=2, workers=1,
+    )  # fmt: skip
+    relating.reproduce(options, "a test")
+    results = read_results(tmp_path)
+    assert len(results["measured"]) == 4
+    assert {row["ablation"] for row in results["ablations"]} == {"own latents", "kl weight 1"}
+    assert {row["task"] for row in results["rows"]} == {"linear-Gaussian", "digits"}
+    assert results["config"]["training"]["digits"]["batch_size"] == 16
+    assert results["config"]["channels"] == 2
+    with pytest.raises(ConfigError, match="device 'abacus' is not available"):
+        relating.reproduce(options.model_copy(update={"device": "abacus"}), "a test")
 
 
 def test_recovered_share_is_of_the_distance_from_few_to_all():

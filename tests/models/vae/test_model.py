@@ -8,7 +8,7 @@ from langrl.errors import ConfigError, DomainError, NonFiniteError, ShapeError, 
 from langrl.functional.generative import importance_weighted
 from langrl.models.vae.backbones import BACKBONES
 from langrl.models.vae.config import ModalityConfig, VaeConfig
-from langrl.models.vae.model import build_vae, elbo, iwae, iwae_by_expert
+from langrl.models.vae.model import build_vae, dreg_by_expert, elbo, iwae, iwae_by_expert
 from langrl.models.vae.pairs import pair_log_weights
 from langrl.reproduce.linear_gaussian import exact_log_likelihood, linear_model, sample_pairs
 
@@ -334,3 +334,27 @@ def test_data_that_cannot_be_trained_on_is_refused():
         RelatingLearner(make(), one, RelatingConfig(), seeded())
     with pytest.raises(UnknownNameError, match="did you mean 'elbo'"):
         RelatingLearner(make(), data, RelatingConfig(objective="elbow"), seeded())
+
+
+def test_doubly_reparameterised_gradients_are_those_of_the_bound_on_average_with_less_noise():
+    model = linear_model("mvae", seeded())
+    pairs = sample_pairs(model, 3, seeded(1))
+    with torch.no_grad():  # no longer the exact posterior
+        for parameter in model.backbone.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=seeded(2))
+    weight = next(model.backbone.parameters())
+    decoder = next(model.decoders.parameters())
+
+    def gradients(bound, at):
+        model.zero_grad()
+        bound(model, model.encode(pairs), seeded(at), 128).sum().backward()
+        return weight.grad.clone(), decoder.grad.clone()
+
+    def drawn(bound):
+        return map(torch.stack, zip(*(gradients(bound, at) for at in range(300)), strict=True))
+
+    (plain, plain_decoder), (doubly, doubly_decoder) = drawn(iwae_by_expert), drawn(dreg_by_expert)
+    torch.testing.assert_close(doubly_decoder, plain_decoder)  # the same samples, the same bound
+    error = (plain.var(0) / len(plain) + doubly.var(0) / len(plain)).sqrt()
+    assert ((doubly - plain).mean(0).abs() < 5 * error + 1e-6).all()
+    assert doubly.var(0).sum() < 0.7 * plain.var(0).sum()
