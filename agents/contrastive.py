@@ -16,6 +16,7 @@ from langrl.data.state_text_pairs import StateTextPairs
 from langrl.functional.losses import forward_info_nce, ranking_info_nce, symmetric_info_nce
 from langrl.models.critics.maze import GoalCritic, LanguageCritic, named_weights
 from langrl.models.encoders import CompactTextEncoder
+from langrl.models.regions import trust_in_roles
 from langrl.training.learner import Experience, GradientLearner
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
 
@@ -111,7 +112,8 @@ class ContrastiveLearner(GradientLearner):
 
     def _language_loss(self, batch: Batch) -> tuple[Tensor, Batch]:
         language = self.language
-        logits = language.score(language.goal(batch["described"]), language.text(batch["text"]))
+        goals, texts = language.goal(batch["described"]), language.text(batch["text"])
+        logits = language.score(goals, texts, trust_in_roles(self.step / self.config.steps))
         denoted, penalty = batch.get("denoted"), self.config.logsumexp_penalty
         if denoted is None:
             loss, metrics = symmetric_info_nce(logits, logsumexp_penalty=penalty)
@@ -119,18 +121,19 @@ class ContrastiveLearner(GradientLearner):
             some = ~denoted.all(1)  # a text that denotes every state has nothing to contrast with
             told, fitting = logits.T[some], denoted[some]
             _, metrics = forward_info_nce(told, positives=fitting)
-            loss = share_of_information(told, fitting)
+            loss = balanced_information(told, fitting)
             if penalty:
                 loss = loss + penalty * told.logsumexp(1).square().mean()
         return loss, metrics | {"scale": language.scale.log_scale.detach().exp()}
 
 
-def share_of_information(logits: Tensor, denoted: Tensor) -> Tensor:
-    """Return the share of what texts say about states that is not learned yet, on average.
+def balanced_information(logits: Tensor, denoted: Tensor) -> Tensor:
+    """Return what texts say about states and is not learned yet, balanced between texts.
 
     With all states alike, a text that denotes n of B says log(B / n) nats: "row 3" says 2.3 in a
-    maze of ten rows, "not row 3" only 0.1. InfoNCE would leave such texts for last; here all count
-    alike. 1 where all states score alike, 0 where the denoted ones share all of the probability.
+    maze of ten rows, "not row 3" only 0.1. InfoNCE would leave such texts for last. Where the share
+    of each text's nats counts, those of one cell are told less sharply. So the nats of a text are
+    divided by the root of how many there are.
 
     Args:
         logits: scores of texts and states [K, B].
@@ -139,4 +142,4 @@ def share_of_information(logits: Tensor, denoted: Tensor) -> Tensor:
     count = denoted.sum(1)  # [K]
     told = (logits.log_softmax(1) * denoted).sum(1) / count
     most = (denoted.shape[1] / count).log()
-    return ((-told - count.log()) / most.clamp(min=_LEAST_INFORMATION)).mean()
+    return ((-told - count.log()) / most.clamp(min=_LEAST_INFORMATION).sqrt()).mean()

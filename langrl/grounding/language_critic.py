@@ -20,6 +20,7 @@ from langrl.models.critics.build import LanguageDescription, build_language, wor
 from langrl.models.critics.maze import LanguageCritic
 from langrl.models.encoders import CompactTextEncoder
 from langrl.models.language_image.model import LanguageImageModel
+from langrl.models.regions import trust_in_roles
 from langrl.models.understanding import Understanding
 from langrl.protocols import Array
 from langrl.training.optim import Batch, Optimiser, cosine_schedule
@@ -88,7 +89,8 @@ def learn_language(
 
     def loss(batch: Batch) -> tuple[Tensor, Batch]:
         embedded = language.text(batch["text"])  # [U, J, D]
-        scores = language.score(language.goal(batch["goal"]), embedded)  # [B, U]
+        trust = trust_in_roles(optimiser.step / steps)
+        scores = language.score(language.goal(batch["goal"]), embedded, trust)  # [B, U]
         return symmetric_info_nce(scores[:, batch["column"]])
 
     weights = dict(language.named_parameters())

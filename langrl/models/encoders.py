@@ -26,8 +26,6 @@ from langrl.words import PAD, UNKNOWN, TokenLimit, WordLimit, WordTokeniser
 PACKAGED = "all-MiniLM-L6-v2"  # the model that the extra "offline" carries
 _WINDOW, _WORD_SIZE = 5, 24  # words seen together; numbers in a word's embedding
 _IDLE_WORDS, _MOST_IDLE = 4000, 6  # the first ones of the table; in a text
-_ROLE_SCALE = 3.0  # of logits of roles, so that they are learned in time
-_FIRST_ROLES = (0.7, -0.7, -1.0)  # included, excluded, everything: at first, all is included
 _CACHED_TEXTS = 100_000
 
 
@@ -114,8 +112,8 @@ class CompactTextEncoder(nn.Module):
         if self.roles is not None:
             last = self.roles[-1]
             assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            last.bias.data.copy_(torch.tensor(_FIRST_ROLES))
+            nn.init.zeros_(last.weight)  # roles that nothing was learned of
+            nn.init.zeros_(last.bias)
         self._known = known
         self.project: nn.Linear | None = None
         self.table: Tensor
@@ -233,7 +231,7 @@ class CompactTextEncoder(nn.Module):
         mean = (hidden * words).sum(1) / words.sum(1).clamp(min=1)
         largest = hidden.masked_fill(~words, -torch.inf).amax(1)
         whole = torch.cat([mean, largest], -1).unsqueeze(1).expand(-1, pooled.shape[1], -1)
-        return torch.cat([regions, _ROLE_SCALE * self.roles(torch.cat([pooled, whole], -1))], -1)
+        return torch.cat([regions, self.roles(torch.cat([pooled, whole], -1))], -1)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Map texts to embeddings [K, J, D]; errors as ``tokenise``."""

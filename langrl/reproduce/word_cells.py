@@ -76,7 +76,7 @@ TOWERS: dict[str, dict[str, dict[str, Any]]] = {
     "exclusions": {
         "text": {"words": "distilled", "exclusions": True, "idle_rate": 0.4},
         "data": {"paraphrases": 0.8},
-        "learner": {"denotations": True},
+        "learner": {"denotations": True, "steps": 5000},
     },
 }
 """Text towers of the maze and how they are trained, by what differs from the preset."""

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from langrl.agents.config import LearnerConfig
-from langrl.agents.contrastive import share_of_information
+from langrl.agents.contrastive import balanced_information
 from langrl.tasks.maze.config import MazeRunConfig
 from langrl.tasks.run import build_run
 
@@ -40,21 +40,22 @@ def test_a_text_that_denotes_every_state_has_no_part_in_the_loss(learner):
     chosen = logits[some].log_softmax(1)
     fits = batch["denoted"][some].float()
     left = -(chosen * fits).sum(1) / fits.sum(1) - fits.sum(1).log()
-    by_hand = (left / (12 / fits.sum(1)).log()).mean()
+    by_hand = (left / (12 / fits.sum(1)).log().sqrt()).mean()
     critic, _ = learner._critic_loss(batch)
     torch.testing.assert_close(loss, critic + by_hand)
 
 
-def test_texts_count_alike_however_much_they_say():
+def test_texts_that_say_little_count_by_the_root_of_what_they_say():
     row, all_but_it = torch.zeros(2, 100, dtype=torch.bool)
     row[:10], all_but_it[10:] = True, True
     denoted = torch.stack([row, all_but_it])
     nothing, all_known = torch.zeros(2, 100), 50.0 * denoted
-    assert float(share_of_information(nothing, denoted)) == pytest.approx(1, abs=1e-5)
-    assert float(share_of_information(all_known, denoted)) == pytest.approx(0, abs=1e-5)
-    first = all_known * torch.tensor([[1.0], [0.0]])
-    assert float(share_of_information(first, denoted)) == pytest.approx(0.5, abs=1e-5)
-    assert float(share_of_information(all_known - first, denoted)) == pytest.approx(0.5, abs=1e-5)
+    roots = torch.tensor([100 / 10, 100 / 90]).log().sqrt()
+    assert float(balanced_information(nothing, denoted)) == pytest.approx(float(roots.mean()))
+    assert float(balanced_information(all_known, denoted)) == pytest.approx(0, abs=1e-5)
+    first = all_known * torch.tensor([[1.0], [0.0]])  # what the other one says is left
+    left = float(balanced_information(first, denoted))
+    assert left == pytest.approx(float(roots[1]) / 2, abs=1e-5)
 
 
 def test_it_is_not_so_by_default():

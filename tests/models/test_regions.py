@@ -5,15 +5,15 @@ from torch import Generator
 from langrl.models.config import CriticConfig, TextConfig
 from langrl.models.critics.build import LanguageDescription, build_language, word_table_of
 from langrl.models.encoders import CompactTextEncoder
-from langrl.models.regions import ROLES, Regions
+from langrl.models.regions import ROLES, Regions, trust_in_roles
 from langrl.words import PAD, WordTokeniser
 
 TEXTS = ["go to row 3", "not row 3", "row 3 or column 11"]
 INSIDE, OUTSIDE = 0.0, -40.0  # energies of a goal in a region and far from it, in nats
 
 
-def role(include, everything):
-    return [20.0 * include, -20.0 * include, 100.0 if everything else -100.0]
+def role(include, excludes_only):
+    return [60.0 * include, -60.0 * include, 300.0 if excludes_only else -300.0]
 
 
 def scores(energies, roles):
@@ -32,7 +32,7 @@ def test_what_is_included_is_the_sum_of_its_regions():
 
 def test_an_excluded_region_is_out_and_all_else_is_alike():
     inside, outside, elsewhere = scores(
-        [[INSIDE], [OUTSIDE], [2 * OUTSIDE]], [role(-1, everything=True)]
+        [[INSIDE], [OUTSIDE], [2 * OUTSIDE]], [role(-1, excludes_only=True)]
     )
     assert outside == pytest.approx(elsewhere, abs=1e-3)
     assert inside < outside - 7
@@ -42,6 +42,17 @@ def test_one_region_without_another():
     energies = [[INSIDE, OUTSIDE], [INSIDE, INSIDE], [OUTSIDE, INSIDE], [OUTSIDE, OUTSIDE]]
     first, both, second, neither = scores(energies, [role(1, False), role(-1, False)])
     assert first - max(both, second, neither) > 7
+
+
+def test_without_trust_every_region_is_included():
+    energies = [[INSIDE, OUTSIDE], [OUTSIDE, OUTSIDE]]
+    roles = torch.tensor([[role(-1, True), role(-1, True)]])
+    inside, outside = Regions()(torch.tensor(energies).unsqueeze(1), roles, 0.0)[:, 0].tolist()
+    assert inside > outside + 30
+    shares = [trust_in_roles(progress / 8) for progress in range(9)]
+    assert shares[:3] == [0, 0, 0]
+    assert shares[4:] == [1] * 5
+    assert 0 < shares[3] < 1
 
 
 def build(**text):

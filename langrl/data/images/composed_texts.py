@@ -400,10 +400,11 @@ def _placed(scene: _Scene) -> tuple[str, Denotation]:
     excluded: list[Thing] = []
     if scene.chance(0.25) and not (thing.colour and thing.type):
         excluded = scene.excluded([thing], 1)
-    if excluded and scene.chance(0.5):
+    told_apart = bool(excluded) and scene.chance(0.5)
+    if excluded and not told_apart:
         name = f"{name} {scene.say(clauses.IS_NOT_ONE)} {_name(scene, excluded[0], clauses.IS_ONE)}"
     text = scene.say(clauses.PLACED, x=name, p=scene.say(phrases))
-    if excluded and " not " not in f" {name} " and "n't" not in name:
+    if told_apart:
         text = f"{text}, {scene.one(clauses.NOT)} {_name(scene, excluded[0], clauses.ONE)}"
     return _asked(scene, text, False), _without(placed, excluded)
 

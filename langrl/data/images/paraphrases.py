@@ -187,6 +187,21 @@ FILLERS = [
     "here's the plan: {}", "{}, that's an order", "it isn't a joke: {}", "this isn't a test, {}",
     "you can't miss it, {}", "{}, you can't go wrong", "{}, and that's not too much to ask",
     "we aren't in a hurry, but {}", "{}, whether it rains or not",
+    "nice day, isn't it? {}", "late again, aren't we? {}", "fine music, isn't it? so {}",
+    "that was fun, wasn't it? now {}", "it isn't far, is it? {}", "you'll do it, won't you? {}",
+    "you don't mind, do you? {}", "we've met before, haven't we? well, {}",
+    "you can hear me, can't you? {}", "you'd help a friend, wouldn't you? {}",
+    "you were asleep, weren't you? wake up and {}", "there weren't any calls, were there? {}",
+    "it rained, didn't it? anyway, {}", "they've left, haven't they? then {}",
+    "i should say more, shouldn't i? {}", "what a mess, don't you think? {}",
+    "isn't it quiet here? {}", "aren't you bored? {}", "didn't i tell you? {}",
+    "haven't you slept? {}", "wasn't that nice? once more, {}", "doesn't time fly? {}",
+    "{}. it isn't far, is it?", "{}. that can't be hard, can it?", "{}. isn't that easy?",
+    "{}. you won't be long, will you?", "{}. we haven't got all day, have we?",
+    "{}. didn't i ask before?", "{}, or can't you", "{}. it wasn't my idea",
+    "i couldn't do it, so {}", "i didn't sleep, so {}", "they haven't paid us, but {}",
+    "it doesn't matter why: {}", "i shouldn't ask, but {}", "that didn't work, so {}",
+    "it couldn't be later, so {}", "the lamp doesn't work, but {}", "it isn't monday, so {}",
 ]  # fmt: skip
 """What is said around it."""
 

@@ -66,7 +66,8 @@ HALVES = (
     "the half on the {}", "the {} part",
     "the {} side of the middle", "the half to the {}", "a cell in the {} half", "the {} 50 percent",
     "the {} half of the board", "the {} half of the map", "the {} half of the grid",
-    "the {} half of it", "the {} one of the two halves",
+    "the {} half of it", "the {} one of the two halves", "anywhere in the {} half",
+    "anything in the {} half", "some cell in the {} half", "any place on the {} side",
 )  # fmt: skip
 CORNERS = (
     "the {0} {1} corner", "{0} {1} corner", "the {0} {1} corner", "the corner at the {0} {1}",
@@ -74,7 +75,7 @@ CORNERS = (
     "the corner on the {0} {1}", "the corner in the {0} {1}", "the {0}-{1} corner",
     "the corner that is {0} and {1}", "the corner {0} {1}", "the {0} corner on the {1} side",
     "the corner where {0} and {1} meet", "a cell in the {0} {1} corner", "the {0} {1} one of the"
-    " corners",
+    " corners", "anywhere in the {0} {1} corner", "any cell of the {0} {1} corner",
 )  # fmt: skip
 CELLS = (
     "{} and {}", "the cell in {} and {}", "both {} and {}", "{}, {}", "{} {}", "{} in {}",
@@ -160,5 +161,7 @@ LEADS = (
     "i have a wish. be in {}", "one thing is left. enter {}", "{}. nothing else is needed",
     "see the map? {}, that is it", "all is well. now {}", "a place is free. it is {}",
     "park in {}", "settle in {}", "jump to {}", "return to {}", "send yourself to {}",
+    "be anywhere in {}", "stop anywhere in {}", "some cell of {}", "some place inside {}",
+    "any part of {}", "be somewhere on {}", "you may be anywhere on {}", "wherever you like in {}",
 )  # fmt: skip
 """How a goal is asked for."""

@@ -129,13 +129,16 @@ class LanguageCritic(nn.Module):
         """Embed texts [K, J, D]; raises InstructionError if one cannot be an instruction."""
         return self.text.encode(texts)
 
-    def score(self, goals: Tensor, texts: Tensor) -> Tensor:
-        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats."""
+    def score(self, goals: Tensor, texts: Tensor, trust: float = 1.0) -> Tensor:
+        """Compare embeddings [..., M, D] and [..., K, J, D]; returns h [..., M, K] in nats.
+
+        ``trust`` in roles is below 1 in training alone: ``langrl.models.regions.trust_in_roles``.
+        """
         energies = self.energy(goals, self.as_goals(texts).flatten(-3, -2))  # [..., M, K * J]
         every = self.scale(energies).unflatten(-1, texts.shape[-3:-1])  # [..., M, K, J]
         if self.regions is None:
             return every.logsumexp(-1)
-        return self.regions(every, texts[..., -ROLES:])
+        return self.regions(every, texts[..., -ROLES:], trust)
 
     def as_goals(self, texts: Tensor) -> Tensor:
         """Return a text's embeddings [..., J, D] in the space of goals, without their roles."""
