@@ -110,9 +110,8 @@ def latent_accuracy(
 
 def _means(model: MultimodalVAE, name: str, x: Tensor) -> Tensor:
     mean = model.posterior({name: x})[0][0]
-    return torch.cat(
-        [mean, mean.new_ones(len(mean), 1)], 1
-    )  # [N, D + 1], the last for the intercept
+    intercept = mean.new_ones(len(mean), 1)
+    return torch.cat([mean, intercept], 1)  # [N, D + 1]
 
 
 def _share(named: Tensor, labels: Tensor) -> float:

@@ -187,9 +187,9 @@ class WordsArguments(ParallelReproduction):
         description="the maze and grid worlds",
     )
     towers: tuple[str, ...] = Field(
-        ("compact", "table", "texts", "table+texts"),
+        ("compact", "table", "texts", "table+texts", "exclusions"),
         min_length=1,
-        description="text towers of the maze's agents: these, exclusions, or a SentenceTransformer",
+        description="text towers of the maze's agents: these, or a SentenceTransformer",
     )
     languages: tuple[str, ...] = Field(
         ("bundled",), min_length=1, description="language-image models, by name or folder"

@@ -282,7 +282,7 @@ def over_seeds(measured: Sequence[Row]) -> list[Row]:
 def claims(rows: Sequence[Row]) -> list[Row]:
     """Return what found pairs and generated candidates add to success, beside what is expected.
 
-    None if no agent was measured.
+    Nothing if no agent was measured.
     """
     if not rows:
         return []

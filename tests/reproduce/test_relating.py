@@ -3,6 +3,7 @@ import pytest
 import torch
 from command_line import read_results
 
+from langrl.agents.relating import RelatingConfig
 from langrl.data.related_pairs import KINDS
 from langrl.errors import ConfigError, ShapeError
 from langrl.evaluation import coherence
@@ -205,6 +206,14 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     for cell in (tmp_path / "cells").iterdir():
         cell.unlink()
     relating.reproduce(options, "a test")
+
+
+def test_a_scale_is_that_of_the_flags(tmp_path):
+    assert relating._scale(RelatingArguments(out=tmp_path)) == Scale()
+    given = RelatingArguments(out=tmp_path, steps=7, batch_size=9, samples=3, channels=4)
+    assert relating._scale(given) == Scale(7, 9, 3, 4)
+    assert Scale(7, 9, 3).training("digits").batch_size == 9
+    assert Scale(7, 9, 3).training("worlds").batch_size == RelatingConfig().batch_size
 
 
 def test_a_reproduction_of_digits_alone_at_another_scale(tmp_path, monkeypatch):
