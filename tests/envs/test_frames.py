@@ -140,16 +140,16 @@ def encode():
 def test_the_bundled_encoder_finds_frames_of_a_cart_alike_and_the_estimate_does_not(encode):
     base = cart(render_mode="rgb_array")
     with pytest.warns(UserWarning, match="hardly be told apart"):
-        FrameGoals(base, encode, similarity=0.99, size=64)  # the default of before
+        FrameGoals(base, encode, similarity=0.8, size=64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = RenderedGoals(base, encode, size=64)
-    assert 0.999 < env.goals.similarity < 1
+    assert 0.95 < env.goals.similarity < 1
     at_once = []
     for seed in range(12):
         env.reset(seed=seed)
         at_once.append(env.step(seed % 2)[4]["is_success"])
-    assert sum(at_once) <= 2  # 0 here, and 12 of 12 with 0.99
+    assert sum(at_once) <= 2  # 0 here
 
 
 def test_frames_that_the_encoder_does_not_take_are_refused_saying_where_to_resize(encode):

@@ -12,7 +12,13 @@ from langrl.agents.goal_policy import GoalPolicy, InstructionPolicy, PolicyActio
 from langrl.agents.grounded import GroundedAgent
 from langrl.agents.sb3 import zips
 from langrl.agents.sb3.extractors import check_encoders
-from langrl.checkpoint import Checkpoint, fill, find_checkpoint, no_larger_than
+from langrl.checkpoint import (
+    Checkpoint,
+    fill,
+    find_checkpoint,
+    no_larger_than,
+    weights_digest,
+)
 from langrl.envs.goals import Goals
 from langrl.envs.maze.world import StreetMaze
 from langrl.envs.phrasing import TaskPhrasing
@@ -23,6 +29,7 @@ from langrl.errors import CheckpointError, ConfigError, PickledError
 from langrl.grounding.chooser import GoalChooser
 from langrl.grounding.instruction_to_goal import InstructionToGoal
 from langrl.grounding.strategies import GROUNDINGS
+from langrl.models.language_image.model import BUNDLED
 from langrl.protocols import Agent
 from langrl.settings import CONFIG_FILE
 from langrl.tasks.loading import AgentMaker
@@ -37,6 +44,8 @@ from langrl.tasks.sb3.guidance import (
 )
 from langrl.tasks.sb3.model import ALGORITHMS, build_model, make_world, training_env
 from langrl.training.run_folder import read_newest, read_or_name_sound
+
+_READS = "language_sha256"  # in a checkpoint: the bundled model that a policy reads texts by
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +166,7 @@ def load_run(
         model = read_zip(policy, config) if trust_pickle else read_policy(policy, config, folder)
         if (newest := read_newest(folder)) is not None:
             path, checkpoint = newest
+            _check_agent(checkpoint, path, config, folder)
             check_references(checkpoint.documents.get("state"), path, config)
         return TrainedPolicy(config, folder, model).agent
     return load_policy(folder, config).agent
@@ -170,8 +180,7 @@ def load_policy(folder: Path, config: Sb3RunConfig) -> TrainedPolicy:
     """
     path = find_checkpoint(folder)
     checkpoint = read_or_name_sound(path)
-    if checkpoint.documents.get("agent") != describe(config):
-        raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
+    _check_agent(checkpoint, path, config, folder)
     with no_larger_than(checkpoint.tensors.get("weights", {})):
         model = build_model(config, folder, acting=True)
     try:
@@ -192,7 +201,23 @@ def fill_policy(model: BaseAlgorithm, checkpoint: Checkpoint) -> None:
 
 def describe(config: Sb3RunConfig) -> dict[str, str]:
     """Return what a checkpoint says of a policy."""
-    return {"kind": "sb3", "algorithm": config.policy.algorithm, "world": config.world}
+    named = {"kind": "sb3", "algorithm": config.policy.algorithm, "world": config.world}
+    if config.policy.algorithm == "ppo" and config.language == BUNDLED:
+        named |= {_READS: weights_digest(text_encoder(config).state_dict())}
+    return named
+
+
+def _check_agent(checkpoint: Checkpoint, path: Path, config: Sb3RunConfig, folder: Path) -> None:
+    """Raise CheckpointError if it is of another policy, or of one that reads by another model."""
+    stored, ours = checkpoint.documents.get("agent"), describe(config)
+    if stored == ours:
+        return
+    if isinstance(stored, dict) and stored | {_READS: ours.get(_READS)} == ours:
+        raise CheckpointError(
+            f"{path} reads texts by another bundled model than this version of langrl has, which"
+            f" it would misread; train it anew, by --config {folder / CONFIG_FILE}"
+        )
+    raise CheckpointError(f"{path} is not of the policy that {folder / CONFIG_FILE} names")
 
 
 def read_policy(path: Path, config: Sb3RunConfig, folder: Path) -> BaseAlgorithm:
