@@ -14,7 +14,7 @@ from hub_stand_in import asked_by, files_of
 from small_goal_runs import tiny
 
 from langrl.agents.grounded import GroundedAgent
-from langrl.checkpoint import find_checkpoint
+from langrl.checkpoint import add_document, find_checkpoint
 from langrl.errors import CheckpointError, ConfigError
 from langrl.tasks.hub import fetch, upload
 from langrl.tasks.loading import agents_of_run
@@ -147,15 +147,20 @@ def test_a_checkpoint_of_a_run_is_shared_by_its_step(small_run, tmp_path):
 
 @pytest.mark.parametrize("name", ["grid", "grid-partial", "ppo"])
 def test_agents_of_every_family_act_the_same_once_shared(name, tmp_path):
+    run = shutil.copytree(RUNS / name, tmp_path / "run")
     if name == "ppo":
         pytest.importorskip("stable_baselines3")
-    gather(RUNS / name, tmp_path / "shared")
+        from langrl.tasks.sb3.agent import describe
+
+        # as if it had learned to read by the bundled model of today
+        add_document(find_checkpoint(run), "agent", describe(config_beside(run)))
+    gather(run, tmp_path / "shared")
     write_list(tmp_path / "shared")
     with np.load(RUNS / "acted.npz") as acted:
         seen, texts = acted[f"{name}/observations"][0], acted[f"{name}/instructions"].tolist()
     actions = []
-    for run in (RUNS / name, tmp_path / "shared"):
-        agent = agents_of_run(run, config_beside(run))()
+    for folder in (run, tmp_path / "shared"):
+        agent = agents_of_run(folder, config_beside(folder))()
         agent.reset(np.random.default_rng(5))
         actions.append(agent.act({"observation": seen}, texts))
     np.testing.assert_array_equal(*actions)
