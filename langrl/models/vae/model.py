@@ -289,14 +289,26 @@ def iwae(
 
 
 def _log_weights(
-    model: MultimodalVAE, encoded: MultimodalBatch, generator: torch.Generator, samples: int
+    model: MultimodalVAE,
+    encoded: MultimodalBatch,
+    generator: torch.Generator,
+    samples: int,
+    doubly: bool = False,
 ) -> Tensor:
-    """Return log p(x, z) - log q(z) of samples of each expert [E, K / E, N]."""
+    """Return log p(x, z) - log q(z) of samples of each expert [E, K / E, N].
+
+    ``doubly``: with the gradients of ``dreg_by_expert`` in an importance-weighted bound.
+    """
     mean, log_scale = model.backbone(encoded.features)
     z = stratified_sample(mean, log_scale, samples, generator)  # [K, N, D]
-    proposed = log_mixture(z, mean, log_scale)
+    density = (mean.detach(), log_scale.detach()) if doubly else (mean, log_scale)
+    proposed = log_mixture(z, *density)
     weights = model.log_likelihood(encoded.inputs, z) + log_standard_normal(z) - proposed
-    return weights.unflatten(0, (len(mean), -1))
+    by_expert = weights.unflatten(0, (len(mean), -1))
+    if doubly and z.requires_grad:
+        share = by_expert.detach().softmax(1).flatten(0, 1).unsqueeze(-1)
+        z.register_hook(lambda gradient: share * gradient)  # weighed once more, hence doubly
+    return by_expert
 
 
 def iwae_by_expert(
@@ -322,17 +334,10 @@ def dreg_by_expert(
     of the density that it draws from has mean 0 and is nothing but noise: it is left out here. Of
     a mixture, where each expert draws for itself, that holds for all experts together alone.
 
-    Source: Tucker et al. 2019, arXiv:1810.04152, eq. 8.
+    Source: Tucker et al. 2019, arXiv:1810.04152.
     """
-    mean, log_scale = model.backbone(encoded.features)
-    z = stratified_sample(mean, log_scale, samples, generator)  # [K, N, D]
-    proposed = log_mixture(z, mean.detach(), log_scale.detach())
-    weights = model.log_likelihood(encoded.inputs, z) + log_standard_normal(z) - proposed
-    by_expert = weights.unflatten(0, (len(mean), -1))  # [E, K / E, N]
-    if z.requires_grad:
-        share = by_expert.detach().softmax(1).flatten(0, 1).unsqueeze(-1)
-        z.register_hook(lambda gradient: share * gradient)  # weighed once more, hence doubly
-    return importance_weighted(by_expert.movedim(1, 0)).mean(0)
+    weights = _log_weights(model, encoded, generator, samples, doubly=True)
+    return importance_weighted(weights.movedim(1, 0)).mean(0)
 
 
 Bound = Callable[[MultimodalVAE, MultimodalBatch, torch.Generator, int], Tensor]
