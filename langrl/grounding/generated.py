@@ -8,7 +8,8 @@ Axes: ``N`` episodes, ``M`` candidate goals, ``P`` reachable poses, ``K`` texts 
 a latent, ``C`` distinct cells, ``V`` words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from langrl.data.related_pairs import KIND_CELLS, count_words, draw_crops, kinds
 from langrl.envs.grid.rooms import Rooms, ahead, reachable_poses
 from langrl.errors import ConfigError, DomainError
 from langrl.functional.generative import stratified_sample
+from langrl.grounding.near_words import NearWords
 from langrl.models.vae.model import MultimodalVAE
 from langrl.protocols import Array, Floats, Integers
 from langrl.words import WordTokeniser
@@ -37,6 +39,10 @@ def check_modalities(model: MultimodalVAE) -> None:
         )
 
 
+def _counter(words: WordTokeniser, near_words: bool) -> Callable[[Sequence[str]], Floats]:
+    return NearWords(words) if near_words else partial(count_words, words=words)
+
+
 class RelatedLanguage(nn.Module):
     """h(g, l) as the pointwise mutual information of what a goal shows and a text.
 
@@ -48,17 +54,27 @@ class RelatedLanguage(nn.Module):
         model: of images and texts.
         words: the numbers of the words that the model counts.
         samples: latents of each pair.
+        near_words: let unknown words count as known ones of near meaning, see ``NearWords``.
 
     Raises:
         ConfigError: if the model has other modalities.
+        CheckpointError: as ``NearWords``.
 
     Source: Shi et al. 2021, arXiv:2007.01179, section 4; h = log p(g, l) / p(g) p(l).
     """
 
-    def __init__(self, model: MultimodalVAE, words: WordTokeniser, samples: int = 64) -> None:
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        words: WordTokeniser,
+        samples: int = 64,
+        *,
+        near_words: bool = False,
+    ) -> None:
         super().__init__()
         check_modalities(model)
-        self.model, self.words, self.samples = model, words, samples
+        self.model, self.samples = model, samples
+        self._counts = _counter(words, near_words)
         self.register_buffer("images", torch.from_numpy(draw_crops(KIND_CELLS)), persistent=False)
         self.images: Tensor
 
@@ -79,7 +95,7 @@ class RelatedLanguage(nn.Module):
         Raises:
             InstructionError: if a text cannot be an instruction.
         """
-        counts = torch.from_numpy(count_words(texts, self.words)).to(self.images.device)
+        counts = torch.from_numpy(self._counts(texts)).to(self.images.device)
         scores = torch.cat([self._scores(each) for each in counts.split(1)])  # [K, kinds]
         return functional.pad(scores, (0, 1), value=_NOTHING).unsqueeze(1)
 
@@ -109,9 +125,11 @@ class GeneratedCandidates:
         samples: latents of each instruction.
         uniform: share of candidates drawn from all poses alike, in (0, 1]; 1 for all of them.
         weighted: give the log weights; without them, 0, the marginal is that of other goals.
+        near_words: let unknown words count as known ones of near meaning, see ``NearWords``.
 
     Raises:
         ConfigError: if the model has other modalities.
+        CheckpointError: as ``NearWords``.
         DomainError: if a number is out of range.
 
     Source: importance weights, Che & Eysenbach 2025, arXiv:2501.11326, Lemma 1; defensive mixture,
@@ -127,6 +145,7 @@ class GeneratedCandidates:
         samples: int = 32,
         uniform: float = 0.1,
         weighted: bool = True,
+        near_words: bool = False,
     ) -> None:
         check_modalities(model)
         if count < 1 or samples < 1 or not 0 < uniform <= 1:
@@ -134,7 +153,7 @@ class GeneratedCandidates:
                 f"GeneratedCandidates needs count and samples from 1 on and uniform in (0, 1], got"
                 f" {count}, {samples} and {uniform}"
             )
-        self.model, self.words, self.count = model, words, count
+        self.model, self.count, self._counts = model, count, _counter(words, near_words)
         self.samples, self.uniform, self.weighted = samples, uniform, weighted
 
     def draw_for(
@@ -156,7 +175,7 @@ class GeneratedCandidates:
     def _latents(self, texts: Sequence[str], seed: int) -> Tensor:
         """Draw latents given texts [K, N, D]."""
         device = next(self.model.parameters()).device
-        counts = torch.from_numpy(count_words(texts, self.words)).to(device)
+        counts = torch.from_numpy(self._counts(texts)).to(device)
         means, log_scales = self.model.posterior({TEXT: counts})
         draw = torch.Generator(device).manual_seed(seed)
         return stratified_sample(means, log_scales, self.samples, draw)

@@ -10,7 +10,9 @@ Axes: ``N`` goals, ``T`` texts.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ from langrl.envs.grid.episodes import denoted_cells
 from langrl.envs.grid.grammar import EMPTY
 from langrl.envs.grid.rooms import ACTIONS, GRID_WORLDS, draw_rooms, facing, is_free, is_object
 from langrl.envs.grid.views import faced_cells
+from langrl.envs.phrasing import PHRASINGS, Phrasing
 from langrl.evaluation.rollouts import run_episodes
 from langrl.evaluation.statistics import group_rows, mean_over_seeds
 from langrl.grounding.candidates import Candidates, InstructedCandidates, ReachablePoses
@@ -64,7 +67,15 @@ ROOMS, TRAJECTORIES = 150, 4  # unlabelled; as many texts as trajectories
 DRAWS = 2  # of pairs and models, for each critic
 _BALANCING = 20  # rounds, until goals and texts have equal weights
 CANDIDATES = 8
-COLUMNS = ("fit", "candidates", "success", "success_sem")
+DRAWN: dict[str, dict[str, Any]] = {
+    f"{CANDIDATES} generated": {},
+    f"{CANDIDATES} generated, unweighted": {"weighted": False},
+    f"{CANDIDATES} uniform": {"uniform": 1.0},
+}
+"""How few candidates are drawn, by what they are called."""
+HELD_OUT = {"all": {}, "all, near words": {"near_words": True}}
+"""How unknown words are read where phrasings are held out, by the name of the fit."""
+COLUMNS = ("fit", "candidates", "phrasing", "success", "success_sem")
 Choice = Callable[[Tensor], tuple[Tensor, Tensor]]
 LATENTS = 64  # samples for each language score
 EXPECTED = 0.5  # of the distance in success from few to all labelled pairs, found pairs recover
@@ -84,6 +95,7 @@ def run_goals(
     training = Scale(steps).training("worlds")
     key = [config.model_dump(mode="json"), episodes, MODEL, training.model_dump()]
     key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, CANDIDATES, DRAWS, list(PROPAGATIONS)]
+    key += [HELD_OUT]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
 
@@ -102,7 +114,8 @@ def _measure(run: Path, config: GridRunConfig, seed: int, episodes: int, steps: 
         ]
     rows += [
         {"seed": seed, "fit": "language-image model", "candidates": "all poses"} | row
-        for row in _success(load_agent(run), config, episodes)
+        for phrasing in PHRASINGS
+        for row in _success(load_agent(run), config, episodes, phrasing)
     ]
     return rows
 
@@ -118,21 +131,20 @@ def _follow_all(
     qualities: dict[str, Row] = {}
     for name in PROPAGATIONS:
         models[name], qualities[name] = _propagate(name, few, unlabelled, seed, steps)
-    every = ReachablePoses()
+    follow = partial(_follow, run, config, episodes)
     rows = [
         {"fit": name, "candidates": "all poses"} | qualities.get(name, {}) | row
         for name, model in models.items()
-        for row in _follow(run, config, model, every, episodes)
+        for row in follow(model)
     ]
-    for name, settings in (
-        ("generated", {}), ("generated, unweighted", {"weighted": False}),
-        ("uniform", {"uniform": 1.0}),
-    ):  # fmt: skip
-        candidates = GeneratedCandidates(models["all"], learn_words(), CANDIDATES, **settings)
-        rows += [
-            {"fit": "all", "candidates": f"{CANDIDATES} {name}"} | row
-            for row in _follow(run, config, models["all"], candidates, episodes)
-        ]
+    for drawn in DRAWN:
+        rows += [{"fit": "all", "candidates": drawn} | row for row in follow(models["all"], drawn)]
+    for fit, reading in HELD_OUT.items():
+        for drawn in ("all poses", *DRAWN):
+            rows += [
+                {"fit": fit, "candidates": drawn} | row
+                for row in follow(models["all"], drawn, "held_out", **reading)
+            ]
     return rows
 
 
@@ -246,36 +258,45 @@ def _is_meant(
 def _follow(
     run: Path,
     config: GridRunConfig,
-    model: MultimodalVAE,
-    candidates: Candidates | InstructedCandidates,
     episodes: int,
+    model: MultimodalVAE,
+    drawn: str = "all poses",
+    phrasing: Phrasing = "seen",
+    **reading: bool,
 ) -> list[Row]:
     """Return the success of the critic with a model's language score, by level."""
+    words = learn_words()
+    candidates: Candidates | InstructedCandidates = ReachablePoses()
+    if drawn in DRAWN:
+        settings = DRAWN[drawn] | reading
+        candidates = GeneratedCandidates(model, words, CANDIDATES, **settings)
     agent = GroundedAgent(
         load_agent(run).critic,
-        RelatedLanguage(model, learn_words(), LATENTS),
+        RelatedLanguage(model, words, LATENTS, **reading),
         GROUNDINGS["log_sum_exp"],
         candidates,
         actions=np.arange(len(ACTIONS)),
         temperature=config.grounding.temperature,
     )
-    return _success(agent, config, episodes)
+    return _success(agent, config, episodes, phrasing)
 
 
-def _success(agent: GroundedAgent, config: GridRunConfig, episodes: int) -> list[Row]:
+def _success(
+    agent: GroundedAgent, config: GridRunConfig, episodes: int, phrasing: Phrasing
+) -> list[Row]:
     rows = []
     for level in LEVELS:
-        env = make_grid_tasks(WORLD, episodes, (level,))
+        env = make_grid_tasks(WORLD, episodes, (level,), phrasing)
         success = run_episodes(env, agent, config.evaluation.seed).success
-        rows.append({"level": level, "success": float(success.mean())})
+        rows.append({"level": level, "phrasing": phrasing, "success": float(success.mean())})
     return rows
 
 
 def over_seeds(measured: Sequence[Row]) -> list[Row]:
-    """Return the mean success over levels of each fit and candidates, with SEM over seeds."""
+    """Return the mean success over levels of each fit, candidates and phrasing, and its SEM."""
     return [
         dict(zip(COLUMNS, (*key, *mean_over_seeds(group, "success")), strict=True))
-        for key, group in group_rows(measured, COLUMNS[:2]).items()
+        for key, group in group_rows(measured, COLUMNS[:3]).items()
     ]
 
 
@@ -286,19 +307,19 @@ def claims(rows: Sequence[Row]) -> list[Row]:
     """
     if not rows:
         return []
-    success = {(row["fit"], row["candidates"]): row["success"] for row in rows}
-    few, every = (success[fit, "all poses"] for fit in ("few", "all"))
+    success = {(row["fit"], row["candidates"], row["phrasing"]): row["success"] for row in rows}
+    few, every = (success[fit, "all poses", "seen"] for fit in ("few", "all"))
     recovered = {
-        name: (success[name, "all poses"] - few) / (every - few) if every > few else None
+        name: (success[name, "all poses", "seen"] - few) / (every - few) if every > few else None
         for name in PROPAGATIONS
     }
-    few_goals = [success["all", f"{CANDIDATES} {name}"] for name in ("generated", "uniform")]
-    gain = few_goals[0] - few_goals[1]
+    generated, _, uniform = DRAWN
     rows = [
-        *(
-            claim_row(f"share of the distance that pairs recover: {name}", share, EXPECTED)
-            for name, share in recovered.items()
-        ),
-        claim_row(f"{CANDIDATES} generated less {CANDIDATES} uniform", gain, 0.0),
+        claim_row(f"share of the distance that pairs recover: {name}", share, EXPECTED)
+        for name, share in recovered.items()
     ]
+    for fit, phrasing in (("all", "seen"), ("all, near words", "held_out")):
+        gain = success[fit, generated, phrasing] - success[fit, uniform, phrasing]
+        told = f"{generated} less {uniform}"
+        rows.append(claim_row(told + (", held out" if phrasing != "seen" else ""), gain, 0.0))
     return [{"task": "grid goto", "backbone": BACKBONE} | row for row in rows]

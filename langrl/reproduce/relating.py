@@ -40,14 +40,18 @@ from langrl.reproduce.relating_claims import (
     summarise,
 )
 from langrl.reproduce.relating_tasks import (
+    FEW_SAMPLES,
+    LATENTS,
     MODEL,
+    OWN_LATENTS,
+    SAMPLES,
     TASKS,
     TRAINING,
     Pairs,
     Scale,
     Task,
-    aligned_scores,
     measure,
+    pair_scores,
     related_scores,
 )
 from langrl.training.engines.config import EngineFlags
@@ -65,9 +69,8 @@ SCORED = 0.2  # of the labelled pairs, which the model that finds more is not tr
 WRONG = 0.05  # of the partners of those pairs, exchanged at random, that the threshold keeps
 ROUNDS = (1, 3)  # of finding pairs
 ABLATED_SHARE = 0.2  # of the related pairs
-_OWN_LATENTS: Row = {"proposal": "posterior", "negatives": 4}
 ABLATIONS: dict[str, dict[str, Row]] = {
-    "mvae": {"own latents": _OWN_LATENTS},
+    "mvae": {"own latents": OWN_LATENTS},
     "mmvae": {
         "without likelihood": {"gamma": 1.0},
         "one direction": {"both_ways": False},
@@ -75,10 +78,13 @@ ABLATIONS: dict[str, dict[str, Row]] = {
         "elbo": {"objective": "elbo"},
         "without warm-up": {"warm_up": 0.0},
         "gamma 2": {"gamma": 2.0},
-        "own latents": _OWN_LATENTS,
-        "own latents, dreg": _OWN_LATENTS | {"objective": "dreg"},
+        "own latents": OWN_LATENTS,
+        "own latents, dreg": OWN_LATENTS | {"objective": "dreg"},
     },
-    "jmvae": {"own latents": _OWN_LATENTS, "kl weight 1": {"kl_weight": 1.0}},
+    "jmvae": {
+        "latents of experts": {"proposal": "experts", "negatives": None},
+        "kl weight 1": {"kl_weight": 1.0},
+    },
 }
 """What is changed of the model or its training with contrast, by backbone and name."""
 COLUMNS = ("task", "backbone", "contrast", "share", "latent", "joint", "cross", "synergy", "auc")
@@ -116,6 +122,7 @@ def reproduce(options: RelatingArguments, command: str) -> None:
     config: Row = options.model_dump(exclude={"out", *EngineFlags.model_fields}) | MODEL
     scale = _scale(options)
     config |= {"training": {task: scale.training(task).model_dump() for task in TASKS}}
+    config |= {"latents": LATENTS}
     tables = {"table": table, "measured": measured, "differences": gains, "ablations": ablated}
     tables |= {"success": followed, "episodes": success}
     write_report(out, command, config, checked, _figures(table, rows), **tables)
@@ -177,6 +184,7 @@ class _Run:
     def record(self, out: Path, part: str) -> ResultCache:
         """Return the record of a part of the run."""
         key = [MODEL, TRAINING.model_dump(), asdict(self.scale), LABELLED, SCORED, WRONG]
+        key += [LATENTS[self.backbone], SAMPLES, FEW_SAMPLES]
         name = "-".join([self.task, self.backbone, str(self.seed), *part.split()])
         return ResultCache(out / "records" / f"{name}.jsonl", key)
 
@@ -191,6 +199,7 @@ class _Run:
         changed_model = {name: changes.pop(name) for name in ("kl_weight",) if name in changes}
         sizes = MODEL | changed_model
         config = VaeConfig(modalities=task.modalities, backbone=self.backbone, **sizes)
+        changes = LATENTS[self.backbone] | changes
         training = self.scale.training(self.task).model_copy(update=changes)
         model = build_vae(config, self.seed).to(device)
         generator = self.generator(0, device)
@@ -284,8 +293,8 @@ def _propagate(run: _Run) -> list[Row]:
     found, rows = known.take(slice(0)), []
     for number in range(1, max(ROUNDS) + 1):
         model = run.train(known.beside(found))
-        threshold = threshold_at(aligned_scores(model, exchanged, generator), WRONG)
-        kept = aligned_scores(model, candidates, generator) >= threshold
+        threshold = threshold_at(pair_scores(model, exchanged, generator, FEW_SAMPLES), WRONG)
+        kept = pair_scores(model, candidates, generator, FEW_SAMPLES) >= threshold
         found = candidates.take(kept.nonzero().squeeze(1))
         if number not in ROUNDS:
             continue

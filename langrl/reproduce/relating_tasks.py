@@ -6,6 +6,7 @@ Axes: ``N`` pairs, ``X`` numbers in an observation.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,15 +37,18 @@ from langrl.evaluation.statistics import roc_auc
 from langrl.grounding.generated import IMAGE, TEXT
 from langrl.models.vae.config import ModalityConfig
 from langrl.models.vae.model import MultimodalVAE
-from langrl.models.vae.pairs import pair_information
+from langrl.models.vae.pairs import shared_information
 
 MODEL = {"latent": 16, "width": 128, "depth": 1}
 """Sizes of every model."""
 TRAINING = RelatingConfig(gamma=3.0, with_positive=True, warm_up=0.25)
-"""How every model is trained, but for what a ``Scale`` says."""
+"""How every model is trained, but for what a ``Scale`` and ``LATENTS`` say."""
+OWN_LATENTS: dict[str, Any] = {"proposal": "posterior", "negatives": 4}
+LATENTS: dict[str, dict[str, Any]] = {"mvae": {}, "mmvae": {}, "jmvae": OWN_LATENTS}
+"""Of the contrast: as published for jmvae, whose joint encoder alone learns from the likelihood."""
 MEASURES = ("latent", "joint", "cross", "synergy")
-_SAMPLES = 32  # latents of an estimate of log p
-_FEW_SAMPLES, _BLOCK = 8, 400  # latents and pairs at once where many pairs are scored
+SAMPLES, FEW_SAMPLES = 32, 8
+"""Latents of an estimate of log p, and where many pairs are scored."""
 _STREETS = 10_000  # images that their classifier is trained on
 _GENERATED, _PRIOR = 2, 1000  # of each test observation and in all, for coherence
 _NAMED = 1000  # training pairs that the linear probe is fitted on
@@ -87,11 +91,6 @@ class Pairs:
         """Return the pairs on a device."""
         moved = {name: value.to(device) for name, value in self.observations.items()}
         return Pairs(moved, self.labels.to(device))
-
-    def sides(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the observations of the first modality, and of the second, by its name."""
-        left, right = ({name: value} for name, value in self.observations.items())
-        return left, right
 
     def with_partners(self, partners: Tensor) -> "Pairs":
         """Return the first modality beside others [N] of the second; the classes of the first."""
@@ -225,23 +224,20 @@ def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:
     return partners
 
 
-def aligned_scores(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator) -> Tensor:
+def pair_scores(
+    model: MultimodalVAE, pairs: Pairs, generator: torch.Generator, samples: int
+) -> Tensor:
     """Return the pointwise mutual information of each pair, in nats [N]."""
-    scores = []
-    for rows in torch.arange(len(pairs)).split(_BLOCK):
-        left, right = pairs.take(rows).sides()
-        few = pair_information(model, left, right, generator, _FEW_SAMPLES)
-        scores.append(few.diagonal())
-    return torch.cat(scores)
+    return shared_information(model, pairs.observations, generator, samples)
 
 
 def related_scores(
     model: MultimodalVAE, pairs: Pairs, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the PMI of pairs [N], and of their first modality with partners of other classes."""
-    partners = unrelated_partners(pairs.labels, generator)
-    scores = pair_information(model, *pairs.sides(), generator, _SAMPLES)
-    return scores.diagonal(), scores.gather(1, partners.unsqueeze(1)).squeeze(1)
+    unrelated = pairs.with_partners(unrelated_partners(pairs.labels, generator))
+    related = pair_scores(model, pairs, generator, SAMPLES)
+    return related, pair_scores(model, unrelated, generator, SAMPLES)
 
 
 def _related_auc(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator) -> float:

@@ -152,3 +152,15 @@ def test_models_of_other_modalities_are_refused():
 def test_numbers_out_of_range_are_refused(model, wrong):
     with pytest.raises(DomainError, match="uniform in"):
         GeneratedCandidates(model, WORDS, **({"count": 3} | wrong))
+
+
+def test_unknown_words_can_count_as_known_ones_of_near_meaning(model, observations):
+    plain, near = (RelatedLanguage(model, WORDS, 16, near_words=way) for way in (False, True))
+    told = ["go to the crimson sphere", "go to the scarlet globe", "go to the red ball"]
+    by_plain, by_near = plain.encode_text(told), near.encode_text(told)
+    assert torch.equal(by_plain[0], by_plain[1])  # both have two unknown words
+    assert not torch.equal(by_near[0], by_near[1])
+    assert torch.equal(by_plain[2], by_near[2])
+    candidates = GeneratedCandidates(model, WORDS, 5, near_words=True)
+    goals, _ = candidates.draw_for(observations, told, np.random.default_rng(0))
+    assert goals.shape == (3, 5, 3)

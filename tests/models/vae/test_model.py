@@ -9,7 +9,7 @@ from langrl.functional.generative import importance_weighted
 from langrl.models.vae.backbones import BACKBONES
 from langrl.models.vae.config import ModalityConfig, VaeConfig
 from langrl.models.vae.model import build_vae, dreg_by_expert, elbo, iwae, iwae_by_expert
-from langrl.models.vae.pairs import pair_log_weights
+from langrl.models.vae.pairs import pair_log_weights, shared_information
 from langrl.reproduce.linear_gaussian import exact_log_likelihood, linear_model, sample_pairs
 
 IMAGE = ModalityConfig(name="image", size=6)
@@ -160,6 +160,8 @@ def test_information_is_that_of_the_exact_densities():
     marginals = [exact_log_likelihood(model, side) for side in (x, y)]
     exact = exact_matrix(model, pairs) - marginals[0].unsqueeze(1) - marginals[1]
     torch.testing.assert_close(found, exact.float(), atol=1e-3, rtol=0)
+    shared = shared_information(model, pairs, seeded(3), 4)
+    torch.testing.assert_close(shared, exact.diagonal().float(), atol=1e-3, rtol=0)
 
 
 def test_information_is_zero_where_decoders_ignore_the_latent():
