@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from langrl.envs.grid.grammar import COLOURS, LEVELS, TYPES, write
+from langrl.envs.grid.grammar import ANYTHING, COLOURS, LEVELS, TYPES, write
 from langrl.envs.grid.rendering import TILE, render_rooms
 from langrl.envs.grid.rooms import Poses, Rooms, ahead
 from langrl.envs.phrasing import Meaning, Phrasing
@@ -27,6 +27,8 @@ KIND_CELLS = np.array([(TYPES[name], COLOURS[colour]) for name, colour in KINDS]
 """Type and colour of each of ``KINDS`` in minigrid's numbers [18, 2]."""
 CROP_SIZE = TILE * TILE * 3
 PAIR_LEVELS = LEVELS[:3]  # a colour and a type, or one of them
+CLAUSE_LEVELS = ("negation", "conjunction", "disjunction")
+"""Further levels of instructions, of two clauses each."""
 _DRAWS = 40  # texts of each meaning from which the words are learned
 
 
@@ -94,14 +96,58 @@ def draw_crops(cells: NDArray[np.uint8], generator: Generator | None = None) -> 
     return np.clip(brightness * crops + ground + noise, 0, 1).astype(np.float32)
 
 
-def learn_words(phrasing: Phrasing = "seen") -> WordTokeniser:
-    """Return numbers for all words with which the grammar names kinds, the same in every call."""
+def learn_words(phrasing: Phrasing = "seen", levels: Sequence[str] = PAIR_LEVELS) -> WordTokeniser:
+    """Return numbers for all words with which the grammar names kinds, the same in every call.
+
+    Raises UnknownNameError if there is no such level here.
+    """
     generator = np.random.default_rng(0)
     meanings: list[Meaning] = [("thing", colour, name) for name, colour in KINDS]
     meanings += [("thing", colour, None) for colour in COLOURS]
     meanings += [("thing", None, name) for name in TYPES if name != "door"]
+    for level in [level for level in levels if level not in PAIR_LEVELS]:
+        meanings += [draw_kind_meaning(kind, level, generator) for kind in range(len(KINDS))]
     texts = [write(meaning, generator, phrasing) for meaning in meanings for _ in range(_DRAWS)]
     return WordTokeniser.learn(texts)
+
+
+def draw_kind_meaning(kind: int, level: str, generator: Generator) -> Meaning:
+    """Draw what denotes a kind, by its number in ``KINDS``, and is of a level of instructions.
+
+    What an exception or an alternative names is at random: another colour, type, or both.
+
+    Raises:
+        UnknownNameError: if there is no such level here.
+    """
+    lookup(dict.fromkeys((*PAIR_LEVELS, *CLAUSE_LEVELS)), level, "level of pairs")
+    name, colour = KINDS[kind]
+    by_level: dict[str, Meaning] = {
+        "full": ("thing", colour, name), "colour": ("thing", colour, None),
+        "type": ("thing", None, name),
+    }  # fmt: skip
+    if level in by_level:
+        return by_level[level]
+    if level == "conjunction":
+        return ("both", by_level["colour"], by_level["type"])
+    others = [number for number in range(len(KINDS)) if number != kind]
+    other_name, other_colour = KINDS[generator.choice(others)]
+    ways: list[Meaning] = [("thing", other_colour, other_name)]
+    ways += [("thing", other_colour, None)] * (other_colour != colour)
+    ways += [("thing", None, other_name)] * (other_name != name)
+    other = ways[generator.integers(len(ways))]
+    if level == "disjunction":
+        return ("either", by_level[PAIR_LEVELS[generator.integers(len(PAIR_LEVELS))]], other)
+    included = [
+        meaning for meaning in (by_level["colour"], by_level["type"]) if _meet(meaning, other)
+    ]
+    wholes: list[Meaning] = [ANYTHING, *included]
+    return ("except", wholes[generator.integers(len(wholes))], other)
+
+
+def _meet(first: Meaning, second: Meaning) -> bool:
+    """Return whether some object is of both things, so that an exception says something."""
+    pairs = zip(first[1:], second[1:], strict=True)
+    return all(a is None or b is None or a == b for a, b in pairs)
 
 
 def count_words(texts: Sequence[str], words: WordTokeniser) -> Floats:
@@ -137,7 +183,7 @@ def draw_world_pairs(
     Args:
         count: how many, N.
         generator: the only source of randomness.
-        levels: what instructions name, of "full", "colour" and "type", equally often.
+        levels: of the instructions, of ``PAIR_LEVELS`` and ``CLAUSE_LEVELS``, equally often.
         phrasing: of the texts.
         words: their numbers; those of ``learn_words`` by default.
 
@@ -147,14 +193,11 @@ def draw_world_pairs(
     """
     if count < 1 or not levels:
         raise DomainError(f"draw_world_pairs got count {count}, levels {levels}; ask for some")
-    for level in levels:
-        lookup(dict.fromkeys(PAIR_LEVELS), level, "level of pairs")
-    words = learn_words(phrasing) if words is None else words
+    words = learn_words(phrasing, levels) if words is None else words
     kinds = generator.permutation(np.arange(count) % len(KINDS))
     texts = []
     for kind, place in zip(kinds, generator.integers(len(levels), size=count), strict=True):
-        name, colour = KINDS[kind]
-        shown = {"full": (colour, name), "colour": (colour, None), "type": (None, name)}
-        texts.append(write(("thing", *shown[levels[place]]), generator, phrasing))
+        meaning = draw_kind_meaning(kind, levels[place], generator)
+        texts.append(write(meaning, generator, phrasing))
     crops, counts = draw_crops(KIND_CELLS[kinds], generator), count_words(texts, words)
     return WorldPairs(crops, counts, kinds.astype(np.int64), texts, words)

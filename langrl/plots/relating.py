@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from langrl.data.related_pairs import CROP_SIZE, learn_words
+from langrl.data.related_pairs import CROP_SIZE
 from langrl.envs.grid.grammar import COLOURS, TYPES
+from langrl.grounding.generated import TEXT
 from langrl.plots.base import figure
 
 PANELS = {
@@ -116,26 +117,28 @@ def generated_figure(shown: Rows, title: str) -> Figure:
     for row in shown:
         part = outer[backbones.index(row["backbone"]), int(row["contrast"])]
         first, second = row["generated"]
-        lines = {f"{first}, given": row["given"]}
-        lines |= {f"{second} {k + 1}": row["generated"][second][k] for k in range(3)}
-        lines |= {f"prior, {name}": values for name, values in row["prior"].items()}
+        lines = [(f"{first}, given", first, row["given"])]
+        lines += [(f"{second} {k + 1}", second, row["generated"][second][k]) for k in range(3)]
+        lines += [(f"prior, {name}", name, values) for name, values in row["prior"].items()]
         axes = part.subplots(len(lines), count)
-        for line, (label, values) in zip(axes, lines.items(), strict=True):
+        for line, (label, name, values) in zip(axes, lines, strict=True):
             for ax, value in zip(line, values, strict=True):
-                draw_observation(ax, np.asarray(value))
+                draw_observation(ax, np.asarray(value), row["words"] if name == TEXT else ())
             line[0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
         part.suptitle(f"{row['backbone']}, {'contrast' if row['contrast'] else 'plain'}", size=9)
     return fig
 
 
-def draw_observation(ax: Axes, value: NDArray[np.float64]) -> None:
-    """Draw a grey square, a crop of three colours, or the colour and the type that words name."""
+def draw_observation(ax: Axes, value: NDArray[np.float64], words: Sequence[str] = ()) -> None:
+    """Draw a grey square, a crop of three colours, or the colour and the type that words name.
+
+    ``words``: what the values are counts of, from the third one on; of texts only.
+    """
     ax.set(xticks=[], yticks=[])
     side = round(len(value) ** 0.5)
-    words = learn_words()
-    if len(value) == len(words):
+    if words:
         ax.spines[:].set_visible(False)
-        words_shown = [_likeliest(value, words.vocabulary, names) for names in (COLOURS, TYPES)]
+        words_shown = [_likeliest(value, words, names) for names in (COLOURS, TYPES)]
         ax.text(0.5, 0.5, "\n".join(words_shown), ha="center", va="center", fontsize=6)
     elif side * side == len(value):
         brightest = max(value.max(), 0.1)  # glyphs are dim, and their means dimmer

@@ -1,7 +1,8 @@
 """``langrl reproduce relating``: contrasting related with unrelated pairs in generative models.
 
-Each backbone is trained with and without the contrast on shares of the related data, in two tasks:
-handwritten digits beside digits as on houses, and what is faced in grid worlds beside instructions.
+Each backbone is trained with and without the contrast on shares of the related data, in three
+tasks: handwritten digits beside digits as on houses, and what is faced in grid worlds beside
+instructions, without and with clauses.
 Then a model that was trained on a fifth of the pairs finds more of them by pointwise mutual
 information, and parts of the training are left out.
 
@@ -60,9 +61,9 @@ from langrl.training.logs import print_table
 from langrl.training.result_cache import ResultCache, Row
 from langrl.training.run_folder import use_device
 
-SHARES = {"digits": (0.05, 0.2, 1.0), "worlds": (0.2, 1.0)}
+SHARES = {"digits": (0.05, 0.2, 1.0), "worlds": (0.2, 1.0), "clauses": (0.2, 1.0)}
 """Of the related training pairs; fewer for the worlds, to save time."""
-CURVE = {"digits": (0.01, 0.1), "worlds": ()}
+CURVE = {"digits": (0.01, 0.1), "worlds": (), "clauses": ()}
 """Further shares, of the first seed alone."""
 LABELLED = 0.2  # the share from which more pairs are found
 SCORED = 0.2  # of the labelled pairs, which the model that finds more is not trained on
@@ -134,7 +135,7 @@ def _scale(options: RelatingArguments) -> Scale:
 
 def _backbone_jobs(options: RelatingArguments) -> list[tuple[Any, ...]]:
     """Return the jobs of each seed, task and backbone; those that share a task are together."""
-    counts = {"digits": options.seeds, "worlds": options.worlds_seeds}
+    counts = dict.fromkeys(TASKS, options.worlds_seeds) | {"digits": options.seeds}
     jobs: list[tuple[Any, ...]] = []
     for seed in range(max(counts.values())):
         for task in [task for task in TASKS if seed < counts[task]]:
@@ -321,6 +322,7 @@ def _generations(model: MultimodalVAE, task: Task, generator: torch.Generator) -
     generated = model.generate({first: given}, generator, 4)
     prior = model.generate({}, generator, _SHOWN)
     return {
+        "words": list(task.words),
         "given": [_rounded(row) for row in given],
         "generated": {
             name: [[_rounded(row) for row in sample] for sample in value]

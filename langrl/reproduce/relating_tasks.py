@@ -3,7 +3,7 @@
 Axes: ``N`` pairs, ``X`` numbers in an observation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,10 +16,13 @@ from torch import Tensor
 from langrl.agents.relating import RelatingConfig
 from langrl.data.digit_pairs import WRITTEN_SIZE, DigitPairs, draw_digit_pairs
 from langrl.data.related_pairs import (
+    CLAUSE_LEVELS,
     CROP_SIZE,
     KINDS,
+    PAIR_LEVELS,
     WorldPairs,
     count_words,
+    draw_kind_meaning,
     draw_world_pairs,
     learn_words,
 )
@@ -38,6 +41,7 @@ from langrl.grounding.generated import IMAGE, TEXT
 from langrl.models.vae.config import ModalityConfig
 from langrl.models.vae.model import MultimodalVAE
 from langrl.models.vae.pairs import shared_information
+from langrl.words import WordTokeniser
 
 MODEL = {"latent": 16, "width": 128, "depth": 1}
 """Sizes of every model."""
@@ -109,16 +113,19 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Related pairs in three parts that share no source, and a classifier for each modality."""
+    """Related pairs in three parts that share no source, and a classifier for each modality.
+
+    ``words`` are those that texts are counts of, in the order of their numbers, from 2.
+    """
 
     modalities: tuple[ModalityConfig, ...]
     train: Pairs
     apart: Pairs
     test: Pairs
     classifiers: Mapping[str, Classify]
+    words: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=1)
 def digits(seed: int, scale: Scale = Scale(), streets: int = 20) -> Task:
     """Return handwritten digits beside digits as on houses, 19,940 pairs to train on.
 
@@ -155,27 +162,39 @@ def street_classifier(device: str) -> Classify:
     return train_classifier(images.to(device), labels, 10, 0, STREET_IMAGE)
 
 
-@lru_cache(maxsize=1)
-def worlds(seed: int, scale: Scale = Scale(), train: int = 2000, others: int = 400) -> Task:
+def worlds(
+    seed: int,
+    scale: Scale = Scale(),
+    train: int = 2000,
+    others: int = 400,
+    levels: Sequence[str] = PAIR_LEVELS,
+) -> Task:
     """Return what is faced in grid worlds beside instructions that denote it, on the CPU.
 
-    Training pairs name a colour, a type or both; those apart and for testing name both, so that
-    the class of a text is the kind of object that it denotes.
+    Training pairs are of the levels given. Those apart and for testing name a colour and a type, in
+    one clause or (where there are clauses) in two, so that the class of a text is the kind of
+    object that it denotes.
     """
     generator = np.random.default_rng(seed)
-    words = learn_words()
+    words = learn_words(levels=levels)
+    named = tuple(level for level in ("full", "conjunction") if level in levels)
     parts = [
-        draw_world_pairs(train, generator, words=words),
-        *(draw_world_pairs(others, generator, levels=("full",), words=words) for _ in range(2)),
+        draw_world_pairs(train, generator, levels=levels, words=words),
+        *(draw_world_pairs(others, generator, levels=named, words=words) for _ in range(2)),
     ]
     train_part, apart, test = map(world_pairs, parts)
     modalities = world_modalities(len(words))
-    kinds, shares = _word_shares(4 * others, generator)
+    kinds, shares = _word_shares(4 * others, generator, levels, words)
     classifiers = {
         IMAGE: train_classifier(apart.observations[IMAGE], apart.labels, len(KINDS), seed),
         TEXT: train_classifier(shares, kinds, len(KINDS), seed),
     }
-    return Task(modalities, train_part, apart, test, classifiers)
+    return Task(modalities, train_part, apart, test, classifiers, words.vocabulary)
+
+
+def clauses(seed: int, scale: Scale = Scale(), train: int = 2000, others: int = 400) -> Task:
+    """Return ``worlds`` with exceptions, alternatives and conditions among the texts."""
+    return worlds(seed, scale, train, others, (*PAIR_LEVELS, *CLAUSE_LEVELS))
 
 
 def world_modalities(words: int) -> tuple[ModalityConfig, ModalityConfig]:
@@ -192,23 +211,29 @@ def world_pairs(pairs: WorldPairs) -> Pairs:
     return Pairs(values, torch.from_numpy(pairs.kinds))
 
 
-def _word_shares(count: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _word_shares(
+    count: int, generator: np.random.Generator, levels: Sequence[str], words: WordTokeniser
+) -> tuple[Tensor, Tensor]:
     """Return kinds [N], and the shares of words [N, V] in one to four texts that denote each."""
     # Models generate shares of words that are those of several texts, mixed.
-    words = learn_words()
     kinds = generator.permutation(np.arange(count) % len(KINDS))
     shares = []
     for kind in kinds:
-        name, colour = KINDS[kind]
-        meanings = [("thing", colour, name), ("thing", colour, None), ("thing", None, name)]
-        rest = generator.integers(3, size=generator.integers(_TEXTS))
-        texts = [write(meanings[n], generator, "seen") for n in (0, *rest)]
+        rest = generator.integers(len(levels), size=generator.integers(_TEXTS))
+        told = ["full", *(levels[n] for n in rest)]
+        texts = [
+            write(draw_kind_meaning(kind, level, generator), generator, "seen") for level in told
+        ]
         total: NDArray[np.float32] = count_words(texts, words).sum(0)
         shares.append(total / total.sum())
     return torch.from_numpy(kinds.astype(np.int64)), torch.from_numpy(np.stack(shares))
 
 
-TASKS = {"digits": digits, "worlds": worlds}
+TASKS: dict[str, Callable[[int, Scale], Task]] = {
+    name: lru_cache(maxsize=1)(task)
+    for name, task in (("digits", digits), ("worlds", worlds), ("clauses", clauses))
+}
+"""Of a seed and a scale, by name; each keeps what it drew last."""
 
 
 def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:

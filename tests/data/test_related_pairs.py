@@ -10,17 +10,19 @@ from langrl.data.digit_pairs import (
     draw_glyphs,
 )
 from langrl.data.related_pairs import (
+    CLAUSE_LEVELS,
     CROP_SIZE,
     KIND_CELLS,
     KINDS,
     count_words,
     crops_ahead,
     draw_crops,
+    draw_kind_meaning,
     draw_world_pairs,
     kinds_of,
     learn_words,
 )
-from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL, denoted, parse
+from langrl.envs.grid.grammar import COLOURS, EMPTY, TYPES, WALL, denoted, level_of, parse
 from langrl.envs.grid.rendering import render_rooms
 from langrl.envs.grid.rooms import GRID_WORLDS, ahead, draw_rooms, is_object
 from langrl.errors import (
@@ -83,6 +85,29 @@ def test_pairs_are_those_of_their_seed_and_levels():
     assert all(parse(text)[2] is None for text in one.texts)
 
 
+@pytest.mark.parametrize("level", CLAUSE_LEVELS)
+def test_clauses_denote_what_their_crop_shows_and_not_everything(level):
+    generator = rng()
+    room = np.full((1, 1, len(KINDS), 2), EMPTY, np.uint8)
+    room[0, 0] = KIND_CELLS
+    for kind in [*range(len(KINDS))] * 3:
+        meaning = draw_kind_meaning(kind, level, generator)
+        assert level_of(meaning) == level
+        shown = denoted(meaning, room)[0, 0]
+        assert shown[kind]
+        assert not shown.all()
+    words = learn_words(levels=("full", level))
+    pairs = draw_world_pairs(40, rng(), levels=(level,), words=words)
+    assert {level_of(parse(text)) for text in pairs.texts} == {level}
+    assert pairs.counts[:, 1].sum() < 0.05 * pairs.counts.sum()  # hardly any word is unknown
+
+
+def test_words_of_clauses_are_more_than_those_of_things():
+    assert set(learn_words().vocabulary) < set(learn_words(levels=CLAUSE_LEVELS).vocabulary)
+    with pytest.raises(UnknownNameError, match="level of pairs"):
+        learn_words(levels=("relation",))
+
+
 def test_counts_are_of_the_texts_words_and_unknown_ones_are_counted_together():
     words = learn_words()
     assert words.vocabulary == learn_words().vocabulary
@@ -114,7 +139,7 @@ def test_wrong_requests_say_what_to_give():
     with pytest.raises(DomainError, match="ask for some"):
         draw_world_pairs(0, rng())
     with pytest.raises(UnknownNameError, match="level of pairs"):
-        draw_world_pairs(3, rng(), levels=("negation",))
+        draw_world_pairs(3, rng(), levels=("relation",))
 
 
 # -- digits --------------------------------------------------------------------------------

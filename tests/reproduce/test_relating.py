@@ -22,7 +22,14 @@ from langrl.reproduce import related_goals, relating, relating_tasks
 from langrl.reproduce.arguments import RelatingArguments
 from langrl.reproduce.linear_gaussian import linear_gaussian_errors
 from langrl.reproduce.relating_claims import claims, differences, half_interval, summarise
-from langrl.reproduce.relating_tasks import Pairs, Scale, digits, unrelated_partners, worlds
+from langrl.reproduce.relating_tasks import (
+    Pairs,
+    Scale,
+    clauses,
+    digits,
+    unrelated_partners,
+    worlds,
+)
 from langrl.tasks.grid.config import GridRunConfig
 from langrl.tasks.presets import load_config
 
@@ -165,12 +172,13 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     pytest.importorskip("sklearn")
     tasks = {
         "worlds": lambda seed, scale: worlds(seed, scale, 100, 40),
+        "clauses": lambda seed, scale: clauses(seed, scale, 100, 40),
         "digits": lambda seed, scale: digits(seed, scale, 1),
     }
-    monkeypatch.setattr(relating, "SHARES", {"worlds": (0.2, 1.0), "digits": (0.2, 1.0)})
+    monkeypatch.setattr(relating, "SHARES", dict.fromkeys(tasks, (0.2, 1.0)))
     monkeypatch.setattr(relating, "TASKS", tasks)
     monkeypatch.setattr(relating, "BACKBONES", ("mmvae",))
-    monkeypatch.setattr(relating, "CURVE", {"worlds": (), "digits": (0.1,)})
+    monkeypatch.setattr(relating, "CURVE", dict.fromkeys(tasks, ()) | {"digits": (0.1,)})
     monkeypatch.setattr(relating_tasks, "_STREETS", 100)
     monkeypatch.setattr(relating, "FEW_SAMPLES", 2)
     monkeypatch.setattr(relating, "_SHOWN", 2)
@@ -182,11 +190,11 @@ def test_a_small_reproduction_writes_tables_and_images_and_goes_on(
     )  # fmt: skip
     relating.reproduce(options, "a test")
     results = read_results(tmp_path)
-    assert len(results["measured"]) == 6 + 8
+    assert len(results["measured"]) == 6 + 6 + 8
     assert {row["ablation"] for row in results["ablations"]} == set(relating.ABLATIONS["mmvae"])
     assert {row["share"] for row in results["differences"]} == {0.1, 0.2, 1.0}
     assert {row["task"] for row in results["rows"]} == {
-        "linear-Gaussian", "worlds", "digits", "grid goto"
+        "linear-Gaussian", "worlds", "clauses", "digits", "grid goto"
     }  # fmt: skip
     every = ("all poses", *related_goals.DRAWN)
     assert [(row["fit"], row["candidates"], row["phrasing"]) for row in results["success"]] == [
