@@ -119,7 +119,7 @@ def draw_kind_meaning(kind: int, level: str, generator: Generator) -> Meaning:
     Raises:
         UnknownNameError: if there is no such level here.
     """
-    lookup(dict.fromkeys((*PAIR_LEVELS, *CLAUSE_LEVELS)), level, "level of pairs")
+    _check_levels([level])
     name, colour = KINDS[kind]
     by_level: dict[str, Meaning] = {
         "full": ("thing", colour, name), "colour": ("thing", colour, None),
@@ -142,6 +142,11 @@ def draw_kind_meaning(kind: int, level: str, generator: Generator) -> Meaning:
     ]
     wholes: list[Meaning] = [ANYTHING, *included]
     return ("except", wholes[generator.integers(len(wholes))], other)
+
+
+def _check_levels(levels: Sequence[str]) -> None:
+    for level in levels:
+        lookup(dict.fromkeys((*PAIR_LEVELS, *CLAUSE_LEVELS)), level, "level of pairs")
 
 
 def _meet(first: Meaning, second: Meaning) -> bool:
@@ -193,6 +198,7 @@ def draw_world_pairs(
     """
     if count < 1 or not levels:
         raise DomainError(f"draw_world_pairs got count {count}, levels {levels}; ask for some")
+    _check_levels(levels)
     words = learn_words(phrasing, levels) if words is None else words
     kinds = generator.permutation(np.arange(count) % len(KINDS))
     texts = []

@@ -35,7 +35,7 @@ class NearWords:
         self._columns = len(words)
         self._number = dict(zip(words.vocabulary, words.numbers(words.vocabulary), strict=True))
         in_table = [word for word in words.vocabulary if word in self._table.number]
-        self._near = np.array(words.numbers(in_table))
+        self._near = np.array(words.numbers(in_table), np.int64)
         self._meanings = self._meanings_of([self._table.number[word] for word in in_table])
         self._shares: dict[int, Floats] = {}
 
@@ -54,7 +54,7 @@ class NearWords:
         """Add a word to the counts [V] of its text."""
         if word in self._number:
             row[self._number[word]] += 1
-        elif (number := self._table.look_up(word)) is None:
+        elif (number := self._table.look_up(word)) is None or not len(self._near):
             row[UNKNOWN] += 1
         else:
             if number not in self._shares:
@@ -64,5 +64,10 @@ class NearWords:
 
     def _meanings_of(self, numbers: Sequence[int]) -> Tensor:
         """Return rows of the table as unit vectors [V, P]."""
-        rows = rows_of(self._table.table, self._table.scale, torch.tensor(numbers), torch.zeros(()))
+        rows = rows_of(
+            self._table.table,
+            self._table.scale,
+            torch.tensor(numbers, dtype=torch.long),
+            torch.zeros(()),
+        )
         return functional.normalize(rows, dim=-1)

@@ -50,6 +50,10 @@ def test_words_that_the_table_lacks_are_known_all_the_same():
     np.testing.assert_allclose(NearWords(words)(["qzxqzxqz sphere"]), [[0, 0, 1, 1]], atol=1e-6)
 
 
+def test_without_a_known_word_that_has_a_meaning_all_others_are_unknown():
+    np.testing.assert_array_equal(NearWords(WordTokeniser(["qzxqzxqz"]))(["sphere"]), [[0, 1, 0]])
+
+
 def test_a_text_without_words_is_refused(near):
     with pytest.raises(InstructionError):
         near([" "])
