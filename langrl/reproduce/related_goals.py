@@ -94,8 +94,8 @@ def run_goals(
     train_once(config, run, f"grid goto, seed {seed}: critic")
     training = Scale(steps).training("worlds")
     key = [config.model_dump(mode="json"), episodes, MODEL, training.model_dump()]
-    key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, CANDIDATES, DRAWS, list(PROPAGATIONS)]
-    key += [HELD_OUT]
+    key += [BACKBONE, PAIRS, FEW, KEPT, ROOMS, TRAJECTORIES, CANDIDATES, DRAWS]
+    key += [list(PROPAGATIONS), HELD_OUT]
     record = ResultCache(folder / "records" / f"goals-{seed}.jsonl", key)
     return record.rows("goals", lambda: _measure(run, config, seed, episodes, steps))
 

@@ -27,6 +27,7 @@ from langrl.models.protocols import device_of
 from langrl.models.vae.backbones import BACKBONES
 from langrl.models.vae.config import VaeConfig
 from langrl.models.vae.model import MultimodalVAE, build_vae
+from langrl.models.vae.pairs import shared_information
 from langrl.plots import relating as relating_plots
 from langrl.reproduce import related_goals
 from langrl.reproduce.arguments import RelatingArguments
@@ -52,7 +53,6 @@ from langrl.reproduce.relating_tasks import (
     Scale,
     Task,
     measure,
-    pair_scores,
     related_scores,
 )
 from langrl.training.engines.config import EngineFlags
@@ -294,8 +294,11 @@ def _propagate(run: _Run) -> list[Row]:
     found, rows = known.take(slice(0)), []
     for number in range(1, max(ROUNDS) + 1):
         model = run.train(known.beside(found))
-        threshold = threshold_at(pair_scores(model, exchanged, generator, FEW_SAMPLES), WRONG)
-        kept = pair_scores(model, candidates, generator, FEW_SAMPLES) >= threshold
+        unrelated, unlabelled = (
+            shared_information(model, pairs.observations, generator, FEW_SAMPLES)
+            for pairs in (exchanged, candidates)
+        )
+        kept = unlabelled >= threshold_at(unrelated, WRONG)
         found = candidates.take(kept.nonzero().squeeze(1))
         if number not in ROUNDS:
             continue

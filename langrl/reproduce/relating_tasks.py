@@ -249,20 +249,13 @@ def unrelated_partners(labels: Tensor, generator: torch.Generator) -> Tensor:
     return partners
 
 
-def pair_scores(
-    model: MultimodalVAE, pairs: Pairs, generator: torch.Generator, samples: int
-) -> Tensor:
-    """Return the pointwise mutual information of each pair, in nats [N]."""
-    return shared_information(model, pairs.observations, generator, samples)
-
-
 def related_scores(
     model: MultimodalVAE, pairs: Pairs, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the PMI of pairs [N], and of their first modality with partners of other classes."""
-    unrelated = pairs.with_partners(unrelated_partners(pairs.labels, generator))
-    related = pair_scores(model, pairs, generator, SAMPLES)
-    return related, pair_scores(model, unrelated, generator, SAMPLES)
+    unrelated = pairs.with_partners(unrelated_partners(pairs.labels, generator)).observations
+    related = shared_information(model, pairs.observations, generator, SAMPLES)
+    return related, shared_information(model, unrelated, generator, SAMPLES)
 
 
 def _related_auc(model: MultimodalVAE, pairs: Pairs, generator: torch.Generator) -> float:
