@@ -73,13 +73,10 @@ TOWERS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {"paraphrases": 0.8},
         "learner": {"denotations": True},
     },
-    "exclusions": {
-        "text": {"words": "distilled", "exclusions": True, "idle_rate": 0.4},
-        "data": {"paraphrases": 0.8},
-        "learner": {"denotations": True, "steps": 5000},
-    },
+    "exclusions": {},
 }
 """Text towers of the maze and how they are trained, by what differs from the preset."""
+_PRESETS = {"exclusions": "street-words"}  # where it is not that of the maze
 _TEXTS_PER_KIND = 60  # of a grammar, in a maze
 _COMMAND = "langrl reproduce words"
 
@@ -96,7 +93,8 @@ def score_maze(
     folder: Path, tower: str, seed: int, steps: int | None, episodes: int
 ) -> dict[str, list[Row]]:
     """Train an agent of the maze with a text tower, unless it is there; score its language."""
-    config = load_config(f"street-{MAZE}", MazeRunConfig)
+    config = load_config(_PRESETS.get(tower, f"street-{MAZE}"), MazeRunConfig)
+    config = with_given(config, world=with_given(config.world, layout=MAZE))
     for field, changes in TOWERS.get(tower, {"text": {"model": tower}}).items():
         config = with_given(config, **{field: with_given(getattr(config, field), **changes)})
     config = with_given(config, seed=seed, learner=with_given(config.learner, steps=steps))

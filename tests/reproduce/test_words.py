@@ -19,13 +19,15 @@ from langrl.reproduce.word_scores import (
 from langrl.settings import with_changes
 from langrl.tasks.presets import load_config
 
+MAZE = {
+    "data": {"num_trajectories": 20, "num_pairs": 60},
+    "critic": {"embedding": 4, "width": 8, "depth": 1},
+    "learner": {"batch_size": 8, "language_batch_size": 8, "steps": 2},
+    "grounding": {"candidates": 20, "directions": 4},
+}
 TINY = {
-    "street-blank": {
-        "data": {"num_trajectories": 20, "num_pairs": 60},
-        "critic": {"embedding": 4, "width": 8, "depth": 1},
-        "learner": {"batch_size": 8, "language_batch_size": 8, "steps": 2},
-        "grounding": {"candidates": 20, "directions": 4},
-    },
+    "street-blank": MAZE,
+    "street-words": MAZE,
     "grid-all": {
         "data": {"rooms": 10, "trajectories_per_room": 2},
         "critic": {"embedding": 8, "channels": 8, "depth": 1, "width": 16},

@@ -9,12 +9,14 @@ Axes: ``R`` rows, ``C`` columns.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from langrl.data.images.paraphrases import FILLERS
+from langrl.data.maze.composed_texts import say_exclusion, say_inclusion
 from langrl.data.maze.phrases import (
     ALONE,
     BEYOND,
@@ -44,12 +46,15 @@ _FILLED, _LED = 0.3, 0.75  # shares of texts with words around them, and with a 
 _PLAIN = 0.7  # chance that a part of something is named simply
 _TYPO = 0.03  # chance that a word of four letters or more is misspelt
 _PLAIN_NAMES = 5  # of the templates, the first ones
+_WHOLE = 0.5  # share of exclusions that are whole templates
+_COMPOSED = 0.15  # share of other texts that say that nothing else is meant
+_TWO = 0.15  # share of exclusions of two places
 _TRIES = 20  # proposals until a text names a line
 _MOST_WORDS = 24  # what the compact text encoder of a maze reads at least
 _FURTHER = ("not", "except", "part", "any", "beyond", "outer")
 _WEIGHTS = {
     "row": 3, "column": 3, "cell": 3, "corner": 2, "half": 2, "either": 3,
-    "not": 3, "except": 2, "part": 2, "any": 1.5, "beyond": 1, "outer": 1.5,
+    "not": 3, "except": 2, "part": 2, "any": 1.5, "beyond": 2, "outer": 1.5,
 }  # fmt: skip
 
 
@@ -122,10 +127,12 @@ class MazeTextWriter:
         if kind == "outer":
             last = [number for number in (0, self._shape[line[0]] - 1) if number == line[1]]
             return ("outer", line) if last else None
-        if kind == "not":
-            return ("not", self._atom(generator))
         other = self._atom(generator)
-        if kind == "except":
+        if kind in ("not", "except"):
+            if generator.random() < _TWO:
+                other = ("any", other, self._atom(generator))
+            if kind == "not":
+                return ("not", other)
             return ("both", _pick((line, self._atom(generator)), generator), ("not", other))
         if kind == "part":
             region = self._region(_pick(("half", "half", "corner"), generator), generator)
@@ -157,16 +164,39 @@ class MazeTextWriter:
 
     def _say(self, meaning: Meaning, generator: Generator) -> str:
         kind, *slots = meaning
-        text = ""
-        if kind == "not" and generator.random() < 0.5:
-            text = _pick(ALONE, generator).format(self._name_part(slots[0], generator))
-        if not text:
-            text = self._name(meaning, generator)
-            if generator.random() < _LED:
-                text = _pick(LEADS, generator).format(text)
+        if kind == "not" or (kind == "both" and slots[1][0] == "not"):
+            text = self._exclude(meaning, generator)
+        elif kind != "any" and generator.random() < _COMPOSED:
+            name = self._name_part(meaning, generator)
+            line = kind if kind in ("row", "column") else "cell"
+            text = say_inclusion(name, line, generator, partial(self._lead, generator=generator))
+        else:
+            text = self._lead(self._name(meaning, generator), generator)
         if generator.random() < _FILLED:
             text = _pick(FILLERS, generator).format(text)
         return re.sub(r"[a-z]+", lambda match: _with_slip(match[0], generator), text)
+
+    def _lead(self, text: str, generator: Generator) -> str:
+        return _pick(LEADS, generator).format(text) if generator.random() < _LED else text
+
+    def _exclude(self, meaning: Meaning, generator: Generator) -> str:
+        """Say what is excluded, and what it is excluded from."""
+        kind, *slots = meaning
+        excluded = slots[0] if kind == "not" else slots[1][1]
+        parts = excluded[1:] if excluded[0] == "any" else (excluded,)
+        if len(parts) == 1 and generator.random() < _WHOLE:
+            if kind == "not" and generator.random() < 0.5:
+                return _pick(ALONE, generator).format(self._name_part(parts[0], generator))
+            return self._lead(self._name(meaning, generator), generator)
+        included = None if kind == "not" else self._name_part(slots[0], generator)
+        kinds = {part[0] for part in parts}
+        line = kinds.pop() if len(kinds) == 1 and kinds <= {"row", "column"} else "cell"
+        names = [self._name_part(part, generator) for part in parts]
+        if line != "cell" and len(parts) > 1 and generator.random() < 0.5:
+            numbers = [self._number(part[1], generator) for part in parts]
+            names = [f"{line}s {numbers[0]} {_pick(('and', 'or'), generator)} {numbers[1]}"]
+        lead = partial(self._lead, generator=generator)
+        return say_exclusion(included, names, line, generator, lead)
 
     def _name_part(self, meaning: Meaning, generator: Generator) -> str:
         """Return a name for a part of something: mostly a plain one, as long ones seldom are."""
