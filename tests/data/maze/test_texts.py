@@ -55,6 +55,20 @@ def test_lines_are_counted_from_both_sides_and_named_in_words():
     assert {"the rightmost column", "the last column"} <= columns
 
 
+def test_what_is_excluded_may_be_two_places():
+    writer, generator = MazeTextWriter(MazeGrammar(load_layout("blank"))), np.random.default_rng(0)
+    rows = ("any", ("row", 3), ("row", 5))
+    assert writer.mask(("not", rows)).sum() == 80
+    assert writer.mask(("both", ("column", 2), ("not", rows))).sum() == 8
+    texts = [writer._say(("not", rows), generator) for _ in range(200)]
+    assert any("rows 3 and 5" in text for text in texts)
+    third, fifth = r"\b(3|three|fourth|seventh)\b", r"\b(5|five|sixth|fifth)\b"
+    named = [bool(re.search(third, text) and re.search(fifth, text)) for text in texts]
+    assert np.mean(named) > 0.9  # all, but for slips
+    drawn = [writer.draw_meaning((4, 5), generator) for _ in range(400)]
+    assert any(each[0] == "not" and each[1][0] == "any" for each in drawn)
+
+
 def test_only_asked_kinds_are_written():
     writer, generator = (
         MazeTextWriter(MazeGrammar(load_layout("blank")), ("row", "column")),
