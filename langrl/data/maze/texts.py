@@ -10,7 +10,6 @@ Axes: ``R`` rows, ``C`` columns.
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -35,6 +34,7 @@ from langrl.data.maze.phrases import (
     OUTER,
     SIDES,
 )
+from langrl.envs.grid.templates import pick
 from langrl.envs.maze.grammar import KINDS, VOCABULARY, MazeGrammar
 from langrl.envs.phrasing import Meaning
 from langrl.envs.spelling import SHORTEST, misspell
@@ -113,7 +113,7 @@ class MazeTextWriter:
 
     def _propose(self, kind: str, cell: tuple[int, int], generator: Generator) -> Meaning | None:
         row, column = ("row", cell[0]), ("column", cell[1])
-        line = _pick((row, column), generator)
+        line = pick((row, column), generator)
         if kind in ("row", "column"):
             return row if kind == "row" else column
         if kind == "cell":
@@ -121,8 +121,8 @@ class MazeTextWriter:
         if kind in ("half", "corner"):
             return self._region(kind, generator)
         if kind == "beyond":
-            name = _pick(("row", "column"), generator)
-            side = _pick(_AXES[name], generator)
+            name = pick(("row", "column"), generator)
+            side = pick(_AXES[name], generator)
             return ("beyond", side, int(generator.integers(self._shape[name])))
         if kind == "outer":
             last = [number for number in (0, self._shape[line[0]] - 1) if number == line[1]]
@@ -133,11 +133,11 @@ class MazeTextWriter:
                 other = ("any", other, self._atom(generator))
             if kind == "not":
                 return ("not", other)
-            return ("both", _pick((line, self._atom(generator)), generator), ("not", other))
+            return ("both", pick((line, self._atom(generator)), generator), ("not", other))
         if kind == "part":
-            region = self._region(_pick(("half", "half", "corner"), generator), generator)
-            return ("both", _pick((line, self._region("half", generator)), generator), region)
-        true = _pick((line, line, ("both", row, column), self._atom(generator)), generator)
+            region = self._region(pick(("half", "half", "corner"), generator), generator)
+            return ("both", pick((line, self._region("half", generator)), generator), region)
+        true = pick((line, line, ("both", row, column), self._atom(generator)), generator)
         listed = [true, other] if kind == "either" else [true, other, self._atom(generator)]
         if len(set(listed)) < len(listed):
             return None
@@ -145,12 +145,12 @@ class MazeTextWriter:
         return ("any", *listed)
 
     def _region(self, kind: str, generator: Generator) -> Meaning:
-        sides = [_pick(_AXES[name], generator) for name in ("row", "column")]
-        return ("corner", *sides) if kind == "corner" else ("half", _pick(sides, generator))
+        sides = [pick(_AXES[name], generator) for name in ("row", "column")]
+        return ("corner", *sides) if kind == "corner" else ("half", pick(sides, generator))
 
     def _atom(self, generator: Generator) -> Meaning:
         """Return any line, cell, half or corner."""
-        kind = _pick(("row", "row", "column", "column", "cell", "half", "corner"), generator)
+        kind = pick(("row", "row", "column", "column", "cell", "half", "corner"), generator)
         if kind in ("half", "corner"):
             return self._region(kind, generator)
         if kind == "cell":
@@ -173,11 +173,11 @@ class MazeTextWriter:
         else:
             text = self._lead(self._name(meaning, generator), generator)
         if generator.random() < _FILLED:
-            text = _pick(FILLERS, generator).format(text)
+            text = pick(FILLERS, generator).format(text)
         return re.sub(r"[a-z]+", lambda match: _with_slip(match[0], generator), text)
 
     def _lead(self, text: str, generator: Generator) -> str:
-        return _pick(LEADS, generator).format(text) if generator.random() < _LED else text
+        return pick(LEADS, generator).format(text) if generator.random() < _LED else text
 
     def _exclude(self, meaning: Meaning, generator: Generator) -> str:
         """Say what is excluded, and what it is excluded from."""
@@ -186,7 +186,7 @@ class MazeTextWriter:
         parts = excluded[1:] if excluded[0] == "any" else (excluded,)
         if len(parts) == 1 and generator.random() < _WHOLE:
             if kind == "not" and generator.random() < 0.5:
-                return _pick(ALONE, generator).format(self._name_part(parts[0], generator))
+                return pick(ALONE, generator).format(self._name_part(parts[0], generator))
             return self._lead(self._name(meaning, generator), generator)
         included = None if kind == "not" else self._name_part(slots[0], generator)
         kinds = {part[0] for part in parts}
@@ -194,7 +194,7 @@ class MazeTextWriter:
         names = [self._name_part(part, generator) for part in parts]
         if line != "cell" and len(parts) > 1 and generator.random() < 0.5:
             numbers = [self._number(part[1], generator) for part in parts]
-            names = [f"{line}s {numbers[0]} {_pick(('and', 'or'), generator)} {numbers[1]}"]
+            names = [f"{line}s {numbers[0]} {pick(('and', 'or'), generator)} {numbers[1]}"]
         lead = partial(self._lead, generator=generator)
         return say_exclusion(included, names, line, generator, lead)
 
@@ -204,11 +204,11 @@ class MazeTextWriter:
         if generator.random() < _PLAIN:
             if kind in ("row", "column"):
                 number = self._number(slots[0], generator)
-                return _pick(LINES[kind][:_PLAIN_NAMES], generator).format(number)
+                return pick(LINES[kind][:_PLAIN_NAMES], generator).format(number)
             if kind in ("half", "corner"):
-                sides = [_pick(SIDES[side], generator) for side in slots]
+                sides = [pick(SIDES[side], generator) for side in slots]
                 names = HALVES if kind == "half" else CORNERS
-                return _pick(names[:_PLAIN_NAMES], generator).format(*sides)
+                return pick(names[:_PLAIN_NAMES], generator).format(*sides)
         return self._name(meaning, generator)
 
     def _name(self, meaning: Meaning, generator: Generator) -> str:
@@ -219,17 +219,17 @@ class MazeTextWriter:
             name, number = slots[0]
             return self._name_outer(name, number, generator)
         if kind == "half":
-            side = _pick(SIDES[slots[0]], generator)
-            return _pick(HALVES, generator).format(side)
+            side = pick(SIDES[slots[0]], generator)
+            return pick(HALVES, generator).format(side)
         if kind == "corner":
-            upright, flat = (_pick(SIDES[side], generator) for side in slots)
-            return _pick(CORNERS, generator).format(upright, flat)
+            upright, flat = (pick(SIDES[side], generator) for side in slots)
+            return pick(CORNERS, generator).format(upright, flat)
         if kind == "not":
-            return _pick(NOT, generator).format(self._name_part(slots[0], generator))
+            return pick(NOT, generator).format(self._name_part(slots[0], generator))
         if kind == "beyond":
             name = "row" if slots[0] in _AXES["row"] else "column"
             line = self._name_line(name, slots[1], generator)
-            return _pick(BEYOND[slots[0]], generator).format(line)
+            return pick(BEYOND[slots[0]], generator).format(line)
         if kind == "any":
             return self._name_list(slots, generator)
         first, second = slots
@@ -238,12 +238,12 @@ class MazeTextWriter:
     def _name_both(self, first: Meaning, second: Meaning, generator: Generator) -> str:
         if second[0] == "not":
             names = self._name_part(first, generator), self._name_part(second[1], generator)
-            return _pick(EXCEPT, generator).format(*names)
+            return pick(EXCEPT, generator).format(*names)
         names = self._name_part(first, generator), self._name_part(second, generator)
         if {first[0], second[0]} == {"row", "column"}:
             ordered = names if generator.random() < 0.5 else names[::-1]
-            return _pick(CELLS, generator).format(*ordered)
-        return _pick(BOTH, generator).format(*names)
+            return pick(CELLS, generator).format(*ordered)
+        return pick(BOTH, generator).format(*names)
 
     def _name_list(self, parts: Sequence[Meaning], generator: Generator) -> str:
         names = [self._name_part(part, generator) for part in parts]
@@ -253,10 +253,10 @@ class MazeTextWriter:
             numbers = [self._number(part[1], generator) for part in parts]
             kind = kinds.pop() + ("s" if generator.random() < 0.5 else "")
             names = [f"{kind} {numbers[0]}", *numbers[1:]]
-        text = _pick(LISTS, generator).format(names[0], names[1])
+        text = pick(LISTS, generator).format(names[0], names[1])
         if len(names) == 2:
             return text
-        return _pick(("{}, {} or {}", "{} or {} or {}", "either {}, {} or {}", "{}, {}, or {}"),
+        return pick(("{}, {} or {}", "{} or {} or {}", "either {}, {} or {}", "{}, {}, or {}"),
                      generator).format(*names)  # fmt: skip
 
     def _name_line(self, kind: str, number: int, generator: Generator) -> str:
@@ -270,20 +270,16 @@ class MazeTextWriter:
             if count < len(ORDINALS):
                 ordinal = ORDINALS[count]
                 texts = COUNTED if side == after else (*COUNTED, "the {0} {1}", "{0} {1}")
-                return _pick(texts, generator).format(ordinal, kind, side)
-        return _pick(LINES[kind], generator).format(self._number(number, generator))
+                return pick(texts, generator).format(ordinal, kind, side)
+        return pick(LINES[kind], generator).format(self._number(number, generator))
 
     def _name_outer(self, kind: str, number: int, generator: Generator) -> str:
         side = _AXES[kind][0 if number == 0 else 1]
-        return _pick(OUTER[side], generator).format(kind)
+        return pick(OUTER[side], generator).format(kind)
 
     def _number(self, number: int, generator: Generator) -> str:
         in_words = generator.random() < 0.3 and number < len(NUMBERS)
         return NUMBERS[number] if in_words else str(number)
-
-
-def _pick(options: Sequence[Any], generator: Generator) -> Any:
-    return options[int(generator.random() * len(options))]
 
 
 def _with_slip(word: str, generator: Generator) -> str:
