@@ -4,6 +4,7 @@ A batch, loss or gradient that is not finite raises before any weight changes, a
 state goes to and from tensors, so that training resumes bit for bit.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from langrl.errors import CheckpointError, NonFiniteError
 Batch = dict[str, Tensor]
 Loss = Callable[[Any], tuple[Tensor, Batch]]  # of a batch; with metrics, scalars by name
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+_GENERATOR_BYTES = {5056, 16}  # a CPU's and a GPU's state of a random generator
 Schedule = Callable[[int], float]  # the share of the learning rate that a step takes
 
 
@@ -165,6 +167,9 @@ class Optimiser:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state()`` returned.
 
+        The state of a GPU's generator means nothing to a CPU's, nor the other way round: there,
+        random numbers begin anew, seeded by what was stored.
+
         Raises:
             CheckpointError: if it is not of these parameters: names, shapes, dtypes, and numbers
                 that Adam cannot have made. The fused step writes into moments without a look at
@@ -173,13 +178,16 @@ class Optimiser:
         moments = dict(state)
         step = _whole(moments.pop("step", None), "step")
         generator = moments.pop("generator", None)
-        if self.generator is not None:
+        elsewhere = self.generator is not None and _is_of_another_device(generator, self.generator)
+        if self.generator is not None and not elsewhere:
             _check_like(generator, self.generator.get_state(), "generator")
-            assert generator is not None
         self._check_moments(moments, step)
         if self.generator is not None and generator is not None:
             try:
-                self.generator.set_state(generator.cpu())
+                if elsewhere:
+                    _seed_by(self.generator, generator)
+                else:
+                    self.generator.set_state(generator.cpu())
             except RuntimeError as error:
                 raise _unfit("generator", "is no state of a random generator") from error
         self.step = step
@@ -210,6 +218,20 @@ class Optimiser:
             _check_like(value, self.parameters[name], key)
             if not _is_finite(value) or (moment == "exp_avg_sq" and bool((value < 0).any())):
                 raise _unfit(key, "holds NaN, infinite or negative numbers where none can be")
+
+
+def _is_of_another_device(state: Tensor | None, generator: torch.Generator) -> bool:
+    """Return whether a generator's state was stored on another kind of device than it is on."""
+    if state is None or state.dtype != torch.uint8 or state.ndim != 1:
+        return False
+    size = generator.get_state().numel()
+    return {state.numel(), size} == _GENERATOR_BYTES and state.numel() != size
+
+
+def _seed_by(generator: torch.Generator, state: Tensor) -> None:
+    """Seed a generator by the digest of another device's state."""
+    digest = hashlib.sha256(state.cpu().numpy().tobytes()).digest()
+    generator.manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _check_like(value: Tensor | None, wanted: Tensor, key: str) -> None:

@@ -70,6 +70,19 @@ def test_unfit_state_is_refused_by_its_key_and_changes_nothing(name):
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 
+def test_a_state_of_another_kind_of_device_goes_on_with_random_numbers_of_its_own():
+    state = {k: v.clone() for k, v in stepped().state().items()}
+    draws = []
+    for stored in (torch.arange(16), torch.arange(16), torch.arange(16).flip(0)):
+        fresh = make()  # a CPU's state has 5,056 bytes, a GPU's 16
+        fresh.load_state(state | {"generator": stored.to(torch.uint8)})
+        assert torch.equal(fresh.state()["w/exp_avg"], state["w/exp_avg"])
+        draws.append(torch.rand(4, generator=fresh.generator))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], torch.rand(4, generator=make().generator))
+
+
 def test_a_parameter_that_has_no_moments_yet_needs_none():
     state = {k: v for k, v in stepped().state().items() if not k.startswith("b/")}
     fresh = make()
