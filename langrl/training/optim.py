@@ -224,8 +224,7 @@ def _is_of_another_device(state: Tensor | None, generator: torch.Generator) -> b
     """Return whether a generator's state was stored on another kind of device than it is on."""
     if state is None or state.dtype != torch.uint8 or state.ndim != 1:
         return False
-    size = generator.get_state().numel()
-    return {state.numel(), size} == _GENERATOR_BYTES and state.numel() != size
+    return {state.numel(), generator.get_state().numel()} == _GENERATOR_BYTES
 
 
 def _seed_by(generator: torch.Generator, state: Tensor) -> None:
